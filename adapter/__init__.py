@@ -1,0 +1,90 @@
+"""One block/unblock API in front of any WhatsApp HTTP provider."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from adapter.codes import Action, Applied, Code, Confirmation, Retry
+from adapter.contact import Contact, ContactError
+from adapter.errors import ConfigurationError, PluginError, Problem, RequestError
+from adapter.hookspecs import hookimpl
+from adapter.outcome import Command, Outcome, OutcomeError, Result
+from adapter.privacy import Secret
+from adapter.provider import (
+    Addressing,
+    Dialect,
+    LocalProvider,
+    NativeCall,
+    Proof,
+    Provider,
+    Route,
+    Row,
+    SecretField,
+    invalid_field,
+    read_bearer,
+    read_contact,
+    read_object,
+    session_field,
+)
+from adapter.wire import Headers, HttpRequest, HttpResponse, Json, json_response
+
+if TYPE_CHECKING:
+    from adapter.app import create_app
+    from adapter.extension import ContactAdapter
+    from adapter.service import connect
+
+__all__ = [
+    "Action",
+    "Addressing",
+    "Applied",
+    "Code",
+    "Command",
+    "ConfigurationError",
+    "Confirmation",
+    "Contact",
+    "ContactAdapter",
+    "ContactError",
+    "Dialect",
+    "Headers",
+    "HttpRequest",
+    "HttpResponse",
+    "Json",
+    "LocalProvider",
+    "NativeCall",
+    "Outcome",
+    "OutcomeError",
+    "PluginError",
+    "Problem",
+    "Proof",
+    "Provider",
+    "RequestError",
+    "Result",
+    "Retry",
+    "Route",
+    "Row",
+    "Secret",
+    "SecretField",
+    "connect",
+    "create_app",
+    "hookimpl",
+    "invalid_field",
+    "json_response",
+    "read_bearer",
+    "read_contact",
+    "read_object",
+    "session_field",
+]
+
+# Providers import this package for the translation alone; Flask and requests stay out of their way.
+_LAZY: Final = {
+    "ContactAdapter": "adapter.extension",
+    "connect": "adapter.service",
+    "create_app": "adapter.app",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'adapter' has no attribute {name!r}")

@@ -1,0 +1,461 @@
+"""What a provider plugin is made of: routes, a table of rows, and two pure translations.
+
+A `Provider` turns a command into that provider's HTTP request and its HTTP response into an
+outcome. A `Dialect` is the same wire format facing inwards. Both read the routes and the rows of
+the provider's class, so that a path or a code is written once. Neither ever talks to a network.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import cached_property
+from os import environ
+from pathlib import Path
+from typing import Any, ClassVar, Final
+from urllib.parse import quote, unquote
+
+from marshmallow import Schema, ValidationError, fields, validate
+
+from adapter.codes import Action, Code, Confirmation
+from adapter.contact import Contact, ContactError
+from adapter.errors import RequestError
+from adapter.outcome import MAX_RETRY_AFTER, Command, Outcome
+from adapter.privacy import Secret
+from adapter.wire import Headers, HttpRequest, HttpResponse, Json
+
+REFUSED: Final = "was refused by the provider"
+"""Our message for a field that a provider names as bad. Its own text may hold a phone number."""
+
+_PATH_ID = r"[A-Za-z0-9](?:[A-Za-z0-9._@:=+-]{0,127})"
+_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+
+
+class Proof(StrEnum):
+    """How well a row is known to be true."""
+
+    DOCUMENTED = "documented"
+    READ_IN_SOURCE = "read in source"
+    INFERRED = "inferred"
+
+
+class Addressing(StrEnum):
+    """Where a provider's requests say which WhatsApp session they are for."""
+
+    TOKEN = "the token"
+    BODY = "the body"
+    PATH = "the path"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a provider's table: on this evidence, that is the outcome.
+
+    The evidence is a `machine` code at any status; or a field of the body (`where`) at `status`; or
+    the status alone. A status of 200, 400 or 500 also speaks for the rest of its hundred, after the
+    rows of the exact status. In the other direction, the first row of a code is what a dialect
+    answers: its status, machine code and `text` (the provider's own words, where documented).
+    """
+
+    code: Code
+    status: int
+    machine: str | None = None
+    where: Callable[[Json], bool] | None = None
+    text: str = ""
+    proof: Proof = Proof.DOCUMENTED
+
+
+SHARED_ROWS: Final = (
+    Row(Code.TARGET_REJECTED, 400),
+    Row(Code.PROVIDER_AUTH_FAILED, 401),
+    Row(Code.PROVIDER_PERMISSION_DENIED, 403),
+    Row(Code.PROVIDER_PERMISSION_DENIED, 402),
+    Row(Code.PROVIDER_BAD_RESPONSE, 404),
+    Row(Code.PROVIDER_CONFLICT, 409),
+    Row(Code.PROVIDER_RATE_LIMITED, 429),
+    Row(Code.PROVIDER_ERROR, 500),
+    Row(Code.OPERATION_NOT_SUPPORTED, 501),
+    Row(Code.PROVIDER_UNAVAILABLE, 503),
+    Row(Code.PROVIDER_TIMEOUT, 504),
+    Row(Code.PROVIDER_TIMEOUT, 408),
+)
+"""What HTTP's own statuses mean where a provider says nothing else: below every provider's rows."""
+
+
+CLOSEST: Final[Mapping[Code, Code]] = {
+    Code.INVALID_JSON: Code.TARGET_REJECTED,
+    Code.VALIDATION_ERROR: Code.TARGET_REJECTED,
+    Code.INVALID_TARGET: Code.TARGET_REJECTED,
+    Code.UNAUTHENTICATED: Code.PROVIDER_AUTH_FAILED,
+    Code.PERMISSION_DENIED: Code.PROVIDER_PERMISSION_DENIED,
+    Code.ACCOUNT_NOT_FOUND: Code.SESSION_NOT_FOUND,
+    Code.NOT_FOUND: Code.SESSION_NOT_FOUND,
+    Code.METHOD_NOT_ALLOWED: Code.SESSION_NOT_FOUND,
+    Code.PAYLOAD_TOO_LARGE: Code.TARGET_REJECTED,
+    Code.UNSUPPORTED_MEDIA_TYPE: Code.TARGET_REJECTED,
+    Code.PROVIDER_REDIRECTED: Code.PROVIDER_ERROR,
+    Code.PROVIDER_TLS_ERROR: Code.PROVIDER_ERROR,
+    Code.PROVIDER_UNREACHABLE: Code.PROVIDER_UNAVAILABLE,
+    Code.CIRCUIT_OPEN: Code.PROVIDER_UNAVAILABLE,
+    Code.OVERLOADED: Code.PROVIDER_UNAVAILABLE,
+    Code.PROVIDER_CONNECTION_LOST: Code.PROVIDER_ERROR,
+    Code.PROVIDER_BAD_RESPONSE: Code.PROVIDER_ERROR,
+    Code.INTERNAL_ERROR: Code.PROVIDER_ERROR,
+}
+"""The codes that no provider's wire can express, each with the nearest that it can.
+
+Where a claim changes, it only grows weaker: `not_applied` may become `unknown`.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A provider's address for an action, written once and read in both directions.
+
+    `template` names its variable parts: `/sessions/{session}/contacts/{jid}/block`.
+    """
+
+    action: Action
+    method: str
+    template: str
+
+    def fill(self, **ids: str) -> str:
+        """Return the path with its ids filled in and percent-encoded.
+
+        Raises ValueError for an id that could change the path: one that is empty, starts with a
+        dot, or holds anything but letters, digits and `._@:=+-`.
+        """
+        for name, text in ids.items():
+            if not re.fullmatch(_PATH_ID, text):
+                raise ValueError(f"{name} cannot be a part of a path")
+        return _PLACEHOLDER.sub(lambda part: quote(ids[part[1]], safe="@:"), self.template)
+
+    def match(self, path: str) -> dict[str, str] | None:
+        """Return the ids that stand in `path`, decoded; None where it is another path."""
+        pattern = _PLACEHOLDER.sub(lambda part: f"(?P<{part[1]}>[^/]+)", self.template)
+        found = re.fullmatch(pattern, path)
+        return found and {name: unquote(text) for name, text in found.groupdict().items()}
+
+
+class SecretField(fields.Field):  # type: ignore[type-arg, unused-ignore]
+    """A credential, given by reference: `{ env = "NAME" }` or `{ file = "/path" }`.
+
+    In a Python mapping an `adapter.Secret` may stand there too. The text is trimmed; what is left
+    must be visible ASCII, which is all that an HTTP header can carry safely.
+    """
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Secret:
+        text = value.reveal() if isinstance(value, Secret) else self._resolve(value)
+        text = text.strip()
+        if not text:
+            raise ValidationError("the secret is empty")
+        if not re.fullmatch(r"[\x21-\x7e]+", text):
+            raise ValidationError("the secret must be visible ASCII without spaces")
+        return Secret(text)
+
+    @staticmethod
+    def _resolve(value: Any) -> str:
+        match value:
+            case {"env": str(name)} if len(value) == 1:
+                try:
+                    return environ[name]
+                except KeyError:
+                    raise ValidationError(f"the environment has no variable {name}") from None
+            case {"file": str(name)} if len(value) == 1:
+                try:
+                    return Path(name).read_text("utf-8")
+                except (OSError, UnicodeDecodeError) as error:
+                    why = getattr(error, "strerror", None) or "it is not text"
+                    raise ValidationError(f"cannot read the file {name}: {why}") from None
+        raise ValidationError('write { env = "NAME" } or { file = "/path" }; never the secret')
+
+
+def session_field() -> fields.String:
+    """Return the option that names a session: required, and safe in a path."""
+    return fields.String(
+        required=True,
+        validate=validate.Regexp(
+            rf"^{_PATH_ID}\Z",
+            error="must start with a letter or digit and hold only letters, digits and ._@:=+-",
+        ),
+    )
+
+
+class Provider(ABC):
+    """One provider's wire format: a command into its request, its response into an outcome.
+
+    A subclass states `name`, `title`, `routes` and its own `rows`; the group's rows are added
+    below them. It is made once per account, with the options that its `Options` schema let through.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    documentation: ClassVar[str] = ""
+    base_url: ClassVar[str | None] = None
+    addressing: ClassVar[Addressing] = Addressing.NONE
+    confirmation: ClassVar[Confirmation] = Confirmation.ACCEPTED
+    routes: ClassVar[tuple[Route, ...]]
+    rows: ClassVar[tuple[Row, ...]] = ()
+
+    class Options(Schema):
+        """The provider's own keys of an account. Unknown keys are refused by name."""
+
+    _by_action: ClassVar[Mapping[Action, Route]]
+    _by_machine: ClassVar[Mapping[str, Row]]
+    _by_status: ClassVar[Mapping[int, tuple[Row, ...]]]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._by_action = {route.action: route for route in getattr(cls, "routes", ())}
+        table = cls.table()
+        cls._by_machine = {row.machine: row for row in reversed(table) if row.machine}
+        by_status: dict[int, list[Row]] = {}
+        for row in sorted((row for row in table if not row.machine), key=lambda row: not row.where):
+            by_status.setdefault(row.status, []).append(row)
+        cls._by_status = {status: tuple(rows) for status, rows in by_status.items()}
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self.options = options
+
+    @classmethod
+    def table(cls) -> tuple[Row, ...]:
+        """Return the provider's rows with the shared ones below them."""
+        return (*cls.rows, *SHARED_ROWS)
+
+    @classmethod
+    def actions(cls) -> frozenset[Action]:
+        """Return what this provider can do; for anything else no request is sent."""
+        return frozenset(cls._by_action)
+
+    @classmethod
+    def route(cls, action: Action) -> Route:
+        """Return the address of an action that the provider supports."""
+        return cls._by_action[action]
+
+    @abstractmethod
+    def build_request(self, command: Command) -> HttpRequest:
+        """Return the request that says `command` in this provider's words.
+
+        Raises RequestError where the provider has no words for the contact; nothing is sent then.
+        """
+
+    @abstractmethod
+    def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+        """Return the success that a 2xx answer proves, by the evidence of the provider's contract.
+
+        None says that the evidence is missing; the outcome is then `provider_bad_response`.
+        """
+
+    def read_machine_code(self, document: Json) -> str | None:  # noqa: ARG002
+        """Return the machine code that the body holds, declared or not."""
+        return None
+
+    def read_fields(self, document: Json) -> Iterable[str]:  # noqa: ARG002
+        """Return which of `number` and `jid` the provider names as bad."""
+        return ()
+
+    def read_response(self, command: Command, response: HttpResponse) -> Outcome:
+        """Return what the response proves: machine code first, then body, then status."""
+        if 300 <= response.status <= 399:
+            return Outcome.failure(Code.PROVIDER_REDIRECTED, upstream_status=response.status)
+        row = self.find_row(response)
+        if row is not None:
+            return self._read_failure(row, response)
+        success = None
+        if 200 <= response.status <= 299:
+            success = self.read_success(command, response)
+        return success or Outcome.failure(
+            Code.PROVIDER_BAD_RESPONSE, upstream_status=response.status
+        )
+
+    def find_row(self, response: HttpResponse) -> Row | None:
+        """Return the row that the response is evidence for; None where it may be a success."""
+        document = response.document
+        machine = self.read_machine_code(document)
+        if machine in self._by_machine:
+            return self._by_machine[machine]
+        status = response.status
+        candidates = (
+            *self._by_status.get(status, ()),
+            *self._by_status.get(status // 100 * 100, ()),
+        )
+        for row in candidates:
+            if row.where is None or row.where(document):
+                return row
+        return None
+
+    def _read_failure(self, row: Row, response: HttpResponse) -> Outcome:
+        rejected = row.code is Code.TARGET_REJECTED
+        named = self.read_fields(response.document) if rejected else ()
+        return Outcome.failure(
+            row.code,
+            retry_after=read_retry_after(response.headers) if row.code.may_wait else None,
+            fields={name: (REFUSED,) for name in ("number", "jid") if name in named},
+            upstream_status=response.status,
+            upstream_code=row.machine,
+        )
+
+
+class LocalProvider(Provider):
+    """A provider that answers its own requests in this process and needs no network."""
+
+    @abstractmethod
+    def answer(self, request: HttpRequest) -> HttpResponse:
+        """Return the answer to a request that this provider has built. Called from many threads."""
+
+
+@dataclass(frozen=True, slots=True)
+class NativeCall:
+    """A native request, understood: the command, the session it names, and the form it came in."""
+
+    command: Command
+    session: str | None = None
+    form: str = ""
+
+
+class Dialect(ABC):
+    """A provider's wire format facing inwards, so that its old clients keep talking as they did.
+
+    It shares the routes and rows of `provider`; `build_response` picks the row, the subclass
+    writes it down.
+    """
+
+    provider: ClassVar[type[Provider]]
+    takes_body: ClassVar[bool] = True
+
+    @property
+    def name(self) -> str:
+        """The provider's name."""
+        return self.provider.name
+
+    @cached_property
+    def _first_rows(self) -> Mapping[Code, Row]:
+        return {row.code: row for row in reversed(self.provider.table())}
+
+    @abstractmethod
+    def read_credential(self, request: HttpRequest) -> str | None:
+        """Return the credential, from where this provider's clients put it; None without one."""
+
+    @abstractmethod
+    def read_request(self, request: HttpRequest) -> NativeCall:
+        """Return what a native request asks for.
+
+        Raises RequestError where it asks for nothing that can be done.
+        """
+
+    @abstractmethod
+    def write_success(self, call: NativeCall, outcome: Outcome) -> HttpResponse:
+        """Return the provider's own answer to a command that took effect."""
+
+    @abstractmethod
+    def write_error(
+        self, row: Row, outcome: Outcome, call: NativeCall | None, now: datetime
+    ) -> HttpResponse:
+        """Return the provider's own error for `row`; `call` is None if the request was not read."""
+
+    def build_response(
+        self, outcome: Outcome, call: NativeCall | None = None, *, now: datetime
+    ) -> HttpResponse:
+        """Return the outcome in the provider's own shape, status and codes.
+
+        What the wire cannot express becomes its closest error. `now` is for shapes with a time.
+        """
+        if outcome.code is None:
+            if call is None:
+                raise ValueError("a success answers a call")
+            return self.write_success(call, outcome)
+        row = self._first_rows[self.expressed(outcome.code)]
+        response = self.write_error(row, outcome, call, now)
+        if outcome.retry_after is None:
+            return response
+        headers = Headers({**response.headers, "Retry-After": str(outcome.retry_after)})
+        return HttpResponse(response.status, headers, response.body)
+
+    def expressed(self, code: Code) -> Code:
+        """Return the code as which this dialect's clients are told of `code`."""
+        nearest = CLOSEST.get(code, code)
+        return nearest if nearest in self._first_rows else Code.PROVIDER_ERROR
+
+    def match(self, request: HttpRequest) -> tuple[Route, dict[str, str]]:
+        """Return the route that the request is for, and the ids in its path.
+
+        Raises RequestError where there is none: `not_found`, or `method_not_allowed`.
+        """
+        known = False
+        for route in self.provider.routes:
+            ids = route.match(request.path)
+            if ids is not None:
+                if route.method == request.method:
+                    return route, ids
+                known = True
+        raise RequestError(Outcome.failure(Code.METHOD_NOT_ALLOWED if known else Code.NOT_FOUND))
+
+
+def read_retry_after(headers: Headers) -> int | None:
+    """Return the seconds that `Retry-After` asks for, at most 3600; None where it is junk.
+
+    A date is read against the response's own `Date`, which shares its clock.
+    """
+    text = headers.get("Retry-After", "").strip()
+    if re.fullmatch(r"[0-9]{1,9}", text):
+        return min(int(text), MAX_RETRY_AFTER)
+    then, now = _http_date(text), _http_date(headers.get("Date", ""))
+    if then is None or now is None:
+        return None
+    return min(max(0, round((then - now).total_seconds())), MAX_RETRY_AFTER)
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+    except (ValueError, IndexError, TypeError, OverflowError):
+        return None
+    return moment if moment.tzinfo is not None else None
+
+
+def read_bearer(request: HttpRequest, *, bare: bool = False) -> str | None:
+    """Return the token of `Authorization: Bearer <token>`, the scheme in any case.
+
+    With `bare`, a header that holds the token alone is taken too.
+    """
+    words = request.headers.get("Authorization", "").split()
+    if len(words) == 2 and words[0].lower() == "bearer":
+        return words[1]
+    return words[0] if bare and len(words) == 1 and words[0].lower() != "bearer" else None
+
+
+def read_contact(*, number: Json = None, jid: Json = None) -> Contact:
+    """Return the contact that a native request names.
+
+    Raises RequestError: `validation_error` for what is no text, `invalid_target` for the rest.
+    """
+    for name, value in (("number", number), ("jid", jid)):
+        if value is not None and not isinstance(value, str):
+            raise invalid_field(name, "must be text")
+    try:
+        return Contact.parse(number=number, jid=jid)
+    except ContactError as error:
+        raise RequestError(Outcome.failure(Code.INVALID_TARGET, fields=error.fields)) from None
+
+
+def read_object(request: HttpRequest) -> Mapping[str, Json]:
+    """Return the JSON object that the request sent; an empty one where it sent no body.
+
+    Raises RequestError (`validation_error`) for any other JSON.
+    """
+    if request.json is None:
+        return {}
+    if not isinstance(request.json, dict):
+        raise invalid_field("body", "must be a JSON object")
+    return request.json
+
+
+def invalid_field(name: str, message: str) -> RequestError:
+    """Return the error that says what is wrong with one field."""
+    return RequestError(Outcome.failure(Code.VALIDATION_ERROR, fields={name: (message,)}))

@@ -1,0 +1,475 @@
+"""Configuration: TOML or a mapping in, validated and frozen settings out, every fault at once."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import phonenumbers
+from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
+
+from adapter.errors import ConfigurationError, PluginError, Problem
+from adapter.plugins import ACCOUNT_KEYS, Registry, load_plugins
+from adapter.privacy import Secret
+from adapter.provider import Dialect, LocalProvider, Provider, SecretField
+
+SCOPES: Final = ("block", "read")
+"""What an API key may be allowed: to change block lists, and to read."""
+
+EVERY_ACCOUNT: Final = "*"
+
+_RESERVED = ("/v1", "/livez", "/readyz", "/openapi.json", "/docs")
+_NAME = validate.And(
+    validate.Regexp(
+        r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z",
+        error="must start with a letter or digit and hold only letters, digits and ._-",
+    ),
+    validate.Regexp(
+        r"^(?!.*[0-9]{7})", error="looks like it holds a phone number, and names are logged"
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TransportSettings:
+    """How one account's provider is called. Times are in seconds."""
+
+    connect_timeout: float = 3.0
+    deadline: float = 15.0
+    max_in_flight: int = 256
+    ca_file: str | None = None
+    proxy: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSettings:
+    """One WhatsApp account: its provider, where that is, and the provider's validated options."""
+
+    name: str
+    provider: type[Provider]
+    base_url: str | None
+    options: Mapping[str, Any] = field(repr=False)
+    aliases: tuple[str, ...]
+    transport: TransportSettings
+
+
+@dataclass(frozen=True, slots=True)
+class KeySettings:
+    """One API key. `accounts` holds the names that it may use, all of them resolved."""
+
+    name: str
+    secret: Secret
+    scopes: frozenset[str]
+    accounts: frozenset[str]
+    default_account: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DialectSettings:
+    """One dialect that is served: under `prefix`, or at the root of the host name `host`."""
+
+    name: str
+    dialect: type[Dialect]
+    prefix: str
+    host: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that was configured, checked."""
+
+    accounts: Mapping[str, AccountSettings]
+    keys: tuple[KeySettings, ...]
+    dialects: tuple[DialectSettings, ...]
+    default_account: str | None
+    default_region: str | None
+    registry: Registry = field(repr=False)
+
+
+class _PluginsSchema(Schema):
+    blocked = fields.List(fields.String(), load_default=list)
+
+
+class _TransportSchema(Schema):
+    _seconds = validate.Range(min=0, max=300, min_inclusive=False, error="must be above 0, up to 300")
+    connect_timeout = fields.Float(validate=_seconds)
+    deadline = fields.Float(validate=_seconds)
+    max_in_flight = fields.Integer(strict=True, validate=validate.Range(min=1, max=100_000))
+    ca_file = fields.String()
+    proxy = fields.String()
+
+
+class _AccountSchema(Schema):
+    class Meta:
+        unknown = INCLUDE
+
+    provider = fields.String(required=True)
+    base_url = fields.Raw()
+    aliases = fields.List(fields.String(validate=validate.Length(1, 128)), load_default=list)
+    allow_insecure = fields.Boolean(load_default=False)
+    transport = fields.Nested(_TransportSchema, load_default=dict)
+
+
+class _KeySchema(Schema):
+    secret = SecretField(required=True)
+    scopes = fields.List(
+        fields.String(validate=validate.OneOf(SCOPES)), required=True, validate=validate.Length(1)
+    )
+    accounts = fields.List(fields.String(), required=True, validate=validate.Length(1))
+    default_account = fields.String()
+
+
+class _DialectSchema(Schema):
+    prefix = fields.String(
+        validate=validate.Regexp(
+            r"^(/[A-Za-z0-9._~-]+)+\Z", error="must be a path such as /legacy, without a last slash"
+        )
+    )
+    host = fields.String(
+        validate=validate.Regexp(
+            r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?\Z", error="must be a lower-case host name, no port"
+        )
+    )
+
+
+class _TopSchema(Schema):
+    default_account = fields.String()
+    default_region = fields.String(
+        validate=validate.OneOf(
+            sorted(phonenumbers.SUPPORTED_REGIONS), error='must be a region code such as "BR"'
+        )
+    )
+    accounts = fields.Dict(keys=fields.String(validate=_NAME), required=True)
+    keys = fields.Dict(keys=fields.String(validate=_NAME), load_default=dict)
+    dialects = fields.Dict(load_default=dict)
+    plugins = fields.Nested(_PluginsSchema, load_default=dict)
+    transport = fields.Nested(_TransportSchema, load_default=dict)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return what the file says.
+
+    Raises ConfigurationError where it cannot be read or is no TOML.
+    """
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise ConfigurationError(
+            [Problem(str(path), f"cannot be read: {error.strerror}")]
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError([Problem(str(path), f"is no TOML: {error}")]) from None
+
+
+def load_settings(
+    mapping: Mapping[str, Any], *, own_address: str | None = None
+) -> Settings:
+    """Return the settings that the mapping describes, with the plugins that they need.
+
+    `own_address` is where this very server will listen; a `base_url` of `{ self = "/path" }`
+    stands for a path on it.
+
+    Raises ConfigurationError with every fault that was found, and PluginError for a plugin that is
+    selected and broken, or two of one name.
+    """
+    return _Loader(mapping, own_address).load()
+
+
+class _Loader:
+    """One reading of one mapping. It collects problems and goes on as far as it can."""
+
+    def __init__(self, mapping: Mapping[str, Any], own_address: str | None) -> None:
+        self._mapping = mapping
+        self._own_address = own_address
+        self._problems: list[Problem] = []
+
+    def load(self) -> Settings:
+        top = self._validate(_TopSchema(), self._mapping, "")
+        plugins = top.get("plugins")
+        registry = load_plugins((plugins or {}).get("blocked", ()))
+        transport = top.get("transport") or {}
+        accounts = {
+            name: account
+            for name, raw in _tables(top.get("accounts"))
+            if (account := self._account(name, raw, registry, transport)) is not None
+        }
+        names = {name for name, _ in _tables(top.get("accounts"))}
+        if "accounts" in top and not names:
+            self._fault("accounts", "is empty; configure at least one account")
+        self._check_aliases(accounts.values(), names)
+        keys = [self._key(name, raw, names) for name, raw in _tables(top.get("keys"))]
+        self._check_secrets(key for key in keys if key is not None)
+        dialects = self._dialects(top.get("dialects") or {}, registry)
+        default = top.get("default_account") or (next(iter(names)) if len(names) == 1 else None)
+        self._require_account("default_account", default, names)
+        if self._problems:
+            raise ConfigurationError(self._problems)
+        return Settings(
+            accounts=MappingProxyType(accounts),
+            keys=tuple(key for key in keys if key is not None),
+            dialects=tuple(dialects),
+            default_account=default,
+            default_region=top.get("default_region"),
+            registry=registry,
+        )
+
+    def _fault(self, path: str, message: str) -> None:
+        self._problems.append(Problem(path, message))
+
+    def _validate(self, schema: Schema, raw: Any, path: str) -> dict[str, Any]:
+        """Return what of `raw` is valid; the rest becomes problems."""
+        if not isinstance(raw, Mapping):
+            self._fault(path, "must be a table")
+            return {}
+        try:
+            return dict(schema.load(raw))
+        except ValidationError as error:
+            self._problems.extend(_problems(error.messages, path, schema))
+            valid = error.valid_data
+            return dict(valid) if isinstance(valid, Mapping) else {}
+
+    def _account(
+        self, name: str, raw: Any, registry: Registry, defaults: Mapping[str, Any]
+    ) -> AccountSettings | None:
+        path = f"accounts.{name}"
+        account = self._validate(_AccountSchema(), raw, path)
+        if "provider" not in account:
+            return None
+        registered = registry.providers.get(account["provider"])
+        if registered is None:
+            registry.require(account["provider"])
+            known = sorted(registry.providers)
+            self._fault(
+                f"{path}.provider",
+                f"no such provider{_hint(account['provider'], known)}; "
+                f"installed are: {', '.join(known) or 'none'}",
+            )
+            return None
+        provider = registered.part
+        given = {key: value for key, value in account.items() if key not in ACCOUNT_KEYS}
+        options = self._validate(provider.Options(), given, path)
+        return AccountSettings(
+            name=name,
+            provider=provider,
+            base_url=self._base_url(f"{path}.base_url", provider, account),
+            options=MappingProxyType(options),
+            aliases=tuple(account["aliases"]) if "aliases" in account else (),
+            transport=self._transport({**defaults, **(account.get("transport") or {})}, path),
+        )
+
+    def _transport(self, values: Mapping[str, Any], path: str) -> TransportSettings:
+        settings = TransportSettings(**values)
+        if settings.connect_timeout > settings.deadline:
+            self._fault(f"{path}.transport.connect_timeout", "must not be above the deadline")
+        if settings.ca_file is not None and not Path(settings.ca_file).is_file():
+            self._fault(f"{path}.transport.ca_file", "is no file that can be read")
+        if settings.proxy is not None and not _is_plain_url(settings.proxy):
+            self._fault(f"{path}.transport.proxy", "must be an http or https URL without a user")
+        return settings
+
+    def _base_url(
+        self, path: str, provider: type[Provider], account: Mapping[str, Any]
+    ) -> str | None:
+        given = account.get("base_url", provider.base_url)
+        if issubclass(provider, LocalProvider):
+            if "base_url" in account:
+                self._fault(path, "this provider needs no address; remove the key")
+            return None
+        match given:
+            case None:
+                self._fault(path, "is required: this provider has no address of its own")
+                return None
+            case {"self": str(own)} if len(given) == 1 and own.startswith("/"):
+                if self._own_address is None:
+                    self._fault(path, "{ self = … } works only where this server is started")
+                    return None
+                return self._own_address + own.rstrip("/")
+            case str() if _is_plain_url(given):
+                pass
+            case _:
+                self._fault(
+                    path,
+                    "must be an http or https URL without user, query or fragment, "
+                    'or { self = "/path" } for a path of this server',
+                )
+                return None
+        parts = urlsplit(given)
+        if (
+            parts.scheme == "http"
+            and not is_loopback(parts.hostname or "")
+            and not account.get("allow_insecure")
+        ):
+            self._fault(
+                path,
+                "plain http would show the credential to the network; "
+                "use https, or set allow_insecure = true on this account",
+            )
+        return given.rstrip("/")
+
+    def _check_aliases(self, accounts: Iterable[AccountSettings], names: set[str]) -> None:
+        owner: dict[str, str] = {}
+        for account in accounts:
+            for alias in account.aliases:
+                taken = alias if alias in names else owner.get(alias)
+                if taken not in (None, account.name):
+                    self._fault(
+                        f"accounts.{account.name}.aliases", f"one of them also means {taken}"
+                    )
+                owner[alias] = account.name
+
+    def _key(self, name: str, raw: Any, accounts: set[str]) -> KeySettings | None:
+        path = f"keys.{name}"
+        before = len(self._problems)
+        key = self._validate(_KeySchema(), raw, path)
+        listed = key.get("accounts") or []
+        allowed = accounts if EVERY_ACCOUNT in listed else set(listed)
+        for account in sorted(allowed):
+            self._require_account(f"{path}.accounts", account, accounts)
+        default = key.get("default_account")
+        self._require_account(f"{path}.default_account", default, accounts)
+        if default is not None and default not in allowed:
+            self._fault(f"{path}.default_account", "is not among the accounts of this key")
+        if len(self._problems) > before:
+            return None
+        return KeySettings(
+            name, key["secret"], frozenset(key["scopes"]), frozenset(allowed), default
+        )
+
+    def _check_secrets(self, keys: Iterable[KeySettings]) -> None:
+        owner: dict[Secret, str] = {}
+        for key in keys:
+            if owner.setdefault(key.secret, key.name) != key.name:
+                self._fault(f"keys.{key.name}.secret", f"is also the secret of {owner[key.secret]}")
+
+    def _dialects(self, raw: Mapping[str, Any], registry: Registry) -> list[DialectSettings]:
+        enabled = raw.get("enabled", [])
+        if not isinstance(enabled, list) or not all(isinstance(name, str) for name in enabled):
+            self._fault("dialects.enabled", "must be a list of names")
+            enabled = []
+        for name, _ in _tables(raw):
+            if name != "enabled" and name not in enabled:
+                self._fault(
+                    f"dialects.{name}", 'is configured, but not enabled; add it to "enabled"'
+                )
+        mounted: dict[str, str] = {}
+        found = []
+        for name in dict.fromkeys(enabled):
+            registered = registry.dialects.get(name)
+            if registered is None:
+                registry.require(name)
+                known = sorted(registry.dialects)
+                self._fault(
+                    "dialects.enabled",
+                    f"no such dialect as {name}{_hint(name, known)}; "
+                    f"installed are: {', '.join(known) or 'none'}",
+                )
+                continue
+            table = self._validate(_DialectSchema(), raw.get(name, {}), f"dialects.{name}")
+            settings = DialectSettings(
+                name, registered.part, table.get("prefix", f"/dialects/{name}"), table.get("host")
+            )
+            self._check_mount(settings, mounted)
+            found.append(settings)
+        return found
+
+    def _check_mount(self, settings: DialectSettings, mounted: dict[str, str]) -> None:
+        for place in (settings.prefix, settings.host):
+            if place is not None and mounted.setdefault(place, settings.name) != settings.name:
+                self._fault(
+                    f"dialects.{settings.name}", f"is mounted where {mounted[place]} already is"
+                )
+        if any(f"{settings.prefix}/".startswith(f"{path}/") for path in _RESERVED):
+            self._fault(f"dialects.{settings.name}.prefix", "belongs to the unified API")
+
+    def _require_account(self, path: str, name: str | None, names: set[str]) -> None:
+        if name is not None and name not in names:
+            known = ", ".join(sorted(names)) or "none"
+            self._fault(path, f"no such account{_hint(name, names)}; configured are: {known}")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address means this machine and no other."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_plain_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    return bool(
+        parts.scheme in ("http", "https")
+        and parts.hostname
+        and re.fullmatch(r"[\x21-\x7e]+", text)
+        and "@" not in parts.netloc
+        and not set("?#\\%") & set(text)
+        and ".." not in parts.path
+        and port != 0
+    )
+
+
+def _tables(raw: Any) -> list[tuple[str, Any]]:
+    return [(str(name), value) for name, value in raw.items()] if isinstance(raw, Mapping) else []
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+_WORDS = {
+    "Missing data for required field.": "is required",
+    "Not a valid string.": "must be text",
+    "Not a valid boolean.": "must be true or false",
+    "Not a valid number.": "must be a number",
+    "Not a valid integer.": "must be a whole number",
+    "Not a valid list.": "must be a list",
+    "Not a valid mapping type.": "must be a table",
+    "Invalid input type.": "must be a table",
+}
+
+
+def _problems(messages: Any, path: str, schema: Schema | None) -> list[Problem]:
+    """Flatten marshmallow's tree of messages into lines that each name one key."""
+    if isinstance(messages, Mapping):
+        found = []
+        for key, below in messages.items():
+            here = path if key in ("_schema", "key", "value") else f"{path}.{key}".lstrip(".")
+            known = schema.fields.get(str(key)) if schema else None
+            if below == ["Unknown field."] and schema is not None:
+                hint = _hint(str(key), schema.fields)
+                keys = ", ".join(sorted(schema.fields)) or "none"
+                found.append(Problem(here, f"unknown key{hint}; known here are: {keys}"))
+                continue
+            nested = known.schema if isinstance(known, fields.Nested) else None
+            found.extend(_problems(below, here, nested))  # type: ignore[arg-type, unused-ignore]
+        return found
+    texts = messages if isinstance(messages, list) else [messages]
+    return [Problem(path, _WORDS.get(str(text), str(text))) for text in texts]
+
+
+__all__ = [
+    "AccountSettings",
+    "DialectSettings",
+    "KeySettings",
+    "PluginError",
+    "Settings",
+    "TransportSettings",
+    "load_settings",
+    "read_toml",
+]

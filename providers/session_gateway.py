@@ -1,0 +1,137 @@
+"""A gateway of many sessions: session and JID stand in the path, success is an empty 204."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from marshmallow import Schema
+
+from adapter import (
+    Action,
+    Addressing,
+    Code,
+    Command,
+    Confirmation,
+    Dialect,
+    Headers,
+    HttpRequest,
+    HttpResponse,
+    Json,
+    NativeCall,
+    Outcome,
+    Proof,
+    Provider,
+    Route,
+    Row,
+    SecretField,
+    hookimpl,
+    json_response,
+    read_bearer,
+    read_contact,
+    session_field,
+)
+
+CONTACT = "/api/v1/sessions/{session}/contacts/{jid}"
+
+
+class SessionGatewayProvider(Provider):
+    """The gateway, read at https://wahost-rama.zeabur.app/docs (contacts, sessions) in 11/2026.
+
+    Its 501 `not_implemented` says that the session is not connected; its 404 hides the sessions
+    of other organisations. Neither its pages nor its codes say anything of a block list.
+    """
+
+    name = "session-gateway"
+    title = "WhatsApp Gateway (sessions)"
+    documentation = "https://wahost-rama.zeabur.app/docs/api/contacts/blockContact"
+    addressing = Addressing.PATH
+    routes = (
+        Route(Action.BLOCK, "POST", CONTACT + "/block"),
+        Route(Action.UNBLOCK, "POST", CONTACT + "/unblock"),
+    )
+    rows = (
+        Row(Code.SESSION_NOT_CONNECTED, 501, "not_implemented"),
+        Row(Code.SESSION_NOT_FOUND, 404, "not_found", text="session not found"),
+        Row(Code.PROVIDER_AUTH_FAILED, 401, "unauthorized"),
+        Row(Code.PROVIDER_PERMISSION_DENIED, 403, "forbidden"),
+        Row(Code.TARGET_REJECTED, 400, "validation_error", proof=Proof.INFERRED),
+        Row(Code.PROVIDER_RATE_LIMITED, 429, "rate_limited", proof=Proof.INFERRED),
+    )
+
+    class Options(Schema):
+        """`token`: a login JWT or a `wa_` API key; `session`: the id of the WhatsApp session."""
+
+        token = SecretField(required=True)
+        session = session_field()
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        super().__init__(options)
+        self._headers = Headers({"Authorization": f"Bearer {options['token'].reveal()}"})
+
+    def build_request(self, command: Command) -> HttpRequest:
+        """Put the session and the JID into the path. There is no body."""
+        route = self.route(command.action)
+        jid = command.contact.jid if command.contact else ""
+        path = route.fill(session=self.options["session"], jid=jid)
+        return HttpRequest(route.method, path, self._headers)
+
+    def read_machine_code(self, document: Json) -> str | None:
+        """Read `error.code`."""
+        match document:
+            case {"error": {"code": str(code)}}:
+                return code
+        return None
+
+    def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+        """Take an empty 204, which is also the answer where nothing had to change."""
+        if response.status != 204 or response.body:
+            return None
+        return Outcome.success(Confirmation.ACCEPTED, upstream_status=204)
+
+
+class SessionGatewayDialect(Dialect):
+    """The gateway's own API, served by us."""
+
+    provider = SessionGatewayProvider
+    takes_body = False
+
+    def read_credential(self, request: HttpRequest) -> str | None:
+        """Read the bearer token, or `x-api-key`, which a sister deployment documents."""
+        return read_bearer(request) or request.headers.get("x-api-key")
+
+    def read_request(self, request: HttpRequest) -> NativeCall:
+        """Read everything from the path."""
+        route, ids = self.match(request)
+        return NativeCall(Command(route.action, read_contact(jid=ids["jid"])), ids["session"])
+
+    def write_success(self, call: NativeCall, outcome: Outcome) -> HttpResponse:
+        """Answer 204 with nothing in it."""
+        return HttpResponse(204)
+
+    def write_error(
+        self, row: Row, outcome: Outcome, call: NativeCall | None, now: datetime
+    ) -> HttpResponse:
+        """Write code, message and details. A row without the gateway's code shows the unified one.
+
+        Its clients then see a code that they do not know, at a status that they do.
+        """
+        error = {
+            "code": row.machine or row.code.value,
+            "message": row.text or outcome.message,
+            "details": {name: list(messages) for name, messages in outcome.fields.items()},
+        }
+        return json_response(row.status, {"error": error})
+
+
+@hookimpl
+def register_providers() -> list[type[Provider]]:
+    """Offer the gateway."""
+    return [SessionGatewayProvider]
+
+
+@hookimpl
+def register_dialects() -> list[type[Dialect]]:
+    """Offer the gateway's own API."""
+    return [SessionGatewayDialect]

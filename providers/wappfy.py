@@ -1,0 +1,172 @@
+"""Wappfy: the session in the body, two documented bodies, success without a state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+from marshmallow import Schema, fields, validate
+
+from adapter import (
+    Action,
+    Addressing,
+    Code,
+    Command,
+    Confirmation,
+    Dialect,
+    Headers,
+    HttpRequest,
+    HttpResponse,
+    Json,
+    NativeCall,
+    Outcome,
+    Proof,
+    Provider,
+    Route,
+    Row,
+    SecretField,
+    hookimpl,
+    invalid_field,
+    json_response,
+    read_contact,
+    read_object,
+    session_field,
+)
+
+OPENAPI = "openapi"
+GUIDE = "guide"
+
+
+def is_refusal(document: Json) -> bool:
+    """Whether the body says no."""
+    return isinstance(document, dict) and document.get("success") is False
+
+
+def is_object(document: Json) -> bool:
+    """Whether the body is a JSON object, as every error of the server itself is."""
+    return isinstance(document, dict)
+
+
+def names_expected_status(document: Json) -> bool:
+    """Whether the body is the one of a session that is not in the status it should be in."""
+    match document:
+        case {"status": str(), "expected": list()}:
+            return True
+    return False
+
+
+class WappfyProvider(Provider):
+    """Wappfy, read at https://docs.wappfy.com.br (block and unblock contact) in November 2026.
+
+    Its page shows one body in the guide and another in the OpenAPI section; the OpenAPI one, which
+    the vendor's own client sends, is the default. The bodies of its errors are those of the WAHA
+    code base, read in its source.
+    """
+
+    name = "wappfy"
+    title = "Wappfy"
+    documentation = "https://docs.wappfy.com.br/en/api/contacts/block-contact"
+    base_url = "https://api.wappfy.com.br"
+    addressing = Addressing.BODY
+    routes = (
+        Route(Action.BLOCK, "POST", "/api/contacts/block"),
+        Route(Action.UNBLOCK, "POST", "/api/contacts/unblock"),
+    )
+    rows = (
+        Row(Code.TARGET_REJECTED, 400),
+        Row(Code.TARGET_REJECTED, 200, where=is_refusal, proof=Proof.INFERRED),
+        Row(Code.PROVIDER_AUTH_FAILED, 401),
+        Row(Code.SESSION_NOT_FOUND, 404, where=is_object),
+        Row(Code.OPERATION_NOT_SUPPORTED, 501),
+        Row(Code.SESSION_NOT_CONNECTED, 422, where=names_expected_status, proof=Proof.INFERRED),
+    )
+
+    class Options(Schema):
+        """`api_key`; `session`: the instance's name; `wire_format`: `openapi` or `guide`."""
+
+        api_key = SecretField(required=True)
+        session = session_field()
+        wire_format = fields.String(
+            load_default=OPENAPI, validate=validate.OneOf([OPENAPI, GUIDE])
+        )
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        super().__init__(options)
+        self._headers = Headers({"apikey": options["api_key"].reveal()})
+
+    def build_request(self, command: Command) -> HttpRequest:
+        """Name session and contact in the body, in the configured one of the two forms."""
+        route = self.route(command.action)
+        session, contact = self.options["session"], command.contact
+        if self.options["wire_format"] == GUIDE:
+            body = {"sessionId": session, "jid": contact and contact.jid}
+        else:
+            body = {"contactId": contact and contact.chat_id, "session": session}
+        return HttpRequest(route.method, route.template, self._headers, json=body)
+
+    def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+        """Take 200 or 201 that says `success`, or the empty 201 of the OpenAPI section."""
+        said = isinstance(response.document, dict) and response.document.get("success") is True
+        if not (said and response.status in (200, 201)) and (response.status, response.body) != (
+            201,
+            b"",
+        ):
+            return None
+        return Outcome.success(Confirmation.ACCEPTED, upstream_status=response.status)
+
+
+class WappfyDialect(Dialect):
+    """Wappfy's own API, served by us, in both of its forms."""
+
+    provider = WappfyProvider
+
+    def read_credential(self, request: HttpRequest) -> str | None:
+        """Read the `apikey` header."""
+        return request.headers.get("apikey")
+
+    def read_request(self, request: HttpRequest) -> NativeCall:
+        """Read `sessionId` + `jid`, or `session` + `contactId` (digits alone, or a JID)."""
+        route, _ = self.match(request)
+        body = read_object(request)
+        form = GUIDE if "jid" in body or "sessionId" in body else OPENAPI
+        names = ("sessionId", "jid") if form == GUIDE else ("session", "contactId")
+        for name in names:
+            if not isinstance(body.get(name), str):
+                raise invalid_field(name, "is required and must be text")
+        session, target = (body[name] for name in names)
+        bare = form == OPENAPI and "@" not in target
+        contact = read_contact(number=target) if bare else read_contact(jid=target)
+        return NativeCall(Command(route.action, contact), session, form)
+
+    def write_success(self, call: NativeCall, outcome: Outcome) -> HttpResponse:
+        """Answer in the form of the question: 200 with a sentence, or an empty 201."""
+        if call.form != GUIDE:
+            return HttpResponse(201)
+        sentence = f"Contact {call.command.action}ed successfully"
+        return json_response(200, {"success": True, "message": sentence})
+
+    def write_error(
+        self, row: Row, outcome: Outcome, call: NativeCall | None, now: datetime
+    ) -> HttpResponse:
+        """Write the server's three keys, or the body of a session that is not working."""
+        if row.where is names_expected_status:
+            session = call.session if call else None
+            document = {"error": outcome.message, "session": session, "status": "STOPPED"}
+            return json_response(row.status, {**document, "expected": ["WORKING"]})
+        error = HTTPStatus(row.status).phrase
+        document = {"message": outcome.message, "error": error, "statusCode": row.status}
+        return json_response(row.status, document)
+
+
+@hookimpl
+def register_providers() -> list[type[Provider]]:
+    """Offer Wappfy."""
+    return [WappfyProvider]
+
+
+@hookimpl
+def register_dialects() -> list[type[Dialect]]:
+    """Offer Wappfy's own API."""
+    return [WappfyDialect]

@@ -1,0 +1,217 @@
+"""WUTS: the token picks the device, a JSON body names the contact, the answer shows the state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from marshmallow import Schema
+
+from adapter import (
+    Action,
+    Addressing,
+    Code,
+    Command,
+    Confirmation,
+    Contact,
+    ContactError,
+    Dialect,
+    Headers,
+    HttpRequest,
+    HttpResponse,
+    Json,
+    NativeCall,
+    Outcome,
+    Proof,
+    Provider,
+    Route,
+    Row,
+    SecretField,
+    hookimpl,
+    json_response,
+    read_bearer,
+    read_contact,
+    read_object,
+)
+
+INVALID_TOKEN = "Invalid token"  # noqa: S105 - the documented text of an error
+
+
+def in_envelope(document: Json) -> bool:
+    """Whether the body is WUTS's own envelope of a failure."""
+    return isinstance(document, dict) and document.get("success") is False
+
+
+def is_named(entry: Json) -> bool:
+    """Whether an entry of `validation` names its field."""
+    return isinstance(entry, dict) and isinstance(entry.get("field"), str)
+
+
+def read_items(items: list[Json]) -> tuple[Contact, ...] | None:
+    """Return the contacts of a list; None where a single one is unreadable."""
+    contacts = []
+    for item in items:
+        match item:
+            case {"jid": str(jid), **rest}:
+                number = rest.get("phone_number")
+            case _:
+                return None
+        try:
+            contact = Contact.from_jid(jid)
+            if contact.number is None and isinstance(number, str) and number:
+                by_number = Contact.from_jid(f"{number}@s.whatsapp.net")
+                contact = Contact(by_number.number, contact.lid)
+        except ContactError:
+            return None
+        contacts.append(contact)
+    return tuple(contacts)
+
+
+class WutsProvider(Provider):
+    """WUTS, read at https://docs.wuts.com.br (contacts, errors, quickstart) in November 2026."""
+
+    name = "wuts"
+    title = "WUTS"
+    documentation = "https://docs.wuts.com.br/contacts/blockContact/"
+    base_url = "https://api.wuts.com.br"
+    addressing = Addressing.TOKEN
+    confirmation = Confirmation.PROVIDER_STATE
+    routes = (
+        Route(Action.BLOCK, "POST", "/contacts/block"),
+        Route(Action.UNBLOCK, "POST", "/contacts/unblock"),
+        Route(Action.LIST, "GET", "/contacts/blocklist"),
+    )
+    rows = (
+        Row(Code.TARGET_REJECTED, 400, "VALIDATION_ERROR", text="validation failed"),
+        Row(Code.TARGET_REJECTED, 400, "invalid_request"),
+        Row(Code.TARGET_REJECTED, 200, where=in_envelope, proof=Proof.INFERRED),
+        Row(Code.PROVIDER_AUTH_FAILED, 401, text=INVALID_TOKEN),
+        Row(Code.SESSION_NOT_FOUND, 404, where=in_envelope, proof=Proof.INFERRED),
+        Row(
+            Code.SESSION_NOT_CONNECTED,
+            503,
+            "DEVICE_NOT_READY",
+            text="WhatsApp session is not connected",
+            proof=Proof.INFERRED,
+        ),
+        Row(Code.SESSION_NOT_CONNECTED, 503, "device_disconnected", proof=Proof.INFERRED),
+        Row(Code.PROVIDER_ERROR, 500, "device_error", proof=Proof.INFERRED),
+        Row(Code.PROVIDER_ERROR, 500, "privacy_update_failed", proof=Proof.INFERRED),
+        Row(Code.PROVIDER_TIMEOUT, 504, "privacy_update_timeout", proof=Proof.INFERRED),
+    )
+
+    class Options(Schema):
+        """`token`: the device's API token (a UUID), which is also its address."""
+
+        token = SecretField(required=True)
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        super().__init__(options)
+        self._headers = Headers({"Authorization": f"Bearer {self.options['token'].reveal()}"})
+
+    def build_request(self, command: Command) -> HttpRequest:
+        """Name the contact by JID, the one form that says both numbers and LIDs."""
+        route = self.route(command.action)
+        body = None if command.contact is None else {"jid": command.contact.jid}
+        return HttpRequest(route.method, route.template, self._headers, json=body)
+
+    def read_machine_code(self, document: Json) -> str | None:
+        """Read `error_code` of the flat shapes, `error.code` of the nested one."""
+        match document:
+            case {"error_code": str(code)} | {"error": {"code": str(code)}}:
+                return code
+        return None
+
+    def read_fields(self, document: Json) -> Iterable[str]:
+        """Read the names in `validation`, an array that only field errors have."""
+        match document:
+            case {"validation": list(entries)}:
+                return [str(entry["field"]) for entry in entries if is_named(entry)]
+        return ()
+
+    def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+        """Take the state that the answer shows, or the whole list."""
+        match response.document:
+            case {"success": True, "data": {"items": list(items)} as data} if not command.contact:
+                contacts = read_items(items)
+                if contacts is None or data.get("count", len(items)) != len(items):
+                    return None
+            case {"success": True, "data": {"blocked": bool(blocked)} as data} if command.contact:
+                contacts = None
+                if blocked is not command.blocked:
+                    return None
+                if data.get("action", command.action) != command.action:
+                    return None
+            case _:
+                return None
+        return Outcome.success(
+            Confirmation.PROVIDER_STATE, contacts=contacts, upstream_status=response.status
+        )
+
+
+class WutsDialect(Dialect):
+    """WUTS's own API, served by us."""
+
+    provider = WutsProvider
+
+    def read_credential(self, request: HttpRequest) -> str | None:
+        """Read the bearer token; WUTS takes it without the scheme too."""
+        return read_bearer(request, bare=True)
+
+    def read_request(self, request: HttpRequest) -> NativeCall:
+        """Read the contact from the body; each name falls back to the query's."""
+        route, _ = self.match(request)
+        if route.action is Action.LIST:
+            return NativeCall(Command(Action.LIST))
+        body = read_object(request)
+        given = {name: body.get(name) or request.query.get(name) for name in ("number", "jid")}
+        return NativeCall(Command(route.action, read_contact(**given)))
+
+    def write_success(self, call: NativeCall, outcome: Outcome) -> HttpResponse:
+        """Show the state. The list's size and hash are not known after a change."""
+        command = call.command
+        if command.contact is None:
+            items = [
+                {"jid": contact.lid or contact.jid, "phone_number": contact.number}
+                for contact in outcome.contacts or ()
+            ]
+            data: Json = {"items": items, "count": len(items), "dhash": None}
+        else:
+            data = {
+                "jid": command.contact.jid,
+                "phone_number": command.contact.number,
+                "action": command.action,
+                "blocked": command.blocked,
+                "count": None,
+                "dhash": None,
+            }
+        return json_response(200, {"success": True, "data": data})
+
+    def write_error(
+        self, row: Row, outcome: Outcome, call: NativeCall | None, now: datetime
+    ) -> HttpResponse:
+        """Write the flat shape; the 401 alone has neither code nor time."""
+        document: dict[str, Json] = {"success": False, "error": row.text or outcome.message}
+        if row.text != INVALID_TOKEN:
+            document["timestamp"] = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        if row.machine is not None:
+            document["error_code"] = row.machine
+        if outcome.fields and row.machine == "VALIDATION_ERROR":
+            document["validation"] = [
+                {"field": name, "message": messages[0], "value": ""}
+                for name, messages in outcome.fields.items()
+            ]
+        return json_response(row.status, document)
+
+
+@hookimpl
+def register_providers() -> list[type[Provider]]:
+    """Offer WUTS."""
+    return [WutsProvider]
+
+
+@hookimpl
+def register_dialects() -> list[type[Dialect]]:
+    """Offer WUTS's own API."""
+    return [WutsDialect]
