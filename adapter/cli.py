@@ -1,0 +1,267 @@
+"""The command line: contact-adapter serve, check, providers, accounts, block, unblock, blocked."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from adapter.app import CONFIG_VARIABLE, build_app, find_config, service_state
+from adapter.codes import Action
+from adapter.errors import ConfigurationError, PluginError
+from adapter.faces import Access
+from adapter.keys import ANYONE
+from adapter.outcome import Command, Result, write_envelope
+from adapter.privacy import MaskingFormatter
+from adapter.service import Contacts, Service, new_request_id
+from adapter.settings import Settings, is_loopback, load_settings, read_toml
+from adapter.views import describe_plugins, write_actions
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8000
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+
+_config_option = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help=f"The TOML file; else ${CONFIG_VARIABLE}, else the sandbox.",
+)
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print the envelope.")
+_own_option = click.option(
+    "--own-address",
+    default=f"http://{DEFAULT_HOST}:{DEFAULT_PORT}",
+    show_default=True,
+    help='Where the server of this configuration listens, for base_url = { self = "…" }.',
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="contact-adapter")
+def main() -> None:
+    """One block/unblock API in front of any WhatsApp HTTP provider."""
+
+
+@main.command()
+@_config_option
+@click.option("--host", default=DEFAULT_HOST, show_default=True, help="The address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=DEFAULT_PORT,
+    show_default=True,
+    help="The port; 0 takes any free one.",
+)
+@click.option(
+    "--workers", type=click.IntRange(1), help="Processes, in place of gunicorn.conf.py's."
+)
+@click.option("--threads", type=click.IntRange(1), help="Threads per process, likewise.")
+@click.option(
+    "--allow-unauthenticated",
+    is_flag=True,
+    help="Serve everyone who can connect, where no API key is configured.",
+)
+def serve(
+    config: Path | None,
+    host: str,
+    port: int,
+    workers: int | None,
+    threads: int | None,
+    allow_unauthenticated: bool,
+) -> None:
+    """Start the production server. SIGTERM stops it when the calls in flight are answered."""
+    try:
+        from adapter import server
+    except ImportError as error:
+        raise click.ClickException(
+            f"the server is not installed ({error.name} is missing); "
+            "run: pip install 'contact-adapter[server]'"
+        ) from None
+    _configure_logging()
+    access = Access.EVERYONE if allow_unauthenticated else Access.LOOPBACK
+    with server.listen(host, port) as listener:
+        address = server.address_of(listener)
+        app = _or_explain(lambda: build_app(config, access=access, own_address=address))
+        settings: Settings = service_state(app).service.settings
+        if not settings.keys and not allow_unauthenticated and not is_loopback(host):
+            raise click.ClickException(
+                f"no API key is configured, and {host} can be reached by others; configure [keys], "
+                "listen on 127.0.0.1, or say --allow-unauthenticated"
+            )
+        click.echo(f"serving {find_config(config)} at {address} (docs at {address}/docs)", err=True)
+        server.run(app, listener, workers=workers, threads=threads)
+
+
+@main.command()
+@_config_option
+@_own_option
+@click.option("--live", is_flag=True, help="Ask each provider something harmless, if it can be.")
+def check(config: Path | None, own_address: str, live: bool) -> None:
+    """Explain every fault of the configuration at once. Sends nothing without --live."""
+    service = _open_service(config, own_address)
+    for broken in service.settings.registry.broken:
+        click.echo(f"note: the plugin {broken.plugin} is broken: {broken.reason}")
+    click.echo(f"{find_config(config)}: sound; {len(service.accounts)} account(s)")
+    if live:
+        answers = [_ask(service, name) for name in service.accounts]
+        sys.exit(0 if all(answers) else 1)
+
+
+@main.command()
+@_config_option
+@_own_option
+@_json_option
+def providers(config: Path | None, own_address: str, as_json: bool) -> None:
+    """List the installed providers and dialects, and the plugins that are broken."""
+    data = describe_plugins(_open_service(config, own_address))
+    if as_json:
+        _print_data(data)
+        return
+    for each in data["providers"]:
+        dialect = "with dialect" if each["dialect"] else "no dialect"
+        click.echo(
+            f"{each['name']}: {each['title']}; {', '.join(each['actions'])}; "
+            f"{dialect}; from {each['origin']}"
+        )
+    for each in data["broken"]:
+        click.echo(f"{each['name']}: broken; from {each['origin']}; {each['reason']}")
+
+
+@main.command()
+@_config_option
+@_own_option
+@_json_option
+def accounts(config: Path | None, own_address: str, as_json: bool) -> None:
+    """List the configured accounts."""
+    service = _open_service(config, own_address)
+    entries = [
+        {
+            "name": account.name,
+            "provider": account.provider.name,
+            "actions": write_actions(account.provider.actions()),
+        }
+        for account in service.accounts.values()
+    ]
+    if as_json:
+        _print_data({"accounts": entries})
+        return
+    for entry in entries:
+        default = " (default)" if entry["name"] == service.settings.default_account else ""
+        actions = ", ".join(entry["actions"])
+        click.echo(f"{entry['name']}{default}: {entry['provider']}; {actions}")
+
+
+def _change_command(action: Action) -> click.Command:
+    @click.argument("contact", metavar="NUMBER_OR_JID")
+    @click.option("--account", help="The account; else the default one.")
+    @_config_option
+    @_own_option
+    @_json_option
+    def change(
+        contact: str, account: str | None, config: Path | None, own_address: str, as_json: bool
+    ) -> None:
+        contacts = Contacts(_open_service(config, own_address), ANYONE)
+        target = {"jid": contact} if "@" in contact else {"number": contact}
+        call = contacts.block if action is Action.BLOCK else contacts.unblock
+        result = call(account=account, **target)
+        _print_result(result, as_json)
+
+    change.__doc__ = f"{action.value.capitalize()} a contact, named by number or JID."
+    return main.command(action.value)(change)
+
+
+block = _change_command(Action.BLOCK)
+unblock = _change_command(Action.UNBLOCK)
+
+
+@main.command()
+@click.option("--account", help="The account; else the default one.")
+@_config_option
+@_own_option
+@_json_option
+def blocked(account: str | None, config: Path | None, own_address: str, as_json: bool) -> None:
+    """Read the block list, a JID a line."""
+    contacts = Contacts(_open_service(config, own_address), ANYONE)
+    _print_result(contacts.blocked(account=account), as_json)
+
+
+def _configure_logging() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(MaskingFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    # The HTTP client's own lines show paths, which hold JIDs.
+    logging.getLogger("urllib3").setLevel(logging.WARNING)
+
+
+def _open_service(config: Path | None, own_address: str) -> Service:
+    def load() -> Service:
+        return Service(load_settings(read_toml(find_config(config)), own_address=own_address))
+
+    return _or_explain(load)
+
+
+LoadedT = TypeVar("LoadedT")
+
+
+def _or_explain(load: Callable[[], LoadedT]) -> LoadedT:
+    """Return what `load` returns; end with a readable error where the configuration is at fault."""
+    try:
+        return load()
+    except ConfigurationError as error:
+        raise click.ClickException(str(error)) from None
+    except PluginError as error:
+        _explain_plugin(error)
+
+
+def _explain_plugin(error: PluginError) -> NoReturn:
+    if error.__cause__ is not None:
+        traceback.print_exception(error.__cause__)
+    raise click.ClickException(str(error)) from None
+
+
+def _ask(service: Service, name: str) -> bool:
+    """Read the account's block list where that can be done, and say how it went."""
+    account = service.accounts[name]
+    if Action.LIST not in account.provider.actions():
+        click.echo(f"{name}: nothing harmless can be asked of {account.provider.name}")
+        return True
+    result = service.perform(name, Command(Action.LIST))
+    click.echo(f"{name}: {result.code.value if result.code else 'ok'}")
+    return result.ok
+
+
+def _print_data(data: dict[str, Any]) -> None:
+    _print_json(write_envelope(data=data, request_id=new_request_id()))
+
+
+def _print_json(document: Any) -> None:
+    click.echo(json.dumps(document, indent=2))
+
+
+def _print_result(result: Result, as_json: bool) -> NoReturn:
+    if as_json:
+        _print_json(result.envelope())
+    elif result.code is not None:
+        code = result.code
+        click.echo(
+            f"{code.value}: {code.message} "
+            f"(outcome: {code.applied.value}; retry: {code.retry.value})",
+            err=True,
+        )
+        for name, messages in result.outcome.fields.items():
+            click.echo(f"  {name}: {'; '.join(messages)}", err=True)
+    elif result.command is not None and result.command.contact is not None:
+        click.echo(
+            f"{result.command.action.value}ed {result.command.contact.masked} "
+            f"for {result.account} ({result.outcome.confirmation})"
+        )
+    else:
+        for contact in result.contacts or ():
+            click.echo(contact.jid)
+    sys.exit(0 if result.ok else 1)

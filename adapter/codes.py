@@ -1,4 +1,4 @@
-"""What can happen, in closed lists. `Code` is the table: one row a code, read by everything else."""
+"""What can happen, in closed lists. `Code` is the one table, read by everything else."""
 
 from __future__ import annotations
 
@@ -69,6 +69,8 @@ class Code(Enum):
         """Whether an answer with this code may say how many seconds to wait."""
         return self.retry is Retry.AFTER_DELAY
 
+    # A row stays three lines: what it is, what it says, when it is used.
+    # fmt: off
     INVALID_JSON = (
         "invalid_json", 400, Retry.NEVER, Applied.NOT_APPLIED,
         "The body is not strict JSON.",
@@ -207,11 +209,11 @@ class Code(Enum):
     PROVIDER_BAD_RESPONSE = (
         "provider_bad_response", 502, Retry.AFTER_DELAY, Applied.UNKNOWN,
         "The provider's answer could not be understood.",
-        "not understandable: HTML, truncated, wrong shape, oversized, "
-        "a state that is not what was asked",
+        "not understandable: HTML, truncated, wrong shape, oversized, a state nobody asked for",
     )
     INTERNAL_ERROR = (
         "internal_error", 500, Retry.NOW, Applied.UNKNOWN,
         "The adapter failed.",
         "our bug (standalone app only; embedded, the host sees the exception)",
     )
+    # fmt: on

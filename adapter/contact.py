@@ -93,12 +93,12 @@ class Contact:
 
     @property
     def jid(self) -> str:
-        """The JID in WhatsApp's own form: `<digits>@s.whatsapp.net`, or the LID without a number."""
+        """The JID in WhatsApp's form: `<digits>@s.whatsapp.net`; the LID if there is no number."""
         return f"{self.number}@s.whatsapp.net" if self.number is not None else str(self.lid)
 
     @property
     def chat_id(self) -> str:
-        """The JID in the web client's form: `<digits>@c.us`, or the LID where there is no number."""
+        """The JID in the web client's form: `<digits>@c.us`; the LID if there is no number."""
         return f"{self.number}@c.us" if self.number is not None else str(self.lid)
 
     @property

@@ -183,9 +183,7 @@ def _check_class(part: Any, base: type) -> None:
         raise PluginError(f"{part.__name__} lacks {', '.join(missing)}")
 
 
-def _add(
-    parts: dict[str, Registered[PartT]], name: str, registered: Registered[PartT]
-) -> None:
+def _add(parts: dict[str, Registered[PartT]], name: str, registered: Registered[PartT]) -> None:
     if name in parts:
         raise _two_of_one_name(name, parts[name].plugin, registered.plugin)
     parts[name] = registered

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import re
+from typing import Any
 
 _DIGIT_RUN = re.compile(r"\d{7,}")
+_LONE_NUMBER = re.compile(r"(?<![0-9A-Za-z-])\d{8,20}(?![0-9A-Za-z-])")
 
 
 def mask_number(digits: str) -> str:
@@ -22,6 +25,21 @@ def mask_number(digits: str) -> str:
 def mask_text(text: str) -> str:
     """Return `text` with every run of seven or more digits masked, whatever stands around it."""
     return _DIGIT_RUN.sub(lambda run: mask_number(run.group()), text)
+
+
+class MaskingFormatter(logging.Formatter):
+    """A log formatter that lets no phone number through, not even in the text of an exception.
+
+    In a message, digits that are a part of an id (hexadecimal, or joined by dashes) stay.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, with every number that stands alone masked."""
+        return _LONE_NUMBER.sub(lambda run: mask_number(run.group()), super().format(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the name is logging's
+        """Return the traceback, with every longer run of digits masked."""
+        return mask_text(super().formatException(ei))
 
 
 class Secret:

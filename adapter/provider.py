@@ -47,7 +47,7 @@ class Proof(StrEnum):
 class Addressing(StrEnum):
     """Where a provider's requests say which WhatsApp session they are for."""
 
-    TOKEN = "the token"
+    TOKEN = "the token"  # noqa: S105 - a place, not a secret
     BODY = "the body"
     PATH = "the path"
     NONE = "none"
@@ -252,11 +252,11 @@ class Provider(ABC):
         None says that the evidence is missing; the outcome is then `provider_bad_response`.
         """
 
-    def read_machine_code(self, document: Json) -> str | None:  # noqa: ARG002
+    def read_machine_code(self, document: Json) -> str | None:
         """Return the machine code that the body holds, declared or not."""
         return None
 
-    def read_fields(self, document: Json) -> Iterable[str]:  # noqa: ARG002
+    def read_fields(self, document: Json) -> Iterable[str]:
         """Return which of `number` and `jid` the provider names as bad."""
         return ()
 
@@ -278,7 +278,7 @@ class Provider(ABC):
         """Return the row that the response is evidence for; None where it may be a success."""
         document = response.document
         machine = self.read_machine_code(document)
-        if machine in self._by_machine:
+        if machine is not None and machine in self._by_machine:
             return self._by_machine[machine]
         status = response.status
         candidates = (
@@ -430,16 +430,21 @@ def read_bearer(request: HttpRequest, *, bare: bool = False) -> str | None:
     return words[0] if bare and len(words) == 1 and words[0].lower() != "bearer" else None
 
 
-def read_contact(*, number: Json = None, jid: Json = None) -> Contact:
-    """Return the contact that a native request names.
+def read_contact(
+    *, number: Json = None, jid: Json = None, default_region: str | None = None
+) -> Contact:
+    """Return the contact that a request names by `number`, by `jid`, or by both.
 
-    Raises RequestError: `validation_error` for what is no text, `invalid_target` for the rest.
+    Raises RequestError: `validation_error` where nothing is named or a name is no text,
+    `invalid_target` where the text names nobody who can be blocked.
     """
     for name, value in (("number", number), ("jid", jid)):
         if value is not None and not isinstance(value, str):
-            raise invalid_field(name, "must be text")
+            raise invalid_field(name, "must be text, in quotes")
+    if number is None and jid is None:
+        raise invalid_field("number", "give a number or a jid")
     try:
-        return Contact.parse(number=number, jid=jid)
+        return Contact.parse(number, jid, default_region)
     except ContactError as error:
         raise RequestError(Outcome.failure(Code.INVALID_TARGET, fields=error.fields)) from None
 

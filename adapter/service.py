@@ -11,11 +11,11 @@ from threading import BoundedSemaphore
 from typing import Any, Self
 
 from adapter.codes import Action, Code
-from adapter.contact import Contact, ContactError
+from adapter.contact import Contact
 from adapter.errors import RequestError
 from adapter.keys import ANYONE, Caller
 from adapter.outcome import Command, Outcome, Result
-from adapter.provider import LocalProvider, Provider
+from adapter.provider import LocalProvider, Provider, invalid_field, read_contact
 from adapter.settings import AccountSettings, Settings, load_settings, read_toml
 from adapter.transport import Transport
 from adapter.wire import HttpRequest, HttpResponse
@@ -75,12 +75,12 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.accounts = {name: Account(each) for name, each in settings.accounts.items()}
-        self._native = {alias: name for name, each in self.accounts.items() for alias in each.aliases}
+        self._native = {
+            alias: name for name, each in self.accounts.items() for alias in each.aliases
+        }
         self._native.update({name: name for name in self.accounts})
 
-    def perform(
-        self, account: str, command: Command, *, request_id: str | None = None
-    ) -> Result:
+    def perform(self, account: str, command: Command, *, request_id: str | None = None) -> Result:
         """Carry out the command for the account and return what became of it, with the facts.
 
         Raises RequestError (`account_not_found`) for a name that is not configured.
@@ -91,7 +91,16 @@ class Service:
         if target is None:
             raise RequestError(Outcome.failure(Code.ACCOUNT_NOT_FOUND))
         outcome, attempts = target.call(command, request_id)
-        result = Result(
+        log.debug(
+            "call account=%s provider=%s action=%s code=%s attempts=%d request_id=%s",
+            account,
+            target.provider.name,
+            command.action.value,
+            outcome.code.value if outcome.code else "ok",
+            attempts,
+            request_id,
+        )
+        return Result(
             outcome,
             command,
             account,
@@ -100,18 +109,6 @@ class Service:
             round((time.monotonic() - started) * 1000),
             request_id,
         )
-        log.info(
-            "%s account=%s provider=%s contact=%s outcome=%s upstream=%s ms=%d request_id=%s",
-            command.action.value,
-            account,
-            result.provider,
-            command.contact.masked if command.contact else "-",
-            outcome.code.value if outcome.code else "ok",
-            outcome.upstream_status or "-",
-            result.duration_ms,
-            request_id,
-        )
-        return result
 
     def choose_account(
         self, caller: Caller, name: str | None = None, *, native: bool = False
@@ -125,12 +122,7 @@ class Service:
         if name is None:
             chosen = self._default_for(caller)
             if chosen is None:
-                raise RequestError(
-                    Outcome.failure(
-                        Code.VALIDATION_ERROR,
-                        fields={"account": ("is required, since there is no default account",)},
-                    )
-                )
+                raise invalid_field("account", "is required, since there is no default account")
         elif native:
             chosen = self._native.get(name)
         if chosen is None or chosen not in self.accounts or not caller.may_use(chosen):
@@ -141,17 +133,12 @@ class Service:
         """Return the accounts that the caller may use."""
         return [each for name, each in self.accounts.items() if caller.may_use(name)]
 
-    def parse_contact(self, number: str | None = None, jid: str | None = None) -> Contact:
+    def read_contact(self, number: str | None = None, jid: str | None = None) -> Contact:
         """Return the contact, by the rules of the configuration.
 
-        Raises RequestError (`invalid_target`) where the texts name nobody who can be blocked.
+        Raises RequestError where the texts name nobody who can be blocked.
         """
-        try:
-            return Contact.parse(number, jid, self.settings.default_region)
-        except ContactError as error:
-            raise RequestError(
-                Outcome.failure(Code.INVALID_TARGET, fields=error.fields)
-            ) from None
+        return read_contact(number=number, jid=jid, default_region=self.settings.default_region)
 
     def close(self) -> None:
         """Close all connections. A later call opens new ones."""
@@ -195,7 +182,7 @@ class Contacts:
         self, action: Action, number: str | None, jid: str | None, account: str | None
     ) -> Result:
         def command() -> Command:
-            return Command(action, self.service.parse_contact(number, jid))
+            return Command(action, self.service.read_contact(number, jid))
 
         return self._perform(account, command)
 

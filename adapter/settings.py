@@ -99,7 +99,9 @@ class _PluginsSchema(Schema):
 
 
 class _TransportSchema(Schema):
-    _seconds = validate.Range(min=0, max=300, min_inclusive=False, error="must be above 0, up to 300")
+    _seconds = validate.Range(
+        min=0, max=300, min_inclusive=False, error="must be above 0, up to 300"
+    )
     connect_timeout = fields.Float(validate=_seconds)
     deadline = fields.Float(validate=_seconds)
     max_in_flight = fields.Integer(strict=True, validate=validate.Range(min=1, max=100_000))
@@ -155,13 +157,13 @@ class _TopSchema(Schema):
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Return what the file says.
+    """Return what the file says; the files that it names are found from its own folder.
 
     Raises ConfigurationError where it cannot be read or is no TOML.
     """
     try:
         with path.open("rb") as file:
-            return tomllib.load(file)
+            return _anchored(tomllib.load(file), path.parent)
     except OSError as error:
         raise ConfigurationError(
             [Problem(str(path), f"cannot be read: {error.strerror}")]
@@ -170,9 +172,17 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigurationError([Problem(str(path), f"is no TOML: {error}")]) from None
 
 
-def load_settings(
-    mapping: Mapping[str, Any], *, own_address: str | None = None
-) -> Settings:
+def _anchored(table: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the table with the relative paths under `file` and `ca_file` made absolute."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            _anchored(value, folder)
+        elif key in ("file", "ca_file") and isinstance(value, str):
+            table[key] = str(folder.absolute() / value)
+    return table
+
+
+def load_settings(mapping: Mapping[str, Any], *, own_address: str | None = None) -> Settings:
     """Return the settings that the mapping describes, with the plugins that they need.
 
     `own_address` is where this very server will listen; a `base_url` of `{ self = "/path" }`
@@ -199,14 +209,14 @@ class _Loader:
         transport = top.get("transport") or {}
         accounts = {
             name: account
-            for name, raw in _tables(top.get("accounts"))
+            for name, raw in _tables(self._mapping.get("accounts"))
             if (account := self._account(name, raw, registry, transport)) is not None
         }
-        names = {name for name, _ in _tables(top.get("accounts"))}
-        if "accounts" in top and not names:
+        names = {name for name, _ in _tables(self._mapping.get("accounts"))}
+        if self._mapping.get("accounts") == {}:
             self._fault("accounts", "is empty; configure at least one account")
         self._check_aliases(accounts.values(), names)
-        keys = [self._key(name, raw, names) for name, raw in _tables(top.get("keys"))]
+        keys = [self._key(name, raw, names) for name, raw in _tables(self._mapping.get("keys"))]
         self._check_secrets(key for key in keys if key is not None)
         dialects = self._dialects(top.get("dialects") or {}, registry)
         default = top.get("default_account") or (next(iter(names)) if len(names) == 1 else None)

@@ -88,9 +88,7 @@ class WappfyProvider(Provider):
 
         api_key = SecretField(required=True)
         session = session_field()
-        wire_format = fields.String(
-            load_default=OPENAPI, validate=validate.OneOf([OPENAPI, GUIDE])
-        )
+        wire_format = fields.String(load_default=OPENAPI, validate=validate.OneOf([OPENAPI, GUIDE]))
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)
@@ -156,8 +154,9 @@ class WappfyDialect(Dialect):
             document = {"error": outcome.message, "session": session, "status": "STOPPED"}
             return json_response(row.status, {**document, "expected": ["WORKING"]})
         error = HTTPStatus(row.status).phrase
-        document = {"message": outcome.message, "error": error, "statusCode": row.status}
-        return json_response(row.status, document)
+        return json_response(
+            row.status, {"message": outcome.message, "error": error, "statusCode": row.status}
+        )
 
 
 @hookimpl

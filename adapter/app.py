@@ -1,0 +1,171 @@
+"""The standalone app: the extension at the root, health, OpenAPI and docs, and our own errors."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
+
+from adapter.codes import Code
+from adapter.extension import ContactAdapter, State
+from adapter.faces import Access, Incoming
+from adapter.outcome import Outcome
+from adapter.settings import DialectSettings, read_toml
+from adapter.views import respond_data
+from adapter.wire import write_json
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+CONFIG_VARIABLE: Final = "CONTACT_ADAPTER_CONFIG"
+"""The environment variable that names the configuration file."""
+
+NAME: Final = "contact_adapter"
+
+log = logging.getLogger("adapter")
+
+
+def sandbox_path() -> Path:
+    """Return the configuration that needs nothing: in the package, or beside it in a checkout."""
+    here = Path(__file__).parent
+    inside, beside = here / "config" / "sandbox.toml", here.parent / "config" / "sandbox.toml"
+    return inside if inside.is_file() else beside
+
+
+def find_config(given: str | Path | None = None) -> Path:
+    """Return the configuration file: the given one, else the environment's, else the sandbox."""
+    return Path(given or os.environ.get(CONFIG_VARIABLE) or sandbox_path())
+
+
+def create_app(
+    config: Mapping[str, Any] | str | Path | None = None,
+    *,
+    allow_unauthenticated: bool = False,
+    own_address: str | None = None,
+) -> Flask:
+    """Return the standalone app.
+
+    `config` is a mapping or the path of a TOML file; without it the file is the environment's
+    (`CONTACT_ADAPTER_CONFIG`), else the sandbox. Without any API key configured, every call is
+    answered 401 unless `allow_unauthenticated`. `own_address` is where the app will be reached.
+
+    Raises ConfigurationError and PluginError where the configuration cannot be used.
+    """
+    access = Access.EVERYONE if allow_unauthenticated else Access.KEYS_ONLY
+    return build_app(config, access=access, own_address=own_address)
+
+
+def build_app(
+    config: Mapping[str, Any] | str | Path | None,
+    *,
+    access: Access,
+    own_address: str | None = None,
+) -> Flask:
+    """Return the standalone app for one way of access; `create_app` for the rest of us."""
+    mapping = config if isinstance(config, Mapping) else read_toml(find_config(config))
+    app = Flask("adapter", static_folder=None)
+    ContactAdapter(name=NAME).init_app(
+        app, mapping, url_prefix="", access=access, own_address=own_address
+    )
+    _add_health(app)
+    _add_docs(app)
+    _add_errors(app)
+    hosts = {mount.host: mount for mount in service_state(app).service.settings.dialects}
+    hosts.pop(None, None)
+    if hosts:
+        app.wsgi_app = _HostMounts(app.wsgi_app, hosts)  # type: ignore[assignment]
+    return app
+
+
+def service_state(app: Flask) -> State:
+    """Return what the extension keeps in the standalone app."""
+    state: State = app.extensions[NAME]
+    return state
+
+
+class _HostMounts:
+    """Serves a dialect at the root of its own host name, by looking below its prefix."""
+
+    def __init__(self, app: WSGIApplication, hosts: Mapping[str | None, DialectSettings]) -> None:
+        self._app = app
+        self._prefixes = {host: mount.prefix for host, mount in hosts.items()}
+
+    def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        host = environ.get("HTTP_HOST", "").partition(":")[0].lower()
+        prefix = self._prefixes.get(host)
+        if prefix is not None:
+            environ = {**environ, "PATH_INFO": prefix + environ.get("PATH_INFO", "/")}
+        return self._app(environ, start)
+
+
+def _add_health(app: Flask) -> None:
+    def answer(status: str) -> Callable[[], Response]:
+        return lambda: respond_data(Incoming.of(request), {"status": status})
+
+    # A configuration or a provider that is not ready has kept the process from starting at all.
+    app.add_url_rule("/livez", "livez", answer("live"))
+    app.add_url_rule("/readyz", "readyz", answer("ready"))
+
+
+def _add_docs(app: Flask) -> None:
+    from flask_swagger_ui import get_swaggerui_blueprint
+
+    from adapter.openapi import describe_api
+
+    document = write_json(describe_api(service_state(app).service.settings))
+
+    @app.get("/openapi.json")
+    def openapi() -> Response:
+        headers = {"Content-Type": "application/json"}
+        return Incoming.of(request).respond(200, document, headers)
+
+    docs = get_swaggerui_blueprint(
+        "/docs", "/openapi.json", config={"app_name": "Contact Adapter", "validatorUrl": None}
+    )
+    app.register_blueprint(docs, url_prefix="/docs")
+    app.add_url_rule("/docs", "docs", app.view_functions["swagger_ui.show"])
+
+    @app.after_request
+    def mark(response: Response) -> Response:
+        if "X-Request-Id" not in response.headers:
+            Incoming.of(request).mark(response)
+        return response
+
+
+_BY_STATUS: Final[Mapping[int | None, Code]] = {
+    code.http_status: code
+    for code in (
+        Code.UNSUPPORTED_MEDIA_TYPE,
+        Code.PAYLOAD_TOO_LARGE,
+        Code.METHOD_NOT_ALLOWED,
+        Code.NOT_FOUND,
+    )
+}
+
+
+def _add_errors(app: Flask) -> None:
+    @app.errorhandler(HTTPException)
+    def basics(error: HTTPException) -> Response:
+        incoming = Incoming.of(request)
+        if error.code is not None and 300 <= error.code <= 399:
+            return app.make_response(error.get_response(request.environ))  # type: ignore[arg-type]
+        code = _BY_STATUS.get(error.code, Code.VALIDATION_ERROR)
+        if error.code is not None and error.code >= 500:
+            code = Code.INTERNAL_ERROR
+        fields = {"request": ("could not be read as HTTP",)} if error.code == 400 else {}
+        response = incoming.respond_result(incoming.result(Outcome.failure(code, fields=fields)))
+        if code is Code.METHOD_NOT_ALLOWED:
+            allow = getattr(error, "valid_methods", None) or ()
+            response.headers["Allow"] = ", ".join(sorted(allow))
+        return response
+
+    @app.errorhandler(Exception)
+    def our_bug(error: Exception) -> Response:
+        log.error("internal error: %s", type(error).__name__, exc_info=error)
+        incoming = Incoming.of(request)
+        return incoming.respond_result(incoming.result(Outcome.failure(Code.INTERNAL_ERROR)))

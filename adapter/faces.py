@@ -1,0 +1,181 @@
+"""What the unified API and the dialects have in common: the caller, the body, the answer."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+from urllib.parse import urlsplit
+
+from flask import Request, Response
+
+from adapter.codes import Code
+from adapter.errors import RequestError
+from adapter.keys import ANYONE, Caller, KeyRing
+from adapter.outcome import Outcome, Result
+from adapter.service import Service, new_request_id
+from adapter.settings import is_loopback
+from adapter.wire import Json, StrictJsonError, read_json, write_json
+
+MAX_REQUEST_BODY: Final = 64 * 1024
+"""Most bytes of a caller's body that are read."""
+
+log = logging.getLogger("adapter")
+
+_SANE_ID = re.compile(r"[\x21-\x7e]{1,128}")
+
+
+class Access(Enum):
+    """Who is served where no key is configured. With a key, only callers that have one are."""
+
+    KEYS_ONLY = "nobody"
+    LOOPBACK = "callers who address this machine as itself"
+    EVERYONE = "everyone"
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One request to us, with the id that it goes by."""
+
+    request: Request
+    request_id: str
+    started: float
+
+    @classmethod
+    def of(cls, request: Request) -> Incoming:
+        """Take the caller's `X-Request-Id` where it is a sane token, else a new one."""
+        given = request.headers.get("X-Request-Id", "")
+        request_id = given if _SANE_ID.fullmatch(given) else new_request_id()
+        return cls(request, request_id, time.monotonic())
+
+    @property
+    def milliseconds(self) -> int:
+        """How long it has been with us."""
+        return round((time.monotonic() - self.started) * 1000)
+
+    def result(self, outcome: Outcome) -> Result:
+        """Return a failure that came about before any provider was asked."""
+        return Result(outcome, duration_ms=self.milliseconds, request_id=self.request_id)
+
+    def respond(
+        self,
+        status: int,
+        body: bytes,
+        headers: Mapping[str, str],
+        *,
+        code: Code | None = None,
+        result: Result | None = None,
+    ) -> Response:
+        """Return the answer with the headers that every answer carries, and log the request."""
+        response = Response(body, status)
+        if not body:
+            response.headers.pop("Content-Type")
+        response.headers.update(headers)
+        self.mark(response)
+        if status == Code.UNAUTHENTICATED.http_status:
+            response.headers["WWW-Authenticate"] = 'Bearer realm="contact-adapter"'
+        self._log(status, code, result)
+        return response
+
+    def mark(self, response: Response) -> None:
+        """Set the two headers that every answer carries."""
+        response.headers["X-Request-Id"] = self.request_id
+        response.headers["Cache-Control"] = "no-store"
+
+    def respond_envelope(
+        self, envelope: Json, outcome: Outcome | None = None, result: Result | None = None
+    ) -> Response:
+        """Return an envelope: 200, or the status of the outcome's code."""
+        code = outcome.code if outcome else None
+        headers = {"Content-Type": "application/json"}
+        if outcome is not None and outcome.retry_after is not None:
+            headers["Retry-After"] = str(outcome.retry_after)
+        status = code.http_status if code else 200
+        return self.respond(status, write_json(envelope), headers, code=code, result=result)
+
+    def respond_result(self, result: Result) -> Response:
+        """Return the result in its envelope."""
+        return self.respond_envelope(result.envelope(), result.outcome, result)
+
+    def _log(self, status: int, code: Code | None, result: Result | None) -> None:
+        rule = self.request.url_rule
+        contact = result.command.contact if result and result.command else None
+        log.info(
+            "request method=%s route=%s account=%s provider=%s contact=%s status=%d code=%s "
+            "upstream=%s ms=%d request_id=%s",
+            self.request.method,
+            rule.rule if rule is not None else "-",
+            (result and result.account) or "-",
+            (result and result.provider) or "-",
+            contact.masked if contact else "-",
+            status,
+            code.value if code else "ok",
+            (result and result.outcome.upstream_status) or "-",
+            self.milliseconds,
+            self.request_id,
+        )
+
+    def read_body(self) -> bytes:
+        """Return the body; raises RequestError (`payload_too_large`) beyond the limit."""
+        if (self.request.content_length or 0) > MAX_REQUEST_BODY:
+            raise RequestError(Outcome.failure(Code.PAYLOAD_TOO_LARGE))
+        body = self.request.stream.read(MAX_REQUEST_BODY + 1)
+        if len(body) > MAX_REQUEST_BODY:
+            raise RequestError(Outcome.failure(Code.PAYLOAD_TOO_LARGE))
+        return body
+
+
+def read_strict(body: bytes) -> Json:
+    """Return what a caller's body says; raises RequestError (`invalid_json`) with the reason."""
+    try:
+        return read_json(body)
+    except StrictJsonError as error:
+        raise RequestError(
+            Outcome.failure(Code.INVALID_JSON, fields={"body": (str(error),)})
+        ) from None
+
+
+class Guard:
+    """Lets callers in by their API key; without any key configured, by `access`."""
+
+    def __init__(self, service: Service, access: Access) -> None:
+        self._keys = KeyRing(service.settings.keys)
+        self._access = access
+        if not len(self._keys) and access is Access.KEYS_ONLY:
+            log.warning("no API key is configured: every call over HTTP will be answered 401")
+
+    def admit(self, secret: str | None, request: Request) -> Caller:
+        """Return the caller whose key this is.
+
+        Raises RequestError: `unauthenticated`, or `permission_denied` for a web page of another
+        origin that calls a server without keys through somebody's browser.
+        """
+        if len(self._keys):
+            caller = self._keys.find(secret) if secret else None
+            if caller is None:
+                raise RequestError(Outcome.failure(Code.UNAUTHENTICATED))
+            return caller
+        if self._access is Access.KEYS_ONLY:
+            raise RequestError(Outcome.failure(Code.UNAUTHENTICATED))
+        if self._is_foreign(request):
+            raise RequestError(Outcome.failure(Code.PERMISSION_DENIED))
+        return ANYONE
+
+    def _is_foreign(self, request: Request) -> bool:
+        origin = request.headers.get("Origin")
+        if origin is not None and urlsplit(origin).netloc != request.host:
+            return True
+        if self._access is Access.EVERYONE:
+            return False
+        host = urlsplit(f"//{request.host}").hostname or ""
+        return not is_loopback(host)
+
+
+def require_scope(caller: Caller, scope: str) -> None:
+    """Raise RequestError (`permission_denied`) where the caller lacks the scope."""
+    if not caller.may(scope):
+        raise RequestError(Outcome.failure(Code.PERMISSION_DENIED))

@@ -1,0 +1,222 @@
+"""The OpenAPI 3.1 document of exactly what a server serves, written from schemas and table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from importlib.metadata import version
+from typing import Any
+
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+from marshmallow import Schema
+
+from adapter.codes import Action, Code
+from adapter.dialects import CODE_HEADER
+from adapter.provider import Provider, Route
+from adapter.schemas import (
+    AccountSchema,
+    AccountsEnvelope,
+    BlockedEnvelope,
+    ChangeEnvelope,
+    FailureEnvelope,
+    ProvidersEnvelope,
+    StatusEnvelope,
+    TargetSchema,
+)
+from adapter.settings import Settings
+
+_JSON = "application/json"
+_BASICS = frozenset({Code.NOT_FOUND, Code.METHOD_NOT_ALLOWED})
+_BODY = frozenset({Code.INVALID_JSON, Code.PAYLOAD_TOO_LARGE, Code.UNSUPPORTED_MEDIA_TYPE})
+_KEY = frozenset({Code.UNAUTHENTICATED, Code.PERMISSION_DENIED})
+_QUERY = frozenset({Code.VALIDATION_ERROR})
+_EVERY = frozenset(Code) - _BASICS
+
+
+def describe_api(settings: Settings) -> dict[str, Any]:
+    """Return the OpenAPI document of a server with these settings."""
+    spec = APISpec(
+        title="Contact Adapter",
+        version=version("contact-adapter"),
+        openapi_version="3.1.0",
+        plugins=[MarshmallowPlugin(schema_name_resolver=_schema_name)],
+        info={
+            "description": "One block/unblock API in front of any WhatsApp HTTP provider.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        tags=[
+            {"name": "contacts", "description": "Block lists, whatever the provider."},
+            {"name": "configuration", "description": "What this server is configured for."},
+            {"name": "health", "description": "The state of this process."},
+        ],
+    )
+    spec.components.schema("FailureEnvelope", schema=FailureEnvelope)
+    keys = bool(settings.keys)
+    if keys:
+        schemes = {
+            "bearer": {"type": "http", "scheme": "bearer"},
+            "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+        }
+        for name, scheme in schemes.items():
+            spec.components.security_scheme(name, scheme)
+    security: list[dict[str, list[str]]] = [{"bearer": []}, {"apiKey": []}] if keys else []
+    for action in (Action.BLOCK, Action.UNBLOCK):
+        spec.path(
+            f"/v1/contacts/{action.value}",
+            operations={"post": _change_operation(action, security)},
+        )
+    for path, tag, summary, envelope, codes, parameters in (
+        (
+            "/v1/contacts/blocked",
+            "contacts",
+            "Read the block list",
+            BlockedEnvelope,
+            _EVERY - _BODY,
+            _query_parameters(AccountSchema),
+        ),
+        (
+            "/v1/accounts",
+            "configuration",
+            "The accounts that this caller may use",
+            AccountsEnvelope,
+            _KEY | _QUERY | {Code.INTERNAL_ERROR},
+            [],
+        ),
+        (
+            "/v1/providers",
+            "configuration",
+            "The installed providers and dialects",
+            ProvidersEnvelope,
+            _KEY | _QUERY | {Code.INTERNAL_ERROR},
+            [],
+        ),
+    ):
+        operation = _operation(tag, summary, envelope, codes, security)
+        spec.path(path, operations={"get": {**operation, "parameters": parameters}})
+    for path, summary in (
+        ("/livez", "Is the process up?"),
+        ("/readyz", "Is every account ready to be called?"),
+    ):
+        operation = _operation("health", summary, StatusEnvelope, {Code.INTERNAL_ERROR}, [])
+        spec.path(path, operations={"get": operation})
+    for mount in settings.dialects:
+        spec.tag({"name": mount.name, "description": f"{mount.dialect.provider.title}'s own API."})
+        for route in mount.dialect.provider.routes:
+            path, operations = _native_operation(mount.prefix, mount.dialect.provider, route)
+            spec.path(path, operations=operations)
+    document: dict[str, Any] = spec.to_dict()
+    return document
+
+
+def _change_operation(action: Action, security: list[dict[str, list[str]]]) -> dict[str, Any]:
+    summary = f"{action.value.capitalize()} a contact"
+    return {
+        **_operation("contacts", summary, ChangeEnvelope, _EVERY, security),
+        "description": "Name the contact in a JSON body or, where no body is sent, in the query.",
+        "parameters": _query_parameters(TargetSchema),
+        "requestBody": {
+            "required": False,
+            "content": {_JSON: {"schema": TargetSchema}},
+        },
+    }
+
+
+def _operation(
+    tag: str,
+    summary: str,
+    envelope: type[Schema],
+    codes: Iterable[Code],
+    security: list[dict[str, list[str]]],
+) -> dict[str, Any]:
+    success = {"description": "Success", "headers": _headers(), "content": _content(envelope)}
+    return {
+        "tags": [tag],
+        "summary": summary,
+        "operationId": _identifier(summary),
+        "security": security,
+        "responses": {"200": success, **_failures(codes)},
+    }
+
+
+def _failures(codes: Iterable[Code]) -> dict[str, Any]:
+    """Return one response per HTTP status, which tells the rows of the table behind it."""
+    rows: dict[int, list[Code]] = {}
+    for code in Code:
+        if code in frozenset(codes):
+            rows.setdefault(code.http_status, []).append(code)
+    return {
+        str(status): {
+            "description": "\n".join(
+                f"* `{code.value}`: {code.message} Retry: {code.retry.value}; "
+                f"outcome: {code.applied.value}."
+                for code in found
+            ),
+            "headers": _headers(*found),
+            "content": _content(FailureEnvelope),
+        }
+        for status, found in sorted(rows.items())
+    }
+
+
+def _headers(*codes: Code) -> dict[str, Any]:
+    text = {"schema": {"type": "string"}}
+    headers: dict[str, Any] = {
+        "X-Request-Id": {**text, "description": "The id this request goes by.", "required": True},
+        "Cache-Control": {**text, "description": "Always `no-store`.", "required": True},
+    }
+    if any(code.may_wait for code in codes):
+        headers["Retry-After"] = {"schema": {"type": "integer"}, "description": "Seconds to wait."}
+    if Code.UNAUTHENTICATED in codes:
+        headers["WWW-Authenticate"] = {**text, "description": "Always `Bearer`."}
+    return headers
+
+
+def _content(schema: type[Schema]) -> dict[str, Any]:
+    return {_JSON: {"schema": schema}}
+
+
+def _query_parameters(schema: type[Schema]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "description": field.metadata["description"],
+            "schema": {"type": "string"},
+        }
+        for name, field in schema().fields.items()
+    ]
+
+
+def _native_operation(
+    prefix: str, provider: type[Provider], route: Route
+) -> tuple[str, dict[str, Any]]:
+    """Return the path and operation of a dialect's route, with the statuses that it can answer."""
+    summary = f"{provider.title}: {route.action.value}"
+    header = {CODE_HEADER: {"schema": {"type": "string"}, "description": "The unified code."}}
+    statuses = sorted({200, 201, 204} | {row.status for row in provider.table()})
+    operation = {
+        "tags": [provider.name],
+        "summary": summary,
+        "operationId": _identifier(f"{provider.name} {route.action.value}"),
+        "description": f"As the provider documents it: {provider.documentation}",
+        "parameters": [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            for name in re.findall(r"\{([a-z_]+)\}", route.template)
+        ],
+        "responses": {
+            str(status): {"description": "In the provider's own shape", "headers": header}
+            for status in statuses
+        },
+    }
+    return prefix + route.template, {route.method.lower(): operation}
+
+
+def _identifier(summary: str) -> str:
+    return re.sub(r"[^a-z]+", "_", summary.lower()).strip("_")
+
+
+def _schema_name(schema: Any) -> str:
+    name = schema.__name__ if isinstance(schema, type) else type(schema).__name__
+    return str(name).removesuffix("Schema")

@@ -1,0 +1,213 @@
+"""The shapes of requests and answers. Requests are checked by them; OpenAPI and tests read both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, validate
+
+from adapter.codes import Action, Applied, Code, Confirmation, Retry
+from adapter.contact import MAX_TEXT
+from adapter.errors import RequestError
+from adapter.outcome import Outcome
+
+_UNKNOWN = "Unknown field."
+_TEXT: dict[str, Any] = {
+    "invalid": "must be text, in quotes",
+    "null": "must be text; leave it out instead of null",
+}
+
+
+def _values(kinds: type[Any]) -> validate.OneOf:
+    return validate.OneOf([kind.value for kind in kinds])
+
+
+def _text(description: str, example: str, max_length: int = MAX_TEXT) -> fields.String:
+    return fields.String(
+        error_messages=_TEXT,
+        validate=validate.Length(max=max_length, error=f"is longer than {max_length} characters"),
+        metadata={"description": description, "example": example},
+    )
+
+
+class AccountSchema(Schema):
+    """Which account; without it, the caller's or the configuration's default."""
+
+    account = _text("A configured account's name", "support", 128)
+
+
+class TargetSchema(AccountSchema):
+    """Whom to block or unblock: `number`, `jid`, or both where they name the same person."""
+
+    number = _text("International phone number", "+55 11 99999-9999")
+    jid = _text("JID of a person", "5511999999999@s.whatsapp.net")
+
+
+def load(schema: Schema, document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the checked document.
+
+    Raises RequestError (`validation_error`) whose fields name everything that is wrong.
+    """
+    try:
+        return dict(schema.load(document))
+    except ValidationError as error:
+        messages = error.messages_dict
+    known = ", ".join(sorted(schema.fields))
+    faults = {
+        str(name)[:MAX_TEXT]: tuple(
+            f"is not known here; known are: {known}" if text == _UNKNOWN else str(text)
+            for text in texts
+        )
+        for name, texts in messages.items()
+    }
+    raise RequestError(Outcome.failure(Code.VALIDATION_ERROR, fields=faults))
+
+
+class ContactSchema(Schema):
+    """A person on WhatsApp."""
+
+    jid = fields.String(required=True, metadata={"example": "5511999999999@s.whatsapp.net"})
+    number = fields.String(required=True, allow_none=True, metadata={"example": "5511999999999"})
+    lid = fields.String(required=True, allow_none=True)
+
+
+class ChangeSchema(Schema):
+    """What was changed, and how that is known."""
+
+    action = fields.String(
+        required=True, validate=validate.OneOf([Action.BLOCK.value, Action.UNBLOCK.value])
+    )
+    account = fields.String(required=True)
+    blocked = fields.Boolean(required=True)
+    confirmation = fields.String(required=True, validate=_values(Confirmation))
+    contact = fields.Nested(ContactSchema, required=True)
+
+
+class BlockedSchema(Schema):
+    """A whole block list."""
+
+    account = fields.String(required=True)
+    contacts = fields.List(fields.Nested(ContactSchema), required=True)
+    count = fields.Integer(required=True, validate=validate.Range(min=0))
+
+
+class AccountEntrySchema(Schema):
+    """An account that the caller may use."""
+
+    name = fields.String(required=True)
+    provider = fields.String(required=True)
+    actions = fields.List(fields.String(validate=_values(Action)), required=True)
+
+
+class AccountsSchema(Schema):
+    """The accounts that the caller may use."""
+
+    accounts = fields.List(fields.Nested(AccountEntrySchema), required=True)
+
+
+class ProviderEntrySchema(Schema):
+    """An installed provider."""
+
+    name = fields.String(required=True)
+    title = fields.String(required=True)
+    origin = fields.String(required=True)
+    actions = fields.List(fields.String(validate=_values(Action)), required=True)
+    session = fields.String(required=True)
+    confirmation = fields.String(required=True, validate=_values(Confirmation))
+    dialect = fields.Boolean(required=True)
+    documentation = fields.String(required=True)
+
+
+class DialectEntrySchema(Schema):
+    """An installed dialect, and where it is served; null where it is not."""
+
+    name = fields.String(required=True)
+    origin = fields.String(required=True)
+    prefix = fields.String(required=True, allow_none=True)
+    host = fields.String(required=True, allow_none=True)
+
+
+class BrokenEntrySchema(Schema):
+    """A plugin that could not be used, and why."""
+
+    name = fields.String(required=True)
+    origin = fields.String(required=True)
+    reason = fields.String(required=True)
+
+
+class ProvidersSchema(Schema):
+    """Everything that the plugins of this installation bring."""
+
+    providers = fields.List(fields.Nested(ProviderEntrySchema), required=True)
+    dialects = fields.List(fields.Nested(DialectEntrySchema), required=True)
+    broken = fields.List(fields.Nested(BrokenEntrySchema), required=True)
+
+
+class StatusSchema(Schema):
+    """The state of this process."""
+
+    status = fields.String(required=True, validate=validate.OneOf(["live", "ready"]))
+
+
+class ErrorSchema(Schema):
+    """What went wrong, whether it took effect, and when to try again."""
+
+    code = fields.String(required=True, validate=_values(Code))
+    message = fields.String(required=True)
+    outcome = fields.String(required=True, validate=_values(Applied))
+    retry = fields.String(required=True, validate=_values(Retry))
+    retry_after = fields.Integer(
+        required=True, allow_none=True, metadata={"description": "seconds"}
+    )
+    fields_ = fields.Dict(
+        data_key="fields",
+        keys=fields.String(),
+        values=fields.List(fields.String()),
+        required=True,
+    )
+
+
+class UpstreamSchema(Schema):
+    """What the provider answered, as far as it is told: its status, and a code that we know."""
+
+    status = fields.Integer(required=True, allow_none=True)
+    code = fields.String(required=True, allow_none=True)
+
+
+class MetaSchema(Schema):
+    """Facts about the call."""
+
+    request_id = fields.String(required=True)
+    provider = fields.String(required=True, allow_none=True)
+    attempts = fields.Integer(
+        required=True, metadata={"description": "requests sent to the provider"}
+    )
+    duration_ms = fields.Integer(required=True, metadata={"description": "milliseconds"})
+    upstream = fields.Nested(UpstreamSchema, required=True)
+
+
+def envelope_schema(name: str, data: type[Schema] | None) -> type[Schema]:
+    """Return the schema of an envelope: of a success with `data`, or of a failure without."""
+    if data is None:
+        content: dict[str, Any] = {
+            "success": fields.Boolean(required=True, validate=validate.Equal(False)),
+            "data": fields.Raw(required=True, allow_none=True, validate=validate.Equal(None)),
+            "error": fields.Nested(ErrorSchema, required=True),
+        }
+    else:
+        content = {
+            "success": fields.Boolean(required=True, validate=validate.Equal(True)),
+            "data": fields.Nested(data, required=True),
+            "error": fields.Raw(required=True, allow_none=True, validate=validate.Equal(None)),
+        }
+    content["meta"] = fields.Nested(MetaSchema, required=True)
+    return Schema.from_dict(content, name=name)
+
+
+FailureEnvelope = envelope_schema("FailureEnvelope", None)
+ChangeEnvelope = envelope_schema("ChangeEnvelope", ChangeSchema)
+BlockedEnvelope = envelope_schema("BlockedEnvelope", BlockedSchema)
+AccountsEnvelope = envelope_schema("AccountsEnvelope", AccountsSchema)
+ProvidersEnvelope = envelope_schema("ProvidersEnvelope", ProvidersSchema)
+StatusEnvelope = envelope_schema("StatusEnvelope", StatusSchema)

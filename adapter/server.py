@@ -1,0 +1,75 @@
+"""The production server: gunicorn, on a socket that is bound before the app is built.
+
+The app may have to know its own address (the sandbox does), and with port 0 only the bound socket
+does.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import click
+from flask import Flask
+from gunicorn.app.base import Application
+
+from adapter.app import sandbox_path
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on the address.
+
+    Raises click.ClickException where the address cannot be had.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise click.ClickException(f"cannot listen on {host} port {port}: {error}") from None
+
+
+def address_of(listener: socket.socket) -> str:
+    """Return the URL at which this machine itself reaches the socket."""
+    host, port = listener.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        host = "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def run(app: Flask, listener: socket.socket, *, workers: int | None, threads: int | None) -> None:
+    """Serve the app on the socket until SIGTERM or SIGINT. Does not return."""
+    _Server(app, listener, {"workers": workers, "threads": threads}).run()
+
+
+def _config_file() -> Path:
+    return sandbox_path().with_name("gunicorn.conf.py")
+
+
+class _Server(Application):  # type: ignore[misc, unused-ignore]
+    """gunicorn, told everything by us and nothing by the command line that started us."""
+
+    def __init__(
+        self, app: Flask, listener: socket.socket, overrides: dict[str, int | None]
+    ) -> None:
+        self._app = app
+        self._listener = listener
+        self._overrides = overrides
+        super().__init__()
+
+    def init(self, parser: Any, opts: Any, args: Any) -> None:
+        """Take nothing from the command line."""
+
+    def load_config(self) -> None:
+        """Read gunicorn.conf.py, then what the caller said."""
+        self.load_config_from_file(str(_config_file()))
+        # gunicorn takes over the descriptor it is told of; ours stays ours to close.
+        self.cfg.set("bind", f"fd://{os.dup(self._listener.fileno())}")
+        for name, value in self._overrides.items():
+            if value is not None:
+                self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        """Return the app, which was built, and found sound, before any worker was started."""
+        return self._app

@@ -1,0 +1,188 @@
+"""The unified API, as views of a blueprint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from adapter.codes import Action, Code
+from adapter.errors import RequestError
+from adapter.faces import Guard, Incoming, read_strict, require_scope
+from adapter.keys import READ, Caller, scope_for
+from adapter.outcome import Command, Outcome, write_envelope
+from adapter.provider import invalid_field
+from adapter.schemas import AccountSchema, TargetSchema, load
+from adapter.service import Service
+from adapter.wire import Json
+
+_TARGET = TargetSchema()
+_ACCOUNT = AccountSchema()
+
+
+class UnifiedApi:
+    """The views of one service. `add_to` gives them their addresses."""
+
+    def __init__(self, service: Service, guard: Guard) -> None:
+        self._service = service
+        self._guard = guard
+
+    def add_to(self, blueprint: Blueprint) -> None:
+        """Register every address of the unified API on the blueprint."""
+        for rule, view in (
+            ("/v1/contacts/blocked", self._blocked),
+            ("/v1/accounts", self._accounts),
+            ("/v1/providers", self._providers),
+        ):
+            self._add(blueprint, "GET", rule, view)
+        for action in (Action.BLOCK, Action.UNBLOCK):
+            self._add(blueprint, "POST", f"/v1/contacts/{action.value}", self._change(action))
+
+    def _add(
+        self,
+        blueprint: Blueprint,
+        method: str,
+        rule: str,
+        view: Callable[[Incoming, Caller], Response],
+    ) -> None:
+        def endpoint() -> Response:
+            incoming = Incoming.of(request)
+            try:
+                return view(incoming, self._guard.admit(_read_key(), request))
+            except RequestError as error:
+                return incoming.respond_result(incoming.result(error.outcome))
+
+        name = rule.removeprefix("/v1/").replace("/", "_")
+        blueprint.add_url_rule(rule, name, endpoint, methods=[method])
+
+    def _change(self, action: Action) -> Callable[[Incoming, Caller], Response]:
+        def view(incoming: Incoming, caller: Caller) -> Response:
+            require_scope(caller, scope_for(action))
+            target = load(_TARGET, _read_target(incoming))
+            account = self._service.choose_account(caller, target.pop("account", None))
+            contact = self._service.read_contact(**target)
+            command = Command(action, contact)
+            result = self._service.perform(account, command, request_id=incoming.request_id)
+            return incoming.respond_result(result)
+
+        return view
+
+    def _blocked(self, incoming: Incoming, caller: Caller) -> Response:
+        require_scope(caller, READ)
+        asked = load(_ACCOUNT, _read_query())
+        account = self._service.choose_account(caller, asked.get("account"))
+        command = Command(Action.LIST)
+        result = self._service.perform(account, command, request_id=incoming.request_id)
+        return incoming.respond_result(result)
+
+    def _accounts(self, incoming: Incoming, caller: Caller) -> Response:
+        require_scope(caller, READ)
+        _refuse_query()
+        accounts = [
+            {
+                "name": account.name,
+                "provider": account.provider.name,
+                "actions": write_actions(account.provider.actions()),
+            }
+            for account in self._service.accounts_of(caller)
+        ]
+        return respond_data(incoming, {"accounts": accounts})
+
+    def _providers(self, incoming: Incoming, caller: Caller) -> Response:
+        require_scope(caller, READ)
+        _refuse_query()
+        return respond_data(incoming, describe_plugins(self._service))
+
+
+def respond_data(incoming: Incoming, data: dict[str, Any]) -> Response:
+    """Return the data in the envelope of a success that no provider took part in."""
+    return incoming.respond_envelope(
+        write_envelope(data=data, request_id=incoming.request_id, duration_ms=incoming.milliseconds)
+    )
+
+
+def describe_plugins(service: Service) -> dict[str, Any]:
+    """Return the installed providers and dialects, and the plugins that are broken."""
+    registry = service.settings.registry
+    mounted = {dialect.name: dialect for dialect in service.settings.dialects}
+    return {
+        "providers": [
+            {
+                "name": name,
+                "title": each.part.title,
+                "origin": each.plugin.origin,
+                "actions": write_actions(each.part.actions()),
+                "session": each.part.addressing.value,
+                "confirmation": each.part.confirmation.value,
+                "dialect": name in registry.dialects,
+                "documentation": each.part.documentation,
+            }
+            for name, each in sorted(registry.providers.items())
+        ],
+        "dialects": [
+            {
+                "name": name,
+                "origin": each.plugin.origin,
+                "prefix": mounted[name].prefix if name in mounted else None,
+                "host": mounted[name].host if name in mounted else None,
+            }
+            for name, each in sorted(registry.dialects.items())
+        ],
+        "broken": [
+            {
+                "name": broken.plugin.name,
+                "origin": broken.plugin.origin,
+                "reason": broken.reason,
+            }
+            for broken in registry.broken
+        ],
+    }
+
+
+def write_actions(actions: frozenset[Action]) -> list[str]:
+    """Return the actions in the order of their list."""
+    return [action.value for action in Action if action in actions]
+
+
+def _read_key() -> str | None:
+    """Return the caller's key; none where two headers hold two different ones."""
+    bearer = None
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        bearer = token.strip()
+    direct = request.headers.get("X-API-Key") or None
+    if bearer is not None and direct is not None and bearer != direct:
+        return None
+    return bearer or direct
+
+
+def _read_target(incoming: Incoming) -> Mapping[str, Json]:
+    """Return the JSON object of the body, or the query where no body is sent."""
+    body = incoming.read_body()
+    if not body:
+        return _read_query()
+    if request.args:
+        raise invalid_field("query", "send the target in the body or in the query, not in both")
+    charset = request.mimetype_params.get("charset", "utf-8").lower()
+    if request.mimetype != "application/json" or charset not in ("utf-8", "utf8", "us-ascii"):
+        fields = {"Content-Type": ("must be application/json, in UTF-8",)}
+        raise RequestError(Outcome.failure(Code.UNSUPPORTED_MEDIA_TYPE, fields=fields))
+    document = read_strict(body)
+    if not isinstance(document, dict):
+        raise invalid_field("body", "must be a JSON object")
+    return document
+
+
+def _read_query() -> Mapping[str, str]:
+    found: dict[str, str] = {}
+    for name, values in request.args.lists():
+        if len(values) > 1:
+            raise invalid_field(name, "is given more than once")
+        found[name] = values[0]
+    return found
+
+
+def _refuse_query() -> None:
+    for name in request.args:
+        raise invalid_field(name, "is not known here; nothing is asked in the query")

@@ -1,0 +1,26 @@
+"""How `contact-adapter serve` runs gunicorn. What the command line says goes first.
+
+To run gunicorn yourself: gunicorn --config gunicorn.conf.py 'adapter:create_app()'
+"""
+
+# A call waits for a provider, not for a processor: threads hold many calls per worker, and one
+# worker keeps what is held in memory (the sandbox's block lists) in one place.
+worker_class = "gthread"
+workers = 1
+threads = 64
+
+# Connections of clients that wait for their next request. Above the idle time of usual proxies
+# (60 s), so that it is never this side that closes first under a request.
+keepalive = 75
+
+# On SIGTERM, calls in flight may take their whole deadline (15 s by default) and a little more.
+graceful_timeout = 20
+
+# A worker of this kind that is busy still answers its heartbeat; this finds one that is stuck.
+timeout = 60
+
+# The app writes its own line per request, with contacts masked; an access log would show paths.
+accesslog = None
+
+# gunicorn's remote control leaves a socket in the home directory; signals are enough.
+control_socket_disable = True
