@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: serve test lint format clean
+.PHONY: serve test lint format readme clean
 
 serve: $(READY)
 	$(BIN)/contact-adapter serve $(ARGS)
@@ -20,6 +20,9 @@ lint: $(READY)
 format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+readme: $(READY)
+	$(BIN)/python tests/render_readme.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

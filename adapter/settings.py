@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import phonenumbers
 from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
 
-from adapter.errors import ConfigurationError, PluginError, Problem
+from adapter.errors import ConfigurationError, Problem
 from adapter.plugins import ACCOUNT_KEYS, Registry, load_plugins
 from adapter.privacy import Secret
 from adapter.provider import Dialect, LocalProvider, Provider, SecretField
@@ -471,15 +471,3 @@ def _problems(messages: Any, path: str, schema: Schema | None) -> list[Problem]:
         return found
     texts = messages if isinstance(messages, list) else [messages]
     return [Problem(path, _WORDS.get(str(text), str(text))) for text in texts]
-
-
-__all__ = [
-    "AccountSettings",
-    "DialectSettings",
-    "KeySettings",
-    "PluginError",
-    "Settings",
-    "TransportSettings",
-    "load_settings",
-    "read_toml",
-]
