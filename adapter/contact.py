@@ -16,6 +16,7 @@ MAX_TEXT = 64
 _SEPARATORS = str.maketrans("", "", " -().")
 _DIGITS = re.compile(r"[0-9]{8,15}")
 _JID = re.compile(r"(?P<user>[0-9]{1,20})(?::[0-9]{1,4})?@(?P<server>s\.whatsapp\.net|c\.us|lid)")
+_STILL_IN_USE = re.compile(r"521[0-9]{10}")  # Mexican mobiles before 2019; WhatsApp keeps their 1
 _NOT_A_PERSON = {
     "g.us": "a group",
     "newsletter": "a channel",
@@ -158,6 +159,8 @@ def _parse_national(digits: str, region: str) -> str:
 
 def _require_possible(field: str, digits: str) -> None:
     """Refuse digits that no country's plan allows. The digits themselves are never changed."""
+    if _STILL_IN_USE.fullmatch(digits):
+        return
     try:
         parsed = phonenumbers.parse(f"+{digits}")
     except phonenumbers.NumberParseException:

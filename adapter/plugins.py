@@ -59,12 +59,12 @@ class Broken:
     """A plugin that could not be used, and what it raised."""
 
     plugin: Plugin
-    error: Exception
+    error: BaseException
 
     @property
     def reason(self) -> str:
         """What it raised, in one line."""
-        return f"{type(self.error).__name__}: {self.error}".partition("\n")[0]
+        return " ".join(f"{type(self.error).__name__}: {self.error}".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Registry:
 def load_plugins(blocked: Iterable[str] = ()) -> Registry:
     """Import the plugins of the entry-point group and return what they register.
 
-    `blocked` holds names (`wuts`) or ids (`some-distribution:wuts`) that are never imported. A
+    `blocked` holds names (`acme`) or ids (`some-distribution:acme`) that are never imported. A
     plugin that fails is kept as broken. Raises PluginError for two of one name.
     """
     found = _find(frozenset(blocked))
@@ -103,7 +103,7 @@ def load_plugins(blocked: Iterable[str] = ()) -> Registry:
     for plugin, entry in found:
         try:
             offered = _register(manager, plugin, entry)
-        except Exception as error:  # noqa: BLE001 - a stranger's module may raise anything
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's module may do that
             broken.append(Broken(plugin, error))
             continue
         for provider in offered[0]:

@@ -165,12 +165,12 @@ class SecretField(fields.Field):  # type: ignore[type-arg, unused-ignore]
             case {"env": str(name)} if len(value) == 1:
                 try:
                     return environ[name]
-                except KeyError:
+                except (KeyError, UnicodeEncodeError):
                     raise ValidationError(f"the environment has no variable {name}") from None
             case {"file": str(name)} if len(value) == 1:
                 try:
                     return Path(name).read_text("utf-8")
-                except (OSError, UnicodeDecodeError) as error:
+                except (OSError, ValueError) as error:  # ValueError: no text in it, or no path
                     why = getattr(error, "strerror", None) or "it is not text"
                     raise ValidationError(f"cannot read the file {name}: {why}") from None
         raise ValidationError('write { env = "NAME" } or { file = "/path" }; never the secret')

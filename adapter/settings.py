@@ -298,7 +298,9 @@ class _Loader:
             case None:
                 self._fault(path, "is required: this provider has no address of its own")
                 return None
-            case {"self": str(own)} if len(given) == 1 and own.startswith("/"):
+            case {"self": str(own)} if (
+                len(given) == 1 and own.startswith("/") and _is_plain_url(f"http://self{own}")
+            ):
                 if self._own_address is None:
                     self._fault(path, "{ self = … } works only where this server is started")
                     return None
@@ -379,7 +381,7 @@ class _Loader:
                 known = sorted(registry.dialects)
                 self._fault(
                     "dialects.enabled",
-                    f"no such dialect as {name}{_hint(name, known)}; "
+                    f"one of them is no dialect{_hint(name, known)}; "
                     f"installed are: {', '.join(known) or 'none'}",
                 )
                 continue
@@ -428,7 +430,8 @@ def _is_plain_url(text: str) -> bool:
         and re.fullmatch(r"[\x21-\x7e]+", text)
         and "@" not in parts.netloc
         and not set("?#\\%") & set(text)
-        and ".." not in parts.path
+        and not {".", ".."} & set(parts.path.split("/"))
+        and re.fullmatch(r"[A-Za-z0-9._~!$&'()*+,;=:@/-]*", parts.path)
         and port != 0
     )
 
@@ -459,7 +462,8 @@ def _problems(messages: Any, path: str, schema: Schema | None) -> list[Problem]:
     if isinstance(messages, Mapping):
         found = []
         for key, below in messages.items():
-            here = path if key in ("_schema", "key", "value") else f"{path}.{key}".lstrip(".")
+            about_all = key == "_schema" or (schema is None and key in ("key", "value"))
+            here = path if about_all else f"{path}.{key}".lstrip(".")
             known = schema.fields.get(str(key)) if schema else None
             if below == ["Unknown field."] and schema is not None:
                 hint = _hint(str(key), schema.fields)
