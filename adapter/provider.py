@@ -278,7 +278,7 @@ class Provider(ABC):
         """Return the row that the response is evidence for; None where it may be a success."""
         document = response.document
         machine = self.read_machine_code(document)
-        if machine is not None and machine in self._by_machine:
+        if isinstance(machine, str) and machine in self._by_machine:
             return self._by_machine[machine]
         status = response.status
         candidates = (

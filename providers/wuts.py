@@ -131,7 +131,9 @@ class WutsProvider(Provider):
         return ()
 
     def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
-        """Take the state that the answer shows, or the whole list."""
+        """Take the state that a 200 shows, or the whole list."""
+        if response.status != 200:
+            return None
         match response.document:
             case {"success": True, "data": {"items": list(items)} as data} if not command.contact:
                 contacts = read_items(items)

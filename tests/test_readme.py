@@ -8,7 +8,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -103,8 +103,31 @@ def test_its_python_runs(tmp_path: Path) -> None:
         subprocess.run([sys.executable, "-c", example], check=True, cwd=tmp_path, timeout=60)
 
 
+def test_its_provider_keeps_the_contract_and_serves_an_account(
+    tmp_path: Path, plugin: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acme, test = (block for block in blocks("python") if block.startswith("# "))
+    (tmp_path / "acme.py").write_text(acme)
+    (tmp_path / "test_acme.py").write_text(test)
+    (tmp_path / "answers").mkdir()
+    (tmp_path / "answers" / "blocks.json").write_text(blocks("json")[-1])
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout
+    plugin("acme", acme)
+    monkeypatch.setenv("ACME_TOKEN", "a-token")
+    account = {"provider": "acme", "token": {"env": "ACME_TOKEN"}}
+    settings = load_settings({"accounts": {"support": account}})
+    assert settings.accounts["support"].base_url == "https://api.acme.example"
+
+
 def test_its_envelopes_have_the_shape_that_is_answered() -> None:
-    success, failure = (json.loads(block) for block in blocks("json"))
+    success, failure, _ = (json.loads(block) for block in blocks("json"))
     assert ChangeEnvelope().validate(success) == {}
     assert FailureEnvelope().validate(failure) == {}
     code = Code(failure["error"]["code"])

@@ -1,0 +1,63 @@
+"""The fixtures that several test modules share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from support import Upstream, install_plugin, origin_config, run_app, run_upstream
+
+from adapter.app import create_app, service_state
+
+MakeApp = Callable[..., Flask]
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CONTACT_ADAPTER_CONFIG", raising=False)
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    with run_upstream() as running:
+        yield running
+
+
+@pytest.fixture
+def make_app() -> Iterator[MakeApp]:
+    """Return `create_app`, open to everyone; what it makes is closed after the test."""
+    made: list[Flask] = []
+
+    def make(
+        config: Mapping[str, Any] | Path, *, allow_unauthenticated: bool = True, **rest: Any
+    ) -> Flask:
+        made.append(create_app(config, allow_unauthenticated=allow_unauthenticated, **rest))
+        return made[-1]
+
+    yield make
+    for app in made:
+        service_state(app).service.close()
+
+
+@pytest.fixture(scope="module")
+def origin() -> Iterator[str]:
+    """Return the address of a server that speaks every dialect in front of a list in memory."""
+    with run_app(lambda _: create_app(origin_config(), allow_unauthenticated=True)) as address:
+        yield address
+
+
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Path]:
+    """Return a function that installs a plugin, from its name and source, for this test."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+
+    def install(name: str, source: str) -> Path:
+        install_plugin(folder, name, source)
+        return folder
+
+    return install

@@ -1,0 +1,293 @@
+"""The house rules: imports go downwards, a provider translates and never talks, no favourites."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import adapter
+from adapter.plugins import load_plugins
+
+ROOT = Path(adapter.__file__).parent
+PROVIDERS = ROOT.parent / "providers"
+
+FLOORS = [
+    {"codes", "privacy", "wire"},
+    {"contact"},
+    {"outcome"},
+    {"errors"},
+    {"provider"},
+    {"hookspecs"},
+    {"plugins"},
+    {"settings"},
+    {"transport", "keys", "schemas"},
+    {"resilience"},
+    {"service"},
+    {"faces"},
+    {"views", "dialects"},
+    {"openapi"},
+    {"extension"},
+    {"app"},
+    {"server"},
+    {"cli"},
+]
+"""From the ground up. A module imports from the floors below its own, never from beside it."""
+
+BESIDE = {"__init__", "testing"}
+"""The public names, which reach everywhere, and the contract kit, which nothing here imports."""
+
+FLOOR = {name: height for height, floor in enumerate(FLOORS) for name in floor}
+CORE = {file.stem: file for file in sorted(ROOT.glob("*.py"))}
+PLUGINS = {file.stem: file for file in sorted(PROVIDERS.glob("*.py")) if file.stem != "__init__"}
+FLASK_FREE = [name for name, height in FLOOR.items() if height <= FLOOR["service"]]
+
+
+def parse(file: Path) -> ast.Module:
+    return ast.parse(file.read_text("utf-8"))
+
+
+def imports(file: Path) -> Iterator[tuple[str, str | None]]:
+    """Yield each module that is imported anywhere in the file, with the name taken from it."""
+    for node in ast.walk(parse(file)):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, None) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file.name} imports relatively"
+            yield from ((node.module or "", alias.name) for alias in node.names)
+
+
+def ours(file: Path) -> set[str]:
+    """Return the modules of the core that the file imports."""
+    found = set()
+    for module, name in imports(file):
+        if module == "adapter":
+            found.add(name if name in CORE else "__init__")
+        elif module.startswith("adapter."):
+            found.add(module.split(".")[1])
+    return {str(name) for name in found}
+
+
+def packages(file: Path) -> set[str]:
+    return {module.split(".")[0] for module, _ in imports(file)}
+
+
+# --- the floors
+
+
+def test_every_module_has_its_floor() -> None:
+    assert set(CORE) - BESIDE <= set(FLOOR)
+
+
+@pytest.mark.parametrize("name", sorted(set(CORE) - BESIDE))
+def test_imports_go_downwards_only(name: str) -> None:
+    upwards = {other for other in ours(CORE[name]) if FLOOR.get(other, 99) >= FLOOR[name]}
+    assert upwards == set()
+
+
+def test_the_contract_kit_is_imported_by_nothing_in_the_core() -> None:
+    for file in CORE.values():
+        assert "testing" not in ours(file) or file.stem == "testing"
+        assert not re.search(r"import_module\(.*testing", file.read_text("utf-8"))
+
+
+def test_the_public_names_are_imported_by_nothing_below_them() -> None:
+    for name in sorted(set(CORE) - BESIDE):
+        assert "__init__" not in ours(CORE[name])
+
+
+@pytest.mark.parametrize("name", [name for name in FLASK_FREE if name in CORE])
+def test_no_web_framework_below_the_faces(name: str) -> None:
+    assert packages(CORE[name]).isdisjoint({"flask", "werkzeug", "click", "gunicorn", "apispec"})
+
+
+@pytest.mark.parametrize("name", sorted(set(CORE) - {"transport"}))
+def test_only_the_transport_talks_to_a_network(name: str) -> None:
+    talkers = {"requests", "urllib3", "httpx", "aiohttp", "ssl", "ftplib", "smtplib", "telnetlib"}
+    assert packages(CORE[name]).isdisjoint(talkers)
+    modules = {module for module, _ in imports(CORE[name])}
+    assert modules.isdisjoint({"http.client", "urllib.request"})
+    if name not in ("server", "testing"):
+        assert "socket" not in modules
+
+
+@pytest.mark.parametrize("name", ["codes", "privacy", "wire", "outcome"])
+def test_the_ground_floors_need_the_standard_library_alone(name: str) -> None:
+    assert packages(CORE[name]) <= sys.stdlib_module_names | {"adapter"}
+
+
+def test_providers_are_imported_by_nothing_in_the_core() -> None:
+    for file in CORE.values():
+        assert "providers" not in packages(file)
+
+
+# --- the providers
+
+
+def names_from_adapter(file: Path) -> set[str]:
+    return {name or "" for module, name in imports(file) if module == "adapter"}
+
+
+def test_there_are_providers_to_look_at() -> None:
+    assert len(PLUGINS) >= 4
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_a_provider_uses_the_public_names_and_no_others(name: str) -> None:
+    file = PLUGINS[name]
+    assert names_from_adapter(file) <= set(adapter.__all__)
+    assert not [module for module, _ in imports(file) if module.startswith("adapter.")]
+    private = [
+        node.attr
+        for node in ast.walk(parse(file))
+        if isinstance(node, ast.Attribute)
+        and node.attr.startswith("_")
+        and not node.attr.startswith("__")
+        and not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"))
+    ]
+    assert private == []
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_a_provider_stands_on_the_adapter_marshmallow_and_the_standard_library(name: str) -> None:
+    assert packages(PLUGINS[name]) <= sys.stdlib_module_names | {"adapter", "marshmallow"}
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_a_provider_cannot_talk(name: str) -> None:
+    talkers = {
+        *("socket", "ssl", "asyncio", "socketserver", "selectors", "subprocess", "ctypes"),
+        *("ftplib", "smtplib", "imaplib", "poplib", "telnetlib", "nntplib", "xmlrpc", "wsgiref"),
+        *("os", "importlib", "runpy", "multiprocessing"),
+    }
+    assert packages(PLUGINS[name]).isdisjoint(talkers)
+    modules = {module for module, _ in imports(PLUGINS[name])}
+    assert modules.isdisjoint({"http.client", "http.server", "urllib.request"})
+    taken = {taken for module, taken in imports(PLUGINS[name]) if module in ("http", "urllib")}
+    assert taken <= {"HTTPStatus"}
+    called = {
+        node.func.id
+        for node in ast.walk(parse(PLUGINS[name]))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    assert called.isdisjoint({"open", "__import__", "exec", "eval", "compile"})
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_a_provider_knows_no_other_provider(name: str) -> None:
+    assert "providers" not in packages(PLUGINS[name])
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_a_provider_does_not_read_the_clock(name: str) -> None:
+    clocks = {"now", "utcnow", "today", "time", "monotonic"}
+    called = {
+        node.func.attr
+        for node in ast.walk(parse(PLUGINS[name]))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    }
+    assert called.isdisjoint(clocks)
+
+
+# --- no favourites
+
+
+def provider_words() -> set[str]:
+    """Return every word by which one of our providers is called, in lower case."""
+    texts = {*PLUGINS}
+    for name, registered in load_plugins().providers.items():
+        texts |= {name, registered.part.__name__.removesuffix("Provider"), registered.part.title}
+        if registered.part.base_url:
+            texts.add(registered.part.base_url.removeprefix("https://"))
+    return {text.lower() for text in texts} | {"gateway"}
+
+
+def test_the_words_to_look_for_are_found() -> None:
+    assert {"wuts", "wappfy", "session-gateway", "session_gateway", "memory"} <= provider_words()
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_no_provider_is_named_in_the_core_not_even_in_a_comment(name: str) -> None:
+    words = "|".join(re.escape(word) for word in sorted(provider_words(), key=len, reverse=True))
+    text = CORE[name].read_text("utf-8")
+    # "memory" is an English word too; what would be the provider is quoted, called or imported.
+    text = re.sub(r"(?<![\w\"'`.-])[mM]emory(?![\w\"'`(.-])", "", text)
+    # The gateway's other neighbours: a machine-readable status of HTTP, never a provider.
+    text = re.sub(r"(?i)\bbad gateway\b|\bgateway time-?out\b", "", text)
+    found = [
+        f"{number}: {line.strip()}"
+        for number, line in enumerate(text.splitlines(), 1)
+        if re.search(rf"(?i)(?<![a-z])(?:{words})(?![a-z])", line)
+    ]
+    assert found == []
+
+
+# --- what an import costs
+
+
+def loaded_after(statement: str) -> set[str]:
+    """Return the modules of a fresh interpreter that has run `statement`."""
+    code = f"import sys\n{statement}\nprint('\\n'.join(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    return set(done.stdout.split())
+
+
+def test_importing_the_adapter_and_every_provider_loads_no_web_framework_and_no_client() -> None:
+    lines = ["import adapter", *(f"import providers.{name}" for name in PLUGINS)]
+    loaded = loaded_after("\n".join(lines))
+    assert "adapter.provider" in loaded
+    assert {f"providers.{name}" for name in PLUGINS} <= loaded
+    assert loaded.isdisjoint({"flask", "werkzeug", "requests", "urllib3", "gunicorn", "click"})
+    assert loaded.isdisjoint({"adapter.testing", "adapter.transport", "adapter.extension"})
+
+
+def test_connecting_from_python_loads_no_web_framework() -> None:
+    loaded = loaded_after(
+        "import adapter\n"
+        "with adapter.connect({'accounts': {'a': {'provider': 'memory'}}}) as contacts:\n"
+        "    assert contacts.block('+5511999999999').ok"
+    )
+    assert loaded.isdisjoint({"flask", "werkzeug", "gunicorn", "click", "adapter.testing"})
+
+
+def test_the_app_loads_neither_the_contract_kit_nor_the_server() -> None:
+    loaded = loaded_after("from adapter import create_app\nimport adapter.cli")
+    assert "flask" in loaded
+    assert loaded.isdisjoint({"adapter.testing", "pytest", "hypothesis", "gunicorn"})
+
+
+# --- the public names
+
+
+def test_every_public_name_is_there() -> None:
+    for name in adapter.__all__:
+        assert getattr(adapter, name) is not None
+
+
+def test_the_public_names_are_in_order_and_once_each() -> None:
+    assert list(adapter.__all__) == sorted(set(adapter.__all__))
+
+
+def test_what_the_package_imports_for_others_is_public() -> None:
+    taken = {
+        name
+        for module, name in imports(CORE["__init__"])
+        if module.startswith("adapter.") and name is not None
+    }
+    assert taken == set(adapter.__all__)
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = adapter.no_such_name

@@ -1,0 +1,290 @@
+"""The OpenAPI document and its page: exactly what is served."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from conftest import MakeApp
+from flask import Flask
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from support import JID, NATIVE, NUMBER, key_for
+
+from adapter.app import create_app
+from adapter.codes import Code
+from adapter.settings import load_settings
+from providers.memory import MAGIC_NUMBERS
+
+CONFIG: dict[str, Any] = {
+    "accounts": {"support": {"provider": "memory", "aliases": ["my-session"]}},
+    "dialects": {"enabled": list(NATIVE)},
+}
+KEYED = {
+    **CONFIG,
+    "keys": {"crm": key_for("k"), "reader": key_for("r", scopes=("read",))},
+}
+OUTSIDE_OF_ROUTES = {"/docs", "/docs/", "/docs/{path}", "/openapi.json"}
+
+
+def describe(app: Flask) -> dict[str, Any]:
+    document = app.test_client().get("/openapi.json").get_json()
+    assert isinstance(document, dict)
+    return document
+
+
+@pytest.fixture(scope="module")
+def app() -> Flask:
+    return create_app(CONFIG, allow_unauthenticated=True)
+
+
+@pytest.fixture(scope="module")
+def keyed() -> Flask:
+    return create_app(KEYED)
+
+
+@pytest.fixture(scope="module")
+def document(app: Flask) -> dict[str, Any]:
+    return describe(app)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        CONFIG,
+        KEYED,
+        {**CONFIG, "dialects": {}},
+        {**CONFIG, "dialects": {"enabled": ["wuts"], "wuts": {"prefix": "/old", "host": "a.b"}}},
+    ],
+)
+def test_the_document_is_valid_openapi_3_1(make_app: MakeApp, config: dict[str, Any]) -> None:
+    document = describe(make_app(config))
+    assert document["openapi"].startswith("3.1")
+    errors = [error.message for error in OpenAPIV31SpecValidator(document).iter_errors()]
+    assert errors == []
+
+
+def test_its_paths_and_methods_are_what_the_app_serves(
+    app: Flask, document: dict[str, Any]
+) -> None:
+    served = {
+        (re.sub(r"<path:(\w+)>", r"{\1}", rule.rule), method.lower())
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        if not rule.rule.startswith("/dialects/")
+    }
+    described = {
+        (path, method)
+        for path, operations in document["paths"].items()
+        for method in operations
+        if not path.startswith("/dialects/")
+    }
+    assert {each for each in served if each[0] not in OUTSIDE_OF_ROUTES} == described
+
+
+def test_its_native_paths_are_the_routes_of_the_enabled_dialects(document: dict[str, Any]) -> None:
+    settings = load_settings(CONFIG)
+    expected = {
+        (f"/dialects/{mount.name}{route.template}", route.method.lower())
+        for mount in settings.dialects
+        for route in mount.dialect.provider.routes
+    }
+    described = {
+        (path, method)
+        for path, operations in document["paths"].items()
+        for method in operations
+        if path.startswith("/dialects/")
+    }
+    assert described == expected
+    assert len(expected) == 7
+
+
+def test_a_dialect_that_is_not_served_is_not_described(make_app: MakeApp) -> None:
+    config = {**CONFIG, "dialects": {"enabled": ["wuts"], "wuts": {"prefix": "/old/wuts"}}}
+    paths = describe(make_app(config))["paths"]
+    native = {path for path in paths if not path.startswith(("/v1", "/livez", "/readyz"))}
+    assert native == {
+        "/old/wuts/contacts/block",
+        "/old/wuts/contacts/unblock",
+        "/old/wuts/contacts/blocklist",
+    }
+
+
+@pytest.mark.parametrize("action", ["block", "unblock"])
+@pytest.mark.parametrize(
+    "code",
+    [code for code in Code if code not in {Code.NOT_FOUND, Code.METHOD_NOT_ALLOWED}],
+    ids=lambda code: code.value,
+)
+def test_every_code_stands_under_its_status(
+    document: dict[str, Any], action: str, code: Code
+) -> None:
+    responses = document["paths"][f"/v1/contacts/{action}"]["post"]["responses"]
+    places = [
+        status for status, each in responses.items() if f"`{code.value}`" in each["description"]
+    ]
+    assert places == [str(code.http_status)]
+
+
+def test_the_schema_of_an_error_knows_every_code(document: dict[str, Any]) -> None:
+    codes = document["components"]["schemas"]["Error"]["properties"]["code"]["enum"]
+    assert codes == [code.value for code in Code]
+
+
+def test_every_documented_answer_has_the_headers_that_every_answer_carries(
+    document: dict[str, Any],
+) -> None:
+    for path, operations in document["paths"].items():
+        if path.startswith("/dialects/"):
+            continue
+        for operation in operations.values():
+            for status, response in operation["responses"].items():
+                assert {"X-Request-Id", "Cache-Control"} <= set(response["headers"])
+                assert ("WWW-Authenticate" in response["headers"]) is (status == "401")
+
+
+def test_every_operation_has_an_id_of_its_own(document: dict[str, Any]) -> None:
+    ids = [
+        operation["operationId"]
+        for operations in document["paths"].values()
+        for operation in operations.values()
+    ]
+    assert len(ids) == len(set(ids))
+
+
+def test_keys_are_described_where_they_are_needed(keyed: Flask, app: Flask) -> None:
+    with_keys, without = describe(keyed), describe(app)
+    schemes = with_keys["components"]["securitySchemes"]
+    assert {scheme["type"] for scheme in schemes.values()} == {"http", "apiKey"}
+    for path in ("/v1/accounts", "/v1/providers", "/v1/contacts/blocked"):
+        assert {
+            name for each in with_keys["paths"][path]["get"]["security"] for name in each
+        } == set(schemes)
+    assert with_keys["paths"]["/livez"]["get"]["security"] == []
+    assert "securitySchemes" not in without["components"]
+
+
+# What is answered is what is described
+
+BLOCK = "/v1/contacts/block"
+CALLS: list[tuple[str, str, dict[str, Any]]] = [
+    ("post", BLOCK, {"json": {"number": "+55 11 99999-9999"}}),
+    ("post", BLOCK, {"query_string": {"jid": JID}}),
+    ("post", BLOCK, {"json": {"jid": "123456@lid"}}),
+    ("post", "/v1/contacts/unblock", {"json": {"jid": JID, "account": "support"}}),
+    ("get", "/v1/contacts/blocked", {}),
+    ("get", "/v1/contacts/blocked", {"query_string": {"account": "nowhere"}}),
+    ("get", "/v1/contacts/blocked", {"query_string": {"number": NUMBER}}),
+    ("get", "/v1/accounts", {}),
+    ("get", "/v1/accounts", {"query_string": {"x": "y"}}),
+    ("get", "/v1/providers", {}),
+    ("get", "/livez", {}),
+    ("get", "/readyz", {}),
+    ("get", "/v1/accounts", {"headers": {"X-API-Key": "wrong"}}),
+    ("get", "/v1/providers", {"headers": {}}),
+    ("post", BLOCK, {"json": {"number": NUMBER}, "headers": {"X-API-Key": "r"}}),
+    ("post", BLOCK, {"json": {"phone": 1, "number": 2}}),
+    ("post", BLOCK, {"json": {"jid": "status@broadcast"}}),
+    ("post", BLOCK, {"data": "{", "content_type": "application/json"}),
+    ("post", BLOCK, {"data": "number=1"}),
+    ("post", BLOCK, {"data": b" " * 70_000, "content_type": "application/json"}),
+    *(("post", BLOCK, {"json": {"number": number}}) for number in MAGIC_NUMBERS),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "sent"), CALLS)
+def test_what_is_answered_is_what_is_described(
+    keyed: Flask, method: str, path: str, sent: dict[str, Any]
+) -> None:
+    client = keyed.test_client()
+    client.post(BLOCK, json={"number": NUMBER}, headers={"X-API-Key": "k"})
+    response = client.open(path, method=method, **{"headers": {"X-API-Key": "k"}, **sent})
+    code = (response.get_json()["error"] or {}).get("code")
+    document = describe(keyed)
+    described = document["paths"][path][method]["responses"]
+    if code in ("not_found", "method_not_allowed"):  # of a magic number: HTTP has them everywhere
+        return
+    assert str(response.status_code) in described
+    found = described[str(response.status_code)]
+    schema = {
+        **found["content"]["application/json"]["schema"],
+        "components": document["components"],
+    }
+    Draft202012Validator(schema).validate(response.get_json())
+    for name, header in found["headers"].items():
+        if header.get("required"):
+            assert name in response.headers
+    for name in ("Retry-After", "WWW-Authenticate"):
+        assert name not in response.headers or name in found["headers"]
+
+
+def test_the_described_schema_would_notice_a_wrong_answer(document: dict[str, Any]) -> None:
+    responses = document["paths"][BLOCK]["post"]["responses"]
+    components = {"components": document["components"]}
+    for status in ("200", "422"):
+        schema = {**responses[status]["content"]["application/json"]["schema"], **components}
+        assert not Draft202012Validator(schema).is_valid({})
+        assert not Draft202012Validator(schema).is_valid(
+            {"success": status != "200", "data": None, "error": None, "meta": {}}
+        )
+
+
+def test_the_described_body_takes_what_is_taken_and_refuses_what_is_refused(
+    document: dict[str, Any],
+) -> None:
+    body = document["paths"][BLOCK]["post"]["requestBody"]["content"]["application/json"]
+    schema = {**body["schema"], "components": document["components"]}
+    validator = Draft202012Validator(schema)
+    for good in ({"number": NUMBER}, {"jid": JID, "account": "support"}):
+        assert validator.is_valid(good)
+    for bad in ({"number": 5}, {"jid": None}, {"number": "5" * 65}, {"phone": "1"}, []):
+        assert not validator.is_valid(bad)
+
+
+@pytest.mark.parametrize("dialect", NATIVE)
+def test_what_is_answered_natively_has_a_described_status(app: Flask, dialect: str) -> None:
+    paths = describe(app)["paths"]
+    prefix = f"/dialects/{dialect}"
+    path = next(path for path in paths if path.startswith(prefix) and path.endswith("/block"))
+    statuses = set(paths[path]["post"]["responses"])
+    for number in (NUMBER, *MAGIC_NUMBERS, "12"):
+        url = path.replace("{session}", "my-session").replace("{jid}", f"{number}@c.us")
+        body = {"contactId": number, "session": "my-session", "number": number}
+        response = app.test_client().post(url, json=body)
+        assert str(response.status_code) in statuses
+        assert "X-Contact-Adapter-Code" in response.headers
+
+
+# The page
+
+
+class _Links(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [value or "" for name, value in attrs if name in ("src", "href", "action")]
+
+
+@pytest.mark.parametrize("page", ["/docs", "/docs/"])
+def test_the_page_needs_nothing_from_outside_this_server(app: Flask, page: str) -> None:
+    client = app.test_client()
+    response = client.get(page)
+    assert response.status_code == 200
+    assert response.mimetype == "text/html"
+    links = _Links()
+    links.feed(response.text)
+    assert len(links.found) >= 3
+    for link in links.found:
+        # From /docs and from /docs/ alike, only an absolute path means the same file.
+        assert re.match(r"/[^/]", link)
+        asset = client.get(link)
+        assert asset.status_code == 200
+        assert asset.data
+        asset.close()
+    assert '"url": "/openapi.json"' in response.text
+    assert '"validatorUrl": null' in response.text
+    assert set(re.findall(r"https?://[^/\"']+", response.text)) <= {"http://localhost"}

@@ -1,0 +1,357 @@
+"""Plugins of strangers: found, served, listed when broken, refused when selected, blocked."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+from support_dists import PROVIDER, Site, open_site
+
+from adapter.errors import ConfigurationError, PluginError
+from adapter.plugins import Broken, load_plugins
+from adapter.service import connect
+from adapter.settings import load_settings
+
+BUILT_IN = {"memory", "session-gateway", "wappfy", "wuts"}
+HEAD = """
+from adapter import *
+from marshmallow import Schema, fields
+"""
+HOOK = """
+@hookimpl
+def register_providers():
+    return [{}]
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with open_site(tmp_path / "site") as opened:
+        yield opened
+
+
+def broken_one(name: str) -> Broken:
+    broken = load_plugins().find_broken(name)
+    assert broken is not None
+    return broken
+
+
+def stranger(body: str, hook: str = "Part") -> str:
+    """Return a plugin whose provider `Part` works, but for what `body` changes."""
+    works = PROVIDER.format(name="echo").partition("\n@hookimpl")[0].replace("Echo", "Works")
+    return f"{works}\n{HEAD}\n\nclass Part(Works):\n{body}\n\n{HOOK.format(hook)}"
+
+
+# --- found
+
+
+def test_the_built_in_providers_come_through_the_door_of_the_strangers() -> None:
+    ours = {
+        entry.name
+        for entry in entry_points(group="contact_adapter")
+        if entry.dist is not None and entry.dist.name == "contact-adapter"
+    }
+    registry = load_plugins()
+    assert ours == BUILT_IN == set(registry.providers)
+    for registered in registry.providers.values():
+        assert registered.plugin.distribution == "contact-adapter"
+    assert set(registry.dialects) == BUILT_IN - {"memory"}
+    assert registry.broken == ()
+
+
+def test_a_strangers_provider_is_found_and_serves(site: Site) -> None:
+    site.install("stranger-pack", {"echo": PROVIDER.format(name="echo")}, version="2.3")
+    registered = load_plugins().providers["echo"]
+    assert registered.plugin.id == "stranger-pack:echo"
+    assert registered.plugin.origin == "stranger-pack 2.3"
+    with connect({"accounts": {"a": {"provider": "echo"}}}) as contacts:
+        result = contacts.block("+55 11 99999-9999").raise_for_code()
+        assert result.provider == "echo"
+        assert not contacts.blocked().ok
+
+
+def test_the_name_of_a_provider_is_its_own_and_not_its_plugins(site: Site) -> None:
+    site.install("stranger", {"plugin-name": PROVIDER.format(name="provider-name")})
+    providers = load_plugins().providers
+    assert "provider-name" in providers
+    assert "plugin-name" not in providers
+
+
+def test_one_plugin_may_bring_several_providers_and_a_dialect(site: Site) -> None:
+    source = stranger(
+        """
+    name = "first"
+
+class Second(Works):
+    name = "second"
+
+class Native(Dialect):
+    provider = Part
+    read_credential = read_request = write_success = write_error = lambda *rest: None
+
+@hookimpl
+def register_dialects():
+    return [Native]
+""",
+        hook="Part, Second",
+    )
+    site.install("stranger", {"pack": source})
+    registry = load_plugins()
+    assert registry.find_broken("pack") is None
+    assert {"first", "second"} <= set(registry.providers)
+    assert registry.dialects["first"].part.__name__ == "Native"
+
+
+def test_the_registries_of_two_loads_are_independent(site: Site) -> None:
+    before = load_plugins()
+    site.install("stranger", {"echo": PROVIDER.format(name="echo")})
+    after = load_plugins()
+    blocked = load_plugins(["echo", "wuts"])
+    assert "echo" not in before.providers
+    assert "echo" in after.providers
+    assert set(blocked.providers) == BUILT_IN - {"wuts"}
+    assert set(after.providers) == BUILT_IN | {"echo"}
+
+
+# --- broken
+
+BROKEN = {
+    "an exception at import": ("1 / 0", "ZeroDivisionError"),
+    "a module that it needs and has not": ("import no_such_module_at_all", "ModuleNotFoundError"),
+    "a syntax error": ("def (", "SyntaxError"),
+    "an exception at registration": (
+        HEAD + "@hookimpl\ndef register_providers():\n    raise LookupError('no luck')",
+        "LookupError: no luck",
+    ),
+    "nothing registered": (HEAD, "neither a provider nor a dialect"),
+    "an empty list": (HEAD + HOOK.format(""), "neither a provider nor a dialect"),
+    "a hook that nobody calls": (
+        HEAD + "@hookimpl\ndef register_provider():\n    return []",
+        "register_provider",
+    ),
+    "a hook beside a good one that nobody calls": (
+        PROVIDER.format(name="echo") + "\n\n@hookimpl\ndef register_diallects():\n    return []",
+        "register_diallects",
+    ),
+    "a hook with an argument that nobody gives": (
+        HEAD + "@hookimpl\ndef register_providers(config):\n    return []",
+        "config",
+    ),
+    "a class instead of a list": (
+        HEAD + "@hookimpl\ndef register_providers():\n    return Provider",
+        "TypeError",
+    ),
+    "a number instead of a list": (
+        HEAD + "@hookimpl\ndef register_providers():\n    return 1",
+        "TypeError",
+    ),
+    "an instance instead of a class": (stranger("    pass", "Part({})"), "no subclass of Provider"),
+    "a stranger's class": (HEAD + HOOK.format("dict"), "no subclass of Provider"),
+    "a text": (HEAD + HOOK.format("'Part'"), "no subclass of Provider"),
+    "a dialect among the providers": (HEAD + HOOK.format("Dialect"), "no subclass of Provider"),
+    "the base class itself": (HEAD + HOOK.format("Provider"), "build_request, read_success"),
+    "an abstract provider": (
+        HEAD
+        + "class Part(Provider):\n    name = title = 'x'\n"
+        + "    def build_request(self, command): ...\n"
+        + HOOK.format("Part"),
+        "Part lacks read_success",
+    ),
+    "a local provider that does not answer": (
+        HEAD
+        + "class Part(LocalProvider):\n    name = title = 'x'\n"
+        + "    def build_request(self, command): ...\n"
+        + "    def read_success(self, command, response): ...\n"
+        + HOOK.format("Part"),
+        "Part lacks answer",
+    ),
+    "no name": (
+        PROVIDER.format(name="echo").replace("    name =", "    other ="),
+        "name must be lower-case words",
+    ),
+    "an upper-case name": (stranger("    name = 'Echo'"), "name must be lower-case words"),
+    "a name with a space": (stranger("    name = 'my echo'"), "name must be lower-case words"),
+    "a name with a slash": (stranger("    name = 'a/b'"), "name must be lower-case words"),
+    "a name with a newline": (stranger("    name = 'echo\\n'"), "name must be lower-case words"),
+    "a name that is no text": (stranger("    name = 1"), "name must be lower-case words"),
+    "no title": (stranger("    title = ''"), "title must be a text"),
+    "no routes": (stranger("    routes = ()"), "routes must name at least one"),
+    "routes that are none": (
+        stranger("    routes = ('/block',)"),
+        "has no attribute 'action'",
+    ),
+    "options that are no schema": (stranger("    Options = dict"), "must be a marshmallow Schema"),
+    "options that take a key of the core": (
+        stranger("    class Options(Schema):\n        transport = fields.String()"),
+        "takes keys of the core: ['transport']",
+    ),
+    "an abstract dialect": (
+        HEAD
+        + "class Native(Dialect): ...\n\n@hookimpl\ndef register_dialects():\n    return [Native]",
+        "Native lacks read_credential",
+    ),
+    "a dialect of no provider": (
+        HEAD
+        + "class Native(Dialect):\n"
+        + "    read_credential = read_request = write_success = write_error = lambda *rest: None\n"
+        + "\n@hookimpl\ndef register_dialects():\n    return [Native]",
+        "no subclass of Provider",
+    ),
+}
+
+
+@pytest.mark.parametrize(("source", "reason"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_plugin_that_nobody_selected_is_listed_with_its_reason(
+    site: Site, source: str, reason: str
+) -> None:
+    site.install("stranger", {"odd": source})
+    registry = load_plugins()
+    (broken,) = registry.broken
+    assert broken.plugin.id == "stranger:odd"
+    assert reason in broken.reason
+    assert "\n" not in broken.reason
+    assert set(registry.providers) == BUILT_IN
+    with connect({"accounts": {"a": {"provider": "memory"}}}) as contacts:
+        assert contacts.block("+5511999999999").ok
+
+
+@pytest.mark.parametrize(("source", "reason"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_plugin_that_is_selected_refuses_with_its_own_error_as_the_cause(
+    site: Site, source: str, reason: str
+) -> None:
+    site.install("stranger", {"odd": source})
+    with pytest.raises(PluginError, match="stranger:odd") as caught:
+        load_settings({"accounts": {"a": {"provider": "odd"}}})
+    assert caught.value.__cause__ is not None
+    assert reason in f"{type(caught.value.__cause__).__name__}: {caught.value.__cause__}"
+
+
+def test_the_cause_still_knows_the_line_that_raised_it(site: Site) -> None:
+    modules = site.install("stranger", {"odd": "\n\nraise LookupError('no luck')\n"})
+    with pytest.raises(PluginError) as caught:
+        load_settings({"accounts": {"a": {"provider": "odd"}}})
+    trace = caught.value.__cause__.__traceback__  # type: ignore[union-attr]
+    while trace.tb_next is not None:  # type: ignore[union-attr]
+        trace = trace.tb_next  # type: ignore[union-attr]
+    assert trace.tb_lineno == 3  # type: ignore[union-attr]
+    assert Path(trace.tb_frame.f_code.co_filename).stem == modules["odd"]  # type: ignore[union-attr]
+
+
+def test_a_broken_dialect_that_is_enabled_refuses(site: Site) -> None:
+    site.install("stranger", {"odd": "raise LookupError('no luck')"})
+    mapping = {"accounts": {"a": {"provider": "memory"}}, "dialects": {"enabled": ["odd"]}}
+    with pytest.raises(PluginError) as caught:
+        load_settings(mapping)
+    assert isinstance(caught.value.__cause__, LookupError)
+
+
+def test_a_plugin_that_leaves_the_interpreter_is_broken_and_no_more(site: Site) -> None:
+    site.install("stranger", {"odd": "raise SystemExit(3)"})
+    assert "SystemExit" in broken_one("odd").reason
+
+
+def test_an_entry_point_to_a_module_that_is_not_there_is_broken(site: Site) -> None:
+    modules = site.install("stranger", {"odd": ""})
+    (site.folder / f"{modules['odd']}.py").unlink()
+    assert "ModuleNotFoundError" in broken_one("odd").reason
+
+
+def test_one_broken_plugin_leaves_another_of_its_distribution_working(site: Site) -> None:
+    site.install("stranger", {"odd": "1 / 0", "echo": PROVIDER.format(name="echo")})
+    registry = load_plugins()
+    assert "echo" in registry.providers
+    assert [broken.plugin.name for broken in registry.broken] == ["odd"]
+
+
+def test_a_broken_plugin_brings_nothing_of_what_it_registered(site: Site) -> None:
+    half = PROVIDER.format(name="echo") + (
+        "\n\n@hookimpl\ndef register_dialects():\n    raise LookupError('no luck')\n"
+    )
+    site.install("stranger", {"odd": half, "good": PROVIDER.format(name="good")})
+    registry = load_plugins()
+    assert set(registry.providers) == BUILT_IN | {"good"}
+
+
+# --- two of one name
+
+
+def test_two_plugins_of_one_name_are_refused_naming_both_and_the_setting(site: Site) -> None:
+    site.install("one-pack", {"echo": PROVIDER.format(name="echo")}, version="1.2")
+    site.install("other-pack", {"echo": PROVIDER.format(name="echo")}, version="3.4")
+    with pytest.raises(PluginError) as caught:
+        load_plugins()
+    for words in ("one-pack 1.2", "other-pack 3.4", "[plugins] blocked = [", "-pack:echo"):
+        assert words in str(caught.value)
+
+
+def test_a_stranger_cannot_take_the_name_of_a_built_in_plugin(site: Site) -> None:
+    site.install("evil-twin", {"wuts": PROVIDER.format(name="wuts")})
+    with pytest.raises(PluginError) as caught:
+        load_plugins()
+    assert "evil-twin:wuts" in str(caught.value)
+    assert "contact-adapter:wuts" in str(caught.value)
+
+
+def test_two_plugins_with_providers_of_one_name_are_refused(site: Site) -> None:
+    site.install("one-pack", {"left": PROVIDER.format(name="echo")})
+    site.install("other-pack", {"right": PROVIDER.format(name="echo")})
+    with pytest.raises(PluginError) as caught:
+        load_plugins()
+    for words in ("'echo'", "one-pack:left", "other-pack:right", "[plugins] blocked = ["):
+        assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("blocked", ["one-pack:echo", "other-pack:echo"])
+def test_blocking_one_of_two_by_its_distribution_lets_the_other_serve(
+    site: Site, blocked: str
+) -> None:
+    for distribution in ("one-pack", "other-pack"):
+        site.install(distribution, {"echo": PROVIDER.format(name="echo")})
+    providers = load_settings(
+        {"accounts": {"a": {"provider": "echo"}}, "plugins": {"blocked": [blocked]}}
+    ).registry.providers
+    assert providers["echo"].plugin.id in {"one-pack:echo", "other-pack:echo"} - {blocked}
+
+
+def test_the_setting_that_the_refusal_names_is_the_one_that_helps(site: Site) -> None:
+    site.install("evil-twin", {"wuts": PROVIDER.format(name="wuts")})
+    with pytest.raises(PluginError) as caught:
+        load_plugins()
+    named = str(caught.value).partition('blocked = ["')[2].partition('"]')[0]
+    assert "wuts" in load_plugins([named]).providers
+
+
+# --- blocked
+
+
+@pytest.mark.parametrize("blocked", ["marked", "stranger-pack:marked"])
+def test_a_blocked_plugin_is_never_imported(site: Site, tmp_path: Path, blocked: str) -> None:
+    marker = tmp_path / "imported"
+    source = f"open({str(marker)!r}, 'w').close()\n{PROVIDER.format(name='marked')}"
+    modules = site.install("stranger-pack", {"marked": source})
+    registry = load_settings(
+        {"accounts": {"a": {"provider": "memory"}}, "plugins": {"blocked": [blocked]}}
+    ).registry
+    assert not marker.exists()
+    assert modules["marked"] not in sys.modules
+    assert "marked" not in registry.providers
+    assert registry.find_broken("marked") is None
+    load_plugins()
+    assert marker.exists()
+
+
+def test_blocking_another_distributions_plugin_blocks_nothing(site: Site) -> None:
+    site.install("stranger", {"echo": PROVIDER.format(name="echo")})
+    assert "echo" in load_plugins(["other:echo", "stranger", "stranger:", ":echo"]).providers
+
+
+def test_a_blocked_provider_that_is_selected_is_no_provider() -> None:
+    mapping = {"accounts": {"a": {"provider": "memory"}}, "plugins": {"blocked": ["memory"]}}
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(mapping)
+    (problem,) = caught.value.problems
+    assert problem.path == "accounts.a.provider"
+    assert "no such provider" in problem.message

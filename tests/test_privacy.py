@@ -1,0 +1,182 @@
+"""Numbers are masked and secrets are kept, whatever a text is made for."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import pickle
+import re
+import sys
+import traceback
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter.privacy import MaskingFormatter, Secret, mask_number, mask_text
+
+NUMBER = "5511999999999"
+digits = st.text(alphabet="0123456789", min_size=8, max_size=20)
+
+
+@pytest.mark.parametrize(
+    ("number", "masked"),
+    [
+        ("5511999999999", "5511*****9999"),
+        ("551199999999", "5511****9999"),
+        ("15005550006", "15*******06"),
+        ("37612345", "37****45"),
+        ("12345", "12*45"),
+        ("1234", "****"),
+        ("1", "*"),
+        ("", ""),
+    ],
+)
+def test_a_number_is_masked_in_its_middle(number: str, masked: str) -> None:
+    assert mask_number(number) == masked
+
+
+@given(digits)
+def test_a_masked_number_keeps_its_length_and_hides_what_matters(number: str) -> None:
+    masked = mask_number(number)
+    assert len(masked) == len(number)
+    assert masked.count("*") >= len(number) / 3
+    assert number not in masked
+    assert not re.search(r"\d{5}", masked)
+
+
+@given(before=st.text(), number=digits, after=st.text())
+def test_no_long_run_of_digits_survives_in_a_text(before: str, number: str, after: str) -> None:
+    masked = mask_text(before + number + after)
+    assert not re.search(r"\d{7}", masked)
+
+
+def test_a_text_without_numbers_stays_as_it_is() -> None:
+    text = "HTTP 200 in 123456 ms, session sess_01HZX"
+    assert mask_text(text) == text
+
+
+@pytest.mark.parametrize(
+    "around", ["{}", "<{}>", "a{}b", "{}@s.whatsapp.net", "/block/{}?x", "_{}"]
+)
+def test_a_number_is_masked_wherever_it_stands(around: str) -> None:
+    assert mask_text(around.format(NUMBER)) == around.format("5511*****9999")
+
+
+def formatted(message: str, *args: object, error: BaseException | None = None) -> str:
+    info = (type(error), error, error.__traceback__) if error else None
+    record = logging.LogRecord("adapter", logging.INFO, "x.py", 1, message, args, info)
+    return MaskingFormatter("%(levelname)s %(message)s").format(record)
+
+
+@pytest.mark.parametrize(
+    "around", ["{}", "to {} done", "jid={}@c.us", '"{}"', "+{}", "/contacts/{}/block", "({})"]
+)
+def test_a_log_line_has_its_numbers_masked(around: str) -> None:
+    assert NUMBER not in formatted(around.format(NUMBER))
+    assert "5511*****9999" in formatted(around.format(NUMBER))
+    assert NUMBER not in formatted("%s", around.format(NUMBER))
+
+
+def test_a_request_id_stays_readable_in_a_log_line() -> None:
+    line = "request_id=0123456789abcdef0123456789abcdef trace=a1b2-12345678-c3d4"
+    assert formatted(line) == f"INFO {line}"
+
+
+def test_a_log_line_has_the_numbers_of_its_exception_masked() -> None:
+    try:
+        try:
+            raise ValueError(f"no {NUMBER}@s.whatsapp.net")
+        except ValueError as cause:
+            raise RuntimeError(f"x{NUMBER}y and {NUMBER}") from cause
+    except RuntimeError as error:
+        line = formatted("failed", error=error)
+    assert "RuntimeError" in line
+    assert "ValueError" in line
+    assert NUMBER not in line
+    assert "5511*****9999" in line
+
+
+def test_a_logger_with_the_formatter_writes_no_number(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    lines: list[str] = []
+
+    class Keeper(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(self.format(record))
+
+    handler = Keeper()
+    handler.setFormatter(MaskingFormatter())
+    logger = logging.Logger("adapter.test")
+    logger.addHandler(handler)
+    try:
+        raise KeyError(NUMBER)
+    except KeyError:
+        logger.exception("no contact %s", NUMBER)
+    assert len(lines) == 1
+    assert "KeyError" in lines[0]
+    assert NUMBER not in lines[0]
+
+
+# --- secrets
+
+CANARY = "canary-token-4711"
+
+
+@pytest.mark.parametrize(
+    "show",
+    [
+        repr,
+        str,
+        "{}".format,
+        "{!r}".format,
+        "{0}".format,
+        lambda secret: "%s %r" % (secret, secret),  # noqa: UP031 - this way too
+        lambda secret: f"{secret}",
+        lambda secret: repr({"token": secret}),
+        lambda secret: repr([secret]),
+        lambda secret: repr(dir(secret)),
+        lambda secret: repr(getattr(secret, "__dict__", {})),
+    ],
+)
+def test_a_secret_never_shows_itself(show: object) -> None:
+    assert CANARY not in show(Secret(CANARY))  # type: ignore[operator]
+
+
+def test_a_secret_tells_its_text_when_asked() -> None:
+    assert Secret(CANARY).reveal() == CANARY
+
+
+def test_secrets_are_equal_by_their_text() -> None:
+    assert Secret("a") == Secret("a")
+    assert Secret("a") != Secret("b")
+    assert Secret("a") != "a"
+    assert hash(Secret("a")) == hash(Secret("a"))
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_secret_cannot_be_pickled(protocol: int) -> None:
+    with pytest.raises(TypeError) as caught:
+        pickle.dumps({"token": Secret(CANARY)}, protocol)
+    assert CANARY not in str(caught.value)
+
+
+@pytest.mark.parametrize("clone", [copy.copy, copy.deepcopy])
+def test_a_secret_cannot_be_copied_apart(clone: object) -> None:
+    with pytest.raises(TypeError):
+        clone(Secret(CANARY))  # type: ignore[operator]
+
+
+def test_a_secret_stays_hidden_in_a_traceback_that_shows_local_variables() -> None:
+    def fail(token: Secret) -> None:
+        raise RuntimeError(f"cannot use {token}")
+
+    try:
+        fail(Secret(CANARY))
+    except RuntimeError:
+        shown = "".join(
+            traceback.TracebackException(*sys.exc_info(), capture_locals=True).format()  # type: ignore[arg-type]
+        )
+    assert "Secret(***)" in shown
+    assert "token-4711" not in shown.replace("CANARY", "")
