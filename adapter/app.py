@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -12,9 +13,11 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from adapter.codes import Code
+from adapter.dialects import NativeApi
 from adapter.extension import ContactAdapter, State
 from adapter.faces import Access, Incoming
 from adapter.outcome import Outcome
+from adapter.privacy import mask_text
 from adapter.settings import DialectSettings, read_toml
 from adapter.views import respond_data
 from adapter.wire import write_json
@@ -166,6 +169,11 @@ def _add_errors(app: Flask) -> None:
 
     @app.errorhandler(Exception)
     def our_bug(error: Exception) -> Response:
-        log.error("internal error: %s", type(error).__name__, exc_info=error)
+        # Masked here, not by a formatter: whoever configures the logging is not known.
+        log.error("internal error: %s", mask_text("".join(traceback.format_exception(error))))
         incoming = Incoming.of(request)
-        return incoming.respond_result(incoming.result(Outcome.failure(Code.INTERNAL_ERROR)))
+        result = incoming.result(Outcome.failure(Code.INTERNAL_ERROR))
+        native = getattr(app.view_functions.get(request.endpoint or ""), "__self__", None)
+        if isinstance(native, NativeApi):
+            return native.respond(incoming, result)
+        return incoming.respond_result(result)

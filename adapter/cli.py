@@ -18,7 +18,7 @@ from adapter.errors import ConfigurationError, PluginError
 from adapter.faces import Access
 from adapter.keys import ANYONE
 from adapter.outcome import Command, Result, write_envelope
-from adapter.privacy import MaskingFormatter
+from adapter.privacy import MaskingFormatter, mask_text
 from adapter.service import Contacts, Service, new_request_id
 from adapter.settings import Settings, is_loopback, load_settings, read_toml
 from adapter.views import describe_plugins, write_actions
@@ -42,7 +42,20 @@ _own_option = click.option(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """The commands. The text of an exception that gets out of one is masked."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except Exception as error:  # noqa: BLE001 - a bug, whose text may hold a number
+            click.echo(mask_text("".join(traceback.format_exception(error))), err=True)
+            sys.exit(1)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="contact-adapter")
 def main() -> None:
     """One block/unblock API in front of any WhatsApp HTTP provider."""

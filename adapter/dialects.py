@@ -7,6 +7,7 @@ from typing import Final
 from urllib.parse import quote
 
 from flask import Blueprint, Response, request
+from werkzeug.routing import PathConverter
 
 from adapter.errors import RequestError
 from adapter.faces import Guard, Incoming, read_strict, require_scope
@@ -19,7 +20,17 @@ from adapter.wire import Headers, HttpRequest
 CODE_HEADER: Final = "X-Contact-Adapter-Code"
 """The header in which every native answer carries the unified code, `ok` on success."""
 
-_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
+
+
+_REST: Final = "contact_adapter_rest"
+
+
+class _Rest(PathConverter):
+    """Any rest of a path, with line breaks and leading slashes, which the usual one refuses."""
+
+    regex = "(?s:.+)"
+    part_isolating = False
 
 
 class NativeApi:
@@ -32,13 +43,15 @@ class NativeApi:
 
     def add_to(self, blueprint: Blueprint, prefix: str) -> None:
         """Register the whole address space below `prefix`; the dialect knows its own paths."""
-        for rule in (f"{prefix}/", f"{prefix}/<path:path>"):
+        blueprint.record(lambda state: state.app.url_map.converters.update({_REST: _Rest}))
+        for rule in (f"{prefix}/", f"{prefix}/<{_REST}:path>"):
             blueprint.add_url_rule(
                 rule,
                 f"dialect_{self._dialect.name}",
                 self._serve,
                 methods=_METHODS,
                 merge_slashes=False,
+                provide_automatic_options=False,
             )
 
     def _serve(self, path: str = "") -> Response:
@@ -55,7 +68,7 @@ class NativeApi:
             result = self._service.perform(account, call.command, request_id=incoming.request_id)
         except RequestError as error:
             result = incoming.result(error.outcome)
-        return self._respond(incoming, result, call)
+        return self.respond(incoming, result, call)
 
     def _read_head(self, path: str) -> HttpRequest:
         query = {name: values[0] for name, values in request.args.lists()}
@@ -74,7 +87,10 @@ class NativeApi:
             native.method, native.path, native.headers, native.query, read_strict(body)
         )
 
-    def _respond(self, incoming: Incoming, result: Result, call: NativeCall | None) -> Response:
+    def respond(
+        self, incoming: Incoming, result: Result, call: NativeCall | None = None
+    ) -> Response:
+        """Return the result in the provider's own shape."""
         native = self._dialect.build_response(result.outcome, call, now=datetime.now(UTC))
         headers = {**native.headers, CODE_HEADER: result.code.value if result.code else "ok"}
         return incoming.respond(

@@ -167,7 +167,7 @@ class Guard:
 
     def _is_foreign(self, request: Request) -> bool:
         origin = request.headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc != request.host:
+        if origin is not None and origin.partition("://")[2].lower() != request.host.lower():
             return True
         if self._access is Access.EVERYONE:
             return False

@@ -50,7 +50,7 @@ class Answer:
     @property
     def code(self) -> str | None:
         error = self.json["error"]
-        return error and error["code"]
+        return str(error["code"]) if error else None
 
 
 def call(

@@ -28,8 +28,7 @@ from support import (
 )
 from werkzeug.test import TestResponse
 
-from adapter import ConfigurationError, Problem
-from adapter.app import build_app, create_app, service_state
+from adapter.app import build_app, create_app
 from adapter.codes import Code
 from adapter.faces import Access
 
@@ -268,26 +267,6 @@ def test_the_upstream_is_told_the_request_id_and_no_key_of_ours(
     assert "Cookie" not in seen.headers
 
 
-@pytest.mark.parametrize("change", [("127.0.0.1", "LOCALHOST"), ("", "/a/./b"), ("", "/a[b]")])
-def test_a_base_url_is_refused_at_the_start_or_can_be_called(
-    make_app: MakeApp, upstream: Upstream, change: tuple[str, str]
-) -> None:
-    upstream.will_answer(200, {"success": True, "data": {"blocked": True}})
-    old, new = change
-    address = upstream.address.replace(old, new) if old else upstream.address + new
-    config = {"accounts": {"a": account_for("wuts", address)}}
-    faults: tuple[Problem, ...] = ()
-    try:
-        app = make_app(config)
-    except ConfigurationError as error:
-        faults = error.problems
-    if faults:
-        assert old == ""
-        assert [fault.path for fault in faults] == ["accounts.a.base_url"]
-    else:
-        assert app.test_client().post(BLOCK, json={"jid": JID}).status_code == 200
-
-
 # Every answer
 
 
@@ -426,7 +405,7 @@ def test_a_bug_of_a_provider_is_an_internal_error_whose_log_holds_no_number(
     assert NUMBER not in caplog.text
 
 
-def test_a_number_that_is_a_magic_one_shows_the_callers_a_500_too(client: FlaskClient) -> None:
+def test_an_internal_error_leaves_open_whether_anything_happened(client: FlaskClient) -> None:
     response = client.post(BLOCK, json={"number": "15005550029"})
     assert code_of(response) == "internal_error"
     assert response.get_json()["error"]["outcome"] == "unknown"
@@ -636,6 +615,8 @@ def test_open_on_loopback_serves_those_who_address_this_machine_as_itself(
         {"Host": "127.0.0.1:8000", "Origin": "http://["},
         {"Host": "rebound.example", "Origin": "http://rebound.example"},
         {"Host": "["},
+        {"Host": "[::1"},
+        {"Host": "a]b"},
     ],
 )
 def test_open_on_loopback_refuses_the_web_pages_of_others(headers: dict[str, str]) -> None:
@@ -865,8 +846,3 @@ def test_too_many_calls_in_flight_are_turned_away_and_nothing_is_sent_for_them()
     assert second.json["meta"]["attempts"] == 0
     assert answers[0].status == 200
     assert upstream.connections == 1
-
-
-def test_the_state_of_an_app_is_found_under_its_name(make_app: MakeApp) -> None:
-    app = make_app(TWO)
-    assert set(service_state(app).service.accounts) == {"support", "sales"}
