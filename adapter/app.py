@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import traceback
 from collections.abc import Callable, Iterable, Mapping
@@ -14,8 +13,10 @@ from werkzeug.exceptions import HTTPException
 
 from adapter.codes import Code
 from adapter.dialects import NativeApi
+from adapter.errors import RequestError
 from adapter.extension import ContactAdapter, State
-from adapter.faces import Access, Incoming
+from adapter.faces import Access, Incoming, read_key, require_scope
+from adapter.logs import log
 from adapter.outcome import Outcome
 from adapter.privacy import mask_text
 from adapter.settings import DialectSettings, read_toml
@@ -29,8 +30,6 @@ CONFIG_VARIABLE: Final = "CONTACT_ADAPTER_CONFIG"
 """The environment variable that names the configuration file."""
 
 NAME: Final = "contact_adapter"
-
-log = logging.getLogger("adapter")
 
 
 def sandbox_path() -> Path:
@@ -76,6 +75,7 @@ def build_app(
         app, mapping, url_prefix="", access=access, own_address=own_address
     )
     _add_health(app)
+    _add_metrics(app)
     _add_docs(app)
     _add_errors(app)
     hosts = {mount.host: mount for mount in service_state(app).service.settings.dialects}
@@ -113,6 +113,22 @@ def _add_health(app: Flask) -> None:
     # A configuration or a provider that is not ready has kept the process from starting at all.
     app.add_url_rule("/livez", "livez", answer("live"))
     app.add_url_rule("/readyz", "readyz", answer("ready"))
+
+
+def _add_metrics(app: Flask) -> None:
+    from adapter.metrics import CONTENT_TYPE, Metrics
+
+    state = service_state(app)
+    metrics = Metrics(state.service)
+
+    @app.get("/metrics")
+    def expose() -> Response:
+        incoming = Incoming.of(request)
+        try:
+            require_scope(state.guard.admit(read_key(request), request), "metrics")
+        except RequestError as error:
+            return incoming.respond_result(incoming.result(error.outcome))
+        return incoming.respond(200, metrics.expose(), {"Content-Type": CONTENT_TYPE})
 
 
 def _add_docs(app: Flask) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import sys
 import traceback
 from collections.abc import Callable
@@ -12,13 +11,14 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
+from adapter import logs
 from adapter.app import CONFIG_VARIABLE, build_app, find_config, service_state
 from adapter.codes import Action
 from adapter.errors import ConfigurationError, PluginError
 from adapter.faces import Access
 from adapter.keys import ANYONE
 from adapter.outcome import Command, Result, write_envelope
-from adapter.privacy import MaskingFormatter, mask_text
+from adapter.privacy import mask_text
 from adapter.service import Contacts, Service, new_request_id
 from adapter.settings import Settings, is_loopback, load_settings, read_toml
 from adapter.views import describe_plugins, write_actions
@@ -96,12 +96,12 @@ def serve(
             f"the server is not installed ({error.name} is missing); "
             "run: pip install 'contact-adapter[server]'"
         ) from None
-    _configure_logging()
     access = Access.EVERYONE if allow_unauthenticated else Access.LOOPBACK
     with server.listen(host, port) as listener:
         address = server.address_of(listener)
         app = _or_explain(lambda: build_app(config, access=access, own_address=address))
         settings: Settings = service_state(app).service.settings
+        logs.configure(settings.log.level, settings.log.format)
         if not settings.keys and not allow_unauthenticated and not is_loopback(host):
             raise click.ClickException(
                 f"no API key is configured, and {host} can be reached by others; configure [keys], "
@@ -202,14 +202,6 @@ def blocked(account: str | None, config: Path | None, own_address: str, as_json:
     """Read the block list, a JID a line."""
     contacts = Contacts(_open_service(config, own_address), ANYONE)
     _print_result(contacts.blocked(account=account), as_json)
-
-
-def _configure_logging() -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(MaskingFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    # The HTTP client's own lines show paths, which hold JIDs.
-    logging.getLogger("urllib3").setLevel(logging.WARNING)
 
 
 def _open_service(config: Path | None, own_address: str) -> Service:

@@ -28,6 +28,7 @@ class State:
 
     service: Service
     contacts: Contacts
+    guard: Guard
 
 
 class ContactAdapter:
@@ -67,11 +68,11 @@ class ContactAdapter:
             raise RuntimeError(f"this app already has an extension named {self._name!r}")
         settings = load_settings(_read_config(app, config), own_address=own_address)
         service = Service(settings)
+        guard = Guard(service, access)
         if url_prefix is not None:
-            app.register_blueprint(
-                self._blueprint(service, settings, access), url_prefix=url_prefix or None
-            )
-        app.extensions[self._name] = State(service, Contacts(service, ANYONE))
+            blueprint = self._blueprint(service, settings, guard)
+            app.register_blueprint(blueprint, url_prefix=url_prefix or None)
+        app.extensions[self._name] = State(service, Contacts(service, ANYONE), guard)
 
     def block(
         self, number: str | None = None, *, jid: str | None = None, account: str | None = None
@@ -96,9 +97,8 @@ class ContactAdapter:
             raise RuntimeError(f"this app has no extension named {self._name!r}; call init_app")
         return state.contacts
 
-    def _blueprint(self, service: Service, settings: Settings, access: Access) -> Blueprint:
+    def _blueprint(self, service: Service, settings: Settings, guard: Guard) -> Blueprint:
         blueprint = Blueprint(self._name, __name__)
-        guard = Guard(service, access)
         UnifiedApi(service, guard).add_to(blueprint)
         for mount in settings.dialects:
             NativeApi(mount.dialect(), service, guard).add_to(blueprint, mount.prefix)

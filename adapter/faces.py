@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import time
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from flask import Request, Response
 from adapter.codes import Code
 from adapter.errors import RequestError
 from adapter.keys import ANYONE, Caller, KeyRing
+from adapter.logs import log, write_line
 from adapter.outcome import Outcome, Result
 from adapter.service import Service, new_request_id
 from adapter.settings import is_loopback
@@ -23,8 +23,6 @@ from adapter.wire import Json, StrictJsonError, read_json, write_json
 
 MAX_REQUEST_BODY: Final = 64 * 1024
 """Most bytes of a caller's body that are read."""
-
-log = logging.getLogger("adapter")
 
 _SANE_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
@@ -104,19 +102,19 @@ class Incoming:
     def _log(self, status: int, code: Code | None, result: Result | None) -> None:
         rule = self.request.url_rule
         contact = result.command.contact if result and result.command else None
-        log.info(
-            "request method=%s route=%s account=%s provider=%s contact=%s status=%d code=%s "
-            "upstream=%s ms=%d request_id=%s",
-            self.request.method,
-            rule.rule if rule is not None else "-",
-            (result and result.account) or "-",
-            (result and result.provider) or "-",
-            contact.masked if contact else "-",
-            status,
-            code.value if code else "ok",
-            (result and result.outcome.upstream_status) or "-",
-            self.milliseconds,
-            self.request_id,
+        write_line(
+            "request",
+            method=self.request.method,
+            route=rule.rule if rule is not None else "-",
+            account=result and result.account,
+            provider=result and result.provider,
+            contact=contact and contact.masked,
+            status=status,
+            code=code.value if code else "ok",
+            upstream=result and result.outcome.upstream_status,
+            attempts=result and result.attempts,
+            ms=self.milliseconds,
+            request_id=self.request_id,
         )
 
     def read_body(self) -> bytes:
@@ -179,3 +177,15 @@ def require_scope(caller: Caller, scope: str) -> None:
     """Raise RequestError (`permission_denied`) where the caller lacks the scope."""
     if not caller.may(scope):
         raise RequestError(Outcome.failure(Code.PERMISSION_DENIED))
+
+
+def read_key(request: Request) -> str | None:
+    """Return the caller's key; none where two headers hold two different ones."""
+    bearer = None
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        bearer = token.strip()
+    direct = request.headers.get("X-API-Key") or None
+    if bearer is not None and direct is not None and bearer != direct:
+        return None
+    return bearer or direct

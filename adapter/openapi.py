@@ -100,6 +100,7 @@ def describe_api(settings: Settings) -> dict[str, Any]:
     ):
         operation = _operation("health", summary, StatusEnvelope, {Code.INTERNAL_ERROR}, [])
         spec.path(path, operations={"get": operation})
+    spec.path("/metrics", operations={"get": _metrics_operation(security)})
     for mount in settings.dialects:
         spec.tag({"name": mount.name, "description": f"{mount.dialect.provider.title}'s own API."})
         for route in mount.dialect.provider.routes:
@@ -118,6 +119,23 @@ def _change_operation(action: Action, security: list[dict[str, list[str]]]) -> d
         "requestBody": {
             "required": False,
             "content": {_JSON: {"schema": TargetSchema}},
+        },
+    }
+
+
+def _metrics_operation(security: list[dict[str, list[str]]]) -> dict[str, Any]:
+    return {
+        "tags": ["health"],
+        "summary": "Numbers about the calls, for Prometheus",
+        "operationId": "metrics",
+        "security": security,
+        "responses": {
+            "200": {
+                "description": "Success",
+                "headers": _headers(),
+                "content": {"text/plain": {"schema": {"type": "string"}}},
+            },
+            **_failures(_KEY | {Code.INTERNAL_ERROR}),
         },
     }
 

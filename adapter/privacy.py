@@ -27,6 +27,14 @@ def mask_text(text: str) -> str:
     return _DIGIT_RUN.sub(lambda run: mask_number(run.group()), text)
 
 
+def mask_numbers(text: str) -> str:
+    """Return `text` with every number that may be a phone's masked, unless it is part of an id.
+
+    Digits that touch a letter or a dash, as in hexadecimal ids and UUIDs, stay readable.
+    """
+    return _LONE_NUMBER.sub(lambda run: mask_number(run.group()), text)
+
+
 class MaskingFormatter(logging.Formatter):
     """A log formatter that lets no phone number through, not even in the text of an exception.
 
@@ -35,7 +43,11 @@ class MaskingFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, with every number that stands alone masked."""
-        return _LONE_NUMBER.sub(lambda run: mask_number(run.group()), super().format(record))
+        return mask_numbers(self.compose(record))
+
+    def compose(self, record: logging.LogRecord) -> str:
+        """Return the line as it would be without masks."""
+        return super().format(record)
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - the name is logging's
         """Return the traceback, with every longer run of digits masked."""

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import logging
+import math
 import secrets
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from threading import BoundedSemaphore
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from adapter.codes import Action, Code
 from adapter.contact import Contact
 from adapter.errors import RequestError
 from adapter.keys import ANYONE, Caller
+from adapter.logs import write_line
 from adapter.outcome import Command, Outcome, Result
 from adapter.provider import LocalProvider, Provider, invalid_field, read_contact
+from adapter.resilience import Resilience, Verdict
 from adapter.settings import AccountSettings, Settings, load_settings, read_toml
 from adapter.transport import Transport
 from adapter.wire import HttpRequest, HttpResponse
-
-log = logging.getLogger("adapter")
 
 
 def new_request_id() -> str:
@@ -35,33 +34,51 @@ class Account:
         self.name = settings.name
         self.aliases = settings.aliases
         self.provider: Provider = settings.provider(settings.options)
+        self.resilience = Resilience(settings.name, settings.transport)
         self._transport: Transport | None = None
-        self._send: Callable[[HttpRequest, str], HttpResponse | Outcome]
+        self._exchange: Callable[[HttpRequest, str, float], HttpResponse | Outcome]
         if isinstance(self.provider, LocalProvider):
             answer = self.provider.answer
-            self._send = lambda request, _: answer(request)
+            self._exchange = lambda request, *_: answer(request)
         else:
             self._transport = Transport(settings.base_url or "", settings.transport)
-            self._send = self._transport.send
-        self._free = BoundedSemaphore(settings.transport.max_in_flight)
+            self._exchange = self._transport.send
 
-    def call(self, command: Command, request_id: str) -> tuple[Outcome, int]:
-        """Return what became of the command, and how many requests were sent for it."""
+    def call(self, command: Command, request_id: str) -> Verdict:
+        """Return what became of the command, and how many attempts were made for it."""
         if command.action not in self.provider.actions():
-            return Outcome.failure(Code.OPERATION_NOT_SUPPORTED), 0
+            return Verdict(Outcome.failure(Code.OPERATION_NOT_SUPPORTED), 0)
         try:
             request = self.provider.build_request(command)
         except RequestError as error:
-            return error.outcome, 0
-        if not self._free.acquire(blocking=False):
-            return Outcome.failure(Code.OVERLOADED, retry_after=1), 0
-        try:
-            answer = self._send(request, request_id)
-        finally:
-            self._free.release()
-        if isinstance(answer, Outcome):
-            return answer, 1
-        return self.provider.read_response(command, answer), 1
+            return Verdict(error.outcome, 0)
+
+        def attempt(ends: float) -> Outcome:
+            started = time.monotonic()
+            answer = self._exchange(request, request_id, ends)
+            if isinstance(answer, HttpResponse):
+                answer = self.provider.read_response(command, answer)
+            self._log_attempt(command, answer, time.monotonic() - started, request_id)
+            return answer
+
+        if self._transport is None:
+            return Verdict(attempt(math.inf), 1)
+        return self.resilience.call(attempt)
+
+    def _log_attempt(
+        self, command: Command, outcome: Outcome, seconds: float, request_id: str
+    ) -> None:
+        write_line(
+            "attempt",
+            account=self.name,
+            provider=self.provider.name,
+            action=command.action.value,
+            contact=command.contact.masked if command.contact else None,
+            upstream=outcome.upstream_status,
+            code=outcome.code.value if outcome.code else "ok",
+            ms=round(seconds * 1000),
+            request_id=request_id,
+        )
 
     def close(self) -> None:
         """Close the account's connections."""
@@ -69,11 +86,24 @@ class Account:
             self._transport.close()
 
 
+class Observer(Protocol):
+    """Somebody who is told of every call of a service, such as its metrics."""
+
+    def call_started(self, account: Account) -> None:
+        """Take note that a call has begun."""
+
+    def call_ended(
+        self, account: Account, command: Command, result: Result | None, seconds: float
+    ) -> None:
+        """Take note that a call is over; `result` is None where it raised."""
+
+
 class Service:
     """The accounts of one configuration. It knows no web framework and is safe in threads."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.observer: Observer | None = None
         self.accounts = {name: Account(each) for name, each in settings.accounts.items()}
         self._native = {
             alias: name for name, each in self.accounts.items() for alias in each.aliases
@@ -90,25 +120,24 @@ class Service:
         target = self.accounts.get(account)
         if target is None:
             raise RequestError(Outcome.failure(Code.ACCOUNT_NOT_FOUND))
-        outcome, attempts = target.call(command, request_id)
-        log.debug(
-            "call account=%s provider=%s action=%s code=%s attempts=%d request_id=%s",
-            account,
-            target.provider.name,
-            command.action.value,
-            outcome.code.value if outcome.code else "ok",
-            attempts,
-            request_id,
-        )
-        return Result(
-            outcome,
-            command,
-            account,
-            target.provider.name,
-            attempts,
-            round((time.monotonic() - started) * 1000),
-            request_id,
-        )
+        observer, result = self.observer, None
+        if observer is not None:
+            observer.call_started(target)
+        try:
+            verdict = target.call(command, request_id)
+            result = Result(
+                verdict.outcome,
+                command,
+                account,
+                target.provider.name,
+                verdict.attempts,
+                round((time.monotonic() - started) * 1000),
+                request_id,
+            )
+            return result
+        finally:
+            if observer is not None:
+                observer.call_ended(target, command, result, time.monotonic() - started)
 
     def choose_account(
         self, caller: Caller, name: str | None = None, *, native: bool = False

@@ -17,16 +17,17 @@ import phonenumbers
 from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
 
 from adapter.errors import ConfigurationError, Problem
+from adapter.logs import FORMATS, LEVELS
 from adapter.plugins import ACCOUNT_KEYS, Registry, load_plugins
 from adapter.privacy import Secret
 from adapter.provider import Dialect, LocalProvider, Provider, SecretField
 
-SCOPES: Final = ("block", "read")
-"""What an API key may be allowed: to change block lists, and to read."""
+SCOPES: Final = ("block", "read", "metrics")
+"""What an API key may be allowed: to change block lists, to read, and to read the metrics."""
 
 EVERY_ACCOUNT: Final = "*"
 
-_RESERVED = ("/v1", "/livez", "/readyz", "/openapi.json", "/docs")
+_RESERVED = ("/v1", "/livez", "/readyz", "/metrics", "/openapi.json", "/docs")
 _NAME = validate.And(
     validate.Regexp(
         r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z",
@@ -45,6 +46,8 @@ class TransportSettings:
     connect_timeout: float = 3.0
     deadline: float = 15.0
     max_in_flight: int = 256
+    breaker_threshold: int = 5
+    breaker_pause: float = 30.0
     ca_file: str | None = None
     proxy: str | None = None
 
@@ -83,6 +86,14 @@ class DialectSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LogSettings:
+    """How a process of ours logs. A host app's logging is its own."""
+
+    level: str = "info"
+    format: str = "text"
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that was configured, checked."""
 
@@ -91,6 +102,7 @@ class Settings:
     dialects: tuple[DialectSettings, ...]
     default_account: str | None
     default_region: str | None
+    log: LogSettings
     registry: Registry = field(repr=False)
 
 
@@ -105,6 +117,8 @@ class _TransportSchema(Schema):
     connect_timeout = fields.Float(validate=_seconds)
     deadline = fields.Float(validate=_seconds)
     max_in_flight = fields.Integer(strict=True, validate=validate.Range(min=1, max=100_000))
+    breaker_threshold = fields.Integer(strict=True, validate=validate.Range(min=0, max=1000))
+    breaker_pause = fields.Float(validate=_seconds)
     ca_file = fields.String()
     proxy = fields.String()
 
@@ -142,6 +156,11 @@ class _DialectSchema(Schema):
     )
 
 
+class _LogSchema(Schema):
+    level = fields.String(validate=validate.OneOf(LEVELS), load_default="info")
+    format = fields.String(validate=validate.OneOf(FORMATS), load_default="text")
+
+
 class _TopSchema(Schema):
     default_account = fields.String()
     default_region = fields.String(
@@ -154,6 +173,7 @@ class _TopSchema(Schema):
     dialects = fields.Dict(load_default=dict)
     plugins = fields.Nested(_PluginsSchema, load_default=dict)
     transport = fields.Nested(_TransportSchema, load_default=dict)
+    log = fields.Nested(_LogSchema, load_default=dict)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -229,6 +249,7 @@ class _Loader:
             dialects=tuple(dialects),
             default_account=default,
             default_region=top.get("default_region"),
+            log=LogSettings(**(top.get("log") or {})),
             registry=registry,
         )
 

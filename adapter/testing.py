@@ -743,16 +743,16 @@ class ProviderContract:
                 )
             )
             try:
-                outcome, attempts = account.call(command, "contract")
+                verdict = account.call(command, "contract")
             except Exception as error:  # noqa: BLE001 - whatever it raises is the finding
                 return Outcome.failure(Code.INTERNAL_ERROR), [f"raised {type(error).__name__}"]
             finally:
                 account.close()
-            sent += ["a request"] * attempts
+            sent += ["a request"] * verdict.attempts
             with contextlib.suppress(BlockingIOError):
                 server.accept()[0].close()
                 sent.append("a connection")
-        return outcome, sent
+        return verdict.outcome, sent
 
     def _option_faults(self, given: Mapping[str, Any]) -> Iterator[str]:
         if not self._refuses("no_such_option", {**given, "no_such_option": "x"}):

@@ -8,17 +8,24 @@ from __future__ import annotations
 
 import http.client
 import os
+import socket
+import ssl
 import threading
 import time
 from collections.abc import Mapping
+from functools import cache
 from http.cookiejar import DefaultCookiePolicy
 from importlib.metadata import version
-from typing import Final
-from urllib.parse import urlencode
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode, urlsplit
 
+import certifi
 import requests
 import urllib3.exceptions
 from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, ProxyManager
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.util import Timeout
 
 from adapter.codes import Code
 from adapter.errors import PluginError
@@ -31,19 +38,175 @@ MAX_BODY: Final = 256 * 1024
 
 _CHUNK = 16 * 1024
 
+if TYPE_CHECKING:
+    _AnySocket = socket.socket
+else:
+    _AnySocket = object
+
+
+class _Budget(_AnySocket):
+    """A socket whose timeout is a budget for all that follows, not for each read by itself.
+
+    The standard library grants every read the whole timeout anew, so that a peer which sends a
+    byte now and then is waited for without end.
+    """
+
+    _ends: float | None = None
+
+    def settimeout(self, value: float | None) -> None:
+        """Grant `value` seconds from now on, whatever number of reads they are spent on."""
+        self._ends = None if value is None else time.monotonic() + value
+        super().settimeout(value)
+
+    def gettimeout(self) -> float | None:
+        """Return the seconds that are left."""
+        return None if self._ends is None else max(self._ends - time.monotonic(), 0.001)
+
+    def recv_into(self, *args: Any) -> int:
+        """Read what there is, or fail with TimeoutError when the budget is spent."""
+        if self._ends is not None:
+            left = self._ends - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("the time for this answer is over")
+            super().settimeout(left)
+        return super().recv_into(*args)
+
+
+class _PlainSocket(_Budget, socket.socket):
+    """A plain socket with a budget."""
+
+
+class _TlsSocket(_Budget, ssl.SSLSocket):
+    """A TLS socket with a budget."""
+
+
+class _Connects(HTTPConnection):
+    """A connection whose timeout covers all addresses of a host together, and its handshake."""
+
+    def _new_conn(self) -> socket.socket:
+        ends = time.monotonic() + float(self.timeout or 0)
+        try:
+            addresses = socket.getaddrinfo(self._dns_host, self.port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise urllib3.exceptions.NewConnectionError(self, "name lookup failed") from error
+        problem: Exception | None = None
+        for family, kind, protocol, _, address in addresses:
+            connecting = _PlainSocket(family, kind, protocol)
+            try:
+                for option in self.socket_options or ():
+                    connecting.setsockopt(*option)
+                connecting.settimeout(max(ends - time.monotonic(), 0.001))
+                connecting.connect(address)
+            except OSError as error:
+                connecting.close()
+                problem = error
+            else:
+                return connecting
+        raise urllib3.exceptions.NewConnectionError(self, "no address answers") from problem
+
+    def putrequest(self, method: str, url: str, *args: Any, **rest: Any) -> None:
+        """Write the request line, for which alone the path is shown."""
+        super().putrequest(method, str.__str__(url), *args, **rest)
+
+
+class _QuietPath(str):
+    """A path that HTTP is sent with and nothing else can see: it may name a person or a token.
+
+    The client below writes the path of every request into its log, and into some exceptions.
+    """
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "/…"
+
+
+class _HandshakeError(urllib3.exceptions.NewConnectionError):
+    """TLS was refused while the connection was made; nothing has been sent."""
+
+
+class _TlsConnects(_Connects, HTTPSConnection):
+    """The same, with TLS."""
+
+    def connect(self) -> None:
+        """Connect and shake hands; what fails here fails before anything is sent, and says so."""
+        try:
+            super().connect()
+        except (ssl.SSLError, ssl.CertificateError, urllib3.exceptions.SSLError) as error:
+            raise _HandshakeError(self, "the handshake failed") from error
+        except OSError as error:
+            raise urllib3.exceptions.NewConnectionError(self, "no handshake") from error
+
+
+class _QuietPool(HTTPConnectionPool):
+    """A pool that keeps the paths of its requests to itself."""
+
+    def _make_request(self, conn: Any, method: str, url: str, *args: Any, **rest: Any) -> Any:
+        return super()._make_request(conn, method, _QuietPath(url), *args, **rest)
+
+
+class _Pool(_QuietPool):
+    ConnectionCls = _Connects
+
+
+class _TlsPool(_QuietPool, HTTPSConnectionPool):
+    ConnectionCls = _TlsConnects
+
+
+@cache
+def _tls_context(ca_file: str | None) -> ssl.SSLContext:
+    """Return the context for these certificates: one for all accounts, since each is large."""
+    context = ssl.create_default_context(cafile=ca_file or certifi.where())
+    context.sslsocket_class = _TlsSocket
+    return context
+
+
+class _Wire(HTTPAdapter):
+    """Sends through one pool, made once for one address, however a request came about."""
+
+    def __init__(self, base_url: str, settings: TransportSettings) -> None:
+        super().__init__(max_retries=0)
+        parts = urlsplit(base_url)
+        options: dict[str, Any] = {"maxsize": settings.max_in_flight}
+        if parts.scheme == "https":
+            options["ssl_context"] = _tls_context(settings.ca_file)
+        self._pool: HTTPConnectionPool
+        if settings.proxy is not None:
+            manager = ProxyManager(settings.proxy, **options)
+            manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+            self._pool = manager.connection_from_url(base_url)
+        else:
+            pool = _TlsPool if parts.scheme == "https" else _Pool
+            self._pool = pool(parts.hostname or "", parts.port, **options)
+
+    def get_connection_with_tls_context(self, *_: Any, **__: Any) -> HTTPConnectionPool:
+        """Return the one pool."""
+        return self._pool
+
+    def get_connection(self, *_: Any, **__: Any) -> HTTPConnectionPool:
+        """Return the one pool; requests before 2.32 ask by this name."""
+        return self._pool
+
+    def cert_verify(self, *_: Any, **__: Any) -> None:
+        """Leave the pool alone: its context verifies, and cannot be told otherwise per call."""
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self._pool.close()
+        super().close()
+
 
 class _Session(requests.Session):
     """A session that takes nothing from its surroundings and follows nothing."""
 
-    def __init__(self, settings: TransportSettings) -> None:
+    def __init__(self, base_url: str, settings: TransportSettings) -> None:
         super().__init__()
         self.trust_env = False
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self.verify = settings.ca_file or True
         self.proxies = {"http": settings.proxy, "https": settings.proxy} if settings.proxy else {}
-        pool = HTTPAdapter(pool_connections=1, pool_maxsize=settings.max_in_flight, max_retries=0)
-        self.mount("https://", pool)
-        self.mount("http://", pool)
+        wire = _Wire(base_url, settings)
+        for scheme in ("https://", "http://"):
+            self.mount(scheme, wire)
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         """Say that no answer is a redirect, so that its body is not read to follow it."""
@@ -54,6 +217,7 @@ class Transport:
 
     def __init__(self, base_url: str, settings: TransportSettings) -> None:
         self._base_url = base_url
+        self._base_path = urlsplit(base_url).path
         self._settings = settings
         self._headers: Mapping[str, str] = {
             "User-Agent": f"contact-adapter/{version('contact-adapter')}",
@@ -64,20 +228,32 @@ class Transport:
         self._session: _Session | None = None
         self._process = 0
 
-    def send(self, request: HttpRequest, request_id: str) -> HttpResponse | Outcome:
-        """Send the request once; return the provider's answer, or what kept it from coming."""
-        ends = time.monotonic() + self._settings.deadline
+    def send(
+        self, request: HttpRequest, request_id: str, ends: float | None = None
+    ) -> HttpResponse | Outcome:
+        """Send the request once; return the provider's answer, or what kept it from coming.
+
+        It is over by `ends` on the monotonic clock, or else by the configured deadline from now.
+        """
+        started = time.monotonic()
+        left = self._settings.deadline if ends is None else ends - started
+        if left <= 0:
+            return Outcome.failure(Code.PROVIDER_TIMEOUT)
         prepared = self._prepare(request, request_id)
+        timeout = Timeout(total=left, connect=min(self._settings.connect_timeout, left))
         try:
             with self._open_session().send(
                 prepared,
                 stream=True,
                 allow_redirects=False,
-                timeout=(self._settings.connect_timeout, self._settings.deadline),
+                timeout=timeout,  # type: ignore[arg-type]  # requests passes it on as it is
             ) as response:
-                return _read(response, ends)
+                return _read(response)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             return Outcome.failure(_code_of(error))
+        except (ValueError, http.client.HTTPException):
+            # What a parser below says of an answer that it cannot make sense of.
+            return Outcome.failure(Code.PROVIDER_BAD_RESPONSE)
 
     def close(self) -> None:
         """Close the pooled connections. A later call opens new ones."""
@@ -93,26 +269,27 @@ class Transport:
             return session
         with self._lock:
             if self._session is None or self._process != os.getpid():
-                self._session = _Session(self._settings)
+                self._session = _Session(self._base_url, self._settings)
                 self._process = os.getpid()
             return self._session
 
     def _prepare(self, request: HttpRequest, request_id: str) -> requests.PreparedRequest:
-        url = self._base_url + request.path
+        target = request.path
         if request.query:
-            url += "?" + urlencode(request.query)
+            target += "?" + urlencode(request.query)
         headers = {**self._headers, **request.headers, "X-Request-Id": request_id}
         body = None
         if request.json is not None:
             body = write_json(request.json)
             headers["Content-Type"] = "application/json"
+        url = self._base_url + target
         prepared = requests.Request(request.method, url, headers=headers, data=body).prepare()
-        if prepared.url != url:
+        if not target.startswith("/") or prepared.path_url != self._base_path + target:
             raise PluginError("the provider built a path that would not be sent as it is written")
         return prepared
 
 
-def _read(response: requests.Response, ends: float) -> HttpResponse | Outcome:
+def _read(response: requests.Response) -> HttpResponse | Outcome:
     """Return the answer with its body, unless that is too long, encoded, or too late."""
     status, headers = response.status_code, Headers(response.headers)
     if 300 <= status <= 399:
@@ -125,8 +302,6 @@ def _read(response: requests.Response, ends: float) -> HttpResponse | Outcome:
         body += chunk
         if len(body) > MAX_BODY:
             return bad
-        if time.monotonic() > ends:
-            return Outcome.failure(Code.PROVIDER_TIMEOUT, upstream_status=status)
     return HttpResponse(status, headers, bytes(body))
 
 
@@ -153,16 +328,19 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 _CODES: Final[tuple[tuple[tuple[type[BaseException], ...], Code], ...]] = (
     # A connect timeout is a timeout and a connection error too: what failed to begin comes first.
+    # A TLS error that is not of the handshake came after the request left, and proves nothing.
+    ((_HandshakeError,), Code.PROVIDER_TLS_ERROR),
     (
         (
             requests.exceptions.ConnectTimeout,
             requests.exceptions.ProxyError,
             urllib3.exceptions.NewConnectionError,
             urllib3.exceptions.ConnectTimeoutError,
+            urllib3.exceptions.LocationValueError,
+            requests.exceptions.InvalidURL,
         ),
         Code.PROVIDER_UNREACHABLE,
     ),
-    ((requests.exceptions.SSLError, urllib3.exceptions.SSLError), Code.PROVIDER_TLS_ERROR),
     ((requests.exceptions.Timeout, urllib3.exceptions.TimeoutError), Code.PROVIDER_TIMEOUT),
     (
         (http.client.RemoteDisconnected, http.client.IncompleteRead, ConnectionError),

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, request
 
 from adapter.codes import Action, Code
 from adapter.errors import RequestError
-from adapter.faces import Guard, Incoming, read_strict, require_scope
+from adapter.faces import Guard, Incoming, read_key, read_strict, require_scope
 from adapter.keys import READ, Caller, scope_for
 from adapter.outcome import Command, Outcome, write_envelope
 from adapter.provider import invalid_field
@@ -49,7 +49,7 @@ class UnifiedApi:
         def endpoint() -> Response:
             incoming = Incoming.of(request)
             try:
-                return view(incoming, self._guard.admit(_read_key(), request))
+                return view(incoming, self._guard.admit(read_key(request), request))
             except RequestError as error:
                 return incoming.respond_result(incoming.result(error.outcome))
 
@@ -143,18 +143,6 @@ def describe_plugins(service: Service) -> dict[str, Any]:
 def write_actions(actions: frozenset[Action]) -> list[str]:
     """Return the actions in the order of their list."""
     return [action.value for action in Action if action in actions]
-
-
-def _read_key() -> str | None:
-    """Return the caller's key; none where two headers hold two different ones."""
-    bearer = None
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and token.strip():
-        bearer = token.strip()
-    direct = request.headers.get("X-API-Key") or None
-    if bearer is not None and direct is not None and bearer != direct:
-        return None
-    return bearer or direct
 
 
 def _read_target(incoming: Incoming) -> Mapping[str, Json]:

@@ -19,6 +19,7 @@ PROVIDERS = ROOT.parent / "providers"
 
 FLOORS = [
     {"codes", "privacy", "wire"},
+    {"logs"},
     {"contact"},
     {"outcome"},
     {"errors"},
@@ -29,7 +30,7 @@ FLOORS = [
     {"transport", "keys", "schemas"},
     {"resilience"},
     {"service"},
-    {"faces"},
+    {"faces", "metrics"},
     {"views", "dialects"},
     {"openapi"},
     {"extension"},

@@ -175,6 +175,7 @@ def test_the_commented_configuration_loads_and_has_every_key() -> None:
     for schema in (
         module._TopSchema,
         module._TransportSchema,
+        module._LogSchema,
         module._AccountSchema,
         module._KeySchema,
         module._DialectSchema,

@@ -124,7 +124,7 @@ def test_over_the_wire_a_magic_number_never_claims_more_than_is_true(
     assert found in expressible
     if code in expressible and code is not Code.PROVIDER_BAD_RESPONSE:
         assert found is code
-    assert answer.json["meta"]["attempts"] == 1
+    assert answer.json["meta"]["attempts"] in (1, 2)
 
 
 @pytest.mark.parametrize("account", NATIVE)

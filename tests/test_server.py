@@ -209,7 +209,11 @@ def test_a_request_is_one_line_of_the_log_with_its_id_and_no_number(
     wait_until(lambda: request_id in sandbox.log, "the line of the request")
     call(sandbox.address, "GET", "/livez", headers={"X-Request-Id": f"{request_id}-after"})
     wait_until(lambda: f"{request_id}-after" in sandbox.log, "the line of the next request")
-    (line,) = [each for each in sandbox.lines if each.endswith(f"request_id={request_id}\n")]
+    (line,) = [
+        each
+        for each in sandbox.lines
+        if each.endswith(f"request_id={request_id}\n") and " adapter request " in each
+    ]
     assert f"method={method} route={route}" in line
     assert f" {end} " in line
     assert NUMBER not in sandbox.log

@@ -53,7 +53,7 @@ def test_one_account_is_a_whole_configuration() -> None:
     assert loaded.accounts["a"].provider.name == "memory"
     assert loaded.accounts["a"].base_url is None
     assert loaded.accounts["a"].aliases == ()
-    assert loaded.accounts["a"].transport == TransportSettings(3.0, 15.0, 256, None, None)
+    assert loaded.accounts["a"].transport == TransportSettings(3.0, 15.0, 256, 5, 30.0)
     assert loaded.default_account == "a"
     assert loaded.default_region is None
     assert loaded.keys == ()

@@ -1,0 +1,86 @@
+"""Numbers about the calls, for Prometheus. No label can hold a person, a path or a credential."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from adapter.outcome import Command, Result
+from adapter.resilience import BREAKER_STATES
+from adapter.service import Account, Service
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+MULTIPROCESS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""The client's own: the folder in which several workers keep their numbers together."""
+
+_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0)
+
+
+class Metrics:
+    """The metrics of one service, which it watches from the moment it is made."""
+
+    def __init__(self, service: Service) -> None:
+        self._registry = CollectorRegistry()
+        self._calls = Counter(
+            "contact_adapter_calls",
+            "Calls by their outcome: a code of the table, or ok.",
+            ["account", "provider", "action", "code"],
+            registry=self._registry,
+        )
+        self._duration = Histogram(
+            "contact_adapter_call_duration_seconds",
+            "Whole calls, their retries included.",
+            ["account", "provider", "action"],
+            buckets=_BUCKETS,
+            registry=self._registry,
+        )
+        self._retries = Counter(
+            "contact_adapter_retries",
+            "Attempts beyond the first of a call.",
+            ["account", "provider"],
+            registry=self._registry,
+        )
+        self._in_flight = Gauge(
+            "contact_adapter_in_flight",
+            "Calls that are on their way.",
+            ["account", "provider"],
+            registry=self._registry,
+            multiprocess_mode="livesum",
+        )
+        self._breaker = Gauge(
+            "contact_adapter_breaker_state",
+            "0 closed, 1 half-opened, 2 opened; of several workers, the worst.",
+            ["account", "provider"],
+            registry=self._registry,
+            multiprocess_mode="livemax",
+        )
+        service.observer = self
+
+    def call_started(self, account: Account) -> None:
+        """Count a call that has begun."""
+        self._in_flight.labels(account.name, account.provider.name).inc()
+
+    def call_ended(
+        self, account: Account, command: Command, result: Result | None, seconds: float
+    ) -> None:
+        """Count a call that is over; without a result it raised."""
+        names = (account.name, account.provider.name)
+        self._in_flight.labels(*names).dec()
+        self._duration.labels(*names, command.action.value).observe(seconds)
+        code = "internal_error" if result is None else result.code.value if result.code else "ok"
+        self._calls.labels(*names, command.action.value, code).inc()
+        if result is not None and result.attempts > 1:
+            self._retries.labels(*names).inc(result.attempts - 1)
+        self._breaker.labels(*names).set(BREAKER_STATES.index(account.resilience.state))
+
+    def expose(self) -> bytes:
+        """Return the numbers in Prometheus's text format, of all workers together."""
+        if MULTIPROCESS_VARIABLE not in os.environ:
+            return generate_latest(self._registry)
+        together = CollectorRegistry()
+        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+        return generate_latest(together)
