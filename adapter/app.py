@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +31,8 @@ CONFIG_VARIABLE: Final = "CONTACT_ADAPTER_CONFIG"
 """The environment variable that names the configuration file."""
 
 NAME: Final = "contact_adapter"
+
+_EXTRA = ("apispec", "flask_swagger_ui", "prometheus_client")
 
 
 def sandbox_path() -> Path:
@@ -69,6 +72,7 @@ def build_app(
     own_address: str | None = None,
 ) -> Flask:
     """Return the standalone app for one way of access; `create_app` for the rest of us."""
+    _require_extra()
     mapping = config if isinstance(config, Mapping) else read_toml(find_config(config))
     app = Flask("adapter", static_folder=None)
     ContactAdapter(name=NAME).init_app(
@@ -83,6 +87,15 @@ def build_app(
     if hosts:
         app.wsgi_app = _HostMounts(app.wsgi_app, hosts)  # type: ignore[assignment]
     return app
+
+
+def _require_extra() -> None:
+    missing = [name for name in _EXTRA if find_spec(name) is None]
+    if missing:
+        raise ImportError(
+            f"the standalone app needs {', '.join(missing)}; "
+            "run: pip install 'contact-adapter[server]'"
+        )
 
 
 def service_state(app: Flask) -> State:
