@@ -132,7 +132,7 @@ class _TlsConnects(_Connects, HTTPSConnection):
         """Connect and shake hands; what fails here fails before anything is sent, and says so."""
         try:
             super().connect()
-        except (ssl.SSLError, ssl.CertificateError, urllib3.exceptions.SSLError) as error:
+        except (ssl.SSLError, urllib3.exceptions.SSLError, ValueError) as error:
             raise _HandshakeError(self, "the handshake failed") from error
         except OSError as error:
             raise urllib3.exceptions.NewConnectionError(self, "no handshake") from error
@@ -158,6 +158,8 @@ def _tls_context(ca_file: str | None) -> ssl.SSLContext:
     """Return the context for these certificates: one for all accounts, since each is large."""
     context = ssl.create_default_context(cafile=ca_file or certifi.where())
     context.sslsocket_class = _TlsSocket
+    # Before its version 2, urllib3 keeps an IP address from TLS, and compares names by itself.
+    context.check_hostname = not version("urllib3").startswith("1.")
     return context
 
 
@@ -302,6 +304,9 @@ def _read(response: requests.Response) -> HttpResponse | Outcome:
         body += chunk
         if len(body) > MAX_BODY:
             return bad
+    # urllib3 counts only since its version 2.
+    if response.raw.length_remaining:
+        return Outcome.failure(Code.PROVIDER_CONNECTION_LOST, upstream_status=status)
     return HttpResponse(status, headers, bytes(body))
 
 
