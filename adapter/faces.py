@@ -121,7 +121,8 @@ class Incoming:
         """Return the body; raises RequestError (`payload_too_large`) beyond the limit."""
         if (self.request.content_length or 0) > MAX_REQUEST_BODY:
             raise RequestError(Outcome.failure(Code.PAYLOAD_TOO_LARGE))
-        body = self.request.stream.read(MAX_REQUEST_BODY + 1)
+        # A hook of the host's may have read the stream, and then left what it read behind.
+        body = self.request.stream.read(MAX_REQUEST_BODY + 1) or self.request.get_data()
         if len(body) > MAX_REQUEST_BODY:
             raise RequestError(Outcome.failure(Code.PAYLOAD_TOO_LARGE))
         return body
