@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any, Final
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from adapter.codes import Code
+from adapter.codes import Code, Scope
 from adapter.dialects import NativeApi
-from adapter.errors import RequestError
-from adapter.extension import ContactAdapter, State
+from adapter.errors import ConfigurationError, Problem, RequestError
+from adapter.extension import State, install
 from adapter.faces import Access, Incoming, read_key, require_scope
 from adapter.logs import log
 from adapter.outcome import Outcome
 from adapter.privacy import mask_text
-from adapter.settings import DialectSettings, read_toml
+from adapter.settings import DialectSettings, load_settings, read_toml
 from adapter.views import respond_data
 from adapter.wire import write_json
 
@@ -31,6 +31,9 @@ CONFIG_VARIABLE: Final = "CONTACT_ADAPTER_CONFIG"
 """The environment variable that names the configuration file."""
 
 NAME: Final = "contact_adapter"
+
+DEFAULT_ADDRESS: Final = "http://127.0.0.1:8000"
+"""Where a server listens that was told nothing else."""
 
 _EXTRA = ("apispec", "flask_swagger_ui", "prometheus_client")
 
@@ -43,15 +46,21 @@ def sandbox_path() -> Path:
 
 
 def find_config(given: str | Path | None = None) -> Path:
-    """Return the configuration file: the given one, else the environment's, else the sandbox."""
-    return Path(given or os.environ.get(CONFIG_VARIABLE) or sandbox_path())
+    """Return the configuration file: the given one, else the environment's, else the sandbox.
+
+    Raises ConfigurationError where the environment's variable is there and empty.
+    """
+    named = given if given is not None else os.environ.get(CONFIG_VARIABLE)
+    if named == "":
+        raise ConfigurationError([Problem(CONFIG_VARIABLE, "is empty; name a file, or unset it")])
+    return Path(named) if named is not None else sandbox_path()
 
 
 def create_app(
     config: Mapping[str, Any] | str | Path | None = None,
     *,
     allow_unauthenticated: bool = False,
-    own_address: str | None = None,
+    own_address: str | None = DEFAULT_ADDRESS,
 ) -> Flask:
     """Return the standalone app.
 
@@ -74,10 +83,9 @@ def build_app(
     """Return the standalone app for one way of access; `create_app` for the rest of us."""
     _require_extra()
     mapping = config if isinstance(config, Mapping) else read_toml(find_config(config))
+    settings = load_settings(mapping, own_address=own_address)
     app = Flask("adapter", static_folder=None)
-    ContactAdapter(name=NAME).init_app(
-        app, mapping, url_prefix="", access=access, own_address=own_address
-    )
+    install(app, settings, url_prefix="", name=NAME, access=access)
     _add_health(app)
     _add_metrics(app)
     _add_docs(app)
@@ -112,7 +120,7 @@ class _HostMounts:
         self._prefixes = {host: mount.prefix for host, mount in hosts.items()}
 
     def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
-        host = environ.get("HTTP_HOST", "").partition(":")[0].lower()
+        host = environ.get("HTTP_HOST", "").partition(":")[0].rstrip(".").lower()
         prefix = self._prefixes.get(host)
         if prefix is not None:
             environ = {**environ, "PATH_INFO": prefix + environ.get("PATH_INFO", "/")}
@@ -138,7 +146,7 @@ def _add_metrics(app: Flask) -> None:
     def expose() -> Response:
         incoming = Incoming.of(request)
         try:
-            require_scope(state.guard.admit(read_key(request), request), "metrics")
+            require_scope(state.guard.admit(read_key(request), request), Scope.METRICS)
         except RequestError as error:
             return incoming.respond_result(incoming.result(error.outcome))
         return incoming.respond(200, metrics.expose(), {"Content-Type": CONTENT_TYPE})

@@ -8,25 +8,33 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
+from urllib.parse import urlsplit
 
 import click
 
 from adapter import logs
-from adapter.app import CONFIG_VARIABLE, build_app, find_config, service_state
+from adapter.app import CONFIG_VARIABLE, DEFAULT_ADDRESS, build_app, find_config, service_state
 from adapter.codes import Action
+from adapter.describe import describe_accounts, describe_plugins
 from adapter.errors import ConfigurationError, PluginError
 from adapter.faces import Access
 from adapter.keys import ANYONE
 from adapter.outcome import Command, Result, write_envelope
 from adapter.privacy import mask_text
 from adapter.service import Contacts, Service, new_request_id
-from adapter.settings import Settings, is_loopback, load_settings, read_toml
-from adapter.views import describe_plugins, write_actions
+from adapter.settings import Settings, is_loopback, is_plain_url, load_settings, read_toml
 
-DEFAULT_HOST = "127.0.0.1"
-DEFAULT_PORT = 8000
+DEFAULT_HOST = urlsplit(DEFAULT_ADDRESS).hostname
+DEFAULT_PORT = urlsplit(DEFAULT_ADDRESS).port
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+
+
+def _check_address(_: click.Context, __: click.Parameter, value: str) -> str:
+    if not is_plain_url(value):
+        raise click.BadParameter("must be an http or https URL, such as " + DEFAULT_ADDRESS)
+    return value
+
 
 _config_option = click.option(
     "--config",
@@ -36,7 +44,8 @@ _config_option = click.option(
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print the envelope.")
 _own_option = click.option(
     "--own-address",
-    default=f"http://{DEFAULT_HOST}:{DEFAULT_PORT}",
+    default=DEFAULT_ADDRESS,
+    callback=_check_address,
     show_default=True,
     help='Where the server of this configuration listens, for base_url = { self = "…" }.',
 )
@@ -132,7 +141,7 @@ def check(config: Path | None, own_address: str, live: bool) -> None:
 @_json_option
 def providers(config: Path | None, own_address: str, as_json: bool) -> None:
     """List the installed providers and dialects, and the plugins that are broken."""
-    data = describe_plugins(_open_service(config, own_address))
+    data = describe_plugins(_open_service(config, own_address).settings, in_full=True)
     if as_json:
         _print_data(data)
         return
@@ -153,14 +162,7 @@ def providers(config: Path | None, own_address: str, as_json: bool) -> None:
 def accounts(config: Path | None, own_address: str, as_json: bool) -> None:
     """List the configured accounts."""
     service = _open_service(config, own_address)
-    entries = [
-        {
-            "name": account.name,
-            "provider": account.provider.name,
-            "actions": write_actions(account.provider.actions()),
-        }
-        for account in service.accounts.values()
-    ]
+    entries = describe_accounts(service.accounts.values())
     if as_json:
         _print_data({"accounts": entries})
         return

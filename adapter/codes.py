@@ -31,6 +31,14 @@ class Retry(StrEnum):
     AFTER_ACTION = "after_action"
 
 
+class Scope(StrEnum):
+    """What an API key may be allowed: to change block lists, to read, and to read the metrics."""
+
+    BLOCK = "block"
+    READ = "read"
+    METRICS = "metrics"
+
+
 class Confirmation(StrEnum):
     """How a success is known."""
 

@@ -51,6 +51,7 @@ class NativeApi:
                 self._serve,
                 methods=_METHODS,
                 merge_slashes=False,
+                strict_slashes=False,
                 provide_automatic_options=False,
             )
 

@@ -18,6 +18,11 @@ from adapter.service import Contacts, Service
 from adapter.settings import Settings, load_settings, read_toml
 from adapter.views import UnifiedApi
 
+DEFAULT_PREFIX: Final = "/contact-adapter"
+"""Where the HTTP API of an app is mounted that said nothing else."""
+
+_AS_MADE: Final = "as the object was made"
+
 CONFIG_KEY: Final = "CONTACT_ADAPTER"
 """The key of `app.config` that holds the configuration, a mapping or the path of a TOML file."""
 
@@ -41,6 +46,9 @@ class ContactAdapter:
     One object may serve many apps; what it knows of each is in that app's `extensions`, under
     `name`. Several of them live in one app under different names. Nothing else of an app is
     changed but its URL map.
+
+    Without any API key configured, every call over HTTP is answered 401, unless the app lets in
+    whom it likes by itself (`allow_unauthenticated`).
     """
 
     def __init__(
@@ -48,48 +56,42 @@ class ContactAdapter:
         app: Flask | None = None,
         config: Config | None = None,
         *,
-        url_prefix: str | None = "/contact-adapter",
+        url_prefix: str | None = DEFAULT_PREFIX,
         name: str = "contact_adapter",
+        allow_unauthenticated: bool = False,
     ) -> None:
+        self._config = config
+        self._access = Access.EVERYONE if allow_unauthenticated else Access.KEYS_ONLY
+        self._url_prefix = url_prefix
         self._name = name
-        self._in_use = False
         if app is not None:
-            self.init_app(app, config, url_prefix=url_prefix)
+            self.init_app(app)
 
     def init_app(
         self,
         app: Flask,
         config: Config | None = None,
-        *,
-        url_prefix: str | None = "/contact-adapter",
+        url_prefix: str | None = _AS_MADE,
         name: str | None = None,
-        access: Access = Access.KEYS_ONLY,
-        own_address: str | None = None,
     ) -> None:
         """Add the API to the app, configured by `config` or by `app.config["CONTACT_ADAPTER"]`.
 
         The HTTP API is mounted below `url_prefix`; None mounts none, and leaves the Python API.
-        `name` is the object's, given here in place of the constructor.
+        What is not given here is as the object was made; `name` is then the object's name.
 
         Raises ConfigurationError and PluginError where the configuration cannot be used, and
-        RuntimeError where the app already has an extension of this name, or the object another.
+        RuntimeError where the app already has an extension of this name.
         """
-        if name not in (None, self._name) and self._in_use:
-            raise RuntimeError(f"this object goes by the name {self._name!r} in another app")
-        self._name = name or self._name
-        if self._name in app.extensions:
-            raise RuntimeError(
-                f"this app already has an extension named {self._name!r}; "
-                'give the second one a name of its own: ContactAdapter(name="…")'
-            )
-        settings = load_settings(_read_config(app, config), own_address=own_address)
-        service = Service(settings)
-        guard = Guard(service, access)
-        if url_prefix is not None:
-            blueprint = self._blueprint(service, settings, guard)
-            app.register_blueprint(blueprint, url_prefix=url_prefix or None)
-        app.extensions[self._name] = State(service, Contacts(service, ANYONE), guard)
-        self._in_use = True
+        chosen = self._config if config is None else config
+        prefix = self._url_prefix if url_prefix is _AS_MADE else url_prefix
+        settings = load_settings(_read_config(app, chosen))
+        for mount in settings.dialects:
+            if mount.host is not None:
+                message = "a host name of its own is for the standalone server; use prefix"
+                raise ConfigurationError([Problem(f"dialects.{mount.name}.host", message)])
+        name = name or self._name
+        install(app, settings, url_prefix=prefix, name=name, access=self._access)
+        self._name = name
 
     def of(self, app: Flask) -> Contacts:
         """Return the block lists of an app, for code that runs outside of its context.
@@ -126,12 +128,29 @@ class ContactAdapter:
             )
         return self.of(current_app)
 
-    def _blueprint(self, service: Service, settings: Settings, guard: Guard) -> Blueprint:
-        blueprint = Blueprint(self._name, __name__)
-        UnifiedApi(service, guard).add_to(blueprint)
+
+def install(
+    app: Flask, settings: Settings, *, url_prefix: str | None, name: str, access: Access
+) -> State:
+    """Add the API to the app and return what was put into its `extensions`.
+
+    Raises RuntimeError where the app already has an extension of this name.
+    """
+    if name in app.extensions:
+        raise RuntimeError(
+            f"this app already has an extension named {name!r}; "
+            'give the second one a name of its own: ContactAdapter(name="…")'
+        )
+    service = Service(settings)
+    state = State(service, Contacts(service, ANYONE), Guard(service, access))
+    if url_prefix is not None:
+        blueprint = Blueprint(name, __name__)
+        UnifiedApi(service, state.guard).add_to(blueprint)
         for mount in settings.dialects:
-            NativeApi(mount.dialect(), service, guard).add_to(blueprint, mount.prefix)
-        return blueprint
+            NativeApi(mount.dialect(), service, state.guard).add_to(blueprint, mount.prefix)
+        app.register_blueprint(blueprint, url_prefix=url_prefix or None)
+    app.extensions[name] = state
+    return state
 
 
 def _read_config(app: Flask, config: Config | None) -> Mapping[str, Any]:

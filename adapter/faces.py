@@ -11,8 +11,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from flask import Request, Response
+from werkzeug.exceptions import HTTPException
 
-from adapter.codes import Code
+from adapter.codes import Code, Scope
 from adapter.errors import RequestError
 from adapter.keys import ANYONE, Caller, KeyRing
 from adapter.logs import log, write_line
@@ -74,7 +75,7 @@ class Incoming:
             response.headers.pop("Content-Type")
         response.headers.update(headers)
         self.mark(response)
-        if status == Code.UNAUTHENTICATED.http_status:
+        if code is Code.UNAUTHENTICATED:
             response.headers["WWW-Authenticate"] = 'Bearer realm="contact-adapter"'
         self._log(status, code, result)
         return response
@@ -121,8 +122,14 @@ class Incoming:
         """Return the body; raises RequestError (`payload_too_large`) beyond the limit."""
         if (self.request.content_length or 0) > MAX_REQUEST_BODY:
             raise RequestError(Outcome.failure(Code.PAYLOAD_TOO_LARGE))
-        # A hook of the host's may have read the stream, and then left what it read behind.
-        body = self.request.stream.read(MAX_REQUEST_BODY + 1) or self.request.get_data()
+        try:
+            # A hook of the host's may have read the stream, and then left what it read behind.
+            body = self.request.stream.read(MAX_REQUEST_BODY + 1) or self.request.get_data()
+        except HTTPException:
+            raise
+        except Exception:  # noqa: BLE001 - every server has its own word for a broken body
+            fields = {"body": ("could not be read to its end",)}
+            raise RequestError(Outcome.failure(Code.INVALID_JSON, fields=fields)) from None
         if len(body) > MAX_REQUEST_BODY:
             raise RequestError(Outcome.failure(Code.PAYLOAD_TOO_LARGE))
         return body
@@ -170,11 +177,13 @@ class Guard:
             return True
         if self._access is Access.EVERYONE:
             return False
-        host = urlsplit(f"//{request.host}").hostname or ""
-        return not is_loopback(host)
+        try:
+            return not is_loopback(urlsplit(f"//{request.host}").hostname or "")
+        except ValueError:
+            return True
 
 
-def require_scope(caller: Caller, scope: str) -> None:
+def require_scope(caller: Caller, scope: Scope) -> None:
     """Raise RequestError (`permission_denied`) where the caller lacks the scope."""
     if not caller.may(scope):
         raise RequestError(Outcome.failure(Code.PERMISSION_DENIED))

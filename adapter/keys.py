@@ -7,11 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 
-from adapter.codes import Action
-from adapter.settings import SCOPES, KeySettings
+from adapter.codes import Action, Scope
+from adapter.settings import KeySettings
 
-READ = "read"
-CHANGE = "block"
+_PREFIX = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +18,11 @@ class Caller:
     """An authenticated caller. `accounts` is None for one who may use every account."""
 
     name: str
-    scopes: frozenset[str]
+    scopes: frozenset[Scope]
     accounts: frozenset[str] | None = None
     default_account: str | None = None
 
-    def may(self, scope: str) -> bool:
+    def may(self, scope: Scope) -> bool:
         """Whether the caller has the scope."""
         return scope in self.scopes
 
@@ -32,39 +31,35 @@ class Caller:
         return self.accounts is None or account in self.accounts
 
 
-ANYONE = Caller("anyone", frozenset(SCOPES))
+ANYONE = Caller("anyone", frozenset(Scope))
 """The caller where no key is configured."""
 
 
 class KeyRing:
-    """The configured API keys, found by digest, in the same time for right and wrong ones."""
+    """The configured API keys. Only their digests are kept and compared, in constant time."""
 
     def __init__(self, keys: Iterable[KeySettings]) -> None:
-        self._callers = {
-            _digest(key.secret.reveal()): Caller(
-                key.name, key.scopes, key.accounts, key.default_account
-            )
-            for key in keys
-        }
+        self._by_prefix: dict[bytes, list[tuple[bytes, Caller]]] = {}
+        for key in keys:
+            digest = _digest(key.secret.reveal())
+            caller = Caller(key.name, key.scopes, key.accounts, key.default_account)
+            self._by_prefix.setdefault(digest[:_PREFIX], []).append((digest, caller))
 
     def __len__(self) -> int:
-        return len(self._callers)
+        return sum(map(len, self._by_prefix.values()))
 
     def find(self, secret: str) -> Caller | None:
-        """Return the caller whose key this is.
-
-        The lookup sees a digest only, so its timing tells nothing of any key.
-        """
+        """Return the caller whose key this is, at the same cost for ten keys and ten thousand."""
         presented = _digest(secret)
-        for digest in (presented,) if presented in self._callers else ():
+        for digest, caller in self._by_prefix.get(presented[:_PREFIX], ()):
             if hmac.compare_digest(digest, presented):
-                return self._callers[digest]
+                return caller
         return None
 
 
-def scope_for(action: Action) -> str:
+def scope_for(action: Action) -> Scope:
     """Return the scope that an action needs."""
-    return READ if action is Action.LIST else CHANGE
+    return Scope.READ if action is Action.LIST else Scope.BLOCK
 
 
 def _digest(secret: str) -> bytes:

@@ -58,6 +58,7 @@ class Metrics:
             registry=self._registry,
             multiprocess_mode="livemax",
         )
+        self._service = service
         service.observer = self
 
     def call_started(self, account: Account) -> None:
@@ -75,10 +76,16 @@ class Metrics:
         self._calls.labels(*names, command.action.value, code).inc()
         if result is not None and result.attempts > 1:
             self._retries.labels(*names).inc(result.attempts - 1)
-        self._breaker.labels(*names).set(BREAKER_STATES.index(account.resilience.state))
+        self._show_breaker(account)
+
+    def _show_breaker(self, account: Account) -> None:
+        state = BREAKER_STATES.index(account.resilience.state)
+        self._breaker.labels(account.name, account.provider.name).set(state)
 
     def expose(self) -> bytes:
         """Return the numbers in Prometheus's text format, of all workers together."""
+        for account in self._service.accounts.values():
+            self._show_breaker(account)
         if MULTIPROCESS_VARIABLE not in os.environ:
             return generate_latest(self._registry)
         together = CollectorRegistry()

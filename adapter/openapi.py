@@ -13,7 +13,7 @@ from marshmallow import Schema
 
 from adapter.codes import Action, Code
 from adapter.dialects import CODE_HEADER
-from adapter.provider import Provider, Route
+from adapter.provider import Dialect, Route
 from adapter.schemas import (
     AccountSchema,
     AccountsEnvelope,
@@ -102,10 +102,11 @@ def describe_api(settings: Settings) -> dict[str, Any]:
         spec.path(path, operations={"get": operation})
     spec.path("/metrics", operations={"get": _metrics_operation(security)})
     for mount in settings.dialects:
-        spec.tag({"name": mount.name, "description": f"{mount.dialect.provider.title}'s own API."})
-        for route in mount.dialect.provider.routes:
-            path, operations = _native_operation(mount.prefix, mount.dialect.provider, route)
-            spec.path(path, operations=operations)
+        provider = mount.dialect.provider
+        spec.tag({"name": mount.name, "description": f"{provider.title}'s own API."})
+        for route in provider.routes:
+            operation = _native_operation(mount.dialect, route, keys=keys)
+            spec.path(mount.prefix + route.template, operations={route.method.lower(): operation})
     document: dict[str, Any] = spec.to_dict()
     return document
 
@@ -207,28 +208,33 @@ def _query_parameters(schema: type[Schema]) -> list[dict[str, Any]]:
     ]
 
 
-def _native_operation(
-    prefix: str, provider: type[Provider], route: Route
-) -> tuple[str, dict[str, Any]]:
-    """Return the path and operation of a dialect's route, with the statuses that it can answer."""
-    summary = f"{provider.title}: {route.action.value}"
+def _native_operation(dialect: type[Dialect], route: Route, *, keys: bool) -> dict[str, Any]:
+    """Return the operation of a dialect's route, with the statuses that it can answer."""
+    provider = dialect.provider
     header = {CODE_HEADER: {"schema": {"type": "string"}, "description": "The unified code."}}
-    statuses = sorted({200, 201, 204} | {row.status for row in provider.table()})
-    operation = {
+    statuses = sorted({*dialect.success_statuses, *(row.status for row in provider.table())})
+    operation: dict[str, Any] = {
         "tags": [provider.name],
-        "summary": summary,
+        "summary": f"{provider.title}: {route.action.value}",
         "operationId": _identifier(f"{provider.name} {route.action.value}"),
-        "description": f"As the provider documents it: {provider.documentation}",
+        "description": f"As the provider documents it: {provider.documentation}"
+        + (" Its own credential is one of our API keys here." if keys else ""),
         "parameters": [
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-            for name in re.findall(r"\{([a-z_]+)\}", route.template)
+            for name in route.names
         ],
         "responses": {
             str(status): {"description": "In the provider's own shape", "headers": header}
             for status in statuses
         },
     }
-    return prefix + route.template, {route.method.lower(): operation}
+    if dialect.takes_body and route.action is not Action.LIST:
+        operation["requestBody"] = {
+            "description": "As the provider documents it.",
+            "required": False,
+            "content": {_JSON: {"schema": {}}},
+        }
+    return operation
 
 
 def _identifier(summary: str) -> str:

@@ -28,6 +28,13 @@ class Command:
             raise ValueError("block and unblock need a contact, list takes none")
 
     @property
+    def target(self) -> Contact:
+        """The contact of a block or unblock; raises ValueError for a list."""
+        if self.contact is None:
+            raise ValueError("a list has no contact")
+        return self.contact
+
+    @property
     def blocked(self) -> bool:
         """The state that the contact is to have afterwards."""
         return self.action is Action.BLOCK
@@ -54,14 +61,34 @@ class Outcome:
             raise ValueError("an outcome has either a code or a confirmation")
 
     @classmethod
-    def failure(cls, code: Code, **rest: Any) -> Self:
+    def failure(
+        cls,
+        code: Code,
+        *,
+        retry_after: int | None = None,
+        fields: Mapping[str, tuple[str, ...]] = _NO_FIELDS,
+        upstream_status: int | None = None,
+        upstream_code: str | None = None,
+    ) -> Self:
         """Return the failure that `code` names."""
-        return cls(code=code, **rest)
+        return cls(
+            code=code,
+            retry_after=retry_after,
+            fields=fields,
+            upstream_status=upstream_status,
+            upstream_code=upstream_code,
+        )
 
     @classmethod
-    def success(cls, confirmation: Confirmation, **rest: Any) -> Self:
+    def success(
+        cls,
+        confirmation: Confirmation,
+        *,
+        contacts: tuple[Contact, ...] | None = None,
+        upstream_status: int | None = None,
+    ) -> Self:
         """Return a success, known by `confirmation`."""
-        return cls(confirmation=confirmation, **rest)
+        return cls(confirmation=confirmation, contacts=contacts, upstream_status=upstream_status)
 
     @property
     def ok(self) -> bool:
@@ -122,6 +149,26 @@ class Result:
     def contacts(self) -> tuple[Contact, ...] | None:
         """The blocked contacts, after a successful list."""
         return self.outcome.contacts
+
+    @property
+    def confirmation(self) -> Confirmation | None:
+        """How a success is known; None on failure."""
+        return self.outcome.confirmation
+
+    @property
+    def message(self) -> str:
+        """Our sentence for the failure; empty on success."""
+        return self.outcome.message
+
+    @property
+    def fields(self) -> Mapping[str, tuple[str, ...]]:
+        """What is wrong with which field, where a field is at fault."""
+        return self.outcome.fields
+
+    @property
+    def retry_after(self) -> int | None:
+        """The seconds to wait before the next try, where that is known."""
+        return self.outcome.retry_after
 
     def raise_for_code(self) -> Self:
         """Return this result, or raise OutcomeError where it is a failure."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from functools import cached_property
+from functools import cache, cached_property
 from os import environ
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -125,6 +125,15 @@ class Route:
     method: str
     template: str
 
+    def __post_init__(self) -> None:
+        if set(_PLACEHOLDER.sub("", self.template)) & set("{}"):
+            raise ValueError(f"{self.template}: a variable part is {{lower_case}}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the variable parts, in order."""
+        return tuple(_PLACEHOLDER.findall(self.template))
+
     def fill(self, **ids: str) -> str:
         """Return the path with its ids filled in and percent-encoded.
 
@@ -138,9 +147,20 @@ class Route:
 
     def match(self, path: str) -> dict[str, str] | None:
         """Return the ids that stand in `path`, decoded; None where it is another path."""
-        pattern = _PLACEHOLDER.sub(lambda part: f"(?P<{part[1]}>[^/]+)", self.template)
-        found = re.fullmatch(pattern, path)
+        found = _pattern(self.template).fullmatch(path)
         return found and {name: unquote(text) for name, text in found.groupdict().items()}
+
+
+@cache
+def _pattern(template: str) -> re.Pattern[str]:
+    """Return the expression that a path of this template matches."""
+    parts = _PLACEHOLDER.split(template)
+    return re.compile(
+        "".join(
+            f"(?P<{part}>[^/]+)" if number % 2 else re.escape(part)
+            for number, part in enumerate(parts)
+        )
+    )
 
 
 class SecretField(fields.Field):  # type: ignore[type-arg, unused-ignore]
@@ -166,13 +186,15 @@ class SecretField(fields.Field):  # type: ignore[type-arg, unused-ignore]
                 try:
                     return environ[name]
                 except (KeyError, UnicodeEncodeError):
-                    raise ValidationError(f"the environment has no variable {name}") from None
+                    # What is no name of a variable may be the secret itself, in the wrong place.
+                    shown = name if re.fullmatch(r"[A-Z_][A-Z0-9_]*", name) else "of that name"
+                    raise ValidationError(f"the environment has no variable {shown}") from None
             case {"file": str(name)} if len(value) == 1:
                 try:
                     return Path(name).read_text("utf-8")
                 except (OSError, ValueError) as error:  # ValueError: no text in it, or no path
                     why = getattr(error, "strerror", None) or "it is not text"
-                    raise ValidationError(f"cannot read the file {name}: {why}") from None
+                    raise ValidationError(f"cannot read the file: {why}") from None
         raise ValidationError('write { env = "NAME" } or { file = "/path" }; never the secret')
 
 
@@ -252,6 +274,14 @@ class Provider(ABC):
         None says that the evidence is missing; the outcome is then `provider_bad_response`.
         """
 
+    def success(
+        self, response: HttpResponse, contacts: tuple[Contact, ...] | None = None
+    ) -> Outcome:
+        """Return the success that this response proves, known in this provider's usual way."""
+        return Outcome.success(
+            self.confirmation, contacts=contacts, upstream_status=response.status
+        )
+
     def read_machine_code(self, document: Json) -> str | None:
         """Return the machine code that the body holds, declared or not."""
         return None
@@ -328,6 +358,7 @@ class Dialect(ABC):
 
     provider: ClassVar[type[Provider]]
     takes_body: ClassVar[bool] = True
+    success_statuses: ClassVar[tuple[int, ...]] = (200,)
 
     @property
     def name(self) -> str:
@@ -403,7 +434,7 @@ def read_retry_after(headers: Headers) -> int | None:
     A date is read against the response's own `Date`, which shares its clock.
     """
     text = headers.get("Retry-After", "").strip()
-    if re.fullmatch(r"[0-9]{1,9}", text):
+    if re.fullmatch(r"[0-9]{1,18}", text):
         return min(int(text), MAX_RETRY_AFTER)
     then, now = _http_date(text), _http_date(headers.get("Date", ""))
     if then is None or now is None:

@@ -171,11 +171,10 @@ class Resilience:
         if settings.breaker_threshold:
             self.breaker = Breaker(name, settings.breaker_threshold, settings.breaker_pause)
         self._retrying = tenacity.Retrying(
-            stop=_is_over,
+            stop=self._is_over,
             wait=_pause,
             retry=self._should_retry,
             retry_error_callback=_last_outcome,
-            reraise=True,
         )
 
     @property
@@ -203,13 +202,19 @@ class Resilience:
             return call.learn(count_and_attempt())
         return call.learn(self.breaker.call(count_and_attempt))
 
-    def _should_retry(self, state: tenacity.RetryCallState) -> bool:
+    @staticmethod
+    def _should_retry(state: tenacity.RetryCallState) -> bool:
         # What an attempt raised is a fault of ours and no matter of luck.
         if state.outcome is None or state.outcome.failed:
             return False
-        if state.attempt_number >= MAX_ATTEMPTS or not is_worth_a_retry(state.outcome.result()):
-            return False
-        return self._budget.spend()
+        return is_worth_a_retry(state.outcome.result())
+
+    def _is_over(self, state: tenacity.RetryCallState) -> bool:
+        """Whether there is no attempt left, no time for the pause before it, or no budget."""
+        call: _Call = state.args[0]
+        if state.attempt_number >= MAX_ATTEMPTS:
+            return True
+        return time.monotonic() + state.upcoming_sleep >= call.ends or not self._budget.spend()
 
 
 def is_sick(outcome: Outcome) -> bool:
@@ -229,13 +234,6 @@ def is_worth_a_retry(outcome: Outcome) -> bool:
     return outcome.code in _WORTH_A_RETRY or (
         outcome.code in _SICK and outcome.upstream_status in _PASSING_STATUSES
     )
-
-
-def _is_over(state: tenacity.RetryCallState) -> bool:
-    """Whether there is no attempt left, or no time for the pause before it."""
-    call: _Call = state.args[0]
-    too_late = time.monotonic() + state.upcoming_sleep >= call.ends
-    return too_late or state.attempt_number >= MAX_ATTEMPTS
 
 
 def _pause(state: tenacity.RetryCallState) -> float:

@@ -181,7 +181,7 @@ class MetaSchema(Schema):
     request_id = fields.String(required=True)
     provider = fields.String(required=True, allow_none=True)
     attempts = fields.Integer(
-        required=True, metadata={"description": "requests sent to the provider"}
+        required=True, metadata={"description": "attempts to reach the provider"}
     )
     duration_ms = fields.Integer(required=True, metadata={"description": "milliseconds"})
     upstream = fields.Nested(UpstreamSchema, required=True)

@@ -6,16 +6,21 @@ does.
 
 from __future__ import annotations
 
+import math
 import os
 import socket
+import struct
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 from flask import Flask
 from gunicorn.app.base import Application
 
-from adapter.app import sandbox_path
+from adapter.app import sandbox_path, service_state
+
+PATIENCE: Final = 10
+"""Seconds for which a client may keep silent in the middle of its request."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -25,7 +30,12 @@ def listen(host: str, port: int) -> socket.socket:
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=2048)
+        listener = socket.create_server((host, port), family=family, backlog=2048)
+        # Accepted connections inherit this: a client that says nothing for so long is let go, and
+        # cannot hold a thread with half a request.
+        patience = struct.pack("ll", PATIENCE, 0)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, patience)
+        return listener
     except OSError as error:
         raise click.ClickException(f"cannot listen on {host} port {port}: {error}") from None
 
@@ -66,6 +76,9 @@ class _Server(Application):  # type: ignore[misc, unused-ignore]
         self.load_config_from_file(str(_config_file()))
         # gunicorn takes over the descriptor it is told of; ours stays ours to close.
         self.cfg.set("bind", f"fd://{os.dup(self._listener.fileno())}")
+        settings = service_state(self._app).service.settings
+        longest = max(account.transport.deadline for account in settings.accounts.values())
+        self.cfg.set("graceful_timeout", max(self.cfg.graceful_timeout, math.ceil(longest) + 5))
         for name, value in self._overrides.items():
             if value is not None:
                 self.cfg.set(name, value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import re
+import ssl
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,14 +17,12 @@ from urllib.parse import urlsplit
 import phonenumbers
 from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
 
+from adapter.codes import Scope
 from adapter.errors import ConfigurationError, Problem
 from adapter.logs import FORMATS, LEVELS
 from adapter.plugins import ACCOUNT_KEYS, Registry, load_plugins
 from adapter.privacy import Secret
 from adapter.provider import Dialect, LocalProvider, Provider, SecretField
-
-SCOPES: Final = ("block", "read", "metrics")
-"""What an API key may be allowed: to change block lists, to read, and to read the metrics."""
 
 EVERY_ACCOUNT: Final = "*"
 
@@ -70,7 +69,7 @@ class KeySettings:
 
     name: str
     secret: Secret
-    scopes: frozenset[str]
+    scopes: frozenset[Scope]
     accounts: frozenset[str]
     default_account: str | None
 
@@ -106,6 +105,24 @@ class Settings:
     registry: Registry = field(repr=False)
 
 
+class _Flag(fields.Boolean):
+    """True or false, and not what merely looks like it."""
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value
+
+
+class _Seconds(fields.Float):
+    """A number, and not the text of one."""
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
+        if isinstance(value, (str, bool)):
+            raise self.make_error("invalid", input=value)
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
 class _PluginsSchema(Schema):
     blocked = fields.List(fields.String(), load_default=list)
 
@@ -114,11 +131,11 @@ class _TransportSchema(Schema):
     _seconds = validate.Range(
         min=0, max=300, min_inclusive=False, error="must be above 0, up to 300"
     )
-    connect_timeout = fields.Float(validate=_seconds)
-    deadline = fields.Float(validate=_seconds)
+    connect_timeout = _Seconds(validate=_seconds)
+    deadline = _Seconds(validate=_seconds)
     max_in_flight = fields.Integer(strict=True, validate=validate.Range(min=1, max=100_000))
     breaker_threshold = fields.Integer(strict=True, validate=validate.Range(min=0, max=1000))
-    breaker_pause = fields.Float(validate=_seconds)
+    breaker_pause = _Seconds(validate=_seconds)
     ca_file = fields.String()
     proxy = fields.String()
 
@@ -130,14 +147,14 @@ class _AccountSchema(Schema):
     provider = fields.String(required=True)
     base_url = fields.Raw()
     aliases = fields.List(fields.String(validate=validate.Length(1, 128)), load_default=list)
-    allow_insecure = fields.Boolean(load_default=False)
+    allow_insecure = _Flag(load_default=False)
     transport = fields.Nested(_TransportSchema, load_default=dict)
 
 
 class _KeySchema(Schema):
     secret = SecretField(required=True)
     scopes = fields.List(
-        fields.String(validate=validate.OneOf(SCOPES)), required=True, validate=validate.Length(1)
+        fields.Enum(Scope, by_value=True), required=True, validate=validate.Length(1)
     )
     accounts = fields.List(fields.String(), required=True, validate=validate.Length(1))
     default_account = fields.String()
@@ -157,8 +174,8 @@ class _DialectSchema(Schema):
 
 
 class _LogSchema(Schema):
-    level = fields.String(validate=validate.OneOf(LEVELS), load_default="info")
-    format = fields.String(validate=validate.OneOf(FORMATS), load_default="text")
+    level = fields.String(validate=validate.OneOf(LEVELS))
+    format = fields.String(validate=validate.OneOf(FORMATS))
 
 
 class _TopSchema(Schema):
@@ -190,6 +207,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError([Problem(str(path), f"is no TOML: {error}")]) from None
+    except RecursionError:
+        raise ConfigurationError([Problem(str(path), "is nested too deep")]) from None
 
 
 def _anchored(table: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -197,7 +216,7 @@ def _anchored(table: dict[str, Any], folder: Path) -> dict[str, Any]:
     for key, value in table.items():
         if isinstance(value, dict):
             _anchored(value, folder)
-        elif key in ("file", "ca_file") and isinstance(value, str):
+        elif isinstance(value, str) and (key == "ca_file" or (key == "file" and len(table) == 1)):
             table[key] = str(folder.absolute() / value)
     return table
 
@@ -242,7 +261,7 @@ class _Loader:
         default = top.get("default_account") or (next(iter(names)) if len(names) == 1 else None)
         self._require_account("default_account", default, names)
         if self._problems:
-            raise ConfigurationError(self._problems)
+            raise ConfigurationError(dict.fromkeys(self._problems))
         return Settings(
             accounts=MappingProxyType(accounts),
             keys=tuple(key for key in keys if key is not None),
@@ -294,17 +313,19 @@ class _Loader:
             base_url=self._base_url(f"{path}.base_url", provider, account),
             options=MappingProxyType(options),
             aliases=tuple(account["aliases"]) if "aliases" in account else (),
-            transport=self._transport({**defaults, **(account.get("transport") or {})}, path),
+            transport=self._transport(defaults, account.get("transport") or {}, path),
         )
 
-    def _transport(self, values: Mapping[str, Any], path: str) -> TransportSettings:
-        settings = TransportSettings(**values)
-        if settings.connect_timeout > settings.deadline:
-            self._fault(f"{path}.transport.connect_timeout", "must not be above the deadline")
-        if settings.ca_file is not None and not Path(settings.ca_file).is_file():
-            self._fault(f"{path}.transport.ca_file", "is no file that can be read")
-        if settings.proxy is not None and not _is_plain_url(settings.proxy):
-            self._fault(f"{path}.transport.proxy", "must be an http or https URL without a user")
+    def _transport(
+        self, defaults: Mapping[str, Any], own: Mapping[str, Any], account: str
+    ) -> TransportSettings:
+        settings = TransportSettings(**{**defaults, **own})
+        if settings.ca_file is not None and not _is_ca_file(settings.ca_file):
+            path = f"{account}.transport" if "ca_file" in own else "transport"
+            self._fault(f"{path}.ca_file", "is no file of PEM certificates that can be read")
+        if settings.proxy is not None and not is_plain_url(settings.proxy):
+            path = f"{account}.transport" if "proxy" in own else "transport"
+            self._fault(f"{path}.proxy", "must be an http or https URL without a user")
         return settings
 
     def _base_url(
@@ -320,13 +341,16 @@ class _Loader:
                 self._fault(path, "is required: this provider has no address of its own")
                 return None
             case {"self": str(own)} if (
-                len(given) == 1 and own.startswith("/") and _is_plain_url(f"http://self{own}")
+                len(given) == 1 and own.startswith("/") and is_plain_url(f"http://self{own}")
             ):
                 if self._own_address is None:
-                    self._fault(path, "{ self = … } works only where this server is started")
+                    self._fault(
+                        path,
+                        "{ self = … } needs `contact-adapter serve`, or create_app(own_address=…)",
+                    )
                     return None
                 return self._own_address + own.rstrip("/")
-            case str() if _is_plain_url(given):
+            case str() if is_plain_url(given):
                 pass
             case _:
                 self._fault(
@@ -364,7 +388,15 @@ class _Loader:
         before = len(self._problems)
         key = self._validate(_KeySchema(), raw, path)
         listed = key.get("accounts") or []
-        allowed = accounts if EVERY_ACCOUNT in listed else set(listed)
+        every = EVERY_ACCOUNT in listed
+        allowed = accounts if every else set(listed)
+        if every and len(listed) > 1:
+            self._fault(f"{path}.accounts", f'"{EVERY_ACCOUNT}" means all of them; name no other')
+        if Scope.METRICS in key.get("scopes", ()) and not every:
+            self._fault(
+                f"{path}.scopes",
+                f'"metrics" shows every account; accounts must be ["{EVERY_ACCOUNT}"]',
+            )
         for account in sorted(allowed):
             self._require_account(f"{path}.accounts", account, accounts)
         default = key.get("default_account")
@@ -420,6 +452,9 @@ class _Loader:
                 self._fault(
                     f"dialects.{settings.name}", f"is mounted where {mounted[place]} already is"
                 )
+        for other, owner in mounted.items():
+            if owner != settings.name and _is_below(settings.prefix, other):
+                self._fault(f"dialects.{settings.name}.prefix", f"overlaps with that of {owner}")
         if any(f"{settings.prefix}/".startswith(f"{path}/") for path in _RESERVED):
             self._fault(f"dialects.{settings.name}.prefix", "belongs to the unified API")
 
@@ -439,7 +474,8 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _is_plain_url(text: str) -> bool:
+def is_plain_url(text: str) -> bool:
+    """Whether the text is an http or https URL of a host and a plain path, and nothing more."""
     try:
         parts = urlsplit(text)
         port = parts.port
@@ -447,7 +483,7 @@ def _is_plain_url(text: str) -> bool:
         return False
     return bool(
         parts.scheme in ("http", "https")
-        and parts.hostname
+        and _is_host(parts.hostname or "")
         and re.fullmatch(r"[\x21-\x7e]+", text)
         and "@" not in parts.netloc
         and not set("?#\\%") & set(text)
@@ -455,6 +491,26 @@ def _is_plain_url(text: str) -> bool:
         and re.fullmatch(r"[A-Za-z0-9._~!$&'()*+,;=:@/-]*", parts.path)
         and port != 0
     )
+
+
+def _is_host(text: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(text))
+    except ValueError:
+        return bool(re.fullmatch(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9])?\.?", text)) and ".." not in text
+
+
+def _is_below(one: str, other: str) -> bool:
+    """Whether one of two different paths lies below the other."""
+    return one != other and (one.startswith(other + "/") or other.startswith(one + "/"))
+
+
+def _is_ca_file(path: str) -> bool:
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError:
+        return False
+    return True
 
 
 def _tables(raw: Any) -> list[tuple[str, Any]]:

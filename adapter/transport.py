@@ -10,7 +10,6 @@ import http.client
 import os
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Mapping
 from functools import cache
@@ -80,8 +79,48 @@ class _TlsSocket(_Budget, ssl.SSLSocket):
     """A TLS socket with a budget."""
 
 
+class _WholeLines:
+    """The head of an answer, read line by line; its end is an empty line and not a lost peer."""
+
+    def __init__(self, file: Any) -> None:
+        self.file = file
+
+    def readline(self, limit: int) -> bytes:
+        """Return the next line, or fail where the connection ends within the head."""
+        line: bytes = self.file.readline(limit)
+        if not line or (len(line) < limit and not line.endswith(b"\n")):
+            raise http.client.RemoteDisconnected("the answer ends in its head")
+        return line
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.file, name)
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer with a whole and well-formed head, which is not a promise of one to come.
+
+    The standard library takes a head that was cut off for a whole one, and an interim answer
+    (`103 Early Hints`) for the final one, which the next call would then be given.
+    """
+
+    def begin(self) -> None:
+        """Read heads up to the first that is final."""
+        self.status = http.HTTPStatus.CONTINUE
+        while 100 <= int(self.status) <= 199:
+            self.headers = self.msg = None  # type: ignore[assignment]
+            self.fp = _WholeLines(self.fp)  # type: ignore[assignment]
+            super().begin()
+            self.fp = getattr(self.fp, "file", self.fp)
+            if self.status == http.HTTPStatus.SWITCHING_PROTOCOLS:
+                raise http.client.HTTPException("nobody asked for another protocol")
+            if self.headers.defects:  # the client below would log them, credentials and all
+                raise http.client.HTTPException("a malformed header")
+
+
 class _Connects(HTTPConnection):
     """A connection whose timeout covers all addresses of a host together, and its handshake."""
+
+    response_class = _Answer
 
     def _new_conn(self) -> socket.socket:
         ends = time.monotonic() + float(self.timeout or 0)
@@ -226,9 +265,7 @@ class Transport:
             "Accept": "application/json",
             "Accept-Encoding": "identity",
         }
-        self._lock = threading.Lock()
-        self._session: _Session | None = None
-        self._process = 0
+        self._opened: tuple[int, _Session] | None = None
 
     def send(
         self, request: HttpRequest, request_id: str, ends: float | None = None
@@ -259,21 +296,20 @@ class Transport:
 
     def close(self) -> None:
         """Close the pooled connections. A later call opens new ones."""
-        with self._lock:
-            if self._session is not None and self._process == os.getpid():
-                self._session.close()
-            self._session = None
+        opened, self._opened = self._opened, None
+        if opened is not None and opened[0] == os.getpid():
+            opened[1].close()
 
     def _open_session(self) -> _Session:
-        """Return this process's session; connections are never shared across a fork."""
-        session = self._session
-        if session is not None and self._process == os.getpid():
-            return session
-        with self._lock:
-            if self._session is None or self._process != os.getpid():
-                self._session = _Session(self._base_url, self._settings)
-                self._process = os.getpid()
-            return self._session
+        """Return this process's session; connections are never shared across a fork.
+
+        There is no lock that a fork could leave held: of two threads that come first, one throws
+        its session away.
+        """
+        opened, process = self._opened, os.getpid()
+        if opened is None or opened[0] != process:
+            opened = self._opened = (process, _Session(self._base_url, self._settings))
+        return opened[1]
 
     def _prepare(self, request: HttpRequest, request_id: str) -> requests.PreparedRequest:
         target = request.path
@@ -338,7 +374,6 @@ _CODES: Final[tuple[tuple[tuple[type[BaseException], ...], Code], ...]] = (
     (
         (
             requests.exceptions.ConnectTimeout,
-            requests.exceptions.ProxyError,
             urllib3.exceptions.NewConnectionError,
             urllib3.exceptions.ConnectTimeoutError,
             urllib3.exceptions.LocationValueError,

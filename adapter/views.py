@@ -7,10 +7,11 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from adapter.codes import Action, Code
+from adapter.codes import Action, Code, Scope
+from adapter.describe import describe_accounts, describe_plugins
 from adapter.errors import RequestError
 from adapter.faces import Guard, Incoming, read_key, read_strict, require_scope
-from adapter.keys import READ, Caller, scope_for
+from adapter.keys import Caller, scope_for
 from adapter.outcome import Command, Outcome, write_envelope
 from adapter.provider import invalid_field
 from adapter.schemas import AccountSchema, TargetSchema, load
@@ -54,7 +55,7 @@ class UnifiedApi:
                 return incoming.respond_result(incoming.result(error.outcome))
 
         name = rule.removeprefix("/v1/").replace("/", "_")
-        blueprint.add_url_rule(rule, name, endpoint, methods=[method])
+        blueprint.add_url_rule(rule, name, endpoint, methods=[method], merge_slashes=False)
 
     def _change(self, action: Action) -> Callable[[Incoming, Caller], Response]:
         def view(incoming: Incoming, caller: Caller) -> Response:
@@ -69,7 +70,7 @@ class UnifiedApi:
         return view
 
     def _blocked(self, incoming: Incoming, caller: Caller) -> Response:
-        require_scope(caller, READ)
+        require_scope(caller, Scope.READ)
         asked = load(_ACCOUNT, _read_query())
         account = self._service.choose_account(caller, asked.get("account"))
         command = Command(Action.LIST)
@@ -77,22 +78,15 @@ class UnifiedApi:
         return incoming.respond_result(result)
 
     def _accounts(self, incoming: Incoming, caller: Caller) -> Response:
-        require_scope(caller, READ)
+        require_scope(caller, Scope.READ)
         _refuse_query()
-        accounts = [
-            {
-                "name": account.name,
-                "provider": account.provider.name,
-                "actions": write_actions(account.provider.actions()),
-            }
-            for account in self._service.accounts_of(caller)
-        ]
+        accounts = describe_accounts(self._service.accounts_of(caller))
         return respond_data(incoming, {"accounts": accounts})
 
     def _providers(self, incoming: Incoming, caller: Caller) -> Response:
-        require_scope(caller, READ)
+        require_scope(caller, Scope.READ)
         _refuse_query()
-        return respond_data(incoming, describe_plugins(self._service))
+        return respond_data(incoming, describe_plugins(self._service.settings))
 
 
 def respond_data(incoming: Incoming, data: dict[str, Any]) -> Response:
@@ -100,49 +94,6 @@ def respond_data(incoming: Incoming, data: dict[str, Any]) -> Response:
     return incoming.respond_envelope(
         write_envelope(data=data, request_id=incoming.request_id, duration_ms=incoming.milliseconds)
     )
-
-
-def describe_plugins(service: Service) -> dict[str, Any]:
-    """Return the installed providers and dialects, and the plugins that are broken."""
-    registry = service.settings.registry
-    mounted = {dialect.name: dialect for dialect in service.settings.dialects}
-    return {
-        "providers": [
-            {
-                "name": name,
-                "title": each.part.title,
-                "origin": each.plugin.origin,
-                "actions": write_actions(each.part.actions()),
-                "session": each.part.addressing.value,
-                "confirmation": each.part.confirmation.value,
-                "dialect": name in registry.dialects,
-                "documentation": each.part.documentation,
-            }
-            for name, each in sorted(registry.providers.items())
-        ],
-        "dialects": [
-            {
-                "name": name,
-                "origin": each.plugin.origin,
-                "prefix": mounted[name].prefix if name in mounted else None,
-                "host": mounted[name].host if name in mounted else None,
-            }
-            for name, each in sorted(registry.dialects.items())
-        ],
-        "broken": [
-            {
-                "name": broken.plugin.name,
-                "origin": broken.plugin.origin,
-                "reason": broken.reason,
-            }
-            for broken in registry.broken
-        ],
-    }
-
-
-def write_actions(actions: frozenset[Action]) -> list[str]:
-    """Return the actions in the order of their list."""
-    return [action.value for action in Action if action in actions]
 
 
 def _read_target(incoming: Incoming) -> Mapping[str, Json]:
@@ -168,6 +119,9 @@ def _read_query() -> Mapping[str, str]:
         if len(values) > 1:
             raise invalid_field(name, "is given more than once")
         found[name] = values[0]
+    if found.get("number", "").startswith(" "):
+        # An unescaped + arrives as a space, and without it a national number would be meant.
+        found["number"] = "+" + found["number"].lstrip()
     return found
 
 

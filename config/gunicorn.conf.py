@@ -7,7 +7,11 @@ To run gunicorn yourself: gunicorn --config gunicorn.conf.py 'adapter:create_app
 # worker keeps what is held in memory (the sandbox's block lists) in one place.
 worker_class = "gthread"
 workers = 1
-threads = 64
+
+# Threads come into being when they are needed. There are more of them than calls that a few hanging
+# providers may hold (256 each, max_in_flight), so that the others keep their speed.
+threads = 1000
+worker_connections = 2000
 
 # Connections of clients that wait for their next request. Above the idle time of usual proxies
 # (60 s), so that it is never this side that closes first under a request.

@@ -80,7 +80,7 @@ class MemoryProvider(LocalProvider):
     def build_request(self, command: Command) -> HttpRequest:
         """Name the contact in the path."""
         route = self.route(command.action)
-        ids = {"jid": command.contact.jid} if command.contact else {}
+        ids = {"jid": command.contact.jid} if command.contact is not None else {}
         return HttpRequest(route.method, route.fill(**ids))
 
     def answer(self, request: HttpRequest) -> HttpResponse:
@@ -128,9 +128,7 @@ class MemoryProvider(LocalProvider):
                     return None
             case _:
                 return None
-        return Outcome.success(
-            Confirmation.PROVIDER_STATE, contacts=contacts, upstream_status=response.status
-        )
+        return self.success(response, contacts)
 
 
 @hookimpl

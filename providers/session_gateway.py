@@ -13,7 +13,6 @@ from adapter import (
     Addressing,
     Code,
     Command,
-    Confirmation,
     Dialect,
     Headers,
     HttpRequest,
@@ -73,8 +72,7 @@ class SessionGatewayProvider(Provider):
     def build_request(self, command: Command) -> HttpRequest:
         """Put the session and the JID into the path. There is no body."""
         route = self.route(command.action)
-        jid = command.contact.jid if command.contact else ""
-        path = route.fill(session=self.options["session"], jid=jid)
+        path = route.fill(session=self.options["session"], jid=command.target.jid)
         return HttpRequest(route.method, path, self._headers)
 
     def read_machine_code(self, document: Json) -> str | None:
@@ -88,7 +86,7 @@ class SessionGatewayProvider(Provider):
         """Take an empty 204, which is also the answer where nothing had to change."""
         if response.status != 204 or response.body:
             return None
-        return Outcome.success(Confirmation.ACCEPTED, upstream_status=204)
+        return self.success(response)
 
 
 class SessionGatewayDialect(Dialect):
@@ -96,6 +94,7 @@ class SessionGatewayDialect(Dialect):
 
     provider = SessionGatewayProvider
     takes_body = False
+    success_statuses = (204,)
 
     def read_credential(self, request: HttpRequest) -> str | None:
         """Read the bearer token, or `x-api-key`, which a sister deployment documents."""

@@ -14,7 +14,6 @@ from adapter import (
     Addressing,
     Code,
     Command,
-    Confirmation,
     Dialect,
     Headers,
     HttpRequest,
@@ -75,11 +74,9 @@ class WappfyProvider(Provider):
         Route(Action.UNBLOCK, "POST", "/api/contacts/unblock"),
     )
     rows = (
-        Row(Code.TARGET_REJECTED, 400),
+        Row(Code.TARGET_REJECTED, 400),  # first, since it is what the dialect answers
         Row(Code.TARGET_REJECTED, 200, where=is_refusal, proof=Proof.INFERRED),
-        Row(Code.PROVIDER_AUTH_FAILED, 401),
-        Row(Code.SESSION_NOT_FOUND, 404, where=is_object),
-        Row(Code.OPERATION_NOT_SUPPORTED, 501),
+        Row(Code.SESSION_NOT_FOUND, 404, where=is_object, proof=Proof.INFERRED),
         Row(Code.SESSION_NOT_CONNECTED, 422, where=names_expected_status, proof=Proof.INFERRED),
     )
 
@@ -97,28 +94,28 @@ class WappfyProvider(Provider):
     def build_request(self, command: Command) -> HttpRequest:
         """Name session and contact in the body, in the configured one of the two forms."""
         route = self.route(command.action)
-        session, contact = self.options["session"], command.contact
+        session, contact = self.options["session"], command.target
         if self.options["wire_format"] == GUIDE:
-            body = {"sessionId": session, "jid": contact and contact.jid}
+            body = {"sessionId": session, "jid": contact.jid}
         else:
-            body = {"contactId": contact and contact.chat_id, "session": session}
+            body = {"contactId": contact.chat_id, "session": session}
         return HttpRequest(route.method, route.template, self._headers, json=body)
 
     def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
         """Take 200 or 201 that says `success`, or the empty 201 of the OpenAPI section."""
-        said = isinstance(response.document, dict) and response.document.get("success") is True
-        if not (said and response.status in (200, 201)) and (response.status, response.body) != (
-            201,
-            b"",
+        said = is_object(response.document) and response.document.get("success") is True
+        if (said and response.status in (200, 201)) or (
+            response.status == 201 and not response.body
         ):
-            return None
-        return Outcome.success(Confirmation.ACCEPTED, upstream_status=response.status)
+            return self.success(response)
+        return None
 
 
 class WappfyDialect(Dialect):
     """Wappfy's own API, served by us, in both of its forms."""
 
     provider = WappfyProvider
+    success_statuses = (200, 201)
 
     def read_credential(self, request: HttpRequest) -> str | None:
         """Read the `apikey` header."""

@@ -83,8 +83,14 @@ class WutsProvider(Provider):
         Route(Action.LIST, "GET", "/contacts/blocklist"),
     )
     rows = (
-        Row(Code.TARGET_REJECTED, 400, "VALIDATION_ERROR", text="validation failed"),
-        Row(Code.TARGET_REJECTED, 400, "invalid_request"),
+        Row(
+            Code.TARGET_REJECTED,
+            400,
+            "VALIDATION_ERROR",
+            text="validation failed",
+            proof=Proof.INFERRED,
+        ),
+        Row(Code.TARGET_REJECTED, 400, "invalid_request", proof=Proof.INFERRED),
         Row(Code.TARGET_REJECTED, 200, where=in_envelope, proof=Proof.INFERRED),
         Row(Code.PROVIDER_AUTH_FAILED, 401, text=INVALID_TOKEN),
         Row(Code.SESSION_NOT_FOUND, 404, where=in_envelope, proof=Proof.INFERRED),
@@ -139,17 +145,13 @@ class WutsProvider(Provider):
                 contacts = read_items(items)
                 if contacts is None or data.get("count", len(items)) != len(items):
                     return None
+                return self.success(response, contacts)
             case {"success": True, "data": {"blocked": bool(blocked)} as data} if command.contact:
-                contacts = None
-                if blocked is not command.blocked:
-                    return None
-                if data.get("action", command.action) != command.action:
-                    return None
-            case _:
-                return None
-        return Outcome.success(
-            Confirmation.PROVIDER_STATE, contacts=contacts, upstream_status=response.status
-        )
+                # Its `jid` may rightly differ: WUTS resolves LIDs, and WhatsApp ninth digits.
+                named = data.get("action", command.action.value)
+                if blocked is command.blocked and named == command.action.value:
+                    return self.success(response)
+        return None
 
 
 class WutsDialect(Dialect):
@@ -167,7 +169,10 @@ class WutsDialect(Dialect):
         if route.action is Action.LIST:
             return NativeCall(Command(Action.LIST))
         body = read_object(request)
-        given = {name: body.get(name) or request.query.get(name) for name in ("number", "jid")}
+        given = {
+            name: request.query.get(name) if body.get(name) in (None, "") else body[name]
+            for name in ("number", "jid")
+        }
         return NativeCall(Command(route.action, read_contact(**given)))
 
     def write_success(self, call: NativeCall, outcome: Outcome) -> HttpResponse:

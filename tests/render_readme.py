@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from adapter.providers.memory import MAGIC_NUMBERS
+
 from adapter import Action, Code
 from adapter.plugins import load_plugins
-from providers.memory import MAGIC_NUMBERS
 
 README = Path(__file__).parent.parent / "README.md"
 

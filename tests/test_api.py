@@ -193,7 +193,7 @@ def test_a_broken_plugin_that_nobody_selected_is_listed_with_its_reason(
         {
             "name": "moon",
             "origin": "plugin_moon 1.0",
-            "reason": "LookupError: the moon is not where it was",
+            "reason": "LookupError",
         }
     ]
     assert client.post(BLOCK, json={"number": NUMBER}).status_code == 200
@@ -298,7 +298,7 @@ def test_the_upstream_is_told_the_request_id_and_no_key_of_ours(
         ("GET", "/dialects/wuts/contacts/blocklist", {}, 200),
         ("GET", "/dialects/wuts/nowhere", {}, 404),
         ("POST", "/dialects/wuts/contacts/block", {"json": {}}, 400),
-        ("POST", "/v1//contacts/block", {}, 308),
+        ("POST", "/v1//contacts/block", {}, 404),
     ],
 )
 def test_every_answer_has_a_request_id_and_is_never_stored(

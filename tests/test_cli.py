@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from adapter.providers.memory import MAGIC_NUMBERS
 from click.testing import CliRunner, Result
 from support import (
     BROKEN_PLUGIN,
@@ -26,7 +27,6 @@ from support import (
 
 from adapter.cli import main
 from adapter.codes import Code
-from providers.memory import MAGIC_NUMBERS
 
 COMMAND = Path(sys.executable).with_name("contact-adapter")
 MASKED = "5511*****9999"

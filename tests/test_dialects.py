@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from adapter.providers.memory import MAGIC_NUMBERS
 from conftest import MakeApp
 from flask.testing import FlaskClient
 from support import (
@@ -33,7 +34,6 @@ from werkzeug.test import TestResponse
 
 from adapter.app import create_app
 from adapter.codes import Code
-from providers.memory import MAGIC_NUMBERS
 
 CODE = "X-Contact-Adapter-Code"
 KEY = "our-key"

@@ -12,7 +12,6 @@ from support import FAILING_PLUGIN, JID, NATIVE, NUMBER, OTHER_NUMBER, key_for
 
 from adapter import Code, ConfigurationError, ContactAdapter, OutcomeError
 from adapter.extension import State
-from adapter.faces import Access
 
 MEMORY: dict[str, Any] = {"accounts": {"support": {"provider": "memory"}}}
 KEYED = {**MEMORY, "keys": {"crm": key_for("k")}}
@@ -159,7 +158,7 @@ def test_without_keys_nobody_is_served_over_http(host: Flask) -> None:
 
 
 def test_the_host_may_open_it(host: Flask) -> None:
-    ContactAdapter().init_app(host, MEMORY, access=Access.EVERYONE)
+    ContactAdapter(allow_unauthenticated=True).init_app(host, MEMORY)
     response = host.test_client().get("/contact-adapter/v1/accounts")
     assert response.status_code == 200
 

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from adapter.providers.memory import MAGIC_NUMBERS
 from conftest import MakeApp
 from flask import Flask
 from jsonschema import Draft202012Validator
@@ -16,7 +17,6 @@ from support import JID, NATIVE, NUMBER, key_for
 from adapter.app import create_app
 from adapter.codes import Code
 from adapter.settings import load_settings
-from providers.memory import MAGIC_NUMBERS
 
 CONFIG: dict[str, Any] = {
     "accounts": {"support": {"provider": "memory", "aliases": ["my-session"]}},

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from adapter.providers.memory import MemoryProvider
+from adapter.providers.session_gateway import SessionGatewayDialect, SessionGatewayProvider
+from adapter.providers.wappfy import WappfyDialect, WappfyProvider
+from adapter.providers.wuts import WutsDialect, WutsProvider
 
 from adapter import Action
 from adapter.testing import Exchange, ProviderContract, read_answers
-from providers.memory import MemoryProvider
-from providers.session_gateway import SessionGatewayDialect, SessionGatewayProvider
-from providers.wappfy import WappfyDialect, WappfyProvider
-from providers.wuts import WutsDialect, WutsProvider
 
 ANSWERS = Path(__file__).parent / "answers"
 

@@ -6,6 +6,10 @@ import json
 from typing import Any
 
 import pytest
+from adapter.providers.memory import MAGIC_NUMBERS, MemoryProvider
+from adapter.providers.session_gateway import SessionGatewayDialect, SessionGatewayProvider
+from adapter.providers.wappfy import WappfyDialect, WappfyProvider
+from adapter.providers.wuts import WutsDialect, WutsProvider
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,10 +31,6 @@ from adapter import (
     json_response,
 )
 from adapter.provider import REFUSED
-from providers.memory import MAGIC_NUMBERS, MemoryProvider
-from providers.session_gateway import SessionGatewayDialect, SessionGatewayProvider
-from providers.wappfy import WappfyDialect, WappfyProvider
-from providers.wuts import WutsDialect, WutsProvider
 
 PERSON = Contact("5511999999999")
 LID = Contact(lid="205227043110953@lid")

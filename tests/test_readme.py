@@ -139,7 +139,7 @@ def test_its_envelopes_have_the_shape_that_is_answered() -> None:
 
 @pytest.fixture
 def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("WUTS_TOKEN", "GATEWAY_TOKEN", "WAPPFY_KEY", "CRM_KEY"):
+    for name in ("WUTS_TOKEN", "GATEWAY_TOKEN", "WAPPFY_KEY", "CRM_KEY", "PROMETHEUS_KEY"):
         monkeypatch.setenv(name, f"value-of-{name}")
 
 

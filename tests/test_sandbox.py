@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from adapter.providers.memory import MAGIC_NUMBERS
 from support import JID, NATIVE, NUMBER, OTHER_NUMBER, PROVIDERS, Answer, call, run_app
 
 from adapter.app import build_app, sandbox_path
 from adapter.codes import Applied, Code
 from adapter.faces import Access
 from adapter.settings import load_settings, read_toml
-from providers.memory import MAGIC_NUMBERS
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from adapter.providers.memory import MAGIC_NUMBERS
 from conftest import MakeApp
 from flask.testing import FlaskClient
 from support import (
@@ -24,7 +25,6 @@ from support import (
 )
 
 from adapter.codes import Code
-from providers.memory import MAGIC_NUMBERS
 
 ACCOUNT = {
     "memory": 'provider = "memory"',
