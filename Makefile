@@ -23,6 +23,7 @@ format: $(READY)
 
 readme: $(READY)
 	$(BIN)/python tests/render_readme.py
+	$(BIN)/python tests/render_faults.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -218,8 +218,9 @@ class Resilience:
 
 
 def is_sick(outcome: Outcome) -> bool:
-    """Whether the outcome counts against the provider itself."""
-    return outcome.code in _SICK
+    """Whether the outcome counts against the provider itself; an answer of 4xx never does."""
+    status = outcome.upstream_status
+    return outcome.code in _SICK and (status is None or status >= 500)
 
 
 def is_worth_a_retry(outcome: Outcome) -> bool:

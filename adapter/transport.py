@@ -342,7 +342,7 @@ def _read(response: requests.Response) -> HttpResponse | Outcome:
             return bad
     # urllib3 counts only since its version 2.
     if response.raw.length_remaining:
-        return Outcome.failure(Code.PROVIDER_CONNECTION_LOST, upstream_status=status)
+        return Outcome.failure(Code.PROVIDER_CONNECTION_LOST)
     return HttpResponse(status, headers, bytes(body))
 
 

@@ -1,24 +1,42 @@
-"""A server that fails on purpose, and the table of what each failure must become.
+"""A server that fails on purpose, and the matrix of what each failure must become.
 
 Nothing in the standard library or on the package index resets, drips, truncates or lies about
-lengths, so this one writes raw bytes on loopback. A fault plays one connection at a time.
+lengths, so this one writes raw bytes on loopback. A row of the first kind (FAULTS) is a play that
+the server gives on each connection. A row of the second kind (SCENES) sets up more than that: a
+listener that accepts nobody, a certificate, a second server, calls that went before. What needs a
+process of its own (OTHERS) has a row as well. `render_faults.py` writes them all down.
 """
 
 from __future__ import annotations
 
 import json
+import select
 import socket
 import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from support import wait_until
 
 from adapter import Code
 
 DRIP = 0.05
 """Seconds between two bytes of a drip."""
+
+SHORT = 0.4
+"""The deadline, in seconds, of a row in which nothing else ends the call."""
+
+PATIENT = 5.0
+"""The deadline of all other rows: so long that a busy machine does not reach it."""
 
 
 class Peer:
@@ -28,6 +46,12 @@ class Peer:
         self._connection = connection
         self._server = server
         self.good = good
+        self.number = server.connections
+
+    @property
+    def stopping(self) -> threading.Event:
+        """Set when the test is over."""
+        return self._server.stopping
 
     def read_request(self) -> bool:
         """Read one request to its end and count it; False where the client has gone."""
@@ -42,13 +66,16 @@ class Peer:
             if line.startswith(b"content-length:"):
                 while len(body) < int(line.split(b":")[1]):
                     body += self._connection.recv(65536)
-        self._server.requests += 1
+        self._server.heads.append(head)
         return True
+
+    def read_anything(self) -> None:
+        """Read what comes, whatever it is."""
+        self._connection.recv(65536)
 
     def write(self, data: bytes) -> None:
         """Write bytes as they are."""
         self._connection.sendall(data)
-        self._server.written += len(data)
 
     def drip(self, data: bytes) -> None:
         """Write a byte now and then, until the client or the test gives up."""
@@ -70,6 +97,10 @@ class Peer:
         self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._connection.close()
 
+    def leave_tls(self) -> socket.socket:
+        """Return the plain socket below the encryption, which knows of nothing."""
+        return socket.socket(fileno=self._connection.detach())
+
 
 Play = Callable[[Peer], None]
 
@@ -85,9 +116,14 @@ class FaultServer:
         self._threads: list[threading.Thread] = []
         self._open: set[socket.socket] = set()
         self.stopping = threading.Event()
-        self.requests = 0
+        self.heads: list[bytes] = []
         self.connections = 0
-        self.written = 0
+        self.ended = 0
+
+    @property
+    def requests(self) -> int:
+        """How many requests came in whole."""
+        return len(self.heads)
 
     @property
     def port(self) -> int:
@@ -123,14 +159,19 @@ class FaultServer:
                 self._start(self._serve, connection)
 
     def _serve(self, connection: socket.socket) -> None:
+        if self._context is not None:
+            connection = self._context.wrap_socket(
+                connection,
+                server_side=True,
+                do_handshake_on_connect=False,
+            )
         self._open.add(connection)
         with _forgiving(), connection:
-            if self._context is None:
-                self._play(Peer(connection, self, self._good))
-            else:
-                with self._context.wrap_socket(connection, server_side=True) as wrapped:
-                    self._open.add(wrapped)
-                    self._play(Peer(wrapped, self, self._good))
+            if isinstance(connection, ssl.SSLSocket):
+                connection.do_handshake()
+            self._play(Peer(connection, self, self._good))
+        self._open.discard(connection)
+        self.ended += 1
 
 
 @contextmanager
@@ -140,22 +181,71 @@ def _forgiving() -> Iterator[None]:
         yield
 
 
+Call = Callable[[], object]
+
+
+class Authority:
+    """Issues certificates for the run; a client that has its `file` trusts them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._issuer = trustme.CA()
+        self.file = folder / "authority.pem"
+        self._issuer.cert_pem.write_to_path(str(self.file))
+
+    def vouch(self, host: str = "127.0.0.1", **validity: datetime) -> ssl.SSLContext:
+        """Return a server's context with a certificate for the host."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._issuer.issue_cert(host, **validity).configure_cert(context)
+        return context
+
+
 @dataclass(frozen=True)
-class Fault:
+class Bench:
+    """What a scene is set up from: the provider's good answer, certificates, an empty folder."""
+
+    good: bytes
+    authority: Authority
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Place:
+    """What an account is pointed at, how it is told to call, and what goes before the call.
+
+    `server` has to see each attempt; `bystander` has to see nothing at all.
+    """
+
+    base_url: str
+    server: FaultServer | None = None
+    transport: Mapping[str, Any] = field(default_factory=dict)
+    bystander: FaultServer | None = None
+    before: Callable[[Call], AbstractContextManager[None]] = lambda _: nullcontext()
+
+
+Stage = Callable[[Bench], AbstractContextManager[Place]]
+
+
+@dataclass(frozen=True)
+class Row:
     """A row of the matrix: what goes wrong, and what it must become, by provider or for all.
 
-    `attempts` is what the server must have counted; None where nobody can count.
+    Of several `calls` the last one counts, and those before it succeed. `attempts` is what the
+    envelope says; with `arrives`, the server must have counted as many. `hangs` says that without
+    a deadline the call would not end.
     """
 
     name: str
-    play: Play
+    how: Callable[..., Any] | None
     code: Code | Mapping[str, Code | None] | None
     attempts: int | Mapping[str, int] = 1
     calls: int = 1
-    deadline: float = 0.6
+    deadline: float = PATIENT
+    arrives: bool = True
+    closes: bool = False
+    hangs: bool = False
 
     def expected_attempts(self, provider: str) -> int:
-        """Return how many requests the server must have counted."""
+        """Return how many attempts are made for a provider."""
         if isinstance(self.attempts, int):
             return self.attempts
         return self.attempts.get(provider, self.attempts["*"])
@@ -165,6 +255,32 @@ class Fault:
         if self.code is None or isinstance(self.code, Code):
             return self.code
         return self.code.get(provider, self.code["*"])
+
+    def stage(self, bench: Bench) -> AbstractContextManager[Place]:
+        """Set the row up, for the length of a `with`."""
+        raise NotImplementedError
+
+
+class Fault(Row):
+    """A row whose `how` is a play. With `closes`, the server ends a connection between calls."""
+
+    how: Play
+
+    @contextmanager
+    def stage(self, bench: Bench) -> Iterator[Place]:
+        """Run the server."""
+        with FaultServer(self.how, bench.good) as server:
+            yield Place(f"http://127.0.0.1:{server.port}", server)
+
+
+class Scene(Row):
+    """A row whose `how` sets up a place of its own."""
+
+    how: Stage
+
+    def stage(self, bench: Bench) -> AbstractContextManager[Place]:
+        """Set the scene."""
+        return self.how(bench)
 
 
 def answer(
@@ -237,26 +353,27 @@ def _reset_mid_body(peer: Peer) -> None:
         peer.reset()
 
 
+def _early_hints(peer: Peer) -> None:
+    while peer.read_request():
+        peer.write(b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n" + peer.good)
+
+
 def _close_while_idle(peer: Peer) -> None:
     if peer.read_request():
         peer.write(peer.good)
 
 
-class CloseAsWeSend:
-    """Answers the first request of the first connection, and closes upon its second."""
+def _close_as_we_send(peer: Peer) -> None:
+    if peer.number > 1:
+        always(peer.good)(peer)
+    elif peer.read_request():
+        peer.write(peer.good)
+        peer.read_request()
 
-    def __init__(self) -> None:
-        self._seen = 0
 
-    def __call__(self, peer: Peer) -> None:
-        """Play the next connection."""
-        self._seen += 1
-        if self._seen > 1:
-            while peer.read_request():
-                peer.write(peer.good)
-        elif peer.read_request():
-            peer.write(peer.good)
-            peer.read_request()
+def _set_cookie(peer: Peer) -> None:
+    cookie = b"\r\nSet-Cookie: session=canary; Path=/\r\n"
+    always(peer.good.replace(b"\r\n", cookie, 1))(peer)
 
 
 def _endless_body(peer: Peer) -> None:
@@ -305,17 +422,25 @@ def _status(status: int, code: Code | Mapping[str, Code | None], attempts: int =
 def _busy(name: str, header: str, attempts: int) -> Fault:
     raw = answer(429, {}, f"Retry-After: {header}\r\n")
     code = Code.PROVIDER_RATE_LIMITED
-    return Fault(f"429, Retry-After {name}", always(raw), code, attempts, deadline=2.0)
+    return Fault(f"429, Retry-After {name}", always(raw), code, attempts)
 
 
 FAULTS = (
-    Fault("silence", _silence, LATE),
-    Fault("header drip", _header_drip, LATE),
-    Fault("body drip", _body_drip, LATE),
-    Fault("100 Continue without end", _endless_continue, LATE),
+    Fault("silence", _silence, LATE, deadline=SHORT, hangs=True),
+    Fault("header drip", _header_drip, LATE, deadline=SHORT, hangs=True),
+    Fault("body drip", _body_drip, LATE, deadline=SHORT, hangs=True),
+    Fault("100 Continue without end", _endless_continue, LATE, deadline=SHORT, hangs=True),
     Fault("reset before the answer", _reset, LOST, 2),
     Fault("clean close before the answer", _close, LOST, 2),
-    Fault("keep-alive closed while idle", _close_while_idle, None, calls=2),
+    Fault("a status line and nothing more", once(b"HTTP/1.1 201 Created\r\n"), LOST, 2),
+    Fault("half a status line", once(b"HTTP/1.1 20"), LOST, 2),
+    Fault("a head that is cut off", once(b"HTTP/1.1 204 No Content\r\nX-Half: o"), LOST, 2),
+    Fault("a header that is none", once(b"HTTP/1.1 204 No Content\r\nno header\r\n\r\n"), BAD),
+    Fault("103 Early Hints before the answer", _early_hints, None, calls=2),
+    Fault("101 Switching Protocols", once(b"HTTP/1.1 101 Switching Protocols\r\n\r\n"), BAD),
+    Fault("keep-alive closed while idle", _close_while_idle, None, calls=2, closes=True),
+    Fault("keep-alive closed as we send", _close_as_we_send, None, 2, calls=2),
+    Fault("a cookie, then a second call", _set_cookie, None, calls=2),
     Fault("reset mid-body", _reset_mid_body, LOST, 2),
     Fault(
         "body shorter than Content-Length",
@@ -402,7 +527,9 @@ FAULTS = (
     _status(409, Code.PROVIDER_CONFLICT),
     _status(418, Code.TARGET_REJECTED),
     _status(422, Code.TARGET_REJECTED),
+    _busy("0", "0", 2),
     _busy("1", "1", 2),
+    _busy("3", "3", 1),
     _busy("3600", "3600", 1),
     _busy("a day", "86400", 1),
     _busy("a date", "Wed, 21 Oct 2037 07:28:00 GMT", 1),
@@ -424,3 +551,245 @@ FAULTS = (
     ),
     _status(504, LATE),
 )
+
+
+# --- rows that need more than a play
+
+
+def _plain(server: FaultServer, **rest: Any) -> Place:
+    return Place(f"http://127.0.0.1:{server.port}", server, **rest)
+
+
+def _secure(server: FaultServer, bench: Bench, **transport: Any) -> Place:
+    transport = {"ca_file": str(bench.authority.file), **transport}
+    return Place(f"https://127.0.0.1:{server.port}", server, transport)
+
+
+def _good(peer: Peer) -> None:
+    always(peer.good)(peer)
+
+
+@contextmanager
+def _nobody_listens(_: Bench) -> Iterator[Place]:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))  # without listening: the port is taken, and refuses
+        yield Place(f"http://127.0.0.1:{bound.getsockname()[1]}")
+
+
+@contextmanager
+def _no_such_name(_: Bench) -> Iterator[Place]:
+    yield Place("https://no-such-host.invalid")
+
+
+@contextmanager
+def _full_accept_queue(_: Bench) -> Iterator[Place]:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        waiting = [socket.socket() for _ in range(4)]
+        try:
+            for each in waiting:
+                each.setblocking(False)
+                each.connect_ex(listener.getsockname())
+            # The first is in the queue, which is full with it; the last is not let in.
+            wait_until(lambda: select.select([], waiting[:1], [], 0)[1], "a full queue")
+            assert not select.select([], waiting[-1:], [], 0.05)[1]
+            port = listener.getsockname()[1]
+            yield Place(f"http://127.0.0.1:{port}", transport={"connect_timeout": 0.2})
+        finally:
+            for each in waiting:
+                each.close()
+
+
+@contextmanager
+def _tls(
+    bench: Bench, play: Play = _good, host: str = "127.0.0.1", **validity: datetime
+) -> Iterator[Place]:
+    context = bench.authority.vouch(host, **validity)
+    with FaultServer(play, bench.good, context) as server:
+        yield _secure(server, bench)
+
+
+@contextmanager
+def _unknown_authority(bench: Bench) -> Iterator[Place]:
+    (bench.folder / "stranger").mkdir()
+    stranger = Authority(bench.folder / "stranger")
+    with FaultServer(_good, bench.good, stranger.vouch()) as server:
+        yield _secure(server, bench)
+
+
+_YESTERDAY = datetime.now(UTC) - timedelta(days=1)
+
+
+def _expired(bench: Bench) -> AbstractContextManager[Place]:
+    return _tls(bench, not_before=_YESTERDAY - timedelta(days=1), not_after=_YESTERDAY)
+
+
+@contextmanager
+def _hanging_handshake(bench: Bench) -> Iterator[Place]:
+    with FaultServer(Peer.keep_silent, bench.good) as server:
+        yield _secure(server, bench, connect_timeout=0.2)
+
+
+def _garble(peer: Peer) -> None:
+    if peer.read_request():
+        with peer.leave_tls() as plain:
+            plain.sendall(b"this is not TLS at all" * 10)
+
+
+def _cut(peer: Peer) -> None:
+    if peer.read_request():
+        peer.leave_tls().close()  # without TLS's own word of farewell
+
+
+def _not_tls(peer: Peer) -> None:
+    peer.read_anything()
+    peer.write(answer(400))
+    peer.read_anything()
+
+
+@contextmanager
+def _tls_to_a_plain_port(bench: Bench) -> Iterator[Place]:
+    with FaultServer(_not_tls, bench.good) as server:
+        yield _secure(server, bench)
+
+
+@contextmanager
+def _plain_to_a_tls_port(bench: Bench) -> Iterator[Place]:
+    with FaultServer(_good, bench.good, bench.authority.vouch()) as server:
+        yield _plain(server)
+
+
+@contextmanager
+def _redirect(bench: Bench, status: int) -> Iterator[Place]:
+    """Redirect to a bystander, with a body that has no end."""
+
+    def play(peer: Peer) -> None:
+        while peer.read_request():
+            where = f"Location: http://127.0.0.1:{bystander.port}/\r\nContent-Length: 99999999\r\n"
+            peer.write(f"HTTP/1.1 {status} Elsewhere\r\n{where}\r\n".encode())
+            peer.drip(b" ")
+
+    with (
+        FaultServer(_good, bench.good) as bystander,
+        FaultServer(play, bench.good) as server,
+    ):
+        yield _plain(server, bystander=bystander)
+
+
+@contextmanager
+def _proxies_in_the_environment(bench: Bench) -> Iterator[Place]:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        FaultServer(_good, bench.good) as proxy,
+        FaultServer(_good, bench.good) as server,
+    ):
+        for name in ("http_proxy", "https_proxy", "all_proxy"):
+            patch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+            patch.setenv(name.upper(), f"http://127.0.0.1:{proxy.port}")
+        for name in ("no_proxy", "NO_PROXY"):
+            patch.delenv(name, raising=False)
+        yield _plain(server, bystander=proxy)
+
+
+@contextmanager
+def _closing_proxy(bench: Bench) -> Iterator[Place]:
+    """Go through a proxy of the configuration that takes the whole request and closes."""
+    with FaultServer(_close, bench.good) as proxy:
+        transport = {"proxy": f"http://127.0.0.1:{proxy.port}"}
+        yield Place("http://127.0.0.1:9", proxy, transport)
+
+
+@contextmanager
+def _planted_netrc(bench: Bench) -> Iterator[Place]:
+    netrc = bench.folder / ".netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password planted\n")
+    netrc.chmod(0o600)
+    with pytest.MonkeyPatch.context() as patch, FaultServer(_good, bench.good) as server:
+        patch.setenv("HOME", str(bench.folder))
+        patch.setenv("NETRC", str(netrc))
+        yield _plain(server)
+
+
+@contextmanager
+def _breaker_open(bench: Bench) -> Iterator[Place]:
+    @contextmanager
+    def five_failures(call: Call) -> Iterator[None]:
+        for _ in range(5):
+            call()
+        yield
+
+    with FaultServer(always(answer(500)), bench.good) as server:
+        yield _plain(server, before=five_failures)
+
+
+@contextmanager
+def _bulkhead_full(bench: Bench) -> Iterator[Place]:
+    enough = threading.Event()
+
+    def held(peer: Peer) -> None:
+        while peer.read_request():
+            enough.wait()
+            peer.write(peer.good)
+
+    @contextmanager
+    def one_in_flight(call: Call) -> Iterator[None]:
+        enough.clear()
+        thread, before = threading.Thread(target=call), server.requests
+        thread.start()
+        try:
+            wait_until(lambda: server.requests > before, "a call in flight")
+            yield
+        finally:
+            enough.set()
+            thread.join()
+
+    with FaultServer(held, bench.good) as server:
+        yield _plain(server, transport={"max_in_flight": 1}, before=one_in_flight)
+
+
+REFUSED = Code.PROVIDER_UNREACHABLE
+NO_TLS = Code.PROVIDER_TLS_ERROR
+
+
+def _never_sent(name: str, how: Stage, code: Code, attempts: int = 1, **rest: Any) -> Scene:
+    return Scene(name, how, code, attempts, arrives=False, **rest)
+
+
+SCENES = (
+    Scene("a proxy that takes the request and closes", _closing_proxy, LOST, 2),
+    _never_sent("connection refused", _nobody_listens, REFUSED, 2),
+    _never_sent("DNS: no such name", _no_such_name, REFUSED, 2),
+    _never_sent("connect timeout", _full_accept_queue, REFUSED, 2, deadline=2.0, hangs=True),
+    Scene("TLS, all in order, with `ca_file`", _tls, None),
+    _never_sent("TLS: unknown authority", _unknown_authority, NO_TLS),
+    _never_sent("TLS: expired certificate", _expired, NO_TLS),
+    _never_sent("TLS: another host's certificate", partial(_tls, host="other.example"), NO_TLS),
+    _never_sent(
+        "TLS: a handshake that hangs", _hanging_handshake, REFUSED, 2, deadline=2.0, hangs=True
+    ),
+    Scene("TLS: reset after the request left", partial(_tls, play=_reset), LOST, 2),
+    Scene("TLS: cut off after the request left", partial(_tls, play=_cut), LOST, 2),
+    Scene("TLS: garbled after the request left", partial(_tls, play=_garble), LOST, 2),
+    _never_sent("https to a plain port", _tls_to_a_plain_port, NO_TLS),
+    Scene("http to a TLS port", _plain_to_a_tls_port, LOST, 2, arrives=False),
+    *(
+        Scene(
+            f"{status} to elsewhere, with a body without end",
+            partial(_redirect, status=status),
+            Code.PROVIDER_REDIRECTED,
+            hangs=True,
+        )
+        for status in (301, 302, 303, 307, 308)
+    ),
+    Scene("proxies in the environment", _proxies_in_the_environment, None),
+    Scene("a `.netrc` with a login for the host", _planted_netrc, None),
+    _never_sent("breaker open, after 5 failures in a row", _breaker_open, Code.CIRCUIT_OPEN, 0),
+    _never_sent("bulkhead full", _bulkhead_full, Code.OVERLOADED, 0),
+)
+
+SIGTERM = Row("SIGTERM with the call in flight", None, None)
+PROBE = Row("breaker half open: the one probe", None, None)
+NO_PROBE = Row(
+    "breaker half open: all other calls", None, Code.CIRCUIT_OPEN, attempts=0, arrives=False
+)
+OTHERS = (PROBE, NO_PROBE, SIGTERM)
+"""Rows that a test of their own plays."""
