@@ -3,14 +3,18 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+OLDEST := $(VENV)-oldest
 
-.PHONY: serve test lint format readme clean
+.PHONY: serve test test-oldest lint format readme clean
 
 serve: $(READY)
 	$(BIN)/contact-adapter serve $(ARGS)
 
 test: $(READY)
 	$(BIN)/pytest $(ARGS)
+
+test-oldest: $(OLDEST)/.ready
+	$(OLDEST)/bin/pytest -W default --ignore tests/test_fuzz.py $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff format --check .
@@ -26,10 +30,16 @@ readme: $(READY)
 	$(BIN)/python tests/render_faults.py
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) $(OLDEST) build dist *.egg-info
 
 $(READY): setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+$(OLDEST)/.ready: setup.cfg pyproject.toml tests/oldest.txt
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --upgrade pip
+	$(OLDEST)/bin/python -m pip install --quiet --requirement tests/oldest.txt --editable '.[test]'
 	touch $@

@@ -173,7 +173,9 @@ def _add_docs(app: Flask) -> None:
     @app.after_request
     def mark(response: Response) -> Response:
         if "X-Request-Id" not in response.headers:
-            Incoming.of(request).mark(response)
+            incoming = Incoming.of(request)
+            incoming.mark(response)
+            incoming.log(response.status_code)
         return response
 
 

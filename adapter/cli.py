@@ -106,7 +106,7 @@ def serve(
             "run: pip install 'contact-adapter[server]'"
         ) from None
     access = Access.EVERYONE if allow_unauthenticated else Access.LOOPBACK
-    with server.listen(host, port) as listener:
+    with server.shared_numbers(workers), server.listen(host, port) as listener:
         address = server.address_of(listener)
         app = _or_explain(lambda: build_app(config, access=access, own_address=address))
         settings: Settings = service_state(app).service.settings
@@ -116,7 +116,11 @@ def serve(
                 f"no API key is configured, and {host} can be reached by others; configure [keys], "
                 "listen on 127.0.0.1, or say --allow-unauthenticated"
             )
-        click.echo(f"serving {find_config(config)} at {address} (docs at {address}/docs)", err=True)
+        ready = f"serving {find_config(config)} at {address} (docs at {address}/docs)"
+        if settings.log.format == "json":
+            logs.log.info(ready)
+        else:
+            click.echo(ready, err=True)
         server.run(app, listener, workers=workers, threads=threads)
 
 

@@ -77,7 +77,7 @@ class Incoming:
         self.mark(response)
         if code is Code.UNAUTHENTICATED:
             response.headers["WWW-Authenticate"] = 'Bearer realm="contact-adapter"'
-        self._log(status, code, result)
+        self.log(status, code, result)
         return response
 
     def mark(self, response: Response) -> None:
@@ -100,7 +100,8 @@ class Incoming:
         """Return the result in its envelope."""
         return self.respond_envelope(result.envelope(), result.outcome, result)
 
-    def _log(self, status: int, code: Code | None, result: Result | None) -> None:
+    def log(self, status: int, code: Code | None = None, result: Result | None = None) -> None:
+        """Write the one line of this request."""
         rule = self.request.url_rule
         contact = result.command.contact if result and result.command else None
         write_line(

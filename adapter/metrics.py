@@ -11,11 +11,9 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from adapter.outcome import Command, Result
 from adapter.resilience import BREAKER_STATES
 from adapter.service import Account, Service
+from adapter.settings import MULTIPROCESS_VARIABLE
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-
-MULTIPROCESS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""The client's own: the folder in which several workers keep their numbers together."""
 
 _BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0)
 

@@ -6,18 +6,25 @@ does.
 
 from __future__ import annotations
 
+import logging
 import math
 import os
+import shutil
 import socket
 import struct
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import click
 from flask import Flask
 from gunicorn.app.base import Application
+from gunicorn.glogging import Logger
 
 from adapter.app import sandbox_path, service_state
+from adapter.settings import MULTIPROCESS_VARIABLE
 
 PATIENCE: Final = 10
 """Seconds for which a client may keep silent in the middle of its request."""
@@ -48,6 +55,26 @@ def address_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+@contextmanager
+def shared_numbers(workers: int | None) -> Iterator[None]:
+    """Let several workers keep their numbers in one folder, which goes when the server does.
+
+    It has to be entered before the app is built: the client of Prometheus looks for the folder
+    when it is imported, and never again. A folder that the environment names is left as it is.
+    """
+    if (workers or 1) < 2 or MULTIPROCESS_VARIABLE in os.environ:
+        yield
+        return
+    owner, folder = os.getpid(), tempfile.mkdtemp(prefix="contact-adapter-")
+    os.environ[MULTIPROCESS_VARIABLE] = folder
+    try:
+        yield
+    finally:
+        if os.getpid() == owner:  # a worker is a fork of this process and leaves by this door too
+            del os.environ[MULTIPROCESS_VARIABLE]
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def run(app: Flask, listener: socket.socket, *, workers: int | None, threads: int | None) -> None:
     """Serve the app on the socket until SIGTERM or SIGINT. Does not return."""
     _Server(app, listener, {"workers": workers, "threads": threads}).run()
@@ -55,6 +82,20 @@ def run(app: Flask, listener: socket.socket, *, workers: int | None, threads: in
 
 def _config_file() -> Path:
     return sandbox_path().with_name("gunicorn.conf.py")
+
+
+class _Log(Logger):
+    """gunicorn's own log, as a part of ours: its lines at our level, in our form, with our masks.
+
+    They may hold the path of a request that could not be read.
+    """
+
+    def setup(self, cfg: Any) -> None:
+        """Leave writing to the handlers of the process."""
+        super().setup(cfg)
+        self.error_log.handlers.clear()
+        self.error_log.setLevel(logging.NOTSET)
+        self.error_log.propagate = True
 
 
 class _Server(Application):  # type: ignore[misc, unused-ignore]
@@ -76,6 +117,7 @@ class _Server(Application):  # type: ignore[misc, unused-ignore]
         self.load_config_from_file(str(_config_file()))
         # gunicorn takes over the descriptor it is told of; ours stays ours to close.
         self.cfg.set("bind", f"fd://{os.dup(self._listener.fileno())}")
+        self.cfg.set("logger_class", _Log)
         settings = service_state(self._app).service.settings
         longest = max(account.transport.deadline for account in settings.accounts.values())
         self.cfg.set("graceful_timeout", max(self.cfg.graceful_timeout, math.ceil(longest) + 5))

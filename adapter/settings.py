@@ -26,6 +26,12 @@ from adapter.provider import Dialect, LocalProvider, Provider, SecretField
 
 EVERY_ACCOUNT: Final = "*"
 
+MULTIPROCESS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""The environment variable by which the client of Prometheus is told where workers share numbers.
+
+It stands here and not with the metrics, since it is needed before that client is imported.
+"""
+
 _RESERVED = ("/v1", "/livez", "/readyz", "/metrics", "/openapi.json", "/docs")
 _NAME = validate.And(
     validate.Regexp(

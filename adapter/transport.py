@@ -122,6 +122,8 @@ class _Connects(HTTPConnection):
 
     response_class = _Answer
 
+    path_to_send = ""
+
     def _new_conn(self) -> socket.socket:
         ends = time.monotonic() + float(self.timeout or 0)
         try:
@@ -144,20 +146,8 @@ class _Connects(HTTPConnection):
         raise urllib3.exceptions.NewConnectionError(self, "no address answers") from problem
 
     def putrequest(self, method: str, url: str, *args: Any, **rest: Any) -> None:
-        """Write the request line, for which alone the path is shown."""
-        super().putrequest(method, str.__str__(url), *args, **rest)
-
-
-class _QuietPath(str):
-    """A path that HTTP is sent with and nothing else can see: it may name a person or a token.
-
-    The client below writes the path of every request into its log, and into some exceptions.
-    """
-
-    __slots__ = ()
-
-    def __str__(self) -> str:
-        return "/…"
+        """Write the request line, with the path that only this connection knows."""
+        super().putrequest(method, self.path_to_send or url, *args, **rest)
 
 
 class _HandshakeError(urllib3.exceptions.NewConnectionError):
@@ -178,10 +168,14 @@ class _TlsConnects(_Connects, HTTPSConnection):
 
 
 class _QuietPool(HTTPConnectionPool):
-    """A pool that keeps the paths of its requests to itself."""
+    """A pool that is not told the paths of its requests, which may name a person or a token.
+
+    It would write them into its log, and into some exceptions.
+    """
 
     def _make_request(self, conn: Any, method: str, url: str, *args: Any, **rest: Any) -> Any:
-        return super()._make_request(conn, method, _QuietPath(url), *args, **rest)
+        conn.path_to_send = url
+        return super()._make_request(conn, method, "/…", *args, **rest)
 
 
 class _Pool(_QuietPool):
@@ -317,12 +311,24 @@ class Transport:
             target += "?" + urlencode(request.query)
         headers = {**self._headers, **request.headers, "X-Request-Id": request_id}
         body = None
-        if request.json is not None:
-            body = write_json(request.json)
-            headers["Content-Type"] = "application/json"
-        url = self._base_url + target
-        prepared = requests.Request(request.method, url, headers=headers, data=body).prepare()
-        if not target.startswith("/") or prepared.path_url != self._base_path + target:
+        try:
+            if request.json is not None:
+                body = write_json(request.json)
+                headers["Content-Type"] = "application/json"
+            url = self._base_url + target
+            prepared = requests.Request(request.method, url, headers=headers, data=body).prepare()
+            words = "".join((request.method, *request.headers, *request.headers.values()))
+        except (requests.RequestException, ValueError, TypeError):
+            # Their texts hold what could not be sent: a number, at times a token.
+            raise PluginError("the provider built a request that HTTP cannot carry") from None
+        if not (request.method.isalpha() and words.isascii() and words.isprintable()):
+            raise PluginError("the provider built a method or a header that HTTP cannot carry")
+        if (
+            not target.startswith("/")
+            or target.startswith("//")
+            or "?" in request.path
+            or prepared.path_url != self._base_path + target
+        ):
             raise PluginError("the provider built a path that would not be sent as it is written")
         return prepared
 

@@ -1,7 +1,12 @@
 """How `contact-adapter serve` runs gunicorn. What the command line says goes first.
 
 To run gunicorn yourself: gunicorn --config gunicorn.conf.py 'adapter:create_app()'
+
+With several workers, set PROMETHEUS_MULTIPROC_DIR to an empty folder then, so that /metrics is of
+all of them; `contact-adapter serve --workers N` does that by itself.
 """
+
+import os
 
 # A call waits for a provider, not for a processor: threads hold many calls per worker, and one
 # worker keeps what is held in memory (the sandbox's block lists) in one place.
@@ -28,3 +33,11 @@ accesslog = None
 
 # gunicorn's remote control leaves a socket in the home directory; signals are enough.
 control_socket_disable = True
+
+
+def child_exit(_server, worker):
+    """Forget what a worker that has ended said of itself as it is now: its calls in flight."""
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        from prometheus_client.multiprocess import mark_process_dead
+
+        mark_process_dead(worker.pid)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import inspect
 import json
 import socket
 import threading
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from click.testing import CliRunner
 from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -281,3 +283,9 @@ def without_times(document: Any) -> Any:
 
 ENVELOPE_KEYS = list(write_envelope(data=None, request_id=""))
 """The top-level keys of every envelope."""
+
+
+def cli_runner() -> CliRunner:
+    """Return a runner that keeps the error stream apart; click before 8.2 does so on request."""
+    apart = "mix_stderr" in inspect.signature(CliRunner).parameters
+    return CliRunner(**({"mix_stderr": False} if apart else {}))

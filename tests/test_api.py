@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
+from importlib.metadata import version
 from typing import Any
 from urllib.parse import quote
 
@@ -31,6 +32,9 @@ from werkzeug.test import TestResponse
 from adapter.app import build_app, create_app
 from adapter.codes import Code
 from adapter.faces import Access
+
+OLD = version("werkzeug").startswith("2.")
+"""Whether Werkzeug is one whose test client cannot send odd hosts, and which merges slashes."""
 
 MEMORY = {"accounts": {"support": {"provider": "memory"}}}
 TWO = {
@@ -298,7 +302,7 @@ def test_the_upstream_is_told_the_request_id_and_no_key_of_ours(
         ("GET", "/dialects/wuts/contacts/blocklist", {}, 200),
         ("GET", "/dialects/wuts/nowhere", {}, 404),
         ("POST", "/dialects/wuts/contacts/block", {"json": {}}, 400),
-        ("POST", "/v1//contacts/block", {}, 404),
+        ("POST", "/v1//contacts/block", {}, 308 if OLD else 404),
     ],
 )
 def test_every_answer_has_a_request_id_and_is_never_stored(
@@ -614,9 +618,10 @@ def test_open_on_loopback_serves_those_who_address_this_machine_as_itself(
         {"Host": "127.0.0.1:8000", "Origin": "null"},
         {"Host": "127.0.0.1:8000", "Origin": "http://["},
         {"Host": "rebound.example", "Origin": "http://rebound.example"},
-        {"Host": "["},
-        {"Host": "[::1"},
-        {"Host": "a]b"},
+        *[
+            pytest.param({"Host": host}, marks=pytest.mark.skipif(OLD, reason="no such client"))
+            for host in ("[", "[::1", "a]b")
+        ],
     ],
 )
 def test_open_on_loopback_refuses_the_web_pages_of_others(headers: dict[str, str]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from adapter.providers.memory import MAGIC_NUMBERS
-from click.testing import CliRunner, Result
+from click.testing import Result
 from support import (
     BROKEN_PLUGIN,
     ENVELOPE_KEYS,
@@ -21,6 +21,7 @@ from support import (
     NUMBER,
     PROVIDERS,
     Upstream,
+    cli_runner,
     free_port,
     install_plugin,
 )
@@ -34,7 +35,7 @@ MEMORY = '[accounts.support]\nprovider = "memory"\n'
 
 
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(main, arguments)
+    return cli_runner().invoke(main, arguments)
 
 
 def run_installed(*arguments: str, **changes: Any) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,355 @@
+"""What stands in a path: ids that cannot change it, and nothing sent but what was meant."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+import pytest
+from adapter.providers.session_gateway import CONTACT
+from flask import Flask
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from support import NUMBER, SESSION, Upstream, account_for, run_upstream
+
+from adapter import Action, ConfigurationError, PluginError, Route
+from adapter.app import create_app, service_state
+from adapter.service import connect
+from adapter.settings import load_settings
+
+SAFE = set(string.ascii_letters + string.digits + "._@:=+-")
+"""All that an id in a path may be made of. It never begins with a dot, nor with any sign."""
+
+ATTACKS = (
+    *("", ".", "..", "...", "%2e%2e", "..%2f", "a/../b", "/", "//", "a/b", "a\\b", "\\\\host"),
+    *("@host", "a@host", "a:80@host", "#", "a#b", "?", "a?b=c", ";", "a;b", "%", "%2F", "%00"),
+    *(
+        " ",
+        "a b",
+        "a\n",
+        "\na",
+        "a\r\nX-Evil: 1",
+        "a\tb",
+        "a\x00b",
+        "\x7f",
+        "é",
+        "٠١٢",
+        "\uff41",
+        "\u2025",
+    ),
+    *(
+        "a" * 129,
+        "a" * 128,
+        "a",
+        "A1",
+        "0",
+        "a.b",
+        "a..b",
+        "a.",
+        "sess_01HZX",
+        "a&b",
+        "{jid}",
+        "a|b",
+    ),
+    *("a\u2028b", "\ud800", "~", "a~b", "'", '"', "<a>", "a,b", "a$b", "a*b", "a(b)", "!a"),
+)
+texts = st.one_of(
+    st.text(max_size=140),
+    st.text(alphabet=string.printable, max_size=20),
+    st.text(alphabet="a0._@:=+-/%\\?#\r\n", max_size=12),
+    st.sampled_from(ATTACKS),
+)
+safe_ids = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._@:=+-]{0,127}", fullmatch=True)
+
+
+def is_safe(text: str) -> bool:
+    """Say by hand what the allow-list lets through."""
+    return 1 <= len(text) <= 128 and set(text) <= SAFE and text[0].isalnum()
+
+
+ROUTE = Route(Action.BLOCK, "POST", CONTACT + "/block")
+
+
+@given(session=texts, jid=texts)
+@example(session="a", jid="..")
+def test_a_route_is_filled_with_safe_ids_and_refuses_all_others(session: str, jid: str) -> None:
+    if not (is_safe(session) and is_safe(jid)):
+        with pytest.raises(ValueError, match="cannot be a part of a path") as caught:
+            ROUTE.fill(session=session, jid=jid)
+        assert str(caught.value) in {
+            f"{name} cannot be a part of a path" for name in ("session", "jid")
+        }
+        return
+    path = ROUTE.fill(session=session, jid=jid)
+    segments = path.split("/")
+    assert [*segments[:4], segments[5], segments[7]] == [
+        "",
+        "api",
+        "v1",
+        "sessions",
+        "contacts",
+        "block",
+    ]
+    assert (unquote(segments[4]), unquote(segments[6])) == (session, jid)
+    assert ROUTE.match(path) == {"session": session, "jid": jid}
+    assert re.fullmatch(r"[A-Za-z0-9._@:%/+=-]+", path)
+    assert not {".", ".."} & {unquote(segment) for segment in segments}
+
+
+@given(text=texts)
+def test_a_session_is_taken_by_the_configuration_only_where_it_is_safe(text: str) -> None:
+    account = account_for("session-gateway", "http://127.0.0.1:1") | {"session": text}
+    if is_safe(text):
+        assert load_settings({"accounts": {"a": account}}).accounts["a"].options["session"] == text
+        return
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings({"accounts": {"a": account}})
+    assert [problem.path for problem in caught.value.problems] == ["accounts.a.session"]
+    assert len(text) < 4 or text not in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[tuple[Upstream, Flask]]:
+    """Return a gateway that keeps what it is sent, and a server in front of it."""
+    with run_upstream() as upstream:
+        upstream.will_answer(204)
+        config = {
+            "accounts": {"a": account_for("session-gateway", upstream.address)},
+            "dialects": {"enabled": ["session-gateway"]},
+        }
+        app = create_app(config, allow_unauthenticated=True)
+        yield upstream, app
+        service_state(app).service.close()
+
+
+users = st.one_of(st.text(alphabet="0123456789", min_size=6, max_size=22), texts)
+servers = st.sampled_from(["s.whatsapp.net", "c.us", "lid", "g.us", "newsletter", "evil", ""])
+jids = st.one_of(
+    texts,
+    st.builds(lambda user, server: f"{user}@{server}", users, servers),
+    st.just(f"{NUMBER}@c.us"),
+)
+PERSON = r"([0-9]{8,15}@s\.whatsapp\.net|[0-9]{1,20}@lid)"
+
+
+def sent_by(upstream: Upstream, act: Callable[[], Any]) -> tuple[Any, list[str]]:
+    before = len(upstream.seen)
+    answer = act()
+    return answer, [f"{seen.method} {seen.path}" for seen in upstream.seen[before:]]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(jid=jids)
+@example(jid=f"{NUMBER}@s.whatsapp.net")
+@example(jid="12@lid/../../x")
+def test_a_jid_from_a_caller_is_refused_or_goes_out_in_exactly_its_place(
+    gateway: tuple[Upstream, Flask], jid: str
+) -> None:
+    upstream, app = gateway
+    response, sent = sent_by(
+        upstream, lambda: app.test_client().post("/v1/contacts/block", json={"jid": jid})
+    )
+    if response.status_code == 200:
+        contact = response.get_json()["data"]["contact"]["jid"]
+        assert re.fullmatch(PERSON, contact)
+        assert sent == [f"POST /api/v1/sessions/{SESSION}/contacts/{contact}/block"]
+    else:
+        assert 400 <= response.status_code < 500
+        assert sent == []
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(session=st.one_of(st.just(SESSION), texts), jid=jids)
+@example(session=SESSION, jid=f"{NUMBER}@s.whatsapp.net")
+def test_a_native_path_is_refused_or_goes_out_in_exactly_its_place(
+    gateway: tuple[Upstream, Flask], session: str, jid: str
+) -> None:
+    upstream, app = gateway
+    encoded = [quote(text.encode("utf-8", "replace"), safe="") for text in (session, jid)]
+    path = "/dialects/session-gateway/api/v1/sessions/{}/contacts/{}/unblock".format(*encoded)
+    response, sent = sent_by(upstream, lambda: app.test_client().post(path))
+    if response.status_code == 204:
+        assert session in ("a", SESSION)
+        (line,) = sent
+        assert re.fullmatch(rf"POST /api/v1/sessions/{SESSION}/contacts/{PERSON}/unblock", line)
+    else:
+        assert 400 <= response.status_code < 500
+        assert sent == []
+
+
+# --- a provider that builds odd paths
+
+ODD_PATH_PLUGIN = """
+from marshmallow import Schema, fields
+
+from adapter import Action, HttpRequest, Provider, Route, hookimpl
+
+
+class OddPathProvider(Provider):
+    name = "odd-path"
+    title = "Odd path"
+    routes = (Route(Action.BLOCK, "POST", "/block"), Route(Action.UNBLOCK, "POST", "/unblock"))
+
+    class Options(Schema):
+        path = fields.String(required=True)
+        method = fields.String(load_default="POST")
+        header = fields.String(load_default="x")
+        query = fields.Dict(load_default=dict)
+
+    def build_request(self, command):
+        options = self.options
+        headers = {"X-Odd": options["header"]}
+        return HttpRequest(options["method"], options["path"], headers, query=options["query"])
+
+    def read_success(self, command, response):
+        return None
+
+
+@hookimpl
+def register_providers():
+    return [OddPathProvider]
+"""
+
+ODD_PATHS = (
+    *(
+        "",
+        "block",
+        "..",
+        "/..",
+        "/../block",
+        "/a/../block",
+        "/./block",
+        "/a/.",
+        "/a/..",
+        "/a/%2e%2e/b",
+    ),
+    *(
+        "//other/block",
+        "//127.0.0.1:{port}/x",
+        "///x",
+        "@127.0.0.1:{port}/x",
+        ":{port}/x",
+        ".evil/x",
+    ),
+    *(
+        "/a#b",
+        "#",
+        "/a?b",
+        "/a?b=c#d",
+        "?",
+        "/a b",
+        "/a\tb",
+        "/a\nb",
+        "/a\r\nX: 1",
+        "/a\x00b",
+        "/a\x7f",
+    ),
+    *(
+        "/é",
+        "/\u2025/",
+        "/a\\b",
+        "\\\\other\\x",
+        "/%",
+        "/%zz",
+        "/%2",
+        "/a%0d%0aX",
+        "/\ud800",
+        "/a|b",
+    ),
+    *(
+        "/<a>",
+        '/"a"',
+        "/a{b}",
+        "/a^b",
+        "/a`b",
+        "http://127.0.0.1:{port}/x",
+        "https:x",
+        "/[",
+        "/]",
+        "/%7Ea",
+    ),
+)
+MEANT = re.compile(r"/[A-Za-z0-9._@:=+/%-]*")
+
+
+@pytest.fixture
+def odd(
+    plugin: Callable[[str, str], Path], upstream: Upstream
+) -> Callable[..., tuple[BaseException | None, list[str]]]:
+    """Return a function that blocks somebody by an odd request, and says what got out and in."""
+    plugin("odd-path", ODD_PATH_PLUGIN)
+    upstream.will_answer(200, {})
+
+    def block(base: str = "", **options: Any) -> tuple[BaseException | None, list[str]]:
+        account = {"provider": "odd-path", "base_url": upstream.address + base, **options}
+        raised: BaseException | None = None
+        with connect({"accounts": {"a": account}}) as contacts:
+            try:
+                contacts.block(f"+{NUMBER}")
+            except Exception as error:  # noqa: BLE001 - whatever gets out
+                raised = error
+        return raised, [f"{seen.method} {seen.path}" for seen in upstream.seen]
+
+    return block
+
+
+@pytest.mark.parametrize("base", ["", "/base"])
+@pytest.mark.parametrize("path", ODD_PATHS)
+def test_an_odd_path_is_not_sent_at_all_or_goes_out_as_it_is_written(
+    odd: Callable[..., tuple[BaseException | None, list[str]]], path: str, base: str
+) -> None:
+    with run_upstream() as other:
+        written = path.replace("{port}", other.address.rpartition(":")[2])
+        raised, sent = odd(base, path=written)
+        assert other.connections == 0
+    if raised is None:
+        assert sent == [f"POST {base}{written}"]
+        assert not {".", ".."} & {unquote(part) for part in written.split("/")}
+        assert MEANT.fullmatch(written)
+    else:
+        assert isinstance(raised, PluginError)
+        assert sent == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"method": "POST /x HTTP/1.1\r\nX: 1\r\n\r\nGET"},
+        {"method": "PO ST"},
+        {"method": ""},
+        {"method": "POST\n"},
+        {"method": "PÖST"},
+        {"header": "x\r\nX-Evil: 1"},
+        {"header": "x\nX-Evil: 1"},
+        {"header": "x\x00"},
+        {"header": "é€"},
+        {"header": " x"},
+    ],
+    ids=str,
+)
+def test_an_odd_method_or_header_is_not_sent_at_all(
+    odd: Callable[..., tuple[BaseException | None, list[str]]], options: dict[str, str]
+) -> None:
+    raised, sent = odd(path="/block", **options)
+    assert isinstance(raised, PluginError)
+    assert sent == []
+
+
+@pytest.mark.parametrize("text", [text for text in ATTACKS if text and "\ud800" not in text])
+def test_an_odd_query_stays_a_query(
+    odd: Callable[..., tuple[BaseException | None, list[str]]], text: str
+) -> None:
+    raised, sent = odd(path="/block", query={"q": text})
+    assert raised is None
+    (line,) = sent
+    assert re.fullmatch(r"POST /block\?q=[A-Za-z0-9._~%+-]+", line)
+
+
+def test_a_good_path_is_sent(
+    odd: Callable[..., tuple[BaseException | None, list[str]]],
+) -> None:
+    assert odd(path="/block") == (None, ["POST /block"])
