@@ -44,14 +44,13 @@ class NativeApi:
     def add_to(self, blueprint: Blueprint, prefix: str) -> None:
         """Register the whole address space below `prefix`; the dialect knows its own paths."""
         blueprint.record(lambda state: state.app.url_map.converters.update({_REST: _Rest}))
-        for rule in (f"{prefix}/", f"{prefix}/<{_REST}:path>"):
+        for rule in (prefix, f"{prefix}/", f"{prefix}/<{_REST}:path>"):
             blueprint.add_url_rule(
                 rule,
                 f"dialect_{self._dialect.name}",
                 self._serve,
                 methods=_METHODS,
                 merge_slashes=False,
-                strict_slashes=False,
                 provide_automatic_options=False,
             )
 
