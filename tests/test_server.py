@@ -335,6 +335,27 @@ def test_sigterm_lets_the_call_in_flight_finish_and_leaves_nothing_behind(tmp_pa
     assert "Traceback" not in served.log
 
 
+def test_a_provider_that_hangs_leaves_the_server_its_threads(tmp_path: Path) -> None:
+    with run_upstream(held=True) as upstream:
+        config = write_wuts(tmp_path / "adapter.toml", upstream.address)
+        config.write_text(config.read_text() + '[accounts.other]\nprovider = "memory"\n')
+        with serve("--config", str(config)) as served:
+            found: list[Answer] = []
+            callers = [
+                threading.Thread(target=lambda: found.append(block(served.address, "support")))
+                for _ in range(270)
+            ]
+            for caller in callers:
+                caller.start()
+            wait_until(lambda: len(found) == 270 - 256, "the refusal of all that are too many")
+            assert {answer.code for answer in found} == {"overloaded"}
+            assert block(served.address, "other").status == 200
+            assert len(found) == 270 - 256
+            upstream.release.set()
+            for caller in callers:
+                caller.join(PATIENCE)
+
+
 def test_sighup_starts_new_workers_and_the_server_goes_on() -> None:
     with serve() as served:
         served.process.send_signal(signal.SIGHUP)

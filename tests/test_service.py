@@ -215,24 +215,6 @@ def test_a_call_beyond_the_bound_is_answered_overloaded_and_not_sent() -> None:
             assert contacts.block("+5511999999998", account="a").ok
 
 
-def test_one_hanging_account_leaves_the_others_alone() -> None:
-    with run_upstream(held=True) as slow, run_upstream() as quick:
-        slow.status = quick.status = 204
-        accounts = {
-            "slow": gateway(slow.address, max_in_flight=1),
-            "quick": gateway(quick.address, max_in_flight=1),
-        }
-        with connect({"accounts": accounts}) as contacts:
-            hanging = threading.Thread(
-                target=lambda: contacts.block("+5511999999999", account="slow")
-            )
-            hanging.start()
-            assert slow.arrived.wait(10)
-            assert contacts.block("+5511999999999", account="quick").ok
-            slow.release.set()
-            hanging.join(10)
-
-
 RAISING = PROVIDER.format(name="raising").replace(
     "        return json_response", "        raise ZeroDivisionError\n        return json_response"
 )
