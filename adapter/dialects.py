@@ -41,10 +41,10 @@ class NativeApi:
         self._service = service
         self._guard = guard
 
-    def add_to(self, blueprint: Blueprint, prefix: str) -> None:
+    def add_to(self, blueprint: Blueprint, prefix: str, host: str | None = None) -> None:
         """Register the whole address space below `prefix`; the dialect knows its own paths."""
         blueprint.record(lambda state: state.app.url_map.converters.update({_REST: _Rest}))
-        for rule in (prefix, f"{prefix}/", f"{prefix}/<{_REST}:path>"):
+        for rule in (prefix, f"{prefix}/", f"{prefix}/<{_REST}:contact_adapter_path>"):
             blueprint.add_url_rule(
                 rule,
                 f"dialect_{self._dialect.name}",
@@ -52,13 +52,14 @@ class NativeApi:
                 methods=_METHODS,
                 merge_slashes=False,
                 provide_automatic_options=False,
+                host=host,
             )
 
-    def _serve(self, path: str = "") -> Response:
+    def _serve(self, contact_adapter_path: str = "", **_of_the_host: object) -> Response:
         incoming = Incoming.of(request)
         call: NativeCall | None = None
         try:
-            native = self._read_head(path)
+            native = self._read_head(contact_adapter_path)
             caller = self._guard.admit(self._dialect.read_credential(native), request)
             route, _ = self._dialect.match(native)
             native = self._read_rest(native, incoming)
@@ -81,7 +82,7 @@ class NativeApi:
 
     def _read_rest(self, native: HttpRequest, incoming: Incoming) -> HttpRequest:
         body = incoming.read_body() if self._dialect.takes_body else b""
-        if not body:
+        if not body and not (self._dialect.takes_body and incoming.request.content_length):
             return native
         return HttpRequest(
             native.method, native.path, native.headers, native.query, read_strict(body)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from flask import Blueprint, Flask, current_app, has_app_context
+from werkzeug.routing import Rule
 
 from adapter.dialects import NativeApi
 from adapter.errors import ConfigurationError, Problem
@@ -38,6 +39,7 @@ class State:
     service: Service
     contacts: Contacts
     guard: Guard
+    owner: object = None
 
 
 class ContactAdapter:
@@ -77,7 +79,7 @@ class ContactAdapter:
         """Add the API to the app, configured by `config` or by `app.config["CONTACT_ADAPTER"]`.
 
         The HTTP API is mounted below `url_prefix`; None mounts none, and leaves the Python API.
-        What is not given here is as the object was made; `name` is then the object's name.
+        What is not given here is as the object was made.
 
         Raises ConfigurationError and PluginError where the configuration cannot be used, and
         RuntimeError where the app already has an extension of this name.
@@ -89,19 +91,24 @@ class ContactAdapter:
             if mount.host is not None:
                 message = "a host name of its own is for the standalone server; use prefix"
                 raise ConfigurationError([Problem(f"dialects.{mount.name}.host", message)])
-        name = name or self._name
-        install(app, settings, url_prefix=prefix, name=name, access=self._access)
-        self._name = name
+        install(
+            app,
+            settings,
+            url_prefix=prefix,
+            name=name or self._name,
+            access=self._access,
+            owner=self,
+        )
 
     def of(self, app: Flask) -> Contacts:
         """Return the block lists of an app, for code that runs outside of its context.
 
         They work in any thread, in a task queue's worker and after a fork.
         """
-        state: State | None = app.extensions.get(self._name)
-        if state is None:
-            raise RuntimeError(f"this app has no extension named {self._name!r}; call init_app")
-        return state.contacts
+        for state in app.extensions.values():
+            if isinstance(state, State) and state.owner is self:
+                return state.contacts
+        raise RuntimeError(f"this app has no extension named {self._name!r}; call init_app")
 
     def block(
         self, number: str | None = None, *, jid: str | None = None, account: str | None = None
@@ -130,11 +137,18 @@ class ContactAdapter:
 
 
 def install(
-    app: Flask, settings: Settings, *, url_prefix: str | None, name: str, access: Access
+    app: Flask,
+    settings: Settings,
+    *,
+    url_prefix: str | None,
+    name: str,
+    access: Access,
+    owner: object = None,
 ) -> State:
     """Add the API to the app and return what was put into its `extensions`.
 
-    Raises RuntimeError where the app already has an extension of this name.
+    Raises RuntimeError where the app already has an extension of this name, and ValueError or
+    LookupError where Flask cannot take the name or the prefix.
     """
     if name in app.extensions:
         raise RuntimeError(
@@ -142,12 +156,16 @@ def install(
             'give the second one a name of its own: ContactAdapter(name="…")'
         )
     service = Service(settings)
-    state = State(service, Contacts(service, ANYONE), Guard(service, access))
+    state = State(service, Contacts(service, ANYONE), Guard(service, access), owner)
     if url_prefix is not None:
         blueprint = Blueprint(name, __name__)
-        UnifiedApi(service, state.guard).add_to(blueprint)
+        # Where rules are matched by host, one without a host is never found.
+        host = "<contact_adapter_host>" if app.url_map.host_matching else None
+        UnifiedApi(service, state.guard).add_to(blueprint, host)
         for mount in settings.dialects:
-            NativeApi(mount.dialect(), service, state.guard).add_to(blueprint, mount.prefix)
+            NativeApi(mount.dialect(), service, state.guard).add_to(blueprint, mount.prefix, host)
+        if url_prefix:
+            Rule(url_prefix).bind(app.url_map)  # raises while the app is still as it was
         app.register_blueprint(blueprint, url_prefix=url_prefix or None)
     app.extensions[name] = state
     return state

@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from flask import Request, Response
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from adapter.codes import Code, Scope
 from adapter.errors import RequestError
@@ -120,18 +120,21 @@ class Incoming:
         )
 
     def read_body(self) -> bytes:
-        """Return the body; raises RequestError (`payload_too_large`) beyond the limit."""
-        if (self.request.content_length or 0) > MAX_REQUEST_BODY:
+        """Return the body; beyond our limit or the host's, raise `payload_too_large`."""
+        most, hosts = MAX_REQUEST_BODY, self.request.max_content_length
+        if hosts is not None:
+            most = min(most, hosts)
+        if (self.request.content_length or 0) > most:
             raise RequestError(Outcome.failure(Code.PAYLOAD_TOO_LARGE))
         try:
             # A hook of the host's may have read the stream, and then left what it read behind.
-            body = self.request.stream.read(MAX_REQUEST_BODY + 1) or self.request.get_data()
-        except HTTPException:
-            raise
+            body = self.request.stream.read(most + 1) or self.request.get_data()
+        except RequestEntityTooLarge:
+            raise RequestError(Outcome.failure(Code.PAYLOAD_TOO_LARGE)) from None
         except Exception:  # noqa: BLE001 - every server has its own word for a broken body
             fields = {"body": ("could not be read to its end",)}
             raise RequestError(Outcome.failure(Code.INVALID_JSON, fields=fields)) from None
-        if len(body) > MAX_REQUEST_BODY:
+        if len(body) > most:
             raise RequestError(Outcome.failure(Code.PAYLOAD_TOO_LARGE))
         return body
 

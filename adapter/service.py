@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -34,7 +35,8 @@ class Account:
         self.name = settings.name
         self.aliases = settings.aliases
         self.provider: Provider = settings.provider(settings.options)
-        self.resilience = Resilience(settings.name, settings.transport)
+        self._settings = settings
+        self._bounds = (os.getpid(), Resilience(settings.name, settings.transport))
         self._transport: Transport | None = None
         self._exchange: Callable[[HttpRequest, str, float], HttpResponse | Outcome]
         if isinstance(self.provider, LocalProvider):
@@ -43,6 +45,17 @@ class Account:
         else:
             self._transport = Transport(settings.base_url or "", settings.transport)
             self._exchange = self._transport.send
+
+    @property
+    def resilience(self) -> Resilience:
+        """The bounds of this process's calls.
+
+        After a fork they are new: nothing that the parent has in flight will ever end here.
+        """
+        process = os.getpid()
+        if self._bounds[0] != process:
+            self._bounds = (process, Resilience(self.name, self._settings.transport))
+        return self._bounds[1]
 
     def call(self, command: Command, request_id: str) -> Verdict:
         """Return what became of the command, and how many attempts were made for it."""

@@ -29,16 +29,17 @@ class UnifiedApi:
         self._service = service
         self._guard = guard
 
-    def add_to(self, blueprint: Blueprint) -> None:
-        """Register every address of the unified API on the blueprint."""
+    def add_to(self, blueprint: Blueprint, host: str | None = None) -> None:
+        """Register every address of the unified API on the blueprint, for a pattern of hosts."""
         for rule, view in (
             ("/v1/contacts/blocked", self._blocked),
             ("/v1/accounts", self._accounts),
             ("/v1/providers", self._providers),
         ):
-            self._add(blueprint, "GET", rule, view)
+            self._add(blueprint, "GET", rule, view, host)
         for action in (Action.BLOCK, Action.UNBLOCK):
-            self._add(blueprint, "POST", f"/v1/contacts/{action.value}", self._change(action))
+            rule = f"/v1/contacts/{action.value}"
+            self._add(blueprint, "POST", rule, self._change(action), host)
 
     def _add(
         self,
@@ -46,8 +47,9 @@ class UnifiedApi:
         method: str,
         rule: str,
         view: Callable[[Incoming, Caller], Response],
+        host: str | None,
     ) -> None:
-        def endpoint() -> Response:
+        def endpoint(**_: object) -> Response:  # the prefix may hold variables of the host's
             incoming = Incoming.of(request)
             try:
                 return view(incoming, self._guard.admit(read_key(request), request))
@@ -55,7 +57,9 @@ class UnifiedApi:
                 return incoming.respond_result(incoming.result(error.outcome))
 
         name = rule.removeprefix("/v1/").replace("/", "_")
-        blueprint.add_url_rule(rule, name, endpoint, methods=[method], merge_slashes=False)
+        blueprint.add_url_rule(
+            rule, name, endpoint, methods=[method], merge_slashes=False, host=host
+        )
 
     def _change(self, action: Action) -> Callable[[Incoming, Caller], Response]:
         def view(incoming: Incoming, caller: Caller) -> Response:
@@ -99,7 +103,7 @@ def respond_data(incoming: Incoming, data: dict[str, Any]) -> Response:
 def _read_target(incoming: Incoming) -> Mapping[str, Json]:
     """Return the JSON object of the body, or the query where no body is sent."""
     body = incoming.read_body()
-    if not body:
+    if not body and not request.content_length:
         return _read_query()
     if request.args:
         raise invalid_field("query", "send the target in the body or in the query, not in both")

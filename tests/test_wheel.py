@@ -1,0 +1,241 @@
+"""The wheel, installed alone: what an app of somebody else gets that asks for the core."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import shutil
+import subprocess
+import sys
+import venv
+import zipfile
+from importlib.metadata import Distribution, PathDistribution
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+CHECKOUT = Path(__file__).parents[1]
+SERVER_ONLY = {"gunicorn", "apispec", "prometheus-client", "flask-swagger-ui", "granian"}
+
+IN_PROCESS = """
+from flask import Flask
+from adapter import ContactAdapter, connect
+import adapter, sys
+app = Flask("host")
+contacts = ContactAdapter(app, {"accounts": {"support": {"provider": "memory"}}})
+with app.app_context():
+    assert contacts.block("+55 11 99999-9999").ok
+    assert [each.number for each in contacts.blocked().contacts] == ["5511999999999"]
+assert app.test_client().get("/contact-adapter/v1/accounts").status_code == 401
+with connect({"accounts": {"a": {"provider": "memory"}}}) as shell:
+    assert shell.unblock(jid="5511999999999@c.us").ok
+print(adapter.__file__)
+"""
+
+# The kit's clauses are methods without arguments; it needs no test runner.
+KIT = """
+import sys
+from pathlib import Path
+from adapter.providers.memory import MemoryProvider
+from adapter.providers.wuts import WutsDialect, WutsProvider
+from adapter.testing import ProviderContract
+
+class TestWuts(ProviderContract):
+    provider, dialect, answers = WutsProvider, WutsDialect, Path("answers/wuts")
+
+class TestMemory(ProviderContract):
+    provider, answers = MemoryProvider, Path("answers/memory")
+
+for case in (TestWuts, TestMemory):
+    for name in dir(case):
+        if name.startswith("test_"):
+            getattr(case(), name)()
+            print(case.__name__, name)
+"""
+
+
+def run(*command: str | Path, cwd: Path, **rest: Any) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return subprocess.run(
+        [str(each) for each in command],
+        cwd=cwd,
+        env=clean,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        **rest,
+    )
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel from a copy, so that nothing of an earlier build gets into it."""
+    source, out = (tmp_path_factory.mktemp(name) for name in ("source", "wheel"))
+    for name in ("adapter", "config", "providers"):
+        skip = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(CHECKOUT / name, source / name, ignore=skip)
+    for name in ("LICENSE", "README.md", "pyproject.toml", "setup.cfg"):
+        shutil.copy(CHECKOUT / name, source)
+    done = run(sys.executable, "-m", "build", "--wheel", "--outdir", out, source, cwd=out)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (built,) = out.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def metadata(wheel: Path) -> Distribution:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = {each.partition("/")[0] for each in archive.namelist() if ".dist-info/" in each}
+    return PathDistribution(zipfile.Path(wheel, f"{name}/"))
+
+
+def requirements(distribution: Distribution, *extras: str) -> set[str]:
+    """Return the names of what the distribution needs here, with these of its extras."""
+    found = set()
+    for line in distribution.requires or ():
+        needed = Requirement(line)
+        marker = needed.marker
+        if marker is None or any(marker.evaluate({"extra": each}) for each in ("", *extras)):
+            found.add(canonicalize_name(needed.name))
+    return found
+
+
+def closure(distribution: Distribution) -> set[str]:
+    """Return the names of all that the distribution needs, without any extra."""
+    found: set[str] = set()
+    waiting = requirements(distribution)
+    while waiting:
+        name = waiting.pop()
+        found.add(name)
+        waiting |= requirements(importlib.metadata.distribution(name)) - found
+    return found
+
+
+@pytest.fixture(scope="module")
+def core(metadata: Distribution) -> set[str]:
+    return closure(metadata)
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, core: set[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the programs of an environment that has the wheel, and of the rest only the core.
+
+    What the core needs is linked from the environment of the tests, so that nothing is fetched.
+    """
+    home = tmp_path_factory.mktemp("venv")
+    venv.create(home, with_pip=False, symlinks=True)
+    programs = home / "bin"
+    (packages,) = home.glob("lib/python3.*/site-packages")
+    for name in core:
+        distribution = importlib.metadata.distribution(name)
+        tops = {file.parts[0] for file in distribution.files or ()}
+        for top in tops - {"..", "__pycache__"}:
+            (packages / top).symlink_to(Path(str(distribution.locate_file(top))).resolve())
+    pip = [sys.executable, "-m", "pip", "--python", programs / "python", "install"]
+    done = run(*pip, "--quiet", "--no-index", "--no-deps", wheel, cwd=home)
+    assert done.returncode == 0, done.stderr
+    return programs
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder outside of the checkout, with the answers for the kit."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    for name in ("memory", "wuts"):
+        shutil.copytree(CHECKOUT / "tests" / "answers" / name, folder / "answers" / name)
+    return folder
+
+
+def test_the_wheel_holds_the_packages_and_the_configuration_and_nothing_else(
+    wheel: Path, metadata: Distribution
+) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = {each for each in archive.namelist() if ".dist-info/" not in each}
+    for package, folder in (
+        ("adapter", "adapter"),
+        ("adapter/config", "config"),
+        ("adapter/providers", "providers"),
+    ):
+        shipped = {
+            f"{package}/{path.name}"
+            for path in (CHECKOUT / folder).iterdir()
+            if path.is_file() and path.suffix != ".pyc"
+        }
+        assert shipped <= names
+        names -= shipped
+    assert names == set()
+    assert metadata.metadata["License"] == "MIT" or metadata.metadata["License-Expression"] == "MIT"
+
+
+def test_the_core_needs_nothing_of_the_server(core: set[str], metadata: Distribution) -> None:
+    assert {"flask", "requests", "marshmallow", "pluggy"} <= core
+    assert core & SERVER_ONLY == set()
+    assert requirements(metadata, "server") >= {"gunicorn", "apispec", "prometheus-client"}
+
+
+def test_outside_of_the_checkout_the_python_api_works(installed: Path, elsewhere: Path) -> None:
+    done = run(installed / "python", "-W", "error", "-c", IN_PROCESS, cwd=elsewhere)
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.splitlines()[-1]).is_relative_to(installed.parent)
+
+
+def test_nothing_of_the_server_is_there_to_be_used_by_mistake(
+    installed: Path, elsewhere: Path
+) -> None:
+    names = sorted(each.replace("-", "_") for each in SERVER_ONLY | {"pytest", "hypothesis"})
+    program = f"from importlib.util import find_spec; print([find_spec(n) for n in {names!r}])"
+    done = run(installed / "python", "-c", program, cwd=elsewhere)
+    assert done.stdout.strip() == str([None] * len(names)), done.stderr
+
+
+def test_the_contract_kit_runs_from_the_wheel(installed: Path, elsewhere: Path) -> None:
+    done = run(installed / "python", "-c", KIT, cwd=elsewhere)
+    assert done.returncode == 0, done.stderr
+    clauses = done.stdout.splitlines()
+    assert len(clauses) == len(set(clauses))
+    assert sum(line.startswith("TestWuts ") for line in clauses) >= 15
+    assert sum(line.startswith("TestMemory ") for line in clauses) >= 15
+
+
+def test_the_kit_fails_from_the_wheel_too(installed: Path, tmp_path: Path) -> None:
+    shutil.copytree(CHECKOUT / "tests" / "answers", tmp_path / "answers")
+    path = tmp_path / "answers" / "wuts" / "block.json"
+    path.write_text(path.read_text("utf-8").replace('"/contacts/block"', '"/contacts/blocks"'))
+    done = run(installed / "python", "-c", KIT, cwd=tmp_path)
+    assert done.returncode != 0
+    assert "/contacts/block" in done.stderr
+
+
+def test_the_command_line_is_there(installed: Path, elsewhere: Path) -> None:
+    program = installed / "contact-adapter"
+    told = run(program, "--help", cwd=elsewhere)
+    assert told.returncode == 0, told.stderr
+    for name in ("serve", "check", "providers", "accounts", "block", "unblock", "blocked"):
+        assert f"  {name} " in told.stdout
+    (elsewhere / "adapter.toml").write_text('[accounts.support]\nprovider = "memory"\n')
+    done = run(
+        program, "block", "+5511999999999", "--json", "--config", "adapter.toml", cwd=elsewhere
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["data"]["blocked"] is True
+    listed = run(program, "providers", cwd=elsewhere)
+    assert listed.returncode == 0, listed.stderr
+    for name in ("memory", "session-gateway", "wappfy", "wuts"):
+        assert name in listed.stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["contact-adapter", "serve"], ["python", "-c", "import adapter; adapter.create_app()"]],
+    ids=["serve", "create_app"],
+)
+def test_the_server_names_the_extra_that_it_misses(
+    installed: Path, elsewhere: Path, command: list[str]
+) -> None:
+    done = run(installed / command[0], *command[1:], cwd=elsewhere)
+    assert done.returncode != 0
+    assert "pip install 'contact-adapter[server]'" in done.stderr
