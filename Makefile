@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 OLDEST := $(VENV)-oldest
 
-.PHONY: serve test test-oldest lint format readme clean
+.PHONY: serve test test-oldest lint format bench readme clean
 
 serve: $(READY)
 	$(BIN)/contact-adapter serve $(ARGS)
@@ -24,6 +24,9 @@ lint: $(READY)
 format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+bench: $(READY)
+	$(BIN)/python tests/bench/core.py
 
 readme: $(READY)
 	$(BIN)/python tests/render_readme.py
