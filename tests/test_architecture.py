@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import re
 import subprocess
 import sys
@@ -295,3 +296,15 @@ def test_what_the_package_imports_for_others_is_public() -> None:
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no_such_name"):
         _ = adapter.no_such_name
+
+
+def test_the_lower_bounds_of_the_core_are_the_versions_that_the_oldest_run_has() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(ROOT.parent / "setup.cfg")
+    bounds = dict(
+        re.findall(r"^(\S+) >= (\S+)$", setup["options"]["install_requires"], re.MULTILINE)
+    )
+    oldest = (ROOT.parent / "tests" / "oldest.txt").read_text("utf-8")
+    pinned = dict(re.findall(r"^(\S+)==(\S+)$", oldest, re.MULTILINE))
+    assert len(bounds) >= 8
+    assert bounds.items() <= pinned.items()
