@@ -40,6 +40,7 @@ class State:
     contacts: Contacts
     guard: Guard
     owner: object = None
+    prefix: str | None = None
 
 
 class ContactAdapter:
@@ -155,8 +156,14 @@ def install(
             f"this app already has an extension named {name!r}; "
             'give the second one a name of its own: ContactAdapter(name="…")'
         )
+    prefix = None if url_prefix is None else url_prefix.rstrip("/")
+    for other in app.extensions.values():
+        if isinstance(other, State) and owner is not None and other.owner is owner:
+            raise RuntimeError("this object already serves this app; make a second object")
+        if isinstance(other, State) and prefix is not None and other.prefix == prefix:
+            raise RuntimeError("another one is mounted there; give this one a url_prefix")
     service = Service(settings)
-    state = State(service, Contacts(service, ANYONE), Guard(service, access), owner)
+    state = State(service, Contacts(service, ANYONE), Guard(service, access), owner, prefix)
     if url_prefix is not None:
         blueprint = Blueprint(name, __name__)
         # Where rules are matched by host, one without a host is never found.

@@ -136,6 +136,10 @@ class Incoming:
             raise RequestError(Outcome.failure(Code.INVALID_JSON, fields=fields)) from None
         if len(body) > most:
             raise RequestError(Outcome.failure(Code.PAYLOAD_TOO_LARGE))
+        if not body and "Transfer-Encoding" in self.request.headers:
+            # It was announced and is gone: the host read it, or its server cannot tell its end.
+            fields = {"body": ("could not be read to its end",)}
+            raise RequestError(Outcome.failure(Code.INVALID_JSON, fields=fields))
         return body
 
 

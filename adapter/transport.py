@@ -177,6 +177,15 @@ class _QuietPool(HTTPConnectionPool):
         conn.path_to_send = url
         return super()._make_request(conn, method, "/…", *args, **rest)
 
+    def _put_conn(self, conn: Any) -> None:
+        """Keep no connection on which TLS still holds bytes that nobody asked for.
+
+        The check before reuse looks at the socket alone, which no longer has them.
+        """
+        if isinstance(getattr(conn, "sock", None), ssl.SSLSocket) and conn.sock.pending():
+            conn.close()
+        super()._put_conn(conn)
+
 
 class _Pool(_QuietPool):
     ConnectionCls = _Connects
@@ -349,6 +358,10 @@ def _read(response: requests.Response) -> HttpResponse | Outcome:
     # urllib3 counts only since its version 2.
     if response.raw.length_remaining:
         return Outcome.failure(Code.PROVIDER_CONNECTION_LOST)
+    # An empty body is evidence at times, and has to be known to be whole.
+    framed = headers.get("Content-Length", "").isdecimal() or "Transfer-Encoding" in headers
+    if not body and status != 204 and not framed:
+        return bad
     return HttpResponse(status, headers, bytes(body))
 
 

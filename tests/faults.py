@@ -435,6 +435,12 @@ FAULTS = (
     Fault("a status line and nothing more", once(b"HTTP/1.1 201 Created\r\n"), LOST, 2),
     Fault("half a status line", once(b"HTTP/1.1 20"), LOST, 2),
     Fault("a head that is cut off", once(b"HTTP/1.1 204 No Content\r\nX-Half: o"), LOST, 2),
+    Fault("an empty 201 without an end", once(b"HTTP/1.1 201 Created\r\n\r\n"), BAD),
+    Fault(
+        "an empty 201 of a length that is none",
+        once(b"HTTP/1.1 201 Created\r\nContent-Length: -5\r\n\r\n"),
+        BAD,
+    ),
     Fault("a header that is none", once(b"HTTP/1.1 204 No Content\r\nno header\r\n\r\n"), BAD),
     Fault("103 Early Hints before the answer", _early_hints, None, calls=2),
     Fault("101 Switching Protocols", once(b"HTTP/1.1 101 Switching Protocols\r\n\r\n"), BAD),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, request
 from support import FAILING_PLUGIN, JID, NATIVE, NUMBER, OTHER_NUMBER, key_for
 
 from adapter import Code, ConfigurationError, ContactAdapter, OutcomeError
@@ -286,3 +287,31 @@ def test_the_hosts_mapping_is_read_and_not_changed(host: Flask) -> None:
     ContactAdapter(host)
     assert config == {"accounts": {"support": {"provider": "memory", "aliases": ["x"]}}}
     assert host.config["CONTACT_ADAPTER"] is config
+
+
+def test_one_object_serves_an_app_once(host: Flask) -> None:
+    contacts = ContactAdapter(host, MEMORY)
+    with pytest.raises(RuntimeError, match="make a second object"):
+        contacts.init_app(host, MEMORY, url_prefix="/second", name="second")
+
+
+@pytest.mark.parametrize("prefix", ["/contact-adapter", "/contact-adapter/"])
+def test_two_of_one_prefix_are_refused_since_one_would_never_be_reached(
+    host: Flask, prefix: str
+) -> None:
+    ContactAdapter(host, MEMORY)
+    with pytest.raises(RuntimeError, match="url_prefix"):
+        ContactAdapter(host, MEMORY, name="second", url_prefix=prefix)
+    ContactAdapter(host, MEMORY, name="second", url_prefix=None)
+
+
+def test_a_chunked_body_that_the_host_has_thrown_away_is_no_missing_body(host: Flask) -> None:
+    ContactAdapter(host, MEMORY, allow_unauthenticated=True)
+    host.before_request(lambda: (request.get_data(cache=False), None)[1])
+    response = host.test_client().post(
+        f"/contact-adapter/v1/contacts/block?number={NUMBER}",
+        input_stream=BytesIO(b'{"number": "+5511888888888"}'),
+        headers={"Transfer-Encoding": "chunked"},
+        environ_overrides={"wsgi.input_terminated": True},
+    )
+    assert response.get_json()["error"]["code"] == "invalid_json"
