@@ -697,6 +697,24 @@ def _proxies_in_the_environment(bench: Bench) -> Iterator[Place]:
 
 
 @contextmanager
+def _leftover(bench: Bench) -> Iterator[Place]:
+    """Say more than was asked, where TLS has it decrypted and the socket looks drained.
+
+    OpenSSL's reader hands out 8 KiB at a time, and the unasked answer begins just behind them.
+    """
+
+    def play(peer: Peer) -> None:
+        while peer.read_request():
+            head, end, body = peer.good.partition(b"\r\n\r\n")
+            missing = 8192 - len(peer.good) - len(b"\r\nX-Padding: ")
+            padded = head + b"\r\nX-Padding: " + b"x" * missing + end + body
+            peer.write(padded + answer(401))
+
+    with FaultServer(play, bench.good, bench.authority.vouch()) as server:
+        yield _secure(server, bench)
+
+
+@contextmanager
 def _closing_proxy(bench: Bench) -> Iterator[Place]:
     """Go through a proxy of the configuration that takes the whole request and closes."""
     with FaultServer(_close, bench.good) as proxy:
@@ -761,6 +779,7 @@ def _never_sent(name: str, how: Stage, code: Code, attempts: int = 1, **rest: An
 
 
 SCENES = (
+    Scene("TLS: an answer that nobody asked for, behind the first", _leftover, None, calls=2),
     Scene("a proxy that takes the request and closes", _closing_proxy, LOST, 2),
     _never_sent("connection refused", _nobody_listens, REFUSED, 2),
     _never_sent("DNS: no such name", _no_such_name, REFUSED, 2),
