@@ -20,7 +20,7 @@ from adapter.faces import Access, Incoming, read_key, require_scope
 from adapter.logs import log
 from adapter.outcome import Outcome
 from adapter.privacy import mask_text
-from adapter.settings import DialectSettings, load_settings, read_toml
+from adapter.settings import load_settings, read_toml
 from adapter.views import respond_data
 from adapter.wire import write_json
 
@@ -90,10 +90,9 @@ def build_app(
     _add_metrics(app)
     _add_docs(app)
     _add_errors(app)
-    hosts = {mount.host: mount for mount in service_state(app).service.settings.dialects}
-    hosts.pop(None, None)
-    if hosts:
-        app.wsgi_app = _HostMounts(app.wsgi_app, hosts)  # type: ignore[assignment]
+    prefixes = {mount.host: mount.prefix for mount in settings.dialects if mount.host is not None}
+    if prefixes:
+        app.wsgi_app = _HostMounts(app.wsgi_app, prefixes)  # type: ignore[assignment]
     return app
 
 
@@ -115,9 +114,9 @@ def service_state(app: Flask) -> State:
 class _HostMounts:
     """Serves a dialect at the root of its own host name, by looking below its prefix."""
 
-    def __init__(self, app: WSGIApplication, hosts: Mapping[str | None, DialectSettings]) -> None:
+    def __init__(self, app: WSGIApplication, prefixes: Mapping[str, str]) -> None:
         self._app = app
-        self._prefixes = {host: mount.prefix for host, mount in hosts.items()}
+        self._prefixes = prefixes
 
     def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         host = environ.get("HTTP_HOST", "").partition(":")[0].rstrip(".").lower()

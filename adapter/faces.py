@@ -132,14 +132,12 @@ class Incoming:
         except RequestEntityTooLarge:
             raise RequestError(Outcome.failure(Code.PAYLOAD_TOO_LARGE)) from None
         except Exception:  # noqa: BLE001 - every server has its own word for a broken body
-            fields = {"body": ("could not be read to its end",)}
-            raise RequestError(Outcome.failure(Code.INVALID_JSON, fields=fields)) from None
+            raise _broken_body("could not be read to its end") from None
         if len(body) > most:
             raise RequestError(Outcome.failure(Code.PAYLOAD_TOO_LARGE))
         if not body and "Transfer-Encoding" in self.request.headers:
             # It was announced and is gone: the host read it, or its server cannot tell its end.
-            fields = {"body": ("could not be read to its end",)}
-            raise RequestError(Outcome.failure(Code.INVALID_JSON, fields=fields))
+            raise _broken_body("could not be read to its end")
         return body
 
 
@@ -148,9 +146,11 @@ def read_strict(body: bytes) -> Json:
     try:
         return read_json(body)
     except StrictJsonError as error:
-        raise RequestError(
-            Outcome.failure(Code.INVALID_JSON, fields={"body": (str(error),)})
-        ) from None
+        raise _broken_body(str(error)) from None
+
+
+def _broken_body(why: str) -> RequestError:
+    return RequestError(Outcome.failure(Code.INVALID_JSON, fields={"body": (why,)}))
 
 
 class Guard:

@@ -40,13 +40,15 @@ class KeyRing:
 
     def __init__(self, keys: Iterable[KeySettings]) -> None:
         self._by_prefix: dict[bytes, list[tuple[bytes, Caller]]] = {}
+        self._count = 0
         for key in keys:
+            self._count += 1
             digest = _digest(key.secret.reveal())
             caller = Caller(key.name, key.scopes, key.accounts, key.default_account)
             self._by_prefix.setdefault(digest[:_PREFIX], []).append((digest, caller))
 
     def __len__(self) -> int:
-        return sum(map(len, self._by_prefix.values()))
+        return self._count
 
     def find(self, secret: str) -> Caller | None:
         """Return the caller whose key this is, at the same cost for ten keys and ten thousand."""

@@ -230,12 +230,14 @@ class Provider(ABC):
         """The provider's own keys of an account. Unknown keys are refused by name."""
 
     _by_action: ClassVar[Mapping[Action, Route]]
+    _actions: ClassVar[frozenset[Action]]
     _by_machine: ClassVar[Mapping[str, Row]]
     _by_status: ClassVar[Mapping[int, tuple[Row, ...]]]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls._by_action = {route.action: route for route in getattr(cls, "routes", ())}
+        cls._actions = frozenset(cls._by_action)
         table = cls.table()
         cls._by_machine = {row.machine: row for row in reversed(table) if row.machine}
         by_status: dict[int, list[Row]] = {}
@@ -254,7 +256,7 @@ class Provider(ABC):
     @classmethod
     def actions(cls) -> frozenset[Action]:
         """Return what this provider can do; for anything else no request is sent."""
-        return frozenset(cls._by_action)
+        return cls._actions
 
     @classmethod
     def route(cls, action: Action) -> Route:

@@ -246,6 +246,7 @@ class _Loader:
         self._mapping = mapping
         self._own_address = own_address
         self._problems: list[Problem] = []
+        self._ca_files: dict[str, bool] = {}
 
     def load(self) -> Settings:
         top = self._validate(_TopSchema(), self._mapping, "")
@@ -326,13 +327,24 @@ class _Loader:
         self, defaults: Mapping[str, Any], own: Mapping[str, Any], account: str
     ) -> TransportSettings:
         settings = TransportSettings(**{**defaults, **own})
-        if settings.ca_file is not None and not _is_ca_file(settings.ca_file):
+        if settings.ca_file is not None and not self._is_ca_file(settings.ca_file):
             path = f"{account}.transport" if "ca_file" in own else "transport"
             self._fault(f"{path}.ca_file", "is no file of PEM certificates that can be read")
         if settings.proxy is not None and not is_plain_url(settings.proxy):
             path = f"{account}.transport" if "proxy" in own else "transport"
             self._fault(f"{path}.proxy", "must be an http or https URL without a user")
         return settings
+
+    def _is_ca_file(self, path: str) -> bool:
+        """Whether certificates can be read from it; many accounts may share one, read once."""
+        if path not in self._ca_files:
+            try:
+                ssl.create_default_context(cafile=path)
+            except OSError:
+                self._ca_files[path] = False
+            else:
+                self._ca_files[path] = True
+        return self._ca_files[path]
 
     def _base_url(
         self, path: str, provider: type[Provider], account: Mapping[str, Any]
@@ -509,14 +521,6 @@ def _is_host(text: str) -> bool:
 def _is_below(one: str, other: str) -> bool:
     """Whether one of two different paths lies below the other."""
     return one != other and (one.startswith(other + "/") or other.startswith(one + "/"))
-
-
-def _is_ca_file(path: str) -> bool:
-    try:
-        ssl.create_default_context(cafile=path)
-    except OSError:
-        return False
-    return True
 
 
 def _tables(raw: Any) -> list[tuple[str, Any]]:

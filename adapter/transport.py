@@ -37,6 +37,12 @@ MAX_BODY: Final = 256 * 1024
 
 _CHUNK = 16 * 1024
 
+_HEADERS: Final[Mapping[str, str]] = {
+    "User-Agent": f"contact-adapter/{version('contact-adapter')}",
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+}
+
 if TYPE_CHECKING:
     _AnySocket = socket.socket
 else:
@@ -263,11 +269,6 @@ class Transport:
         self._base_url = base_url
         self._base_path = urlsplit(base_url).path
         self._settings = settings
-        self._headers: Mapping[str, str] = {
-            "User-Agent": f"contact-adapter/{version('contact-adapter')}",
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",
-        }
         self._opened: tuple[int, _Session] | None = None
 
     def send(
@@ -318,7 +319,7 @@ class Transport:
         target = request.path
         if request.query:
             target += "?" + urlencode(request.query)
-        headers = {**self._headers, **request.headers, "X-Request-Id": request_id}
+        headers = {**_HEADERS, **request.headers, "X-Request-Id": request_id}
         body = None
         try:
             if request.json is not None:
