@@ -455,7 +455,7 @@ FAULTS = (
         2,
     ),
     Fault("broken chunk", once(_BROKEN_CHUNK), LOST, 2),
-    Fault("two Content-Lengths", once(_BOTH_LENGTHS), LOST, 2),
+    Fault("two Content-Lengths", always(_BOTH_LENGTHS), BAD),
     Fault("truncated JSON", always(answer(200, '{"success": true, "data": {"blo')), BAD),
     Fault("HTML with 200", always(answer(200, _HTML, kind="text/html")), BAD),
     Fault(
