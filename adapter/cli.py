@@ -83,7 +83,9 @@ def main() -> None:
 @click.option(
     "--workers", type=click.IntRange(1), help="Processes, in place of gunicorn.conf.py's."
 )
-@click.option("--threads", type=click.IntRange(1), help="Threads per process, likewise.")
+@click.option(
+    "--connections", type=click.IntRange(1), help="Connections served at a time by each, likewise."
+)
 @click.option(
     "--allow-unauthenticated",
     is_flag=True,
@@ -94,7 +96,7 @@ def serve(
     host: str,
     port: int,
     workers: int | None,
-    threads: int | None,
+    connections: int | None,
     allow_unauthenticated: bool,
 ) -> None:
     """Start the production server. SIGTERM stops it when the calls in flight are answered."""
@@ -121,7 +123,7 @@ def serve(
             logs.log.info(ready)
         else:
             click.echo(ready, err=True)
-        server.run(app, listener, workers=workers, threads=threads)
+        server.run(app, listener, workers=workers, connections=connections)
 
 
 @main.command()

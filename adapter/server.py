@@ -11,12 +11,11 @@ import math
 import os
 import shutil
 import socket
-import struct
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 from flask import Flask
@@ -26,9 +25,6 @@ from gunicorn.glogging import Logger
 from adapter.app import sandbox_path, service_state
 from adapter.settings import MULTIPROCESS_VARIABLE
 
-PATIENCE: Final = 10
-"""Seconds for which a client may keep silent in the middle of its request."""
-
 
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens on the address.
@@ -37,12 +33,7 @@ def listen(host: str, port: int) -> socket.socket:
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.create_server((host, port), family=family, backlog=2048)
-        # Accepted connections inherit this: a client that says nothing for so long is let go, and
-        # cannot hold a thread with half a request.
-        patience = struct.pack("ll", PATIENCE, 0)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, patience)
-        return listener
+        return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         raise click.ClickException(f"cannot listen on {host} port {port}: {error}") from None
 
@@ -75,9 +66,11 @@ def shared_numbers(workers: int | None) -> Iterator[None]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def run(app: Flask, listener: socket.socket, *, workers: int | None, threads: int | None) -> None:
+def run(
+    app: Flask, listener: socket.socket, *, workers: int | None, connections: int | None
+) -> None:
     """Serve the app on the socket until SIGTERM or SIGINT. Does not return."""
-    _Server(app, listener, {"workers": workers, "threads": threads}).run()
+    _Server(app, listener, {"workers": workers, "worker_connections": connections}).run()
 
 
 def _config_file() -> Path:

@@ -6,17 +6,19 @@ With several workers, set PROMETHEUS_MULTIPROC_DIR to an empty folder then, so t
 all of them; `contact-adapter serve --workers N` does that by itself.
 """
 
+import gc
 import os
 
-# A call waits for a provider, not for a processor: threads hold many calls per worker, and one
-# worker keeps what is held in memory (the sandbox's block lists) in one place.
-worker_class = "gthread"
+# A call waits for a provider, not for a processor. As greenlets, a thousand waiting calls take
+# little memory and no turns at the interpreter; threads took 2 to 3 times the time per request.
+worker_class = "adapter.worker.Worker"
+
+# One worker keeps what is held in memory (the sandbox's block lists) in one place.
 workers = 1
 
-# Threads come into being when they are needed. There are more of them than calls that a few hanging
-# providers may hold (256 each, max_in_flight), so that the others keep their speed.
-threads = 1000
-worker_connections = 2000
+# More than the calls that a few hanging providers may hold (256 each, max_in_flight), so that the
+# others keep their speed.
+worker_connections = 4000
 
 # Connections of clients that wait for their next request. Above the idle time of usual proxies
 # (60 s), so that it is never this side that closes first under a request.
@@ -33,6 +35,20 @@ accesslog = None
 
 # gunicorn's remote control leaves a socket in the home directory; signals are enough.
 control_socket_disable = True
+
+# The adapter asks neither for the scheme nor for the address of a client, so that nobody needs to
+# be trusted with them. Looking up whom to trust took 2 per cent of a request.
+forwarded_allow_ips = ""
+
+
+def post_worker_init(_worker):
+    """Let the collector of garbage pass over what is here to stay, and come by less often.
+
+    A request leaves no cycles behind; looking for them took 3 per cent of it.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 def child_exit(_server, worker):

@@ -28,7 +28,8 @@ FLOORS = [
     {"hookspecs"},
     {"plugins"},
     {"settings"},
-    {"transport", "keys", "schemas"},
+    {"connections", "keys", "schemas"},
+    {"transport"},
     {"resilience"},
     {"service"},
     {"describe"},
@@ -37,8 +38,9 @@ FLOORS = [
     {"openapi"},
     {"extension"},
     {"app"},
-    {"server"},
+    {"worker", "server"},
     {"cli"},
+    {"__main__"},
 ]
 """From the ground up. A module imports from the floors below its own, never from beside it."""
 
@@ -109,16 +111,20 @@ def test_no_web_framework_below_the_faces(name: str) -> None:
     assert packages(CORE[name]).isdisjoint({"flask", "werkzeug", "click", "gunicorn", "apispec"})
 
 
-@pytest.mark.parametrize("name", sorted(set(CORE) - {"transport"}))
+@pytest.mark.parametrize("name", sorted(set(CORE) - {"connections", "transport"}))
 def test_only_the_transport_talks_to_a_network(name: str) -> None:
     talkers = {"requests", "urllib3", "httpx", "aiohttp", "ftplib", "smtplib", "telnetlib"}
     assert packages(CORE[name]).isdisjoint(talkers)
     modules = {module for module, _ in imports(CORE[name])}
     assert modules.isdisjoint({"http.client", "urllib.request"})
-    if name not in ("server", "testing"):
+    if name not in ("server", "worker", "testing"):
         assert "socket" not in modules
     if name != "settings":  # which reads certificates, to say early that they cannot be read
         assert "ssl" not in modules
+
+
+def test_only_the_transport_knows_connections() -> None:
+    assert [name for name in sorted(CORE) if "connections" in ours(CORE[name])] == ["transport"]
 
 
 @pytest.mark.parametrize("name", ["codes", "privacy", "wire", "outcome"])

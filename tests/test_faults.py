@@ -414,9 +414,7 @@ def test_the_server_survives_the_whole_matrix_twice_and_stays_small(
     with ExitStack() as stack:
         staged, accounts = stack.enter_context(whole_matrix(authority, tmp_path))
         config = write_config(tmp_path / "adapter.toml", accounts)
-        served = stack.enter_context(
-            serve("--config", str(config), "--threads", "8", env=environment())
-        )
+        served = stack.enter_context(serve("--config", str(config), env=environment()))
 
         def block(name: str) -> Code | None:
             found = block_over(served.address, name)

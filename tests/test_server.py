@@ -227,8 +227,9 @@ def test_the_line_of_a_change_shows_account_provider_and_the_masked_contact(
     wait_until(lambda: "request_id=masked\n" in sandbox.log, "the line of the request")
     lines = [each for each in sandbox.lines if "request_id=masked\n" in each]
     ours = next(each for each in lines if "route=/v1/contacts/block" in each)
-    assert "account=wappfy provider=wappfy contact=5511*****9999 status=200" in ours
-    assert "upstream=201" in ours
+    assert "account=wappfy provider=wappfy action=block contact=5511*****9999 code=ok" in ours
+    assert "upstream=201 attempts=1" in ours
+    assert " status=200 " in ours
 
 
 @pytest.mark.parametrize("given", [NUMBER, f"+{NUMBER}", f"id:{NUMBER}", JID])
@@ -374,7 +375,7 @@ def test_with_keys_it_serves_their_holders_only(tmp_path: Path) -> None:
     with run_upstream() as upstream:
         upstream.will_answer(200, {"success": True, "data": {"blocked": True}})
         config = write_wuts(tmp_path / "adapter.toml", upstream.address, keys=True)
-        with serve("--config", str(config), "--threads", "2", "--workers", "1") as served:
+        with serve("--config", str(config), "--workers", "1") as served:
             without = block(served.address, "support")
             wrong = block(served.address, "support", headers={"X-API-Key": "wrong"})
             right = block(served.address, "support", headers={"Authorization": "Bearer our-key"})
