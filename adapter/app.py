@@ -128,7 +128,7 @@ class _HostMounts:
 
 def _add_health(app: Flask) -> None:
     def answer(status: str) -> Callable[[], Response]:
-        return lambda: respond_data(Incoming.of(request), {"status": status})
+        return lambda: respond_data(Incoming.now(), {"status": status})
 
     # A configuration or a provider that is not ready has kept the process from starting at all.
     app.add_url_rule("/livez", "livez", answer("live"))
@@ -143,7 +143,7 @@ def _add_metrics(app: Flask) -> None:
 
     @app.get("/metrics")
     def expose() -> Response:
-        incoming = Incoming.of(request)
+        incoming = Incoming.now()
         try:
             require_scope(state.guard.admit(read_key(request), request), Scope.METRICS)
         except RequestError as error:
@@ -161,7 +161,7 @@ def _add_docs(app: Flask) -> None:
     @app.get("/openapi.json")
     def openapi() -> Response:
         headers = {"Content-Type": "application/json"}
-        return Incoming.of(request).respond(200, document, headers)
+        return Incoming.now().respond(200, document, headers)
 
     docs = get_swaggerui_blueprint(
         "/docs", "/openapi.json", config={"app_name": "Contact Adapter", "validatorUrl": None}
@@ -172,7 +172,7 @@ def _add_docs(app: Flask) -> None:
     @app.after_request
     def mark(response: Response) -> Response:
         if "X-Request-Id" not in response.headers:
-            incoming = Incoming.of(request)
+            incoming = Incoming.now()
             incoming.mark(response)
             incoming.log(response.status_code)
         return response
@@ -192,7 +192,7 @@ _BY_STATUS: Final[Mapping[int | None, Code]] = {
 def _add_errors(app: Flask) -> None:
     @app.errorhandler(HTTPException)
     def basics(error: HTTPException) -> Response:
-        incoming = Incoming.of(request)
+        incoming = Incoming.now()
         if error.code is not None and 300 <= error.code <= 399:
             return app.make_response(error.get_response(request.environ))  # type: ignore[arg-type]
         code = _BY_STATUS.get(error.code, Code.VALIDATION_ERROR)
@@ -209,7 +209,7 @@ def _add_errors(app: Flask) -> None:
     def our_bug(error: Exception) -> Response:
         # Masked here, not by a formatter: whoever configures the logging is not known.
         log.error("internal error: %s", mask_text("".join(traceback.format_exception(error))))
-        incoming = Incoming.of(request)
+        incoming = Incoming.now()
         result = incoming.result(Outcome.failure(Code.INTERNAL_ERROR))
         native = getattr(app.view_functions.get(request.endpoint or ""), "__self__", None)
         if isinstance(native, NativeApi):

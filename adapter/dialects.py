@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import quote
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Request, Response
 from werkzeug.routing import PathConverter
 
 from adapter.errors import RequestError
@@ -56,11 +56,11 @@ class NativeApi:
             )
 
     def _serve(self, contact_adapter_path: str = "", **_of_the_host: object) -> Response:
-        incoming = Incoming.of(request)
+        incoming = Incoming.now()
         call: NativeCall | None = None
         try:
-            native = self._read_head(contact_adapter_path)
-            caller = self._guard.admit(self._dialect.read_credential(native), request)
+            native = self._read_head(incoming.request, contact_adapter_path)
+            caller = self._guard.admit(self._dialect.read_credential(native), incoming.request)
             route, _ = self._dialect.match(native)
             native = self._read_rest(native, incoming)
             require_scope(caller, scope_for(route.action))
@@ -71,7 +71,7 @@ class NativeApi:
             result = incoming.result(error.outcome)
         return self.respond(incoming, result, call)
 
-    def _read_head(self, path: str) -> HttpRequest:
+    def _read_head(self, request: Request, path: str) -> HttpRequest:
         query = {name: values[0] for name, values in request.args.lists()}
         return HttpRequest(
             request.method,

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Final
 from urllib.parse import urlsplit
 
+import flask
 from flask import Request, Response
 from werkzeug.exceptions import RequestEntityTooLarge
 
@@ -18,7 +19,7 @@ from adapter.errors import RequestError
 from adapter.keys import ANYONE, Caller, KeyRing
 from adapter.logs import log, write_line
 from adapter.outcome import Outcome, Result
-from adapter.service import Service, new_request_id
+from adapter.service import Service, describe_call, new_request_id
 from adapter.settings import is_loopback
 from adapter.wire import Json, StrictJsonError, read_json, write_json
 
@@ -45,8 +46,12 @@ class Incoming:
     started: float
 
     @classmethod
-    def of(cls, request: Request) -> Incoming:
-        """Take the caller's `X-Request-Id` where it is a sane token, else a new one."""
+    def now(cls) -> Incoming:
+        """Return the request of this moment.
+
+        Its id is the caller's `X-Request-Id` where that is a sane token, else a new one.
+        """
+        request: Request = flask.request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - the documented way
         given = request.headers.get("X-Request-Id", "")
         request_id = given if _SANE_ID.fullmatch(given) else new_request_id()
         return cls(request, request_id, time.monotonic())
@@ -70,11 +75,9 @@ class Incoming:
         result: Result | None = None,
     ) -> Response:
         """Return the answer with the headers that every answer carries, and log the request."""
-        response = Response(body, status)
+        response = Response(body, status, [*headers.items(), *self._marks()])
         if not body:
-            response.headers.pop("Content-Type")
-        response.headers.update(headers)
-        self.mark(response)
+            del response.headers["Content-Type"]
         if code is Code.UNAUTHENTICATED:
             response.headers["WWW-Authenticate"] = 'Bearer realm="contact-adapter"'
         self.log(status, code, result)
@@ -82,8 +85,10 @@ class Incoming:
 
     def mark(self, response: Response) -> None:
         """Set the two headers that every answer carries."""
-        response.headers["X-Request-Id"] = self.request_id
-        response.headers["Cache-Control"] = "no-store"
+        response.headers.update(self._marks())
+
+    def _marks(self) -> tuple[tuple[str, str], ...]:
+        return ("X-Request-Id", self.request_id), ("Cache-Control", "no-store")
 
     def respond_envelope(
         self, envelope: Json, outcome: Outcome | None = None, result: Result | None = None
@@ -103,28 +108,22 @@ class Incoming:
     def log(self, status: int, code: Code | None = None, result: Result | None = None) -> None:
         """Write the one line of this request."""
         rule = self.request.url_rule
-        contact = result.command.contact if result and result.command else None
-        write_line(
-            "request",
-            method=self.request.method,
-            route=rule.rule if rule is not None else "-",
-            account=result and result.account,
-            provider=result and result.provider,
-            contact=contact and contact.masked,
-            status=status,
-            code=code.value if code else "ok",
-            upstream=result and result.outcome.upstream_status,
-            attempts=result and result.attempts,
-            ms=self.milliseconds,
-            request_id=self.request_id,
-        )
+        call = describe_call(result) if result is not None else {}
+        facts = {
+            "method": self.request.method,
+            "route": rule.rule if rule is not None else "-",
+            **call,
+            "status": status,
+            "code": code.value if code else "ok",
+            "ms": self.milliseconds,
+        }
+        write_line("request", **{**facts, "request_id": self.request_id})
 
     def read_body(self) -> bytes:
         """Return the body; beyond our limit or the host's, raise `payload_too_large`."""
-        most, hosts = MAX_REQUEST_BODY, self.request.max_content_length
-        if hosts is not None:
-            most = min(most, hosts)
-        if (self.request.content_length or 0) > most:
+        hosts, length = self.request.max_content_length, self.request.content_length
+        most = MAX_REQUEST_BODY if hosts is None else min(MAX_REQUEST_BODY, hosts)
+        if length is not None and length > most:
             raise RequestError(Outcome.failure(Code.PAYLOAD_TOO_LARGE))
         try:
             # A hook of the host's may have read the stream, and then left what it read behind.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from typing import Any, Final
 
 from adapter.privacy import MaskingFormatter, mask_numbers
@@ -15,17 +16,23 @@ FORMATS: Final = ("text", "json")
 LEVELS: Final = ("debug", "info", "warning", "error")
 
 
-def write_line(event: str, **facts: Any) -> None:
+def write_line(event: str, *, level: int = logging.INFO, **facts: Any) -> None:
     """Log the event with its facts; a fact that is None is left out."""
-    if not log.isEnabledFor(logging.INFO):
+    if not log.isEnabledFor(level):
         return
-    known = {
-        name: mask_numbers(fact) if isinstance(fact, str) else fact
-        for name, fact in facts.items()
-        if fact is not None
-    }
-    text = " ".join(f"{name}={fact}" for name, fact in known.items())
-    log.info("%s %s", event, text, extra={"event": event, "facts": known})
+    known = {name: fact for name, fact in facts.items() if fact is not None}
+    text = _write(known)
+    if mask_numbers(text) != text:
+        known = {
+            name: mask_numbers(fact) if isinstance(fact, str) else fact
+            for name, fact in known.items()
+        }
+        text = _write(known)
+    log.log(level, "%s %s", event, text, extra={"event": event, "facts": known})
+
+
+def _write(facts: Mapping[str, Any]) -> str:
+    return " ".join([f"{name}={fact}" for name, fact in facts.items()])
 
 
 class JsonFormatter(MaskingFormatter):
@@ -52,6 +59,9 @@ def configure(level: str, form: str) -> None:
         if form == "json"
         else MaskingFormatter("%(asctime)s %(levelname)s %(name)s %(message)s")
     )
+    # As the logging HOWTO says, under "Optimization": facts of each line that no format shows.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # type: ignore[attr-defined]  # noqa: SLF001
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from adapter.outcome import Command, Result
@@ -57,28 +58,37 @@ class Metrics:
             multiprocess_mode="livemax",
         )
         self._service = service
+        self._children: dict[tuple[object, ...], Any] = {}
         service.observer = self
+
+    def _of(self, metric: MetricWrapperBase, *labels: str) -> Any:
+        """Return the metric with these labels, which its own method would look up at more cost."""
+        key = (metric, *labels)
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = metric.labels(*labels)
+        return child
 
     def call_started(self, account: Account) -> None:
         """Count a call that has begun."""
-        self._in_flight.labels(account.name, account.provider.name).inc()
+        self._of(self._in_flight, account.name, account.provider.name).inc()
 
     def call_ended(
         self, account: Account, command: Command, result: Result | None, seconds: float
     ) -> None:
         """Count a call that is over; without a result it raised."""
         names = (account.name, account.provider.name)
-        self._in_flight.labels(*names).dec()
-        self._duration.labels(*names, command.action.value).observe(seconds)
+        self._of(self._in_flight, *names).dec()
+        self._of(self._duration, *names, command.action.value).observe(seconds)
         code = "internal_error" if result is None else result.code.value if result.code else "ok"
-        self._calls.labels(*names, command.action.value, code).inc()
+        self._of(self._calls, *names, command.action.value, code).inc()
         if result is not None and result.attempts > 1:
-            self._retries.labels(*names).inc(result.attempts - 1)
+            self._of(self._retries, *names).inc(result.attempts - 1)
         self._show_breaker(account)
 
     def _show_breaker(self, account: Account) -> None:
         state = BREAKER_STATES.index(account.resilience.state)
-        self._breaker.labels(account.name, account.provider.name).set(state)
+        self._of(self._breaker, account.name, account.provider.name).set(state)
 
     def expose(self) -> bytes:
         """Return the numbers in Prometheus's text format, of all workers together."""

@@ -43,7 +43,8 @@ class MaskingFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, with every number that stands alone masked."""
-        return mask_numbers(self.compose(record))
+        line = self.compose(record)
+        return line if hasattr(record, "facts") else mask_numbers(line)  # those are masked already
 
     def compose(self, record: logging.LogRecord) -> str:
         """Return the line as it would be without masks."""

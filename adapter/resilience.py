@@ -67,6 +67,13 @@ class _Call:
         self.attempts = 0
         self._last: Outcome | None = None
 
+    def replay(
+        self, first: Outcome, attempt: Callable[[_Call], Outcome]
+    ) -> Callable[[_Call], Outcome]:
+        """Return `attempt` as it looks to one who has not seen that it was made once."""
+        known = [first]
+        return lambda call: known.pop() if known else attempt(call)
+
     def learn(self, outcome: Outcome) -> Outcome:
         """Return what is known after an attempt.
 
@@ -189,7 +196,10 @@ class Resilience:
         try:
             self._budget.earn()
             call = _Call(attempt, time.monotonic() + self._deadline)
-            return Verdict(self._retrying(self._attempt, call), call.attempts)
+            outcome = self._attempt(call)
+            if is_worth_a_retry(outcome):
+                outcome = self._retrying(call.replay(outcome, self._attempt), call)
+            return Verdict(outcome, call.attempts)
         finally:
             self._free.release()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import secrets
@@ -83,6 +84,7 @@ class Account:
     ) -> None:
         write_line(
             "attempt",
+            level=logging.DEBUG if outcome.ok else logging.INFO,  # the line of the call says it too
             account=self.name,
             provider=self.provider.name,
             action=command.action.value,
@@ -197,6 +199,21 @@ class Service:
         return mine[0].name if len(mine) == 1 else None
 
 
+def describe_call(result: Result) -> dict[str, Any]:
+    """Return what a log line says of a call, whoever made it; the id of the request is the last."""
+    command = result.command
+    return {
+        "account": result.account,
+        "provider": result.provider,
+        "action": command and command.action.value,
+        "contact": command and command.contact and command.contact.masked,
+        "code": result.code.value if result.code else "ok",
+        "upstream": result.outcome.upstream_status,
+        "attempts": result.attempts,
+        "ms": result.duration_ms,
+    }
+
+
 class Contacts:
     """Block lists from Python. Every call returns a Result; a bad target is one too."""
 
@@ -231,9 +248,11 @@ class Contacts:
     def _perform(self, account: str | None, command: Callable[[], Command]) -> Result:
         try:
             chosen = self.service.choose_account(self._caller, account)
-            return self.service.perform(chosen, command())
+            result = self.service.perform(chosen, command())
         except RequestError as error:
-            return Result(error.outcome, account=account, request_id=new_request_id())
+            result = Result(error.outcome, account=account, request_id=new_request_id())
+        write_line("call", **describe_call(result), request_id=result.request_id)
+        return result
 
     def close(self) -> None:
         """Close all connections. A later call opens new ones."""

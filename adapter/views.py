@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Request, Response
 
 from adapter.codes import Action, Code, Scope
 from adapter.describe import describe_accounts, describe_plugins
@@ -50,9 +50,11 @@ class UnifiedApi:
         host: str | None,
     ) -> None:
         def endpoint(**_: object) -> Response:  # the prefix may hold variables of the host's
-            incoming = Incoming.of(request)
+            incoming = Incoming.now()
             try:
-                return view(incoming, self._guard.admit(read_key(request), request))
+                return view(
+                    incoming, self._guard.admit(read_key(incoming.request), incoming.request)
+                )
             except RequestError as error:
                 return incoming.respond_result(incoming.result(error.outcome))
 
@@ -75,7 +77,7 @@ class UnifiedApi:
 
     def _blocked(self, incoming: Incoming, caller: Caller) -> Response:
         require_scope(caller, Scope.READ)
-        asked = load(_ACCOUNT, _read_query())
+        asked = load(_ACCOUNT, _read_query(incoming.request))
         account = self._service.choose_account(caller, asked.get("account"))
         command = Command(Action.LIST)
         result = self._service.perform(account, command, request_id=incoming.request_id)
@@ -83,13 +85,13 @@ class UnifiedApi:
 
     def _accounts(self, incoming: Incoming, caller: Caller) -> Response:
         require_scope(caller, Scope.READ)
-        _refuse_query()
+        _refuse_query(incoming.request)
         accounts = describe_accounts(self._service.accounts_of(caller))
         return respond_data(incoming, {"accounts": accounts})
 
     def _providers(self, incoming: Incoming, caller: Caller) -> Response:
         require_scope(caller, Scope.READ)
-        _refuse_query()
+        _refuse_query(incoming.request)
         return respond_data(incoming, describe_plugins(self._service.settings))
 
 
@@ -102,9 +104,9 @@ def respond_data(incoming: Incoming, data: dict[str, Any]) -> Response:
 
 def _read_target(incoming: Incoming) -> Mapping[str, Json]:
     """Return the JSON object of the body, or the query where no body is sent."""
-    body = incoming.read_body()
+    body, request = incoming.read_body(), incoming.request
     if not body and not request.content_length:
-        return _read_query()
+        return _read_query(request)
     if request.args:
         raise invalid_field("query", "send the target in the body or in the query, not in both")
     charset = request.mimetype_params.get("charset", "utf-8").lower()
@@ -117,7 +119,7 @@ def _read_target(incoming: Incoming) -> Mapping[str, Json]:
     return document
 
 
-def _read_query() -> Mapping[str, str]:
+def _read_query(request: Request) -> Mapping[str, str]:
     found: dict[str, str] = {}
     for name, values in request.args.lists():
         if len(values) > 1:
@@ -129,6 +131,6 @@ def _read_query() -> Mapping[str, str]:
     return found
 
 
-def _refuse_query() -> None:
+def _refuse_query(request: Request) -> None:
     for name in request.args:
         raise invalid_field(name, "is not known here; nothing is asked in the query")

@@ -40,13 +40,15 @@ def read_json(body: bytes) -> Json:
         raise StrictJsonError(f"is nested deeper than {MAX_DEPTH} levels") from None
     except json.JSONDecodeError as error:
         raise StrictJsonError(f"breaks JSON's grammar at character {error.pos}") from None
-    _check(value, MAX_DEPTH)
+    # Without escapes there is no half of a pair, and without brackets there is no depth.
+    if "\\" in text or text.count("[") + text.count("{") > MAX_DEPTH:
+        _check(value, MAX_DEPTH)
     return value
 
 
 def write_json(value: Json) -> bytes:
     """Return `value` as compact JSON in ASCII, which every charset reads alike."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
+    return _ENCODER.encode(value).encode("ascii")
 
 
 def _object_without_duplicates(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
@@ -73,6 +75,7 @@ def _finite_float(digits: str) -> float:
     return number
 
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_object_without_duplicates,
     parse_constant=_refuse_constant,

@@ -1,4 +1,4 @@
-"""What is logged: one line per request and per attempt, with their facts and without a person."""
+"""What is logged: a line per call and per failed attempt, with facts and without a person."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from urllib.parse import urlsplit
 
 import pytest
 from conftest import MakeApp
-from faults import FaultServer, always, answer
+from faults import FaultServer, Peer, always, answer
 from flask import Flask
 from support import JID, NUMBER, SESSION, Upstream, account_for, call, wait_until
 from test_server import ENVIRONMENT, Served, serve
 
 import adapter.logs
-from adapter import Command, Contact, ContactAdapter
-from adapter.codes import Action
-from adapter.service import Service
+from adapter import ContactAdapter
+from adapter.keys import ANYONE
+from adapter.service import Contacts, Service
 from adapter.settings import load_settings
 
 MASKED = "5511*****9999"
@@ -49,7 +49,7 @@ def lines() -> Iterator[Lines]:
     logger = logging.getLogger("adapter")
     kept, level = Lines(), logger.level
     logger.addHandler(kept)
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.DEBUG)
     yield kept
     logger.removeHandler(kept)
     logger.setLevel(level)
@@ -73,12 +73,34 @@ def test_a_request_is_one_line_and_an_attempt_another_under_the_id_that_the_upst
     assert attempt == {**common, "action": "block", "request_id": "r-42"}
     assert request == {
         **common,
+        "action": "block",
         "method": "POST",
         "route": BLOCK,
         "status": 200,
         "attempts": 1,
         "request_id": "r-42",
     }
+
+
+def test_an_attempt_that_went_well_is_for_debugging_since_its_call_has_a_line(
+    make_app: MakeApp, lines: Lines
+) -> None:
+    script = [answer(503), answer(200, {"success": True, "data": {"blocked": True}})]
+
+    def play(peer: Peer) -> None:
+        while peer.read_request():
+            peer.write(script.pop(0))
+
+    with FaultServer(play, b"") as server:
+        account = account_for("wuts", f"http://127.0.0.1:{server.port}")
+        client = make_app({"accounts": {"a": account}}).test_client()
+        client.post(BLOCK, json={"jid": JID})
+    shown = [(each.event, each.levelname, each.facts["code"]) for each in lines.records]
+    assert shown == [
+        ("attempt", "INFO", "provider_unavailable"),
+        ("attempt", "DEBUG", "ok"),
+        ("request", "INFO", "ok"),
+    ]
 
 
 @pytest.mark.parametrize("given", [None, "not a sane id", "x" * 129])
@@ -170,12 +192,21 @@ def test_whatever_is_asked_is_one_line_and_no_answer_repeats_a_number(
     assert NUMBER not in f"{shown} {lines.records[-1].getMessage()}"
 
 
-def test_a_call_from_python_logs_its_attempts_under_the_id_of_its_result(lines: Lines) -> None:
+def test_a_call_from_python_has_its_line_under_the_id_of_its_result(lines: Lines) -> None:
     service = Service(load_settings({"accounts": {"a": {"provider": "memory"}}}))
-    result = service.perform("a", Command(Action.BLOCK, Contact(NUMBER)))
-    (attempt,) = lines.of("attempt")
-    assert attempt["request_id"] == result.request_id
+    result = Contacts(service, ANYONE).block(NUMBER)
+    (attempt,), (line,) = lines.of("attempt"), lines.of("call")
+    assert attempt["request_id"] == line["request_id"] == result.request_id
+    assert (line["action"], line["contact"], line["code"]) == ("block", MASKED, "ok")
     assert lines.of("request") == []
+
+
+def test_a_call_from_python_that_reaches_no_provider_has_its_line_too(lines: Lines) -> None:
+    service = Service(load_settings({"accounts": {"a": {"provider": "memory"}}}))
+    result = Contacts(service, ANYONE).block("12")
+    assert [(each["code"], each["request_id"]) for each in lines.of("call")] == [
+        ("invalid_target", result.request_id)
+    ]
 
 
 def test_a_line_says_the_same_in_its_text_and_in_its_facts(lines: Lines) -> None:
@@ -240,8 +271,8 @@ def test_a_host_with_plain_logging_reads_plain_lines(caplog: pytest.LogCaptureFi
     with caplog.at_level(logging.INFO), host.app_context():
         contacts.block(NUMBER)
     assert re.search(
-        rf"attempt account=a provider=memory action=block contact={re.escape(MASKED)} "
-        r"upstream=200 code=ok ms=\d+ request_id=[0-9a-f]{32}\n",
+        rf"call account=a provider=memory action=block contact={re.escape(MASKED)} "
+        r"code=ok upstream=200 attempts=1 ms=\d+ request_id=[0-9a-f]{32}\n",
         caplog.text,
     )
 
@@ -302,8 +333,6 @@ def test_in_json_every_line_is_an_object_with_its_time_level_logger_and_facts(
     ours = [each for each in documents if each.get("request_id") == "r-7"]
     # The call comes in, goes out to the dialect of the same server, and goes on to the memory.
     assert sorted((each["event"], each["account"]) for each in ours) == [
-        ("attempt", "gateway"),
-        ("attempt", "memory"),
         ("request", "gateway"),
         ("request", "memory"),
     ]
@@ -323,7 +352,7 @@ def test_in_text_every_line_has_its_time_level_and_logger(tmp_path: Path) -> Non
     assert first.startswith("serving ")
     for line in lines:
         assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ [a-z.]+ ", line), line
-    assert sum(line.endswith("request_id=r-8\n") for line in lines) == 2
+    assert sum(line.endswith("request_id=r-8\n") for line in lines) == 1
     assert NUMBER not in served.log
 
 
