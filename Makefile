@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 OLDEST := $(VENV)-oldest
 
-.PHONY: serve test test-oldest lint format bench readme clean
+.PHONY: serve test test-oldest lint format bench bench-quick profile readme clean
 
 serve: $(READY)
 	$(BIN)/contact-adapter serve $(ARGS)
@@ -25,8 +25,14 @@ format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(READY)
-	$(BIN)/python tests/bench/core.py
+bench: $(VENV)/.bench
+	$(BIN)/python tests/bench/run.py --json build/bench.json $(ARGS)
+
+bench-quick: $(VENV)/.bench
+	$(BIN)/python tests/bench/run.py --quick --json build/bench-quick.json $(ARGS)
+
+profile: $(READY)
+	$(BIN)/python tests/bench/profile_request.py $(ARGS)
 
 readme: $(READY)
 	$(BIN)/python tests/render_readme.py
@@ -45,4 +51,8 @@ $(OLDEST)/.ready: setup.cfg pyproject.toml tests/oldest.txt
 	$(PYTHON) -m venv $(OLDEST)
 	$(OLDEST)/bin/python -m pip install --quiet --upgrade pip
 	$(OLDEST)/bin/python -m pip install --quiet --requirement tests/oldest.txt --editable '.[test]'
+	touch $@
+
+$(VENV)/.bench: $(READY) tests/bench/requirements.txt
+	$(BIN)/python -m pip install --quiet --requirement tests/bench/requirements.txt
 	touch $@
