@@ -9,7 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from flask import Flask, Response, request
+from flask import Flask, Request, Response, request
+from flask.sessions import NullSession, SessionInterface
 from werkzeug.exceptions import HTTPException
 
 from adapter.codes import Code, Scope
@@ -84,7 +85,7 @@ def build_app(
     _require_extra()
     mapping = config if isinstance(config, Mapping) else read_toml(find_config(config))
     settings = load_settings(mapping, own_address=own_address)
-    app = Flask("adapter", static_folder=None)
+    app = _App("adapter", static_folder=None)
     install(app, settings, url_prefix="", name=NAME, access=access)
     _add_health(app)
     _add_metrics(app)
@@ -109,6 +110,29 @@ def service_state(app: Flask) -> State:
     """Return what the extension keeps in the standalone app."""
     state: State = app.extensions[NAME]
     return state
+
+
+class _NoSessions(SessionInterface):
+    """The sessions of an app that has none, and need not look for one in each request."""
+
+    _none = NullSession()
+
+    def open_session(self, app: Flask, request: Request) -> NullSession:
+        """Return the one that is always empty."""
+        return self._none
+
+    def save_session(self, app: Flask, session: object, response: Response) -> None:
+        """Keep nothing."""
+
+
+class _App(Flask):
+    """Flask without what this app has none of: sessions and coroutines."""
+
+    session_interface: SessionInterface = _NoSessions()
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function as it is, which is always a plain one."""
+        return func
 
 
 class _HostMounts:

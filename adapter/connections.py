@@ -12,6 +12,7 @@ import re
 import socket
 import ssl
 import time
+import weakref
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
@@ -290,6 +291,7 @@ class _LeanPool(HTTPConnectionPool):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._idle: deque[_Connects] = deque()
+        weakref.finalize(self, _close_all, self._idle)
 
     def urlopen(  # type: ignore[override]
         self,
@@ -334,10 +336,14 @@ class _LeanPool(HTTPConnectionPool):
 
     def close(self) -> None:
         """Close the connections that wait for a call."""
-        while self._idle:
-            with suppress(IndexError):
-                self._idle.pop().close()
+        _close_all(self._idle)
         super().close()
+
+
+def _close_all(connections: deque[_Connects]) -> None:
+    with suppress(IndexError):
+        while True:
+            connections.pop().close()
 
 
 class _Pool(_LeanPool):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Self
 
 import phonenumbers
@@ -16,6 +17,7 @@ MAX_TEXT = 64
 _SEPARATORS = str.maketrans("", "", " -().")
 _DIGITS = re.compile(r"[0-9]{8,15}")
 _JID = re.compile(r"(?P<user>[0-9]{1,20})(?::[0-9]{1,4})?@(?P<server>s\.whatsapp\.net|c\.us|lid)")
+_COUNTRIES = frozenset(map(str, phonenumbers.COUNTRY_CODE_TO_REGION_CODE))
 _STILL_IN_USE = re.compile(r"521[0-9]{10}")  # Mexican mobiles before 2019; WhatsApp keeps their 1
 _NOT_A_PERSON = {
     "g.us": "a group",
@@ -157,9 +159,29 @@ def _parse_national(digits: str, region: str) -> str:
     )
 
 
+def _is_plainly_possible(digits: str) -> bool:
+    """Whether the plan allows the digits, of which nothing looks like a prefix for dialling.
+
+    The library's own parser says the same at several times the cost; it is asked for all others.
+    """
+    code = next((size for size in (1, 2, 3) if digits[:size] in _COUNTRIES), None)
+    if code is None or _dialling_prefix(digits[:code]).match(digits, code):
+        return False
+    parsed = phonenumbers.PhoneNumber(int(digits[:code]), int(digits[code:]))
+    return phonenumbers.is_possible_number(parsed)
+
+
+@cache
+def _dialling_prefix(code: str) -> re.Pattern[str]:
+    """Return what a number of this country may begin with when it is dialled at home."""
+    region = phonenumbers.COUNTRY_CODE_TO_REGION_CODE[int(code)][0]
+    plan = phonenumbers.PhoneMetadata.metadata_for_region_or_calling_code(int(code), region)
+    return re.compile("0" if plan is None else f"0|{plan.national_prefix_for_parsing or '0'}")
+
+
 def _require_possible(field: str, digits: str) -> None:
     """Refuse digits that no country's plan allows. The digits themselves are never changed."""
-    if _STILL_IN_USE.fullmatch(digits):
+    if _STILL_IN_USE.fullmatch(digits) or _is_plainly_possible(digits):
         return
     try:
         parsed = phonenumbers.parse(f"+{digits}")

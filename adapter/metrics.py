@@ -58,6 +58,7 @@ class Metrics:
             multiprocess_mode="livemax",
         )
         self._service = service
+        self._shown: dict[str, str] = {}
         self._children: dict[tuple[object, ...], Any] = {}
         service.observer = self
 
@@ -87,8 +88,11 @@ class Metrics:
         self._show_breaker(account)
 
     def _show_breaker(self, account: Account) -> None:
-        state = BREAKER_STATES.index(account.resilience.state)
-        self._of(self._breaker, account.name, account.provider.name).set(state)
+        state = account.resilience.state
+        if self._shown.get(account.name) != state:
+            self._shown[account.name] = state
+            names = (account.name, account.provider.name)
+            self._of(self._breaker, *names).set(BREAKER_STATES.index(state))
 
     def expose(self) -> bytes:
         """Return the numbers in Prometheus's text format, of all workers together."""

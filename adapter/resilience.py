@@ -9,6 +9,7 @@ import math
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -172,7 +173,8 @@ class Resilience:
 
     def __init__(self, name: str, settings: TransportSettings) -> None:
         self._deadline = settings.deadline
-        self._free = threading.BoundedSemaphore(settings.max_in_flight)
+        # A place is taken and given back in one step of the interpreter, without a lock.
+        self._free = deque(range(settings.max_in_flight))
         self._budget = RetryBudget()
         self.breaker: Breaker | None = None
         if settings.breaker_threshold:
@@ -191,7 +193,9 @@ class Resilience:
 
     def call(self, attempt: Callable[[float], Outcome]) -> Verdict:
         """Return what became of `attempt`, which is given the moment when it must be over."""
-        if not self._free.acquire(blocking=False):
+        try:
+            place = self._free.pop()
+        except IndexError:
             return Verdict(Outcome.failure(Code.OVERLOADED, retry_after=1), 0)
         try:
             self._budget.earn()
@@ -201,7 +205,7 @@ class Resilience:
                 outcome = self._retrying(call.replay(outcome, self._attempt), call)
             return Verdict(outcome, call.attempts)
         finally:
-            self._free.release()
+            self._free.append(place)
 
     def _attempt(self, call: _Call) -> Outcome:
         def count_and_attempt() -> Outcome:

@@ -247,9 +247,10 @@ class _Loader:
         self._own_address = own_address
         self._problems: list[Problem] = []
         self._ca_files: dict[str, bool] = {}
+        self._schemas: dict[type[Schema], Schema] = {}
 
     def load(self) -> Settings:
-        top = self._validate(_TopSchema(), self._mapping, "")
+        top = self._validate(_TopSchema, self._mapping, "")
         plugins = top.get("plugins")
         registry = load_plugins((plugins or {}).get("blocked", ()))
         transport = top.get("transport") or {}
@@ -282,8 +283,11 @@ class _Loader:
     def _fault(self, path: str, message: str) -> None:
         self._problems.append(Problem(path, message))
 
-    def _validate(self, schema: Schema, raw: Any, path: str) -> dict[str, Any]:
+    def _validate(self, kind: type[Schema], raw: Any, path: str) -> dict[str, Any]:
         """Return what of `raw` is valid; the rest becomes problems."""
+        schema = self._schemas.get(kind)  # made once for a thousand accounts
+        if schema is None:
+            schema = self._schemas[kind] = kind()
         if not isinstance(raw, Mapping):
             self._fault(path, "must be a table")
             return {}
@@ -298,7 +302,7 @@ class _Loader:
         self, name: str, raw: Any, registry: Registry, defaults: Mapping[str, Any]
     ) -> AccountSettings | None:
         path = f"accounts.{name}"
-        account = self._validate(_AccountSchema(), raw, path)
+        account = self._validate(_AccountSchema, raw, path)
         if "provider" not in account:
             return None
         registered = registry.providers.get(account["provider"])
@@ -313,7 +317,7 @@ class _Loader:
             return None
         provider = registered.part
         given = {key: value for key, value in account.items() if key not in ACCOUNT_KEYS}
-        options = self._validate(provider.Options(), given, path)
+        options = self._validate(provider.Options, given, path)
         return AccountSettings(
             name=name,
             provider=provider,
@@ -404,7 +408,7 @@ class _Loader:
     def _key(self, name: str, raw: Any, accounts: set[str]) -> KeySettings | None:
         path = f"keys.{name}"
         before = len(self._problems)
-        key = self._validate(_KeySchema(), raw, path)
+        key = self._validate(_KeySchema, raw, path)
         listed = key.get("accounts") or []
         every = EVERY_ACCOUNT in listed
         allowed = accounts if every else set(listed)
@@ -456,7 +460,7 @@ class _Loader:
                     f"installed are: {', '.join(known) or 'none'}",
                 )
                 continue
-            table = self._validate(_DialectSchema(), raw.get(name, {}), f"dialects.{name}")
+            table = self._validate(_DialectSchema, raw.get(name, {}), f"dialects.{name}")
             settings = DialectSettings(
                 name, registered.part, table.get("prefix", f"/dialects/{name}"), table.get("host")
             )

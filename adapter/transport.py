@@ -36,7 +36,7 @@ _OURS: Final = frozenset({"host", "content-length", "transfer-encoding", "connec
 
 _METHOD = re.compile(r"[A-Z]+")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_VALUE = re.compile(r"[\x20-\x7e]*")
+_VALUE = re.compile(r"(?! )[\x20-\x7e]*(?<! )")
 _TARGET = re.compile(
     r"/(?!/)"  # two slashes would begin the name of a host
     r"(?!(?:[^?]*/)?(?:\.|%2[Ee]){1,2}(?:[/?]|\Z))"  # dots would lead out of the folder

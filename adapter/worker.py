@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final
 
 from gevent import Timeout, getcurrent
@@ -14,8 +12,36 @@ PATIENCE: Final = 10
 """Seconds for which a client may keep silent in the middle of its request."""
 
 
+class _Wait(Timeout):  # type: ignore[misc, unused-ignore]
+    """Bounds the wait for a request: the whole of a first head, and the pause before a next.
+
+    From then on, each read of the body, and each write of the answer, has `PATIENCE`.
+    """
+
+    def __init__(
+        self, connection: Any, client: socket.socket, idle: set[Any], keepalive: int
+    ) -> None:
+        first = client.gettimeout() is None
+        # False: it only ends the block, after which there is no request.
+        super().__init__(PATIENCE if first else keepalive, False)  # type: ignore[arg-type]
+        self._connection = connection
+        self._client = client
+        self._idle = idle
+
+    def __enter__(self) -> _Wait:
+        self._client.settimeout(None)
+        self._idle.add(self._connection)
+        super().__enter__()
+        return self
+
+    def __exit__(self, *what: Any) -> Any:  # type: ignore[override, unused-ignore]
+        self._idle.discard(self._connection)
+        self._client.settimeout(PATIENCE)
+        return super().__exit__(*what)
+
+
 class Worker(GeventWorker):  # type: ignore[misc, unused-ignore]
-    """A worker whose connections are greenlets: thousands of calls wait for little memory."""
+    """A worker whose connections are greenlets: thousands of calls can wait."""
 
     def __init__(self, *args: Any, **rest: Any) -> None:
         super().__init__(*args, **rest)
@@ -31,24 +57,10 @@ class Worker(GeventWorker):  # type: ignore[misc, unused-ignore]
         finally:
             del self._clients[connection]
 
-    @contextmanager
-    def timeout_ctx(self) -> Iterator[None]:  # type: ignore[override, unused-ignore]
-        """Bound the wait for a request: the whole of a first head, and the pause before a next.
-
-        From then on, each read of the body, and each write of the answer, has `PATIENCE`.
-        """
+    def timeout_ctx(self) -> _Wait:  # type: ignore[override, unused-ignore]
+        """Return the bounds of the wait for a request."""
         connection = getcurrent()
-        client = self._clients[connection]
-        first = client.gettimeout() is None
-        client.settimeout(None)
-        self._idle.add(connection)
-        try:
-            # False: it only ends the block, after which there is no request.
-            with Timeout(PATIENCE if first else self.cfg.keepalive, False):  # type: ignore[arg-type]
-                yield
-        finally:
-            self._idle.discard(connection)
-            client.settimeout(PATIENCE)
+        return _Wait(connection, self._clients[connection], self._idle, self.cfg.keepalive)
 
     def notify(self) -> None:
         """Say that the worker lives; once it is to stop, let go of whoever asks for nothing."""

@@ -8,7 +8,7 @@ import re
 
 import phonenumbers
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from adapter.contact import MAX_TEXT, Contact, ContactError
@@ -485,3 +485,39 @@ def test_a_refusal_never_carries_the_number_in_its_traceback(names: dict[str, st
         chain.append(str(error))
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     assert not any("55119" in text for text in chain)
+
+
+# --- the short way to the numbering plan
+
+
+def ask_the_parser(digits: str) -> bool:
+    """Whether the library's own parser takes the digits as a possible number, nothing dropped."""
+    try:
+        parsed = phonenumbers.parse(f"+{digits}")
+    except phonenumbers.NumberParseException:
+        return False
+    national = digits.removeprefix(str(parsed.country_code))
+    zero = national.startswith("0")
+    kept = phonenumbers.national_significant_number(parsed).startswith("0")
+    return phonenumbers.is_possible_number(parsed) and (kept or not zero)
+
+
+COUNTRY_CODES = sorted(map(str, phonenumbers.COUNTRY_CODE_TO_REGION_CODE))
+
+
+@given(
+    digits=st.one_of(
+        st.from_regex(r"[0-9]{8,15}", fullmatch=True),
+        st.tuples(
+            st.sampled_from(COUNTRY_CODES), st.from_regex(r"[0-9]{4,13}", fullmatch=True)
+        ).map("".join),
+    )
+)
+def test_the_short_way_takes_what_the_parser_takes_and_nothing_else(digits: str) -> None:
+    assume(8 <= len(digits) <= 15)
+    assume(not re.fullmatch(r"521[0-9]{10}", digits))  # which the plan has dropped, and we have not
+    try:
+        taken = Contact.parse(digits).number == digits
+    except ContactError:
+        taken = False
+    assert taken is ask_the_parser(digits)
