@@ -255,7 +255,9 @@ class _Connects(HTTPConnection):
             self.connect()
         self.sock.settimeout(deadline.left)
         with suppress(BrokenPipeError):  # a server may answer, and hang up, before it has read all
-            self.sock.sendall(message)
+            sent = self.sock.send(message)  # all of it, but for a peer that does not read
+            if sent < len(message):
+                self.sock.sendall(message[sent:])
         answer = Answer(self.sock, method=method)
         try:
             answer.begin()

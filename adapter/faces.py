@@ -7,11 +7,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import flask
 from flask import Request, Response
+from werkzeug.datastructures import Headers
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from adapter.codes import Code, Scope
@@ -22,6 +24,9 @@ from adapter.outcome import Outcome, Result
 from adapter.service import Service, describe_call, new_request_id
 from adapter.settings import is_loopback
 from adapter.wire import Json, StrictJsonError, read_json, write_json
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 MAX_REQUEST_BODY: Final = 64 * 1024
 """Most bytes of a caller's body that are read."""
@@ -35,6 +40,14 @@ class Access(Enum):
     KEYS_ONLY = "nobody"
     LOOPBACK = "callers who address this machine as itself"
     EVERYONE = "everyone"
+
+
+class _Final(Response):
+    """An answer whose headers are final: there is no address in them to complete."""
+
+    def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
+        """Return the headers as they are."""
+        return self.headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +88,11 @@ class Incoming:
         result: Result | None = None,
     ) -> Response:
         """Return the answer with the headers that every answer carries, and log the request."""
-        response = Response(body, status, [*headers.items(), *self._marks()])
+        response = _Final(body, status, [*headers.items(), *self._marks()])
         if not body:
             del response.headers["Content-Type"]
+        if status == HTTPStatus.NO_CONTENT:
+            del response.headers["Content-Length"]
         if code is Code.UNAUTHENTICATED:
             response.headers["WWW-Authenticate"] = 'Bearer realm="contact-adapter"'
         self.log(status, code, result)
