@@ -41,6 +41,7 @@ _MAX_HEADERS = 100
 
 _STATUS = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: [^\r\n]*)?\r?\n")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n]*?)[ \t]*\r?\n")
+_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
 
 if TYPE_CHECKING:
     _AnySocket = socket.socket
@@ -68,12 +69,23 @@ class _Budget(_AnySocket):
 
     def recv_into(self, *args: Any) -> int:
         """Read what there is, or fail with TimeoutError when the budget is spent."""
+        self._tighten()
+        return super().recv_into(*args)
+
+    def _wait(self, *args: Any, **options: Any) -> None:
+        """Wait as gevent's sockets do, for what is left.
+
+        Of TLS, one read or one handshake is many waits there, and each had the whole timeout anew.
+        """
+        self._tighten()
+        super()._wait(*args, **options)  # type: ignore[misc]
+
+    def _tighten(self) -> None:
         if self._ends is not None:
             left = self._ends - time.monotonic()
             if left <= 0:
                 raise TimeoutError("the time for this answer is over")
             super().settimeout(left)
-        return super().recv_into(*args)
 
 
 class _PlainSocket(_Budget, socket.socket):
@@ -187,6 +199,16 @@ class Answer(http.client.HTTPResponse):
         kept = "keep-alive" in said if self.version == 10 else "close" not in said
         self.will_close = ends or smuggled or not kept
 
+    def _read_next_chunk_size(self) -> int:
+        """Return the size of the next chunk.
+
+        The standard library takes `-1` for one, and then reads to the end whatever comes.
+        """
+        found = _CHUNK_SIZE.fullmatch(self._read_line())
+        if found is None:
+            raise ValueError("no size of a chunk")
+        return int(found[1], 16)
+
     def read_body(self) -> bytes:
         """Return the body.
 
@@ -222,18 +244,25 @@ class _Connects(HTTPConnection):
             addresses = socket.getaddrinfo(self._dns_host, self.port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             raise urllib3.exceptions.NewConnectionError(self, "name lookup failed") from error
+        if time.monotonic() >= ends:
+            raise urllib3.exceptions.NewConnectionError(self, "name lookup took too long")
         problem: Exception | None = None
-        for family, kind, protocol, _, address in addresses:
-            connecting = _PlainSocket(family, kind, protocol)
+        for tried, (family, kind, protocol, _, address) in enumerate(addresses):
+            connecting: _PlainSocket | None = None
             try:
+                connecting = _PlainSocket(family, kind, protocol)  # a host may have no IPv6
                 for option in self.socket_options or ():
                     connecting.setsockopt(*option)
-                connecting.settimeout(max(ends - time.monotonic(), 0.001))
+                # One address that swallows packets leaves the others their share.
+                share = (ends - time.monotonic()) / (len(addresses) - tried)
+                connecting.settimeout(max(share, 0.001))
                 connecting.connect(address)
             except OSError as error:
-                connecting.close()
+                if connecting is not None:
+                    connecting.close()
                 problem = error
             else:
+                connecting.settimeout(max(ends - time.monotonic(), 0.001))
                 return connecting
         raise urllib3.exceptions.NewConnectionError(self, "no address answers") from problem
 
@@ -285,9 +314,9 @@ class _TlsConnects(_Connects, HTTPSConnection):
 
 
 class _LeanPool(HTTPConnectionPool):
-    """A pool that sends a request once and reads its answer whole. It writes no log.
+    """A pool that sends a request once and reads its answer whole. It logs no path.
 
-    What it is asked may name a person or a token in its path.
+    What it is asked may name a person or a token there.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -319,7 +348,8 @@ class _LeanPool(HTTPConnectionPool):
                 keep = not answer.will_close
         finally:
             # TLS may hold bytes that nobody asked for; the check before reuse sees the socket only.
-            if keep and not getattr(connection.sock, "pending", int)():
+            held = connection.sock.pending() if isinstance(connection.sock, ssl.SSLSocket) else 0
+            if keep and not held:
                 self._idle.append(connection)
             else:
                 connection.close()

@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 import math
 import os
+import resource
 import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from gunicorn.glogging import Logger
 
 from adapter.app import sandbox_path, service_state
 from adapter.settings import MULTIPROCESS_VARIABLE
+
+_MOST_FILES = 65536
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -70,7 +73,17 @@ def run(
     app: Flask, listener: socket.socket, *, workers: int | None, connections: int | None
 ) -> None:
     """Serve the app on the socket until SIGTERM or SIGINT. Does not return."""
+    _allow_many_files()
     _Server(app, listener, {"workers": workers, "worker_connections": connections}).run()
+
+
+def _allow_many_files() -> None:
+    """Raise the usual limit of 1024 open files: every call in flight holds two of them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(ValueError, OSError):  # some systems have a lower limit than they tell
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _config_file() -> Path:

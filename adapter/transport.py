@@ -100,12 +100,11 @@ class Transport:
         target = request.path
         if request.query:
             target += "?" + urlencode(request.query)
-        if not (
-            _METHOD.fullmatch(request.method)
-            and _TARGET.fullmatch(target)
-            and "?" not in request.path
-            and _VALUE.fullmatch(request_id)
-        ):
+        if not _VALUE.fullmatch(request_id):
+            raise ValueError("a request id must be visible ASCII")
+        if not _METHOD.fullmatch(request.method):
+            raise PluginError("the provider built a method that HTTP cannot carry")
+        if not _TARGET.fullmatch(target) or "?" in request.path:
             raise PluginError("the provider built a path that would not be sent as it is written")
         known, fields = self._known
         if request.headers is not known:  # most providers make their headers once

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from typing import Any, Final
 
-from gevent import Timeout, getcurrent
+from gevent import Timeout, get_hub, getcurrent
 from gunicorn.workers.ggevent import GeventWorker
 
 PATIENCE: Final = 10
-"""Seconds for which a client may keep silent in the middle of its request."""
+"""Seconds for the head of a connection's first request, and for a pause within any body."""
+
+LOOKUPS: Final = 256
+"""Most names that are looked up at a time."""
 
 
 class _Wait(Timeout):  # type: ignore[misc, unused-ignore]
@@ -18,24 +22,21 @@ class _Wait(Timeout):  # type: ignore[misc, unused-ignore]
     From then on, each read of the body, and each write of the answer, has `PATIENCE`.
     """
 
-    def __init__(
-        self, connection: Any, client: socket.socket, idle: set[Any], keepalive: int
-    ) -> None:
+    def __init__(self, client: socket.socket, idle: set[socket.socket], keepalive: int) -> None:
         first = client.gettimeout() is None
         # False: it only ends the block, after which there is no request.
         super().__init__(PATIENCE if first else keepalive, False)  # type: ignore[arg-type]
-        self._connection = connection
         self._client = client
         self._idle = idle
 
     def __enter__(self) -> _Wait:
         self._client.settimeout(None)
-        self._idle.add(self._connection)
+        self._idle.add(self._client)
         super().__enter__()
         return self
 
     def __exit__(self, *what: Any) -> Any:  # type: ignore[override, unused-ignore]
-        self._idle.discard(self._connection)
+        self._idle.discard(self._client)
         self._client.settimeout(PATIENCE)
         return super().__exit__(*what)
 
@@ -46,7 +47,7 @@ class Worker(GeventWorker):  # type: ignore[misc, unused-ignore]
     def __init__(self, *args: Any, **rest: Any) -> None:
         super().__init__(*args, **rest)
         self._clients: dict[Any, socket.socket] = {}
-        self._idle: set[Any] = set()
+        self._idle: set[socket.socket] = set()
 
     def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:
         """Serve one connection until it ends."""
@@ -57,14 +58,23 @@ class Worker(GeventWorker):  # type: ignore[misc, unused-ignore]
         finally:
             del self._clients[connection]
 
+    def run(self) -> None:
+        """Serve until the worker is told to stop."""
+        # Names are looked up in threads, and by default in ten: a name server that hangs would
+        # hold the calls of all accounts.
+        get_hub().threadpool.maxsize = LOOKUPS
+        super().run()
+
     def timeout_ctx(self) -> _Wait:  # type: ignore[override, unused-ignore]
         """Return the bounds of the wait for a request."""
-        connection = getcurrent()
-        return _Wait(connection, self._clients[connection], self._idle, self.cfg.keepalive)
+        return _Wait(self._clients[getcurrent()], self._idle, self.cfg.keepalive)
 
     def notify(self) -> None:
         """Say that the worker lives; once it is to stop, let go of whoever asks for nothing."""
         super().notify()
         if not self.alive:
-            for connection in list(self._idle):
-                connection.kill(StopIteration, block=False)
+            for client in self._idle:
+                with suppress(OSError):
+                    # Whatever has arrived is still read: a request that has just come is answered.
+                    # gevent's own method would break the wait off, and so that read.
+                    client._sock.shutdown(socket.SHUT_RD)  # type: ignore[attr-defined]  # noqa: SLF001

@@ -10,16 +10,17 @@ import gc
 import os
 
 # A call waits for a provider, not for a processor. As greenlets, a thousand waiting calls take
-# little memory and no turns at the interpreter. What was tried, with this app, one worker for quick
-# calls (32 connections), two for 1000 calls that wait 500 ms each:
+# little memory and no turns at the interpreter. What was tried, with this app, on two cores in
+# November 2026 (gunicorn 27.0, gevent 26.9, granian 2.8, Python 3.11); requests/s as ratios, one
+# worker for quick calls (32 connections), two for 1000 calls that wait 500 ms (max_in_flight 1024):
 #
-#   gunicorn, gevent (this)       quick 1.0    slow 1.0, 145 MiB
-#   gunicorn, threads             quick 0.5    slow 0.3
-#   granian, 600 threads          quick 1.05   slow 0.9, 250 MiB
-#   granian, one thread           quick 1.6    slow: one call at a time
+#   gunicorn, gevent (this)       quick 1.0     slow 1.0, 145 MiB
+#   gunicorn, threads             quick 0.5     slow 0.3
+#   granian, 600 threads          quick 1.05    slow 0.9, 250 MiB
+#   granian, one thread           quick 1.6     slow: one call at a time
 #   waitress, threads             half of gevent's rate for an empty app; not tried further
 #
-# Threads of granian's are held, without end, by clients that never send the rest of a body.
+# granian has no limit of time for the body of a request, and a thread waits for it.
 worker_class = "adapter.worker.Worker"
 
 # One worker keeps what is held in memory (the sandbox's block lists) in one place.
@@ -40,6 +41,7 @@ graceful_timeout = 20
 timeout = 60
 
 # The app writes its own line per request, with contacts masked; an access log would show paths.
+# That line needs a log that is set up: `serve` does it; with gunicorn by yourself, you do.
 accesslog = None
 
 # gunicorn's remote control leaves a socket in the home directory; signals are enough.
@@ -49,7 +51,8 @@ control_socket_disable = True
 def post_worker_init(_worker):
     """Let the collector of garbage pass over what is here to stay, and come by less often.
 
-    A request leaves no cycles behind; looking for them took 3 per cent of it.
+    A call leaves few cycles behind (the matcher of routes makes one, a failure some more), and
+    looking for them as often as by default costs each request.
     """
     gc.collect()
     gc.freeze()

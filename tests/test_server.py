@@ -32,6 +32,7 @@ from support import (
 
 COMMAND = Path(sys.executable).with_name("contact-adapter")
 ENVIRONMENT = {**os.environ, "WUTS_TOKEN": "their-token", "CRM_KEY": "our-key"}
+ENVIRONMENT.pop("CONTACT_ADAPTER_CONFIG", None)
 
 
 @dataclass

@@ -1,8 +1,8 @@
 """One scenario: start everybody, let them take turns under the same load, keep what each turn gave.
 
 All servers of a scenario are started once and stay up, so that their pools are warm, as they are in
-production; one that waits costs next to nothing. Before its turn each one is asked once whether it
-answers rightly, and is left to finish what the turn before left it with.
+production; one that waits costs next to nothing. Before each turn all are left to finish what they
+were left with, and whoever's turn it is is asked once whether it answers rightly.
 """
 
 from __future__ import annotations
@@ -143,6 +143,9 @@ def play(
         turns: dict[str, list[Turn]] = {lane.name: [] for lane in lanes}
         for played in range(scenario.rounds):
             for lane in lanes:
+                for each in lanes:  # who was left with calls would work on them in another's turn
+                    if each.server is not None:
+                        each.server.settle(20)
                 turn = run(lane, scenario.connections, scenario.seconds)
                 turns[lane.name].append(turn)
                 rate, errors = f"{turn.load.rate:.0f}/s", f"{turn.load.failed} errors"
@@ -196,8 +199,6 @@ def answers(target: load.Target) -> bool:
 def run(lane: Lane, connections: int, seconds: int) -> Turn:
     """Let one of them have its turn. Raises BrokenError where nothing good came of it."""
     server = lane.server
-    if server is not None:
-        server.settle(10)
     if not answers(lane.target):
         raise BrokenError(f"{lane.name} is gone{server.last_words() if server else ''}")
     if server is not None:

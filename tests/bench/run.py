@@ -55,7 +55,7 @@ PARTS: Final = (
 def describe() -> dict[str, Any]:
     """Return what the figures were measured with."""
     packages = {}
-    for name in ("flask", "gunicorn", "granian", "requests", "urllib3", "uvicorn", "aiohttp"):
+    for name in ("flask", "gunicorn", "gevent", "requests", "urllib3", "uvicorn", "aiohttp"):
         try:
             packages[name] = version(name)
         except PackageNotFoundError:
