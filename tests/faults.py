@@ -82,6 +82,39 @@ class Peer:
         while not self._server.stopping.wait(DRIP):
             self.write(data)
 
+    def spell(self, data: bytes) -> None:
+        """Write the data byte by byte, until it, the client or the test is at its end."""
+        for byte in data:
+            if self._server.stopping.wait(DRIP):
+                return
+            self.write(bytes([byte]))
+
+    def drip_tls(self, context: ssl.SSLContext, *, from_the_start: bool) -> None:
+        """Speak TLS, and write its handshake, or the record of a good answer, byte by byte."""
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(incoming, outgoing, server_side=True)
+
+        def until_done(step: Callable[[], Any]) -> Any:
+            while True:
+                try:
+                    return step()
+                except ssl.SSLWantReadError:
+                    said = outgoing.read()
+                    if from_the_start:
+                        self.spell(said)
+                    else:
+                        self.write(said)
+                    received = self._connection.recv(65536)
+                    if not received:
+                        raise ConnectionResetError("the client has gone") from None
+                    incoming.write(received)
+
+        until_done(tls.do_handshake)
+        self.write(outgoing.read())
+        self._server.heads.append(until_done(partial(tls.read, 65536)).partition(b"\r\n\r\n")[0])
+        tls.write(self.good)
+        self.spell(outgoing.read())
+
     def keep_silent(self) -> None:
         """Say nothing until the client goes away or the test is over."""
         self._connection.settimeout(0.1)
@@ -327,6 +360,12 @@ def _header_drip(peer: Peer) -> None:
     peer.drip(b"z")
 
 
+def _negative_chunk(peer: Peer) -> None:
+    if peer.read_request():
+        peer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n{}\r\n")
+        peer.keep_silent()
+
+
 def _body_drip(peer: Peer) -> None:
     peer.read_request()
     peer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
@@ -455,6 +494,7 @@ FAULTS = (
         2,
     ),
     Fault("broken chunk", once(_BROKEN_CHUNK), LOST, 2),
+    Fault("a chunk of a negative size, and silence", _negative_chunk, LOST, 2, hangs=True),
     Fault("two Content-Lengths", always(_BOTH_LENGTHS), BAD),
     Fault("truncated JSON", always(answer(200, '{"success": true, "data": {"blo')), BAD),
     Fault("HTML with 200", always(answer(200, _HTML, kind="text/html")), BAD),
@@ -646,6 +686,14 @@ def _cut(peer: Peer) -> None:
         peer.leave_tls().close()  # without TLS's own word of farewell
 
 
+@contextmanager
+def _dripping_tls(bench: Bench, *, from_the_start: bool) -> Iterator[Place]:
+    drip = partial(Peer.drip_tls, context=bench.authority.vouch(), from_the_start=from_the_start)
+    with FaultServer(drip, bench.good) as server:
+        limits = {"connect_timeout": 0.2} if from_the_start else {}
+        yield _secure(server, bench, **limits)
+
+
 def _not_tls(peer: Peer) -> None:
     peer.read_anything()
     peer.write(answer(400))
@@ -790,6 +838,21 @@ SCENES = (
     _never_sent("TLS: another host's certificate", partial(_tls, host="other.example"), NO_TLS),
     _never_sent(
         "TLS: a handshake that hangs", _hanging_handshake, REFUSED, 2, deadline=2.0, hangs=True
+    ),
+    _never_sent(
+        "TLS: a handshake, byte by byte",
+        partial(_dripping_tls, from_the_start=True),
+        REFUSED,
+        2,
+        deadline=2.0,
+        hangs=True,
+    ),
+    Scene(
+        "TLS: an answer in one record, byte by byte",
+        partial(_dripping_tls, from_the_start=False),
+        LATE,
+        deadline=SHORT,
+        hangs=True,
     ),
     Scene("TLS: reset after the request left", partial(_tls, play=_reset), LOST, 2),
     Scene("TLS: cut off after the request left", partial(_tls, play=_cut), LOST, 2),
