@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
@@ -35,12 +36,16 @@ from adapter.wire import Headers
 MAX_BODY: Final = 256 * 1024
 """Most bytes of an answer that are read. A longer answer is no answer."""
 
+_MAX_ANSWER = 2 * MAX_BODY
+"""Most bytes that are read for one answer in all: interim heads, framing and trailers included."""
+
 _CHUNK = 16 * 1024
 _MAX_LINE = 64 * 1024
 _MAX_HEADERS = 100
 
 _STATUS = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: [^\r\n]*)?\r?\n")
-_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n]*?)[ \t]*\r?\n")
+# Blanks around the value are for `strip`: an expression that looks for them takes quadratic time.
+_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\r\n]*)\r?\n")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
 
 if TYPE_CHECKING:
@@ -57,6 +62,11 @@ class _Budget(_AnySocket):
     """
 
     _ends: float | None = None
+    _allowed = _MAX_ANSWER
+
+    def allow(self, count: int) -> None:
+        """Let `count` bytes be read from now on."""
+        self._allowed = count
 
     def settimeout(self, value: float | None) -> None:
         """Grant `value` seconds from now on, whatever number of reads they are spent on."""
@@ -70,7 +80,11 @@ class _Budget(_AnySocket):
     def recv_into(self, *args: Any) -> int:
         """Read what there is, or fail with TimeoutError when the budget is spent."""
         self._tighten()
-        return super().recv_into(*args)
+        if self._allowed < 0:
+            raise http.client.HTTPException("more than any answer has")
+        count = super().recv_into(*args)
+        self._allowed -= count
+        return count
 
     def _wait(self, *args: Any, **options: Any) -> None:
         """Wait as gevent's sockets do, for what is left.
@@ -130,6 +144,10 @@ class Answer(http.client.HTTPResponse):
     fields: Headers
     body: bytes
 
+    def __init__(self, sock: socket.socket, method: str) -> None:
+        super().__init__(sock, method=method)
+        self._sock = sock
+
     def begin(self) -> None:
         """Read heads up to the first that is final, and how its body ends.
 
@@ -167,7 +185,7 @@ class Answer(http.client.HTTPResponse):
             found = _FIELD.fullmatch(line)
             if found is None:
                 raise http.client.HTTPException("a malformed header")
-            name, value = found[1].decode("ascii").lower(), found[2].decode("latin-1")
+            name, value = found[1].decode("ascii").lower(), found[2].strip(b" \t").decode("latin-1")
             named[name] = f"{named[name]}, {value}" if name in named else value
         raise http.client.HTTPException("too many headers")
 
@@ -191,13 +209,23 @@ class Answer(http.client.HTTPResponse):
         if lengths or not re.fullmatch(r"[0-9]{0,18}", text):
             raise http.client.HTTPException("no length, or two of them")
         self.length = int(text) if text and not self.chunked else None
-        if self.status in (204, 304):
-            self.length = 0
+        announced = self.chunked or text not in ("", "0")
+        bodiless = self.status in (204, 304)
+        if bodiless:
+            self.length, self.chunked = 0, False
         said = self.fields.get("Connection", "").lower()
         ends = self.length is None and not self.chunked
         smuggled = self.chunked and bool(text)
         kept = "keep-alive" in said if self.version == 10 else "close" not in said
-        self.will_close = ends or smuggled or not kept
+        # What is announced where there can be none may still come, and be taken for an answer.
+        self.will_close = ends or smuggled or not kept or (bodiless and announced)
+
+    def _close_conn(self) -> None:
+        """Let go of the reader, and of the connection where more was read than this answer."""
+        self._sock.settimeout(0)  # so that peeking looks at what was read, and reads nothing
+        with suppress(OSError):
+            self.will_close = bool(self.fp.peek(1)) or self.will_close
+        super()._close_conn()  # type: ignore[misc]
 
     def _read_next_chunk_size(self) -> int:
         """Return the size of the next chunk.
@@ -235,13 +263,23 @@ class Answer(http.client.HTTPResponse):
         return bytes(body)
 
 
+def _look_up(host: str, port: int) -> list[Any]:
+    """Return the addresses of a host; one that is an address already waits for no name server."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (host, port))]
+
+
 class _Connects(HTTPConnection):
     """A connection whose timeout covers all addresses of a host together, and its handshake."""
 
     def _new_conn(self) -> socket.socket:
         ends = time.monotonic() + float(self.timeout or 0)
         try:
-            addresses = socket.getaddrinfo(self._dns_host, self.port, type=socket.SOCK_STREAM)
+            addresses = _look_up(self._dns_host, self.port)
         except (OSError, UnicodeError) as error:
             raise urllib3.exceptions.NewConnectionError(self, "name lookup failed") from error
         if time.monotonic() >= ends:
@@ -283,6 +321,8 @@ class _Connects(HTTPConnection):
             self.timeout = min(deadline.connect, deadline.left)
             self.connect()
         self.sock.settimeout(deadline.left)
+        if isinstance(self.sock, _Budget):
+            self.sock.allow(_MAX_ANSWER)
         with suppress(BrokenPipeError):  # a server may answer, and hang up, before it has read all
             sent = self.sock.send(message)  # all of it, but for a peer that does not read
             if sent < len(message):

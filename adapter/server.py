@@ -103,6 +103,12 @@ class _Log(Logger):
         self.error_log.setLevel(logging.NOTSET)
         self.error_log.propagate = True
 
+    def warning(self, msg: str, *args: Any, **kwargs: Any) -> None:  # type: ignore[override, unused-ignore]
+        """Leave out what an unreadable request said: a header without a colon may be a key."""
+        if msg.startswith("Invalid request from"):
+            msg = msg.partition(": ")[0]
+        super().warning(msg, *args, **kwargs)
+
 
 class _Server(Application):  # type: ignore[misc, unused-ignore]
     """gunicorn, told everything by us and nothing by the command line that started us."""

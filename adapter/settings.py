@@ -334,9 +334,11 @@ class _Loader:
         if settings.ca_file is not None and not self._is_ca_file(settings.ca_file):
             path = f"{account}.transport" if "ca_file" in own else "transport"
             self._fault(f"{path}.ca_file", "is no file of PEM certificates that can be read")
-        if settings.proxy is not None and not is_plain_url(settings.proxy):
+        if settings.proxy is not None and not (
+            is_plain_url(settings.proxy) and urlsplit(settings.proxy).scheme == "http"
+        ):
             path = f"{account}.transport" if "proxy" in own else "transport"
-            self._fault(f"{path}.proxy", "must be an http or https URL without a user")
+            self._fault(f"{path}.proxy", "must be an http URL without a user")
         return settings
 
     def _is_ca_file(self, path: str) -> bool:

@@ -34,6 +34,9 @@ _HEADERS: Final[Mapping[str, str]] = {
 _OURS: Final = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 """What says how a request is framed, and where it goes, is not a provider's to say."""
 
+_ALWAYS: Final = frozenset({"x-request-id", "content-type"})
+"""What we write ourselves, into every request or with a body; a provider's own is left out."""
+
 _METHOD = re.compile(r"[A-Z]+")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"(?! )[\x20-\x7e]*(?<! )")
@@ -117,7 +120,8 @@ class Transport:
         if request.json is not None:
             prepared.body = self._write(request.json)
             prepared.headers["Content-Type"] = "application/json"
-        if request.method != "GET":
+        # A body without its length would be taken for the next request of the connection.
+        if request.method != "GET" or prepared.body is not None:
             prepared.headers["Content-Length"] = str(len(prepared.body or b""))
         return prepared
 
@@ -126,7 +130,8 @@ class Transport:
         for name, value in headers.items():
             if name.lower() in _OURS or not (_NAME.fullmatch(name) and _VALUE.fullmatch(value)):
                 raise PluginError("the provider built a header that HTTP cannot carry")
-        return {"Host": self._host, **Headers({**_HEADERS, **headers})}
+        others = {name: value for name, value in headers.items() if name.lower() not in _ALWAYS}
+        return {"Host": self._host, **Headers({**_HEADERS, **others})}
 
     @staticmethod
     def _write(document: Json) -> bytes:

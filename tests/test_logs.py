@@ -342,6 +342,18 @@ def test_in_json_every_line_is_an_object_with_its_time_level_logger_and_facts(
     assert NUMBER not in served.log
 
 
+def test_a_key_in_a_header_without_a_colon_reaches_no_log(tmp_path: Path) -> None:
+    with logging_server(tmp_path, 'format = "text"') as served:
+        parts = urlsplit(served.address)
+        with socket.create_connection((str(parts.hostname), parts.port), 20) as connection:
+            connection.sendall(b"GET /livez HTTP/1.1\r\nAuthorization Bearer my-own-key\r\n\r\n")
+            while connection.recv(65536):
+                pass
+        wait_until(lambda: "Invalid request" in served.log, "the complaint of the server")
+        assert served.stop() == 0
+    assert "my-own-key" not in served.log
+
+
 def test_in_text_every_line_has_its_time_level_and_logger(tmp_path: Path) -> None:
     with logging_server(tmp_path, 'format = "text"') as served:
         block(served, "r-8")

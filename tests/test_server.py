@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -356,6 +356,33 @@ def test_a_provider_that_hangs_leaves_the_server_its_threads(tmp_path: Path) -> 
             upstream.release.set()
             for caller in callers:
                 caller.join(PATIENCE)
+
+
+def test_a_client_that_never_stops_asking_leaves_the_others_their_turn(sandbox: Served) -> None:
+    parts = urlsplit(sandbox.address)
+    asked = b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 500
+    with socket.create_connection((str(parts.hostname), parts.port), PATIENCE) as greedy:
+
+        def ask() -> None:
+            with suppress(OSError):
+                while True:
+                    greedy.sendall(asked)
+
+        def listen() -> None:
+            with suppress(OSError):
+                while greedy.recv(1 << 20):
+                    pass
+
+        threads = [threading.Thread(target=each) for each in (ask, listen)]
+        for thread in threads:
+            thread.start()
+        try:
+            wait_until(lambda: sandbox.log.count("route=/livez") > 1000, "the flood")
+            assert block(sandbox.address).status == 200
+        finally:
+            greedy.shutdown(socket.SHUT_RDWR)
+            for thread in threads:
+                thread.join(PATIENCE)
 
 
 def test_sighup_starts_new_workers_and_the_server_goes_on() -> None:

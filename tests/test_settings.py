@@ -238,7 +238,12 @@ def test_settings_show_no_secret() -> None:
         (
             one(wuts(transport={"proxy": "socks5://x"})),
             "accounts.a.transport.proxy",
-            "http or https",
+            "an http URL",
+        ),
+        (
+            one(wuts(transport={"proxy": "https://x"})),
+            "accounts.a.transport.proxy",
+            "an http URL",
         ),
         (
             one(wuts(transport={"proxy": "http://user:pass@x:1"})),

@@ -216,6 +216,24 @@ def test_a_query_is_sent_encoded() -> None:
     assert server.requests[0].startswith(b"GET /x?q=a+b%26c&n=%2B55 HTTP/1.1\r\n")
 
 
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_a_body_is_never_sent_without_its_length(method: str) -> None:
+    with serve(says(http("204 No Content"))) as server:
+        send(server.address, HttpRequest(method, "/x", json={"a": 1}))
+    assert b"\r\nContent-Length: 7\r\n" in server.requests[0]
+    assert server.requests[0].endswith(b'\r\n\r\n{"a":1}')
+
+
+def test_no_header_is_sent_twice_in_whatever_case_a_provider_writes_it() -> None:
+    headers = Headers({"content-type": "text/x", "x-request-id": "theirs", "accept": "*/*"})
+    with serve(says(http("204 No Content"))) as server:
+        send(server.address, HttpRequest("POST", "/x", headers, json={"a": 1}))
+    lines = server.requests[0].partition(b"\r\n\r\n")[0].lower().split(b"\r\n")[1:]
+    names = [line.partition(b":")[0] for line in lines]
+    assert len(names) == len(set(names))
+    assert b"x-request-id: r-1" in lines
+
+
 def test_a_request_without_a_body_says_so() -> None:
     with serve(says(http("204 No Content"))) as server:
         send(server.address, HttpRequest("POST", "/x"))
@@ -463,20 +481,83 @@ def test_an_answer_beyond_the_bound_is_no_answer(answer: bytes) -> None:
     assert outcome.upstream_status == 200
 
 
-def test_an_endless_answer_is_not_read_to_its_end() -> None:
+_CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("start", "rest"),
+    [
+        pytest.param(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65536, id="a body"),
+        pytest.param(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 1000, id="interim answers"),
+        pytest.param(_CHUNKED + b"0\r\n", b"X: y\r\n" * 1000, id="trailers"),
+        pytest.param(_CHUNKED, b"1;" + b"x" * 60_000 + b"\r\nx\r\n", id="extensions of chunks"),
+    ],
+)
+def test_an_endless_answer_is_not_read_to_its_end(start: bytes, rest: bytes) -> None:
     stopped = threading.Event()
 
     def flood(connection: socket.socket) -> None:
-        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        connection.sendall(start)
         try:
             while True:
-                connection.sendall(b"x" * 65536)
+                connection.sendall(rest)
         except OSError:
             stopped.set()
 
     with serve(flood) as server:
         assert failure(server.address).code is Code.PROVIDER_BAD_RESPONSE
         assert stopped.wait(10)
+
+
+@pytest.mark.parametrize("size", [b"-1", b"-2", b"+2", b"0x2", b"0_2", b"", b"fffffffff"])
+def test_a_chunk_of_a_size_that_is_none_is_not_read(size: bytes) -> None:
+    with serve(says(_CHUNKED + size + b"\r\n{}\r\n0\r\n\r\n" + b"x" * MAX_BODY)) as server:
+        assert failure(server.address).applied is Applied.UNKNOWN
+
+
+def test_blanks_within_a_header_cost_no_time() -> None:
+    blanks = f"A: x{' ' * 60_000}y"
+    with serve(says(http("200 OK", b"{}", *[blanks] * 5))) as server:
+        assert isinstance(send(server.address, deadline=2.0), HttpResponse)
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        pytest.param(b"Content-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\n", id="half an answer"),
+        pytest.param(b"Content-Length: 0\r\n\r\n\r\n", id="an empty line"),
+        pytest.param(b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nx", id="behind chunks"),
+    ],
+)
+def test_a_connection_that_said_too_much_is_not_used_again(behind: bytes) -> None:
+    waiting = threading.Event()
+
+    def say(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n" + behind)
+        waiting.wait(20)
+
+    with serve(say) as server, transport(server.address) as opened:
+        answers = [opened.send(POST, "r") for _ in range(2)]
+        waiting.set()
+        assert server.connections == 2
+    assert all(isinstance(answer, HttpResponse) for answer in answers)
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 5", "Transfer-Encoding: chunked"])
+def test_a_204_ends_with_its_head_and_its_connection_where_it_announces_a_body(
+    framing: str,
+) -> None:
+    waiting = threading.Event()
+
+    def say(connection: socket.socket) -> None:
+        connection.sendall(f"HTTP/1.1 204 No Content\r\n{framing}\r\n\r\n".encode())
+        waiting.wait(20)
+
+    with serve(say) as server, transport(server.address) as opened:
+        answers = [opened.send(POST, "r") for _ in range(2)]
+        waiting.set()
+        assert server.connections == 2
+    assert [getattr(answer, "status", None) for answer in answers] == [204, 204]
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "GZIP", "gzip, identity"])
