@@ -13,6 +13,7 @@ from adapter.outcome import Command, Outcome, OutcomeError, Result
 from adapter.privacy import Secret
 from adapter.provider import (
     Addressing,
+    ContactForm,
     Dialect,
     LocalProvider,
     NativeCall,
@@ -25,6 +26,7 @@ from adapter.provider import (
     read_bearer,
     read_contact,
     read_object,
+    require_number,
     session_field,
 )
 from adapter.wire import Headers, HttpRequest, HttpResponse, Json, json_response
@@ -45,6 +47,7 @@ __all__ = [
     "Contact",
     "ContactAdapter",
     "ContactError",
+    "ContactForm",
     "Dialect",
     "Headers",
     "HttpRequest",
@@ -73,6 +76,7 @@ __all__ = [
     "read_bearer",
     "read_contact",
     "read_object",
+    "require_number",
     "session_field",
 ]
 

@@ -38,9 +38,11 @@ def describe_plugins(settings: Settings, *, in_full: bool = False) -> dict[str, 
                 "origin": each.plugin.origin,
                 "actions": write_actions(each.part.actions()),
                 "session": each.part.addressing.value,
+                "contacts": [form.value for form in each.part.contact_forms],
                 "confirmation": each.part.confirmation.value,
                 "dialect": name in registry.dialects,
                 "documentation": each.part.documentation,
+                "proven": each.part.proven,
             }
             for name, each in sorted(registry.providers.items())
         ],

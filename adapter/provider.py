@@ -53,6 +53,24 @@ class Addressing(StrEnum):
     NONE = "none"
 
 
+class ContactForm(StrEnum):
+    """How a provider's requests name a contact."""
+
+    DIGITS = "digits"
+    CHAT_ID = "@c.us"
+    JID = "@s.whatsapp.net"
+    LID = "@lid"
+
+    def write(self, contact: Contact) -> str | None:
+        """Return the contact in this form; None where what is known of it does not say it."""
+        match self:
+            case ContactForm.LID:
+                return contact.lid
+            case ContactForm.DIGITS:
+                return contact.number
+        return contact.number and f"{contact.number}{self.value}"
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One line of a provider's table: on this evidence, that is the outcome.
@@ -215,6 +233,10 @@ class Provider(ABC):
 
     A subclass states `name`, `title`, `routes` and its own `rows`; the group's rows are added
     below them. It is made once per account, with the options that its `Options` schema let through.
+
+    `contact_forms` are the forms in which its requests name a contact; without `ContactForm.LID`, a
+    contact of which only the LID is known is refused before anything is sent. `proven` is the day
+    (`2026-11-22`) on which the live service last answered as recorded; None where it never did.
     """
 
     name: ClassVar[str]
@@ -223,6 +245,8 @@ class Provider(ABC):
     base_url: ClassVar[str | None] = None
     addressing: ClassVar[Addressing] = Addressing.NONE
     confirmation: ClassVar[Confirmation] = Confirmation.ACCEPTED
+    contact_forms: ClassVar[tuple[ContactForm, ...]] = (ContactForm.JID, ContactForm.LID)
+    proven: ClassVar[str | None] = None
     routes: ClassVar[tuple[Route, ...]]
     rows: ClassVar[tuple[Row, ...]] = ()
 
@@ -276,6 +300,14 @@ class Provider(ABC):
 
         None says that the evidence is missing; the outcome is then `provider_bad_response`.
         """
+
+    def build_next(self, command: Command, response: HttpResponse) -> HttpRequest | None:
+        """Return the request for the next page of a list; None after the last one.
+
+        It is asked after every page that `read_success` took for one. All pages together are the
+        list; one that cannot be read makes the whole of it unreadable.
+        """
+        return None
 
     def success(
         self, response: HttpResponse, contacts: tuple[Contact, ...] | None = None
@@ -481,6 +513,17 @@ def read_contact(
         return Contact.parse(number, jid, default_region)
     except ContactError as error:
         raise RequestError(Outcome.failure(Code.INVALID_TARGET, fields=error.fields)) from None
+
+
+def require_number(contact: Contact) -> str:
+    """Return the contact's number, for a provider that knows contacts by nothing else.
+
+    Raises RequestError (`invalid_target`) for a contact of which only the LID is known.
+    """
+    if contact.number is None:
+        fields = {"jid": ("this provider knows contacts by phone number only; send the number",)}
+        raise RequestError(Outcome.failure(Code.INVALID_TARGET, fields=fields))
+    return contact.number
 
 
 def read_object(request: HttpRequest) -> Mapping[str, Json]:

@@ -11,6 +11,7 @@ from adapter.codes import Action, Applied, Code, Confirmation, Retry
 from adapter.contact import MAX_TEXT
 from adapter.errors import RequestError
 from adapter.outcome import Outcome
+from adapter.provider import ContactForm
 
 _UNKNOWN = "Unknown field."
 _TEXT: dict[str, Any] = {
@@ -114,9 +115,15 @@ class ProviderEntrySchema(Schema):
     origin = fields.String(required=True)
     actions = fields.List(fields.String(validate=_values(Action)), required=True)
     session = fields.String(required=True)
+    contacts = fields.List(fields.String(validate=_values(ContactForm)), required=True)
     confirmation = fields.String(required=True, validate=_values(Confirmation))
     dialect = fields.Boolean(required=True)
     documentation = fields.String(required=True)
+    proven = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "the day on which the live service last answered as recorded"},
+    )
 
 
 class DialectEntrySchema(Schema):

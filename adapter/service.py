@@ -8,8 +8,9 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 from adapter.codes import Action, Code
 from adapter.contact import Contact
@@ -22,6 +23,9 @@ from adapter.resilience import Resilience, Verdict
 from adapter.settings import AccountSettings, Settings, load_settings, read_toml
 from adapter.transport import Transport
 from adapter.wire import HttpRequest, HttpResponse
+
+MAX_PAGES: Final = 100
+"""Most pages of a list that are read. A longer list is an error, and never a shorter one."""
 
 
 def new_request_id() -> str:
@@ -69,15 +73,32 @@ class Account:
 
         def attempt(ends: float) -> Outcome:
             started = time.monotonic()
-            answer = self._exchange(request, request_id, ends)
-            if isinstance(answer, HttpResponse):
-                answer = self.provider.read_response(command, answer)
-            self._log_attempt(command, answer, time.monotonic() - started, request_id)
-            return answer
+            outcome = self._ask(command, request, request_id, ends)
+            self._log_attempt(command, outcome, time.monotonic() - started, request_id)
+            return outcome
 
         if self._transport is None:
             return Verdict(attempt(math.inf), 1)
         return self.resilience.call(attempt)
+
+    def _ask(self, command: Command, request: HttpRequest, request_id: str, ends: float) -> Outcome:
+        """Return what the provider answers; for a list, what all its pages say together."""
+        found: list[Contact] = []
+        status: int | None = None
+        for _ in range(MAX_PAGES):
+            answer = self._exchange(request, request_id, ends)
+            if isinstance(answer, Outcome):
+                return answer
+            outcome = self.provider.read_response(command, answer)
+            if outcome.contacts is None:
+                return outcome
+            found += outcome.contacts
+            status = answer.status
+            following = self.provider.build_next(command, answer)
+            if following is None:
+                return replace(outcome, contacts=tuple(dict.fromkeys(found)))
+            request = following
+        return Outcome.failure(Code.PROVIDER_BAD_RESPONSE, upstream_status=status)
 
     def _log_attempt(
         self, command: Command, outcome: Outcome, seconds: float, request_id: str

@@ -14,6 +14,7 @@ from adapter import (
     Addressing,
     Code,
     Command,
+    ContactForm,
     Dialect,
     Headers,
     HttpRequest,
@@ -69,6 +70,7 @@ class WappfyProvider(Provider):
     documentation = "https://docs.wappfy.com.br/en/api/contacts/block-contact"
     base_url = "https://api.wappfy.com.br"
     addressing = Addressing.BODY
+    contact_forms = (ContactForm.CHAT_ID, ContactForm.JID, ContactForm.LID)
     routes = (
         Route(Action.BLOCK, "POST", "/api/contacts/block"),
         Route(Action.UNBLOCK, "POST", "/api/contacts/unblock"),
