@@ -19,7 +19,8 @@ from adapter.provider import Dialect, Provider, Route
 ACCOUNT_KEYS: Final = frozenset({"provider", "base_url", "aliases", "allow_insecure", "transport"})
 """The keys of an account that belong to the core; a provider's options cannot have these names."""
 
-_NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
+PROVIDER_NAME: Final = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
+"""How a provider may be called: lower-case words joined by dashes."""
 
 PartT = TypeVar("PartT", bound="type[Provider] | type[Dialect]")
 
@@ -156,7 +157,7 @@ def _register(
 
 def _check_provider(part: Any) -> None:
     _check_class(part, Provider)
-    if not (isinstance(getattr(part, "name", None), str) and _NAME.fullmatch(part.name)):
+    if not (isinstance(getattr(part, "name", None), str) and PROVIDER_NAME.fullmatch(part.name)):
         raise PluginError(f"{part.__name__}.name must be lower-case words joined by dashes")
     if not (isinstance(getattr(part, "title", None), str) and part.title):
         raise PluginError(f"{part.__name__}.title must be a text for people")

@@ -10,7 +10,7 @@ The recorded exchanges in `answers` are JSON files. A file is one exchange, or m
 `exchanges`, for which the keys beside that list are defaults. The keys of an exchange:
 
 - `title`, `source` (where it was read), `date` (`2026-11`), and `proof`: `documented`,
-  `read in source` or `inferred`; `note` is free;
+  `read in source`, `inferred`, or `seen live`; `note` is free;
 - `command`: `{"action", "contact"}`, the contact as a JID, none for `list`;
 - `request`: `{"method", "path", "headers", "query", "json"}`, all that the provider must send;
   `<token>` stands for the secret that the kit puts into the option `token`;
@@ -20,7 +20,11 @@ The recorded exchanges in `answers` are JSON files. A file is one exchange, or m
 - `evidence`, of a success with a body: JSON pointers to the values that prove it. With a `?` at
   its end a pointer may be missing, but not wrong. The word `status` makes the status a part of
   the proof; without a body it always is;
+- `next`, of a page of a list: the request for the page after it, where there is one. An answer
+  whose `request` is the `next` of another is a later page, for which `build_request` is not asked;
 - `options`: the provider's options where they differ from the class's.
+
+A provider's `proven` day stands on a file `live.json`, whose exchanges were seen on that day.
 
 The core never imports this module.
 """
@@ -38,11 +42,12 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
+from urllib.parse import unquote
 
 from marshmallow import Schema, ValidationError, fields, validate
 
@@ -54,6 +59,7 @@ from adapter.privacy import Secret
 from adapter.provider import (
     REFUSED,
     SHARED_ROWS,
+    ContactForm,
     Dialect,
     LocalProvider,
     Proof,
@@ -86,6 +92,13 @@ TRICKY_NUMBERS: Final = (
 )
 """Phone numbers that hold HTTP statuses, for providers that search texts for them."""
 
+SEEN_LIVE: Final = "seen live"
+"""The proof of an answer that the live service gave."""
+
+LIVE_FILE: Final = "live.json"
+"""The file of the answers that the live service gave when it was last asked."""
+
+_BY_STRENGTH: Final = (Proof.INFERRED, Proof.READ_IN_SOURCE, Proof.DOCUMENTED, SEEN_LIVE)
 _NOW: Final = datetime(2026, 11, 1, 12, tzinfo=UTC)
 _MOST_SHOWN: Final = 8
 _SOUNDS_SECRET = re.compile(r"token|secret|password|api_?key", re.IGNORECASE)
@@ -136,13 +149,14 @@ class _ExchangeSchema(Schema):
     title = fields.String(required=True, validate=validate.Length(1))
     source = fields.String(required=True, validate=validate.Length(1))
     date = fields.String(required=True, validate=validate.Regexp(r"^\d{4}-\d{2}(-\d{2})?\Z"))
-    proof = fields.Enum(Proof, by_value=True, required=True)
+    proof = fields.String(required=True, validate=validate.OneOf(_BY_STRENGTH))
     note = fields.String()
     options = fields.Dict(fields.String(), load_default=dict)
     command = fields.Nested(_CommandSchema, required=True)
     request = fields.Nested(_RequestSchema, required=True)
     answer = fields.Nested(_AnswerSchema, required=True)
     outcome = fields.Nested(_OutcomeSchema, required=True)
+    next = fields.Nested(_RequestSchema, load_default=None, allow_none=True)
     evidence = fields.List(
         fields.String(validate=validate.Regexp(r"^(status|(/[^/?]+)+\??)\Z")), load_default=list
     )
@@ -153,11 +167,15 @@ class Exchange:
     """One recorded exchange: on this command that request, on this response that outcome."""
 
     name: str
+    file: str
+    date: str
+    proof: str
     options: Mapping[str, Any]
     command: Command
     request: HttpRequest
     response: HttpResponse
     outcome: Outcome
+    next: HttpRequest | None
     evidence: tuple[str, ...]
 
     def proves(self, action: Action, response: HttpResponse) -> bool:
@@ -223,7 +241,7 @@ def _read_exchange(file: str, raw: Json, secrets: Mapping[str, str]) -> Exchange
     if not isinstance(raw, dict):
         raise ValidationError("an exchange must be an object, and `exchanges` a list of them")
     record = _ExchangeSchema().load(raw)
-    told, answer, sent = record["outcome"], record["answer"], record["request"]
+    told, answer, following = record["outcome"], record["answer"], record["next"]
     if answer["body"] is not None and answer["text"] is not None:
         raise ValidationError({"answer": "give body or text, not both"})
     named = record["command"]["contact"]
@@ -252,15 +270,27 @@ def _read_exchange(file: str, raw: Json, secrets: Mapping[str, str]) -> Exchange
     for pointer in pointers:
         if _at(response.document, pointer) is _GONE:
             raise ValidationError({"evidence": f"{pointer} is not in the body"})
-    request = HttpRequest(
-        sent["method"],
-        _fill(sent["path"], secrets),
-        Headers(_fill(sent["headers"], secrets)),
-        _fill(sent["query"], secrets),
-        _fill(sent["json"], secrets),
+    if following and outcome.contacts is None:
+        raise ValidationError({"next": "only a page of a list has a next one"})
+    return Exchange(
+        f"{file}: {record['title']}",
+        file,
+        record["date"],
+        record["proof"],
+        record["options"],
+        command,
+        _read_request(record["request"], secrets),
+        response,
+        outcome,
+        following and _read_request(following, secrets),
+        evidence,
     )
-    name = f"{file}: {record['title']}"
-    return Exchange(name, record["options"], command, request, response, outcome, evidence)
+
+
+def _read_request(raw: Mapping[str, Any], secrets: Mapping[str, str]) -> HttpRequest:
+    filled = _fill(dict(raw), secrets)
+    headers = Headers(filled["headers"])
+    return HttpRequest(filled["method"], filled["path"], headers, filled["query"], filled["json"])
 
 
 class ProviderContract:
@@ -281,21 +311,17 @@ class ProviderContract:
 
     def test_every_request_is_the_recorded_one(self) -> None:
         """A command becomes exactly the request that the provider's documents show."""
-        faults = []
-        for exchange in self._exchanges:
-            built = self._request(exchange)
-            parts = ("method", "path", "headers", "query", "json")
-            for part in parts if isinstance(built, HttpRequest) else ():
-                is_now, should_be = getattr(built, part), getattr(exchange.request, part)
-                if part == "headers":
-                    is_now, should_be = dict(is_now), dict(should_be)
-                    same = getattr(built, part) == getattr(exchange.request, part)
-                else:
-                    same = _same(_plain(is_now), should_be)
-                if not same:
-                    faults.append(f"{exchange.name}: {part} is {is_now!r}, not {should_be!r}")
-            if not isinstance(built, HttpRequest):
-                faults.append(f"{exchange.name}: {built}")
+        first = [exchange for exchange in self._exchanges if not self._is_later(exchange)]
+        faults = [
+            f"{exchange.name}: {fault}"
+            for exchange in first
+            for fault in _differences(self._request(exchange), exchange.request)
+        ]
+        recorded = {exchange.command.action for exchange in self._exchanges}
+        faults += [
+            f"no answer to {action} is to its first request"
+            for action in sorted(recorded - {exchange.command.action for exchange in first})
+        ]
         _require(faults, "correct build_request, or the request that is recorded.")
 
     def test_the_same_command_makes_the_same_request(self) -> None:
@@ -307,6 +333,28 @@ class ProviderContract:
             if built[0] != built[1] or built[0] != built[2]:
                 faults.append(f"{exchange.name}: built again, the request is another one")
         _require(faults, "let build_request depend on the options and the command alone.")
+
+    def test_a_contact_is_named_in_the_declared_forms(self) -> None:
+        """A request names its contact as `contact_forms` says, or the contact is refused unsent.
+
+        Each declared form stands in a recorded request, so that none is claimed for nothing.
+        """
+        declared = set(self._class.contact_forms)
+        shown: set[ContactForm] = set()
+        for exchange in self._exchanges:
+            if exchange.command.contact is not None:
+                shown |= _forms(exchange.request, exchange.command.contact)
+        faults = [f"no recorded request names a contact by {form}" for form in declared - shown]
+        for options in self._option_sets:
+            for command in self._all_commands():
+                fault = self._naming_fault(options, command, declared)
+                if fault:
+                    faults.append(f"{command.action} of {command.contact}: {fault}")
+        _require(
+            sorted(faults),
+            "declare in contact_forms what the requests hold, and record a request for each form; "
+            "require_number refuses a contact that has no number.",
+        )
 
     # -- answers
 
@@ -350,21 +398,48 @@ class ProviderContract:
         ]
         _require(faults, "record an answer for each, or remove a row that nothing can reach.")
 
+    def test_no_row_claims_more_than_its_answers_prove(self) -> None:
+        """A row is documented, or read in source, only where an answer that reaches it is."""
+        best: dict[int, str] = {}
+        for exchange in self._exchanges:
+            row = id(self._row(exchange))
+            best[row] = max(best.get(row, Proof.INFERRED), exchange.proof, key=_BY_STRENGTH.index)
+        faults = [
+            f"the row {_tell_row(row)} claims to be {row.proof}, its answers are {best[id(row)]}"
+            for row in self._class.rows
+            if id(row) in best and _BY_STRENGTH.index(row.proof) > _BY_STRENGTH.index(best[id(row)])
+        ]
+        _require(faults, "give the row the `proof` of its best answer, such as Proof.INFERRED.")
+
+    def test_the_proven_day_is_the_day_of_the_live_answers(self) -> None:
+        """`proven` is the day on which the answers in `live.json` were seen, or None without it."""
+        proven = self._class.proven
+        live = [exchange for exchange in self._exchanges if exchange.file == LIVE_FILE]
+        days = sorted({exchange.date for exchange in live})
+        faults = [
+            f"{each.name}: its proof is {each.proof}, not {SEEN_LIVE}, or the other way round"
+            for each in self._exchanges
+            if (each.proof == SEEN_LIVE) is not (each.file == LIVE_FILE)
+        ]
+        if days != ([] if proven is None else [proven]):
+            faults.append(f"proven is {proven}, the days of {LIVE_FILE} are {days}")
+        if proven is not None and not _is_past(proven):
+            faults.append(f"proven is {proven}: no day (2026-11-22), or one to come")
+        _require(faults, f"let the live test write {LIVE_FILE}, and set `proven` to its day.")
+
     def test_a_bare_status_means_what_it_means_for_every_provider(self) -> None:
         """A status of which the provider says nothing itself is read by the shared rows."""
         shared = {row.status: row.code for row in SHARED_ROWS}
+        own = {
+            row.status: row.code
+            for row in reversed(self._class.rows)
+            if not row.machine and (row.where is None or row.where(None))
+        }
         faults = []
         for provider, command in self._questions():
-            for status in range(400, 600):
-                hundred = status // 100 * 100
-                if any(
-                    row.status in (status, hundred)
-                    and not row.machine
-                    and (row.where is None or row.where(None))
-                    for row in self._class.rows
-                ):
-                    continue
-                expected = shared.get(status, shared[hundred])
+            for status in sorted(set(range(400, 600)) - set(own)):
+                rest = status // 100 * 100
+                expected = shared.get(status, own.get(rest, shared[rest]))
                 read = _try_reading(provider, command, HttpResponse(status))
                 if not isinstance(read, Outcome) or read.code is not expected:
                     faults.append(
@@ -372,6 +447,41 @@ class ProviderContract:
                         f"not as {expected.value}"
                     )
         _require(faults, "state what is the provider's own as a Row, and leave the rest alone.")
+
+    # -- pages
+
+    def test_every_page_of_a_list_leads_to_the_recorded_next_one(self) -> None:
+        """After a page comes the recorded `next` one, or none; what is unreadable is never an end.
+
+        A page with a value of another kind in it may be no page at all. But where it is read as
+        one, and the right page leads on, it leads on too: no list is cut short in silence.
+        """
+        faults = []
+        pages = [each for each in self._exchanges if each.outcome.contacts is not None]
+        bodies = _hostile_bodies(pages)
+        for exchange in pages:
+            provider = self._provider(exchange.options)
+            for each in (provider, provider, self._provider(exchange.options)):
+                built = _try_paging(each, exchange.command, exchange.response)
+                faults += [
+                    f"{exchange.name}: {fault}" for fault in _differences(built, exchange.next)
+                ]
+            given, headers = exchange.response.document, exchange.response.headers
+            changes = [(what, body, False) for what, body in bodies]
+            for pointer, what, document in _mutations(given):
+                unclear = _other_kind(_at(given, pointer), _at(document, pointer))
+                leads_on = unclear and exchange.next is not None
+                changes.append((f"{what} at {pointer}", to_bytes(document), leads_on))
+            for what, body, leads_on in changes:
+                response = HttpResponse(exchange.response.status, headers, body)
+                fault = self._paging_fault(provider, exchange.command, response, leads_on)
+                if fault:
+                    faults.append(f"{exchange.name}, with {what}: {fault}")
+        _require(
+            faults,
+            "let build_next read what read_success has checked, "
+            "and let read_success refuse a page that does not say clearly whether more follow.",
+        )
 
     # -- evidence
 
@@ -426,7 +536,10 @@ class ProviderContract:
         )
 
     def test_the_answer_to_another_command_is_no_success(self) -> None:
-        """An answer that shows the opposite state, or a list, does not confirm a change."""
+        """An answer that shows the opposite state, or a list, does not confirm a change.
+
+        The answer to a change may well hold the list, too; as a list it needs a list's evidence.
+        """
         faults = []
         for exchange in self._exchanges:
             provider = self._provider(exchange.options)
@@ -436,7 +549,8 @@ class ProviderContract:
                 fault = self._fault(provider, command, exchange.response)
                 read = _try_reading(provider, command, exchange.response)
                 shown = exchange.outcome.confirmation is Confirmation.PROVIDER_STATE
-                if not fault and shown and isinstance(read, Outcome) and read.ok:
+                change = command.action is not Action.LIST
+                if not fault and shown and change and isinstance(read, Outcome) and read.ok:
                     fault = "it shows another state, and is read as a success"
                 if fault:
                     faults.append(f"{exchange.name}, as the answer to {command.action}: {fault}")
@@ -537,7 +651,7 @@ class ProviderContract:
         """Every command comes back from its own request, with its session and its credential."""
         faults: list[str] = []
         for dialect, provider, options in self._conversations():
-            session = self._given(options).get(self.session_option)
+            session = self._load(options).get(self.session_option)
             secrets = set(self._secrets(options).values())
             for command in self._all_commands():
                 request = _try_building(provider, command)
@@ -672,6 +786,46 @@ class ProviderContract:
         given = exchange.response
         response = HttpResponse(given.status, given.headers, given.body)
         return _try_reading(provider, exchange.command, response)
+
+    def _is_later(self, exchange: Exchange) -> bool:
+        """Whether the exchange is about a page that another one leads to."""
+        return any(
+            each is not exchange and each.next == exchange.request for each in self._exchanges
+        )
+
+    def _naming_fault(
+        self, options: Mapping[str, Any], command: Command, declared: set[ContactForm]
+    ) -> str:
+        """Return what is wrong with the way the command's contact is named, or refused."""
+        contact = command.contact
+        if contact is None:
+            return ""
+        built = _try_building(self._provider(options), command)
+        if not any(form.write(contact) for form in declared):
+            if isinstance(built, HttpRequest) or not built.startswith(RequestError.__name__):
+                return "it has no declared form, and build_request raises no RequestError"
+            _, sent = self._call_recorded(options, command)
+            return f"it has no declared form, and something was sent: {sent}" if sent else ""
+        if not isinstance(built, HttpRequest):
+            return built
+        found = _forms(built, contact)
+        if found and found <= declared:
+            return ""
+        return f"its form in the request is {sorted(found) or 'none that is known'}"
+
+    def _paging_fault(
+        self, provider: Provider, command: Command, response: HttpResponse, leads_on: bool
+    ) -> str:
+        """Return what is wrong with the way from a page to the next; nothing where all is well."""
+        read = _try_reading(provider, command, response)
+        if not isinstance(read, Outcome) or not read.ok:
+            return ""
+        built = _try_paging(provider, command, response)
+        if isinstance(built, HttpRequest):
+            route = self._class.route(command.action)
+            ours = built.method == route.method and route.match(built.path) is not None
+            return "" if ours else "the next page is not asked for at the route of the list"
+        return built or ("it is taken for the last page" if leads_on else "")
 
     def _row(self, exchange: Exchange) -> Row | None:
         try:
@@ -916,7 +1070,25 @@ def _try_building(provider: Provider, command: Command) -> HttpRequest | str:
     try:
         return provider.build_request(command)
     except Exception as error:  # noqa: BLE001 - whatever it raises is the finding
-        return f"{type(error).__name__} is raised by build_request"
+        what = type(error).__name__
+        if isinstance(error, RequestError) and type(error) is not RequestError:
+            what = f"{RequestError.__name__} ({what})"  # a kind of it is one, and as good a refusal
+        return f"{what} is raised by build_request"
+
+
+def _try_paging(
+    provider: Provider, command: Command, response: HttpResponse
+) -> HttpRequest | str | None:
+    """Return the request for the next page, or in words what came in its place."""
+    try:
+        built = provider.build_next(
+            command, HttpResponse(response.status, response.headers, response.body)
+        )
+    except Exception as error:  # noqa: BLE001 - whatever it raises is the finding
+        return f"{type(error).__name__} is raised by build_next"
+    if built is None or isinstance(built, HttpRequest):
+        return built
+    return f"build_next returns {type(built).__name__}"  # type: ignore[unreachable, unused-ignore]
 
 
 def _try_reading(provider: Provider, command: Command, response: HttpResponse) -> Outcome | str:
@@ -926,6 +1098,55 @@ def _try_reading(provider: Provider, command: Command, response: HttpResponse) -
     except Exception as error:  # noqa: BLE001 - whatever it raises is the finding
         return f"reading it raises {type(error).__name__}"
     return read if isinstance(read, Outcome) else f"it is read as {type(read).__name__}"  # type: ignore[redundant-expr, unused-ignore]
+
+
+def _differences(built: HttpRequest | str | None, recorded: HttpRequest | None) -> Iterator[str]:
+    """Give in words each part in which a request is not the recorded one."""
+    if isinstance(built, str):
+        yield built
+        return
+    if built is None or recorded is None:
+        if built is not recorded:
+            yield "a next page is recorded" if recorded else "no next page is recorded"
+        return
+    for part in ("method", "path", "headers", "query", "json"):
+        is_now, should_be = getattr(built, part), getattr(recorded, part)
+        if part == "headers":
+            same = is_now == should_be
+            is_now, should_be = dict(is_now), dict(should_be)
+        else:
+            same = _same(_plain(is_now), should_be)
+        if not same:
+            yield f"{part} is {is_now!r}, not {should_be!r}"
+
+
+def _forms(request: HttpRequest, contact: Contact) -> set[ContactForm]:
+    """Return the forms in which the path, the query or the body of a request names the contact.
+
+    A form is found where it stands alone: digits before an @ are a part of another form.
+    """
+    values = [unquote(request.path), dict(request.query), _plain(request.json)]
+    text = "\n".join(str(value) for _, value in _places(values) if isinstance(value, (str, int)))
+    names = {form: form.write(contact) for form in ContactForm}
+    return {
+        form
+        for form, name in names.items()
+        if name and re.search(rf"(?<![\w@.]){re.escape(name)}(?![\w@.])", text)
+    }
+
+
+def _is_past(day: str) -> bool:
+    """Whether the text is a day, as in 2026-11-22, and not one to come."""
+    try:
+        return date.fromisoformat(day).isoformat() == day <= datetime.now(UTC).date().isoformat()
+    except ValueError:
+        return False
+
+
+def _other_kind(one: Json, other: Json) -> bool:
+    """Whether both are values, of different kinds. Nothing and null are none."""
+    none = (None, _GONE)
+    return one not in none and other not in none and type(one) is not type(other)
 
 
 def _same_outcome(one: Outcome | str, other: Outcome | str) -> bool:
@@ -1155,4 +1376,11 @@ def _hostile_requests(dialect: Dialect, request: HttpRequest) -> Iterator[tuple[
             yield what, type(error).__name__
 
 
-__all__ = ["CANARY", "Exchange", "ProviderContract", "read_answers"]
+__all__ = [
+    "CANARY",
+    "LIVE_FILE",
+    "SEEN_LIVE",
+    "Exchange",
+    "ProviderContract",
+    "read_answers",
+]

@@ -18,6 +18,7 @@ from adapter import (
     Json,
     LocalProvider,
     Outcome,
+    Proof,
     Provider,
     Route,
     Row,
@@ -70,7 +71,9 @@ class MemoryProvider(LocalProvider):
         Route(Action.UNBLOCK, "DELETE", "/blocked/{jid}"),
         Route(Action.LIST, "GET", "/blocked"),
     )
-    rows = tuple(Row(code, code.http_status, code.value) for code in Code)
+    rows = tuple(
+        Row(code, code.http_status, code.value, proof=Proof.READ_IN_SOURCE) for code in Code
+    )
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from support import Upstream, install_plugin, origin_config, run_app, run_upstream
+from support_wheel import build_wheel
 
 from adapter.app import create_app, service_state
 
@@ -61,3 +62,16 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, st
         return folder
 
     return install
+
+
+@pytest.fixture
+def few_statuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the contract kit try hostile answers at few statuses: enough to find a planted fault."""
+    statuses = frozenset({200, 201, 204, 304, 400, 404, 500, 502})
+    monkeypatch.setattr("adapter.testing._PLAUSIBLE", statuses)
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the wheel of this checkout."""
+    return build_wheel(*(tmp_path_factory.mktemp(name) for name in ("source", "wheel")))

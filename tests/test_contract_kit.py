@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,14 @@ from adapter import (
     Code,
     Confirmation,
     Contact,
+    ContactForm,
     Dialect,
     Headers,
     HttpRequest,
     HttpResponse,
     NativeCall,
     Outcome,
+    Proof,
     Provider,
     Route,
     Row,
@@ -34,17 +37,23 @@ from adapter import (
     json_response,
     read_contact,
     read_object,
+    require_number,
     session_field,
+    testing,
 )
 from adapter.outcome import Command
 from adapter.testing import ProviderContract
 
 REQUEST = "test_every_request_is_the_recorded_one"
 PURE_REQUEST = "test_the_same_command_makes_the_same_request"
+NAMES = "test_a_contact_is_named_in_the_declared_forms"
 ANSWER = "test_every_answer_is_read_as_recorded"
 PURE_ANSWER = "test_an_answer_read_twice_is_read_the_same"
 COMPLETE = "test_every_row_and_every_action_has_an_answer"
+CLAIMS = "test_no_row_claims_more_than_its_answers_prove"
+PROVEN = "test_the_proven_day_is_the_day_of_the_live_answers"
 BARE_STATUS = "test_a_bare_status_means_what_it_means_for_every_provider"
+PAGES = "test_every_page_of_a_list_leads_to_the_recorded_next_one"
 EVIDENCE = "test_a_success_needs_all_of_its_evidence"
 HOSTILE = "test_a_hostile_answer_is_no_success_and_raises_nothing"
 OTHER_COMMAND = "test_the_answer_to_another_command_is_no_success"
@@ -56,6 +65,8 @@ PRIVACY = "test_secrets_and_numbers_stay_out_of_every_text"
 SECRET_PLACE = "test_the_secret_travels_in_headers_or_path_only"
 DIALECT_READS = "test_the_dialect_reads_what_the_provider_writes"
 DIALECT_WRITES = "test_the_provider_reads_what_the_dialect_writes"
+
+pytestmark = pytest.mark.usefixtures("few_statuses")
 
 CLAUSES = {name for name in dir(ProviderContract) if name.startswith("test_")}
 
@@ -77,7 +88,7 @@ class Toy(Provider):
         Route(Action.UNBLOCK, "POST", "/unblock"),
     )
     rows = (
-        Row(Code.SESSION_NOT_CONNECTED, 409, "asleep"),
+        Row(Code.SESSION_NOT_CONNECTED, 409, "asleep", proof=Proof.INFERRED),
         Row(Code.TARGET_REJECTED, 200, where=is_refusal),
     )
 
@@ -125,20 +136,23 @@ class ToyDialect(Dialect):
 
 
 JID = "5511999999999@s.whatsapp.net"
+LID = "205227043110953@lid"
 
 
-def exchange(action: str, answer: dict[str, Any], **outcome: Any) -> dict[str, Any]:
+def exchange(
+    action: str, answer: dict[str, Any], contact: str = JID, **outcome: Any
+) -> dict[str, Any]:
     return {
-        "title": f"{action}: {json.dumps(answer)}",
+        "title": f"{action} {contact}: {json.dumps(answer)}",
         "source": "https://toy.example/docs",
         "date": "2026-11",
         "proof": "documented",
-        "command": {"action": action, "contact": JID},
+        "command": {"action": action, "contact": contact},
         "request": {
             "method": "POST",
             "path": f"/{action}",
             "headers": {"X-Key": "<key>"},
-            "json": {"who": JID, "session": "main"},
+            "json": {"who": contact, "session": "main"},
         },
         "answer": answer,
         "outcome": outcome,
@@ -148,17 +162,18 @@ def exchange(action: str, answer: dict[str, Any], **outcome: Any) -> dict[str, A
 
 def right_answers() -> list[dict[str, Any]]:
     done = {"confirmation": "provider_state"}
+    asleep = exchange(
+        "block",
+        {"status": 409, "body": {"error": "asleep", "hint": "wake it"}},
+        code="session_not_connected",
+        upstream_code="asleep",
+    )
     return [
         exchange("block", {"status": 200, "body": {"blocked": True, "size": 3}}, **done),
         exchange("unblock", {"status": 200, "body": {"blocked": False}}, **done),
-        exchange(
-            "block",
-            {"status": 409, "body": {"error": "asleep", "hint": "wake it"}},
-            code="session_not_connected",
-            upstream_code="asleep",
-        ),
+        {**asleep, "proof": "inferred"},
         exchange("block", {"status": 200, "body": {"refused": True}}, code="target_rejected"),
-        exchange("block", {"status": 500, "body": {"hint": "later"}}, code="provider_error"),
+        exchange("block", {"status": 500, "body": {"hint": "later"}}, LID, code="provider_error"),
     ]
 
 
@@ -239,6 +254,41 @@ class CountsItsRequests(Toy):
         self.sent += 1
         headers = Headers({**right.headers, **({"X-Again": "1"} if self.sent > 1 else {})})
         return HttpRequest(right.method, right.path, headers, json=right.json)
+
+
+class NamesAFormThatItNeverUses(Toy):
+    contact_forms = (*Toy.contact_forms, ContactForm.CHAT_ID)
+
+
+class UsesAFormThatItDoesNotName(Toy):
+    contact_forms = (ContactForm.JID,)
+
+
+class NamesTheContactInNoWay(Toy):
+    def build_request(self, command: Command) -> HttpRequest:
+        assert command.contact
+        right = super().build_request(command)
+        known = command.contact.jid in (JID, LID)
+        body = right.json if known else {**right.json, "who": "somebody"}
+        return HttpRequest(right.method, right.path, right.headers, json=body)
+
+
+class ChokesOnALid(Toy):
+    contact_forms = (ContactForm.JID,)
+
+    def build_request(self, command: Command) -> HttpRequest:
+        assert command.contact
+        if command.contact.number is None:
+            raise ValueError("no number")
+        return super().build_request(command)
+
+
+class ClaimsThatAGuessIsDocumented(Toy):
+    rows = tuple(replace(row, proof=Proof.DOCUMENTED) for row in Toy.rows)
+
+
+class ClaimsToBeProven(Toy):
+    proven = "2026-11-22"
 
 
 class MisreadsARow(Toy):
@@ -449,10 +499,16 @@ class WaitsForYears(Toy):
 
 FAULTY_PROVIDERS: list[tuple[type[Toy], set[str]]] = [
     (WrongPath, {REQUEST}),
-    (CannotBuildARequest, {REQUEST}),
+    (CannotBuildARequest, {REQUEST, NAMES}),
     (WrongCredentialHeader, {REQUEST}),
     (SendsMoreThanRecorded, {REQUEST}),
     (CountsItsRequests, {PURE_REQUEST}),
+    (NamesAFormThatItNeverUses, {NAMES}),
+    (UsesAFormThatItDoesNotName, {NAMES}),
+    (NamesTheContactInNoWay, {NAMES}),
+    (ChokesOnALid, {NAMES, REQUEST}),
+    (ClaimsThatAGuessIsDocumented, {CLAIMS}),
+    (ClaimsToBeProven, {PROVEN}),
     (MisreadsARow, {ANSWER}),
     (HidesTheUpstreamStatus, {ANSWER}),
     (RemembersSleep, {PURE_ANSWER}),
@@ -529,6 +585,239 @@ def test_a_provider_that_claims_a_state_which_no_answer_shows_is_caught(tmp_path
     assert "it shows another state" in found[OTHER_COMMAND]
 
 
+def test_a_provider_that_knows_numbers_only_refuses_a_lid_before_anything_is_sent(tmp_path: Path):
+    class KnowsNumbers(Toy):
+        contact_forms = (ContactForm.JID,)
+
+        def build_request(self, command: Command) -> HttpRequest:
+            assert command.contact
+            require_number(command.contact)
+            return super().build_request(command)
+
+    answers = [each for each in right_answers() if each["command"]["contact"] != LID]
+    folder = write_answers(tmp_path / "toy", answers)
+    assert failures(contract_for(folder, KnowsNumbers)) == {}
+    found = failures(contract_for(folder, type("KnowsLids", (Toy,), {})))
+    assert set(found) == {NAMES}
+    assert "no recorded request names a contact by @lid" in found[NAMES]
+
+
+@pytest.mark.parametrize(
+    ("number", "sent", "forms"),
+    [
+        ("5511999999999", "+5511999999999", {ContactForm.DIGITS}),
+        ("5511999999999", "5511999999999@c.us", {ContactForm.CHAT_ID}),
+        ("5511999999999", "5511999999999@s.whatsapp.net", {ContactForm.JID}),
+        ("5511999999999", "15511999999999", set()),
+        ("5511999999999", "5511999999999.0", set()),
+    ],
+)
+@pytest.mark.parametrize("place", ["path", "quoted path", "query", "body", "deep body"])
+def test_a_contact_is_found_where_it_stands_alone_in_a_request(
+    number: str, sent: str, forms: set[ContactForm], place: str
+):
+    request = {
+        "path": HttpRequest("POST", f"/c/{sent}/block"),
+        "quoted path": HttpRequest("POST", f"/c/{sent.replace('@', '%40')}"),
+        "query": HttpRequest("POST", "/c", query={"who": sent}),
+        "body": HttpRequest("POST", "/c", json={"who": sent}),
+        "deep body": HttpRequest("POST", "/c", json={"users": [{"user": sent}]}),
+    }[place]
+    assert testing._forms(request, Contact(number)) == forms
+
+
+# -- pages
+
+
+class Lister(Toy):
+    """A correct provider whose list comes in pages."""
+
+    routes = (*Toy.routes, Route(Action.LIST, "GET", "/blocked"))
+
+    def build_request(self, command: Command) -> HttpRequest:
+        return super().build_request(command) if command.contact else self.page({"limit": "2"})
+
+    def page(self, query: dict[str, str]) -> HttpRequest:
+        headers = Headers({"X-Key": self.options["key"].reveal()})
+        return HttpRequest("GET", "/blocked", headers, query)
+
+    def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+        if command.contact:
+            return super().read_success(command, response)
+        match response.document:
+            case {"people": list(people), **rest} if isinstance(rest.get("after"), str | None):
+                try:
+                    contacts = tuple(read_contact(jid=each) for each in people)
+                except adapter.RequestError:
+                    return None
+                return self.success(response, contacts)
+        return None
+
+    def build_next(self, command: Command, response: HttpResponse) -> HttpRequest | None:
+        after = response.document.get("after")
+        return self.page({"limit": "2", "after": after}) if after else None
+
+
+def page_request(**query: str) -> dict[str, Any]:
+    headers = {"X-Key": "<key>"}
+    return {"method": "GET", "path": "/blocked", "headers": headers, "query": query}
+
+
+def paged_answers() -> list[dict[str, Any]]:
+    shared = {"source": "https://toy.example/docs", "date": "2026-11", "proof": "documented"}
+    first = {
+        "title": "first page",
+        "request": page_request(limit="2"),
+        "answer": {"status": 200, "body": {"people": [JID], "after": "p2", "total": 2}},
+        "next": page_request(limit="2", after="p2"),
+        "outcome": {
+            "confirmation": "provider_state",
+            "contacts": [{"number": "5511999999999"}],
+        },
+        "evidence": ["/people/0"],
+    }
+    last = {
+        "title": "last page",
+        "request": page_request(limit="2", after="p2"),
+        "answer": {"status": 200, "body": {"people": [LID]}},
+        "outcome": {"confirmation": "provider_state", "contacts": [{"lid": LID}]},
+        "evidence": ["/people/0"],
+    }
+    command = {"action": "list"}
+    return [*right_answers(), *({**shared, "command": command, **each} for each in (first, last))]
+
+
+class ReadsTheFirstPageOnly(Lister):
+    def build_next(self, command: Command, response: HttpResponse) -> HttpRequest | None:
+        return None
+
+
+class NeverEnds(Lister):
+    def build_next(self, command: Command, response: HttpResponse) -> HttpRequest | None:
+        return super().build_next(command, response) or self.page({"limit": "2"})
+
+
+class ForgetsTheCursor(Lister):
+    def build_next(self, command: Command, response: HttpResponse) -> HttpRequest | None:
+        return super().build_next(command, response) and self.page({"limit": "2"})
+
+
+class CountsItsPages(Lister):
+    pages = 0
+
+    def build_next(self, command: Command, response: HttpResponse) -> HttpRequest | None:
+        self.pages += 1
+        return None if self.pages > 1 else super().build_next(command, response)
+
+
+class TakesAnyCursorForText(Lister):
+    def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+        if command.contact is None and isinstance(response.document, dict):
+            plain = {key: each for key, each in response.document.items() if key != "after"}
+            return super().read_success(command, json_response(response.status, plain))
+        return super().read_success(command, response)
+
+    def build_next(self, command: Command, response: HttpResponse) -> HttpRequest | None:
+        after = response.document.get("after")
+        return self.page({"limit": "2", "after": "" + after}) if after else None
+
+
+class TakesAStrangeCursorForTheEnd(TakesAnyCursorForText):
+    def build_next(self, command: Command, response: HttpResponse) -> HttpRequest | None:
+        after = response.document.get("after")
+        return self.page({"limit": "2", "after": after}) if isinstance(after, str) else None
+
+
+class GoesWhereTheAnswerPoints(Lister):
+    def build_next(self, command: Command, response: HttpResponse) -> HttpRequest | None:
+        right = super().build_next(command, response)
+        after = response.document.get("after")
+        if right is None or after == "p2":
+            return right
+        return HttpRequest("GET", f"/{after}", right.headers, right.query)
+
+
+FAULTY_LISTERS: list[tuple[type[Lister], str]] = [
+    (ReadsTheFirstPageOnly, "a next page is recorded"),
+    (NeverEnds, "no next page is recorded"),
+    (ForgetsTheCursor, "query is"),
+    (CountsItsPages, "a next page is recorded"),
+    (TakesAnyCursorForText, "TypeError is raised by build_next"),
+    (TakesAStrangeCursorForTheEnd, "it is taken for the last page"),
+    (GoesWhereTheAnswerPoints, "not asked for at the route of the list"),
+]
+
+
+def test_a_correct_provider_of_pages_keeps_every_clause(tmp_path: Path):
+    folder = write_answers(tmp_path / "toy", paged_answers())
+    assert failures(contract_for(folder, Lister)) == {}
+
+
+@pytest.mark.parametrize(("faulty", "says"), FAULTY_LISTERS)
+def test_a_provider_that_loses_its_way_between_pages_is_caught(
+    tmp_path: Path, faulty: type[Lister], says: str
+):
+    folder = write_answers(tmp_path / "toy", paged_answers())
+    found = failures(contract_for(folder, faulty))
+    assert (
+        PAGES in set(found) <= {PAGES, EVIDENCE}
+    )  # what is evidence changes where less is checked
+    assert says in found[PAGES]
+
+
+def test_a_first_page_must_be_among_the_answers(tmp_path: Path):
+    answers = paged_answers()
+    answers[-2]["request"] = answers[-2]["next"]
+    folder = write_answers(tmp_path / "toy", [*answers, {**answers[-2], "title": "again"}])
+    found = failures(contract_for(folder, Lister))
+    assert "no answer to list is to its first request" in found[REQUEST]
+
+
+# -- live answers
+
+
+def live_answers(date: str = "2026-11-22", proof: str = "seen live") -> list[dict[str, Any]]:
+    return [{**each, "date": date, "proof": proof} for each in right_answers()[:2]]
+
+
+class Proven(Toy):
+    proven = "2026-11-22"
+
+
+@pytest.mark.parametrize(
+    ("provider", "live", "right"),
+    [
+        (Proven, live_answers(), True),
+        (type("Unaware", (Toy,), {}), live_answers(), False),
+        (Proven, live_answers("2026-11-21"), False),
+        (Proven, live_answers()[:1] + live_answers("2026-11-21")[1:], False),
+        (Proven, live_answers(proof="documented"), False),
+        (type("Later", (Toy,), {"proven": "9999-01-01"}), live_answers("9999-01-01"), False),
+        (type("Month", (Toy,), {"proven": "2026-11"}), live_answers("2026-11"), False),
+    ],
+)
+def test_what_is_proven_was_seen_on_that_day(
+    folder: Path, provider: type[Toy], live: list[Any], right: bool
+):
+    (folder / "live.json").write_text(json.dumps({"exchanges": live}))
+    assert set(failures(contract_for(folder, provider))) == (set() if right else {PROVEN})
+
+
+def test_what_was_seen_live_stands_in_the_live_file_alone(folder: Path):
+    write_answers(folder, [*right_answers(), *live_answers()])
+    assert set(failures(contract_for(folder, Toy, ToyDialect))) == {PROVEN}
+
+
+def test_an_answer_seen_live_proves_a_row_as_documents_do(folder: Path):
+    asleep = {**right_answers()[2], "date": "2026-11-22", "proof": "seen live"}
+    (folder / "live.json").write_text(json.dumps(asleep))
+
+    class Sure(ClaimsThatAGuessIsDocumented, Proven):
+        pass
+
+    assert failures(contract_for(folder, Sure)) == {}
+
+
 # -- faulty dialects
 
 
@@ -601,7 +890,8 @@ def test_a_faulty_dialect_is_caught_by_the_clause_for_its_fault(
 
 def test_every_clause_has_a_fault_that_it_alone_finds():
     alone = [clauses for _, clauses in [*FAULTY_PROVIDERS, *FAULTY_DIALECTS] if len(clauses) == 1]
-    assert set().union(*alone) == CLAUSES - {OTHER_COMMAND, SECRET_PLACE}  # both are above
+    elsewhere = {OTHER_COMMAND, SECRET_PLACE, PAGES}  # above, and below
+    assert set().union(*alone) == CLAUSES - elsewhere
 
 
 def test_a_dialect_that_is_not_given_is_missed(folder: Path):
@@ -656,6 +946,8 @@ def changed(**changes: Any) -> Callable[[list[Any]], Any]:
         (changed(evidence=["/state"]), "/state is not in the body"),
         (changed(evidence=["blocked"]), "evidence"),
         (changed(comment="hello"), "comment"),
+        (changed(next=page_request()), "only a page of a list has a next one"),
+        (changed(next={"path": "/blocked"}), "method"),
         (lambda answers: [*answers, "not an exchange"], "must be an object"),
         (lambda answers: [], "must be an object"),
         (lambda answers: {"first": answers[0]}, "must be an object"),
@@ -787,15 +1079,15 @@ class TestAcme(ProviderContract):
 """
 
 
-def strangers_exchange(action: str) -> dict[str, Any]:
+def strangers_exchange(action: str, contact: str = JID) -> dict[str, Any]:
     return {
         "title": f"{action}ed",
-        "command": {"action": action, "contact": JID},
+        "command": {"action": action, "contact": contact},
         "request": {
             "method": "POST",
             "path": f"/{action}",
             "headers": {"Authorization": "Bearer <token>"},
-            "json": {"to": JID},
+            "json": {"to": contact},
         },
         "answer": {"status": 200, "body": {"done": True}},
         "outcome": {"confirmation": "accepted"},
@@ -821,7 +1113,8 @@ def test_a_stranger_runs_the_kit_on_a_provider_in_a_folder_of_their_own(tmp_path
     answers = tmp_path / "answers"
     answers.mkdir()
     shared = {"source": "https://acme.example/docs", "date": "2026-11", "proof": "documented"}
-    exchanges = [strangers_exchange("block"), strangers_exchange("unblock")]
+    exchanges = [strangers_exchange(action) for action in ("block", "unblock")]
+    exchanges.append(strangers_exchange("block", LID))
     (answers / "acme.json").write_text(json.dumps({**shared, "exchanges": exchanges}))
 
     good = run_pytest(tmp_path)
