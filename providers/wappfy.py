@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from http import HTTPStatus
 from typing import Any
 
 from marshmallow import Schema, fields, validate
 
 from adapter import (
-    Action,
     Addressing,
     Code,
     Command,
@@ -24,15 +22,23 @@ from adapter import (
     Outcome,
     Proof,
     Provider,
-    Route,
     Row,
     SecretField,
     hookimpl,
-    invalid_field,
     json_response,
     read_contact,
     read_object,
     session_field,
+)
+
+from ._waha_code import (
+    ROUTES,
+    is_object,
+    read_contact_id,
+    read_texts,
+    session_rows,
+    write_body,
+    write_error,
 )
 
 OPENAPI = "openapi"
@@ -42,19 +48,6 @@ GUIDE = "guide"
 def is_refusal(document: Json) -> bool:
     """Whether the body says no."""
     return isinstance(document, dict) and document.get("success") is False
-
-
-def is_object(document: Json) -> bool:
-    """Whether the body is a JSON object, as every error of the server itself is."""
-    return isinstance(document, dict)
-
-
-def names_expected_status(document: Json) -> bool:
-    """Whether the body is the one of a session that is not in the status it should be in."""
-    match document:
-        case {"status": str(), "expected": list()}:
-            return True
-    return False
 
 
 class WappfyProvider(Provider):
@@ -71,15 +64,11 @@ class WappfyProvider(Provider):
     base_url = "https://api.wappfy.com.br"
     addressing = Addressing.BODY
     contact_forms = (ContactForm.CHAT_ID, ContactForm.JID, ContactForm.LID)
-    routes = (
-        Route(Action.BLOCK, "POST", "/api/contacts/block"),
-        Route(Action.UNBLOCK, "POST", "/api/contacts/unblock"),
-    )
+    routes = ROUTES
     rows = (
         Row(Code.TARGET_REJECTED, 400),  # first, since it is what the dialect answers
         Row(Code.TARGET_REJECTED, 200, where=is_refusal, proof=Proof.INFERRED),
-        Row(Code.SESSION_NOT_FOUND, 404, where=is_object, proof=Proof.INFERRED),
-        Row(Code.SESSION_NOT_CONNECTED, 422, where=names_expected_status, proof=Proof.INFERRED),
+        *session_rows(Proof.INFERRED),
     )
 
     class Options(Schema):
@@ -96,11 +85,11 @@ class WappfyProvider(Provider):
     def build_request(self, command: Command) -> HttpRequest:
         """Name session and contact in the body, in the configured one of the two forms."""
         route = self.route(command.action)
-        session, contact = self.options["session"], command.target
+        session = self.options["session"]
         if self.options["wire_format"] == GUIDE:
-            body = {"sessionId": session, "jid": contact.jid}
+            body = {"sessionId": session, "jid": command.target.jid}
         else:
-            body = {"contactId": contact.chat_id, "session": session}
+            body = write_body(command, session)
         return HttpRequest(route.method, route.template, self._headers, json=body)
 
     def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
@@ -127,15 +116,11 @@ class WappfyDialect(Dialect):
         """Read `sessionId` + `jid`, or `session` + `contactId` (digits alone, or a JID)."""
         route, _ = self.match(request)
         body = read_object(request)
-        form = GUIDE if "jid" in body or "sessionId" in body else OPENAPI
-        names = ("sessionId", "jid") if form == GUIDE else ("session", "contactId")
-        for name in names:
-            if not isinstance(body.get(name), str):
-                raise invalid_field(name, "is required and must be text")
-        session, target = (body[name] for name in names)
-        bare = form == OPENAPI and "@" not in target
-        contact = read_contact(number=target) if bare else read_contact(jid=target)
-        return NativeCall(Command(route.action, contact), session, form)
+        if "jid" in body or "sessionId" in body:
+            session, jid = read_texts(body, "sessionId", "jid")
+            return NativeCall(Command(route.action, read_contact(jid=jid)), session, GUIDE)
+        session, target = read_texts(body, "session", "contactId")
+        return NativeCall(Command(route.action, read_contact_id(target)), session, OPENAPI)
 
     def write_success(self, call: NativeCall, outcome: Outcome) -> HttpResponse:
         """Answer in the form of the question: 200 with a sentence, or an empty 201."""
@@ -148,14 +133,7 @@ class WappfyDialect(Dialect):
         self, row: Row, outcome: Outcome, call: NativeCall | None, now: datetime
     ) -> HttpResponse:
         """Write the server's three keys, or the body of a session that is not working."""
-        if row.where is names_expected_status:
-            session = call.session if call else None
-            document = {"error": outcome.message, "session": session, "status": "STOPPED"}
-            return json_response(row.status, {**document, "expected": ["WORKING"]})
-        error = HTTPStatus(row.status).phrase
-        return json_response(
-            row.status, {"message": outcome.message, "error": error, "statusCode": row.status}
-        )
+        return write_error(row, outcome, call)
 
 
 @hookimpl

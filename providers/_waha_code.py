@@ -1,0 +1,90 @@
+"""What servers of the WAHA code base have in common. This is no provider: no plugin names it.
+
+Read in the source of https://github.com/devlikeapro/waha in November 2026.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from adapter import (
+    Action,
+    Code,
+    Command,
+    Contact,
+    HttpResponse,
+    Json,
+    NativeCall,
+    Outcome,
+    Proof,
+    Route,
+    Row,
+    invalid_field,
+    json_response,
+    read_contact,
+)
+
+ROUTES = (
+    Route(Action.BLOCK, "POST", "/api/contacts/block"),
+    Route(Action.UNBLOCK, "POST", "/api/contacts/unblock"),
+)
+
+
+def is_object(document: Json) -> bool:
+    """Whether the body is a JSON object, as every error of the server itself is."""
+    return isinstance(document, dict)
+
+
+def names_expected_status(document: Json) -> bool:
+    """Whether the body is the one of a session that is not in the status it should be in."""
+    match document:
+        case {"status": str(), "expected": list()}:
+            return True
+    return False
+
+
+def session_rows(proof: Proof) -> tuple[Row, ...]:
+    """Return the rows of a session that is unknown, and of one that is not working."""
+    return (
+        Row(Code.SESSION_NOT_FOUND, 404, where=is_object, proof=proof),
+        Row(Code.SESSION_NOT_CONNECTED, 422, where=names_expected_status, proof=proof),
+    )
+
+
+def write_body(command: Command, session: str) -> dict[str, Json]:
+    """Return the body that asks for a command: `@c.us` for a number, `@lid` for a LID."""
+    return {"contactId": command.target.chat_id, "session": session}
+
+
+def read_texts(body: Mapping[str, Json], *names: str) -> tuple[str, ...]:
+    """Return the texts that stand in the body under these names.
+
+    Raises RequestError (`validation_error`) for the first that is missing or no text.
+    """
+    for name in names:
+        if not isinstance(body.get(name), str):
+            raise invalid_field(name, "is required and must be text")
+    return tuple(body[name] for name in names)
+
+
+def read_contact_id(text: str) -> Contact:
+    """Return whom a `contactId` names: digits alone, or a JID.
+
+    Raises RequestError (`invalid_target`) where that is no person.
+    """
+    return read_contact(jid=text) if "@" in text else read_contact(number=text)
+
+
+def write_error(row: Row, outcome: Outcome, call: NativeCall | None) -> HttpResponse:
+    """Return the error of `row`: the three keys of Nest, or a session that is not working.
+
+    A message that says no more than the status does stands without the key `error`.
+    """
+    if row.where is names_expected_status:
+        session = call.session if call else None
+        document = {"error": outcome.message, "session": session, "status": "STOPPED"}
+        return json_response(row.status, {**document, "expected": ["WORKING"]})
+    message, phrase = row.text or outcome.message, HTTPStatus(row.status).phrase
+    named = {} if message == phrase else {"error": phrase}
+    return json_response(row.status, {"message": message, **named, "statusCode": row.status})

@@ -1,0 +1,157 @@
+"""Evolution API: one address for both actions, the instance in the path, one answer for both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+from marshmallow import Schema
+
+from adapter import (
+    Action,
+    Addressing,
+    Code,
+    Command,
+    Dialect,
+    Headers,
+    HttpRequest,
+    HttpResponse,
+    Json,
+    NativeCall,
+    Outcome,
+    Proof,
+    Provider,
+    Route,
+    Row,
+    SecretField,
+    hookimpl,
+    invalid_field,
+    json_response,
+    read_contact,
+    read_object,
+    session_field,
+)
+
+PATH = "/chat/updateBlockStatus/{instance}"
+NOT_HERE = "Method not available on WhatsApp Business API"
+READ = Proof.READ_IN_SOURCE
+
+
+def is_own_404(document: Json) -> bool:
+    """Whether the body is the server's own error, and not the page of something in between."""
+    match document:
+        case {"status": 404, "response": {"message": _}}:
+            return True
+    return False
+
+
+def is_one_sentence(document: Json) -> bool:
+    """Whether a 400 holds one sentence; what the schema refuses is an array in an array."""
+    match document:
+        case {"status": 400, "response": {"message": [str()]}}:
+            return True
+    return False
+
+
+class EvolutionApiProvider(Provider):
+    """Evolution API v2, read in the source of github.com/EvolutionAPI/evolution-api in 11/2026.
+
+    Its documentation names another path (`/message/…`) and v1 another method (PUT); the source of
+    v2 decides. A contact is sent as a full JID, since the server rewrites bare digits of Brazil,
+    Mexico and Argentina. A number without WhatsApp is a 500 like any other failure behind it, a
+    lost connection too: only the sentences differ, so that it stays unknown what happened.
+    """
+
+    name = "evolution-api"
+    title = "Evolution API"
+    documentation = (
+        "https://doc.evolution-api.com/v2/api-reference/chat-controller/updateBlockStatus"
+    )
+    addressing = Addressing.PATH
+    routes = (Route(Action.BLOCK, "POST", PATH), Route(Action.UNBLOCK, "POST", PATH))
+    rows = (
+        Row(Code.TARGET_REJECTED, 400, proof=READ),
+        # Said by the Meta and Evolution channels. No other 400 of this address has that shape.
+        Row(Code.OPERATION_NOT_SUPPORTED, 400, where=is_one_sentence, text=NOT_HERE, proof=READ),
+        Row(Code.PROVIDER_AUTH_FAILED, 401, text="Unauthorized", proof=READ),
+        Row(Code.SESSION_NOT_FOUND, 404, where=is_own_404, proof=READ),
+        Row(Code.PROVIDER_ERROR, 500, proof=READ),
+    )
+
+    class Options(Schema):
+        """`api_key`: the instance's key or the global one; `session`: the instance's name."""
+
+        api_key = SecretField(required=True)
+        session = session_field()
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        super().__init__(options)
+        self._headers = Headers({"apikey": options["api_key"].reveal()})
+
+    def build_request(self, command: Command) -> HttpRequest:
+        """Put the instance into the path, the contact and the action into the body."""
+        route = self.route(command.action)
+        path = route.fill(instance=self.options["session"])
+        body = {"number": command.target.jid, "status": command.action.value}
+        return HttpRequest(route.method, path, self._headers, json=body)
+
+    def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+        """Take the 201 that says `success` under `block`, for an unblock too."""
+        match response.document:
+            case {"block": "success"} if response.status == 201:
+                return self.success(response)
+        return None
+
+
+class EvolutionApiDialect(Dialect):
+    """Evolution API's own API, served by us."""
+
+    provider = EvolutionApiProvider
+    success_statuses = (201,)
+
+    def read_credential(self, request: HttpRequest) -> str | None:
+        """Read the `apikey` header."""
+        return request.headers.get("apikey")
+
+    def read_request(self, request: HttpRequest) -> NativeCall:
+        """Read the instance from the path; `number` (digits, or a JID) and `status` from the body.
+
+        Digits stay as they came, where Evolution API would rewrite some.
+        """
+        _, ids = self.match(request)
+        body = read_object(request)
+        number, status = body.get("number"), body.get("status")
+        if status not in (Action.BLOCK, Action.UNBLOCK):
+            raise invalid_field("status", 'must be "block" or "unblock"')
+        if not isinstance(number, str):
+            raise invalid_field("number", "is required and must be text")
+        contact = read_contact(jid=number) if "@" in number else read_contact(number=number)
+        return NativeCall(Command(Action(status), contact), ids["instance"])
+
+    def write_success(self, call: NativeCall, outcome: Outcome) -> HttpResponse:
+        """Answer what it answers to both actions."""
+        return json_response(201, {"block": "success"})
+
+    def write_error(
+        self, row: Row, outcome: Outcome, call: NativeCall | None, now: datetime
+    ) -> HttpResponse:
+        """Write status, phrase and message: an array, within another for a refused contact."""
+        message: Json = row.text or outcome.message
+        if row.code is not Code.PROVIDER_AUTH_FAILED:  # of which the server sends the bare text
+            message = [[message]] if row.code is Code.TARGET_REJECTED else [message]
+        error = {"status": row.status, "error": HTTPStatus(row.status).phrase}
+        return json_response(row.status, {**error, "response": {"message": message}})
+
+
+@hookimpl
+def register_providers() -> list[type[Provider]]:
+    """Offer Evolution API."""
+    return [EvolutionApiProvider]
+
+
+@hookimpl
+def register_dialects() -> list[type[Dialect]]:
+    """Offer Evolution API's own API."""
+    return [EvolutionApiDialect]

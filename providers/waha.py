@@ -1,0 +1,127 @@
+"""WAHA: a server of one's own, the session in the body, success is an empty 201."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from marshmallow import Schema, fields
+
+from adapter import (
+    Addressing,
+    Code,
+    Command,
+    ContactForm,
+    Dialect,
+    Headers,
+    HttpRequest,
+    HttpResponse,
+    Json,
+    NativeCall,
+    Outcome,
+    Proof,
+    Provider,
+    Row,
+    SecretField,
+    hookimpl,
+    read_object,
+    session_field,
+)
+
+from ._waha_code import ROUTES, read_contact_id, read_texts, session_rows, write_body, write_error
+
+
+def has_three_keys(document: Json) -> bool:
+    """Whether the body is Nest's plain error: a sentence, its status, and nothing else."""
+    match document:
+        case {"message": str(), "error": str(), "statusCode": int(), **rest}:
+            return not rest
+    return False
+
+
+class WahaProvider(Provider):
+    """WAHA, read in the source of https://github.com/devlikeapro/waha in November 2026.
+
+    Its engine decides what it can do: WEBJS blocks, NOWEB and GOWS answer 501; the releases of late
+    2024 answered 422 with Nest's three keys. The Core tier says the same 422 to any session but
+    `default`. Nothing but the sentences tells those two apart, and both mean that this server
+    cannot do it and has done nothing. There is no block list to read.
+    """
+
+    name = "waha"
+    title = "WAHA"
+    documentation = "https://github.com/devlikeapro/waha"
+    addressing = Addressing.BODY
+    contact_forms = (ContactForm.CHAT_ID, ContactForm.LID)
+    routes = ROUTES
+    rows = (
+        # First, since it is what the dialect answers.
+        Row(Code.OPERATION_NOT_SUPPORTED, 501, proof=Proof.READ_IN_SOURCE),
+        Row(Code.OPERATION_NOT_SUPPORTED, 422, where=has_three_keys, proof=Proof.READ_IN_SOURCE),
+        *session_rows(Proof.READ_IN_SOURCE),
+        Row(Code.PROVIDER_AUTH_FAILED, 401, text="Unauthorized", proof=Proof.INFERRED),
+        # Any exception, at any moment of the call. It repeats the request, which nobody reads.
+        Row(Code.PROVIDER_ERROR, 500, proof=Proof.READ_IN_SOURCE),
+    )
+
+    class Options(Schema):
+        """`api_key`; `session`: its name, `default` where none is given, as WAHA calls its own."""
+
+        api_key = SecretField(required=True)
+        session = fields.String(load_default="default", validate=session_field().validate)
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        super().__init__(options)
+        self._headers = Headers({"X-Api-Key": options["api_key"].reveal()})
+
+    def build_request(self, command: Command) -> HttpRequest:
+        """Name session and contact in the body."""
+        route = self.route(command.action)
+        body = write_body(command, self.options["session"])
+        return HttpRequest(route.method, route.template, self._headers, json=body)
+
+    def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+        """Take an empty 201, which is all that WAHA ever says."""
+        if response.status != 201 or response.body:
+            return None
+        return self.success(response)
+
+
+class WahaDialect(Dialect):
+    """WAHA's own API, served by us."""
+
+    provider = WahaProvider
+    success_statuses = (201,)
+
+    def read_credential(self, request: HttpRequest) -> str | None:
+        """Read the `X-Api-Key` header."""
+        return request.headers.get("X-Api-Key")
+
+    def read_request(self, request: HttpRequest) -> NativeCall:
+        """Read `session` and `contactId` (digits alone, or a JID); both are required."""
+        route, _ = self.match(request)
+        session, target = read_texts(read_object(request), "session", "contactId")
+        return NativeCall(Command(route.action, read_contact_id(target)), session)
+
+    def write_success(self, call: NativeCall, outcome: Outcome) -> HttpResponse:
+        """Answer 201 with nothing in it."""
+        return HttpResponse(201)
+
+    def write_error(
+        self, row: Row, outcome: Outcome, call: NativeCall | None, now: datetime
+    ) -> HttpResponse:
+        """Write the error of the code base."""
+        return write_error(row, outcome, call)
+
+
+@hookimpl
+def register_providers() -> list[type[Provider]]:
+    """Offer WAHA."""
+    return [WahaProvider]
+
+
+@hookimpl
+def register_dialects() -> list[type[Dialect]]:
+    """Offer WAHA's own API."""
+    return [WahaDialect]
