@@ -1,0 +1,109 @@
+"""Evolution GO: the token picks the instance, the answer holds the whole list after the change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import Schema
+
+from adapter import (
+    Action,
+    Addressing,
+    Command,
+    Confirmation,
+    Contact,
+    ContactError,
+    Headers,
+    HttpRequest,
+    HttpResponse,
+    Json,
+    Outcome,
+    Provider,
+    Route,
+    SecretField,
+    hookimpl,
+)
+
+
+def read_list(document: Json) -> tuple[Contact, ...] | None:
+    """Return the contacts of a list; None where it, or a single one of them, is unreadable.
+
+    An empty list is `null`, which is how Go writes a list that was never begun, or `[]`.
+    """
+    match document:
+        case {"message": "success", "data": {"JIDs": list() | None as jids}}:
+            return read_contacts(jids or [])
+    return None
+
+
+def read_contacts(jids: list[Json]) -> tuple[Contact, ...] | None:
+    """Return the contacts that the JIDs name; None where a single one names nobody."""
+    if not all(isinstance(jid, str) for jid in jids):
+        return None
+    try:
+        return tuple(Contact.from_jid(jid) for jid in jids)
+    except ContactError:
+        return None
+
+
+class EvolutionGoProvider(Provider):
+    """Evolution GO, read in its source in November 2026.
+
+    The source is github.com/EvolutionAPI/evolution-go (pkg/user, pkg/utils, pkg/middleware); the
+    lists are those of the library below it, github.com/tulir/whatsmeow (user.go, types/user.go).
+
+    Bare digits would be rewritten: Brazil's ninth digit is taken away from area code 31 on, digits
+    of Mexico and Argentina are dropped, and a `+` is put before them. A whole JID is taken as it
+    is, so that is what is sent.
+
+    A 500 with a text is all that it says of a lost session, of a client that is not connected, of
+    a bad number and of any error of WhatsApp. Texts are no evidence: what came of it is unknown.
+    """
+
+    name = "evolution-go"
+    title = "Evolution GO"
+    documentation = "https://github.com/EvolutionAPI/evolution-go"
+    addressing = Addressing.TOKEN
+    routes = (
+        Route(Action.BLOCK, "POST", "/user/block"),
+        Route(Action.UNBLOCK, "POST", "/user/unblock"),
+        Route(Action.LIST, "GET", "/user/blocklist"),
+    )
+
+    class Options(Schema):
+        """`token`: the instance's token, which is also its address."""
+
+        token = SecretField(required=True)
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        super().__init__(options)
+        self._headers = Headers({"apikey": options["token"].reveal()})
+
+    def build_request(self, command: Command) -> HttpRequest:
+        """Name the contact by its whole JID, in a field that is called `number`."""
+        route = self.route(command.action)
+        body = None if command.contact is None else {"number": command.contact.jid}
+        return HttpRequest(route.method, route.template, self._headers, json=body)
+
+    def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+        """Take a 200 with the whole list, unless the list shows that it was not done.
+
+        The list shows the state of whoever stands in it and of a LID, and an empty one that of
+        everybody. A number may also stand in it as a LID; then the answer says yes and no more.
+        """
+        listed = read_list(response.document) if response.status == 200 else None
+        if listed is None or command.contact is None:
+            return None if listed is None else self.success(response, listed)
+        blocked = command.contact.jid in [contact.jid for contact in listed]
+        if listed and not blocked and command.contact.number is not None:
+            return self.success(response)
+        if blocked is not command.blocked:
+            return None
+        return Outcome.success(Confirmation.PROVIDER_STATE, upstream_status=response.status)
+
+
+@hookimpl
+def register_providers() -> list[type[Provider]]:
+    """Offer Evolution GO."""
+    return [EvolutionGoProvider]

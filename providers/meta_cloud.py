@@ -1,0 +1,198 @@
+"""Meta's own Cloud API: results per user, lists in pages, and only who wrote within 24 hours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from marshmallow import Schema, fields
+from marshmallow.validate import Regexp
+
+from adapter import (
+    Action,
+    Addressing,
+    Applied,
+    Code,
+    Command,
+    Confirmation,
+    Contact,
+    ContactError,
+    ContactForm,
+    Headers,
+    HttpRequest,
+    HttpResponse,
+    Json,
+    Outcome,
+    Proof,
+    Provider,
+    Route,
+    Row,
+    SecretField,
+    hookimpl,
+    require_number,
+)
+
+PATH = "/{version}/{phone_number_id}/block_users"
+
+
+def write_user(contact: Contact) -> str:
+    """Return the person as requests name them, and as `input` does in the answers."""
+    return f"+{contact.number}"
+
+
+def read_changed(command: Command, document: Json) -> list[Json]:
+    """Return whom the body names as changed in the way that was asked, as they were sent."""
+    match document:
+        case {"block_users": {"added_users": list(users)}} if command.blocked:
+            pass
+        case {"block_users": {"removed_users": list(users)}} if not command.blocked:
+            pass
+        case _:
+            return []
+    return [user.get("input") if isinstance(user, dict) else None for user in users]
+
+
+def read_user(entry: Json) -> Contact:
+    """Return the person of a list's entry; raises ContactError where it names none by number."""
+    match entry:
+        case {"wa_id": str(digits)}:
+            return Contact.from_jid(f"{digits}@s.whatsapp.net")
+    raise ContactError("wa_id", "is missing")
+
+
+def read_page(document: Json) -> tuple[tuple[Contact, ...], str] | None:
+    """Return a page's contacts, and the cursor behind them; it is empty after the last page.
+
+    None says that a part of it cannot be read. A page with few entries, or none, is no end while
+    there is a `next`. That link is not followed: it is a whole URL, and may hold the token.
+    """
+    if not isinstance(document, dict) or "error" in document:
+        return None
+    entries, paging = document.get("data"), document.get("paging", {})
+    cursors = paging.get("cursors", {}) if isinstance(paging, dict) else None
+    after = cursors.get("after", "") if isinstance(cursors, dict) else None
+    if not isinstance(entries, list) or not isinstance(after, str):
+        return None
+    more = "next" in paging
+    try:
+        contacts = tuple(read_user(entry) for entry in entries)
+    except ContactError:
+        return None
+    return None if more and not after else (contacts, after if entries or more else "")
+
+
+class MetaCloudProvider(Provider):
+    """The Cloud API, read at developers.facebook.com (block users, paged results) in 11/2026.
+
+    It knows people by number alone. The call is synchronous, and the answer names our user among
+    those who are now added or removed: that is the state of this user, and not just a yes.
+
+    Errors are per user, within a 400 too. One user is sent, so that the first error of a user is
+    ours; it says more than 139100, the error of the whole.
+    """
+
+    name = "meta-cloud"
+    title = "WhatsApp Cloud API (Meta)"
+    documentation = (
+        "https://developers.facebook.com/documentation/business-messaging/whatsapp/block-users/"
+    )
+    base_url = "https://graph.facebook.com"
+    addressing = Addressing.PATH
+    confirmation = Confirmation.PROVIDER_STATE
+    contact_forms = (ContactForm.DIGITS,)
+    routes = (
+        Route(Action.BLOCK, "POST", PATH),
+        Route(Action.UNBLOCK, "DELETE", PATH),
+        Route(Action.LIST, "GET", PATH),
+    )
+    # The codes are documented. Inferred is where they stand in the answer, and at which status.
+    rows = (
+        Row(Code.TARGET_REJECTED, 400, "131047", text="Re-engagement required"),  # after 24 hours
+        Row(Code.TARGET_REJECTED, 400, "131021", proof=Proof.INFERRED),  # our own number
+        Row(Code.TARGET_REJECTED, 400, "139101", proof=Proof.INFERRED),  # the list is full
+        Row(Code.TARGET_REJECTED, 400, "139100", proof=Proof.INFERRED),  # some or all, so ours
+        Row(Code.PROVIDER_CONFLICT, 400, "139102", proof=Proof.INFERRED),  # changed while paging
+        Row(Code.PROVIDER_ERROR, 400, "139103", proof=Proof.INFERRED),
+        Row(Code.PROVIDER_RATE_LIMITED, 400, "130429", proof=Proof.INFERRED),
+        Row(Code.PROVIDER_AUTH_FAILED, 401, "190", proof=Proof.INFERRED),
+    )
+
+    class Options(Schema):
+        """`token`; `phone_number_id` of the business number; `version` of the Graph API."""
+
+        token = SecretField(required=True)
+        phone_number_id = fields.String(
+            required=True, validate=Regexp(r"^[0-9]{1,32}\Z", error="must be digits")
+        )
+        version = fields.String(
+            load_default="v23.0",
+            validate=Regexp(r"^v[0-9]{1,3}\.[0-9]{1,3}\Z", error="must be such as v23.0"),
+        )
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        super().__init__(options)
+        ids = {name: options[name] for name in ("version", "phone_number_id")}
+        self._path = self.routes[0].fill(**ids)
+        self._headers = Headers({"Authorization": f"Bearer {options['token'].reveal()}"})
+
+    def build_request(self, command: Command) -> HttpRequest:
+        """Name one user in the body, with DELETE too; or ask for a page of a thousand.
+
+        That is the documented most of users per request. Whether it holds for lists is not said;
+        a smaller page is read as well, since only the cursor tells where the list ends.
+        """
+        method = self.route(command.action).method
+        if command.contact is None:
+            return HttpRequest(method, self._path, self._headers, {"limit": "1000"})
+        require_number(command.contact)
+        user = {"user": write_user(command.contact)}
+        body = {"messaging_product": "whatsapp", "block_users": [user]}
+        return HttpRequest(method, self._path, self._headers, json=body)
+
+    def build_next(self, command: Command, response: HttpResponse) -> HttpRequest | None:
+        """Ask for what is behind the page's cursor."""
+        page = read_page(response.document)
+        if page is None or not page[1]:
+            return None
+        first = self.build_request(command)
+        return replace(first, query={**first.query, "after": page[1]})
+
+    def read_machine_code(self, document: Json) -> str | None:
+        """Read the first error of a user, else the error of the whole. Codes are numbers."""
+        match document:
+            case {"block_users": {"failed_users": [{"errors": [{"code": int(code)}, *_]}, *_]}}:
+                return str(code)
+            case {"error": {"code": int(code)}}:
+                return str(code)
+        return None
+
+    def read_response(self, command: Command, response: HttpResponse) -> Outcome:
+        """Believe no refusal that names our user among the changed: it contradicts itself."""
+        outcome = super().read_response(command, response)
+        if outcome.applied is not Applied.NOT_APPLIED or 300 <= response.status <= 399:
+            return outcome
+        if command.contact and write_user(command.contact) in read_changed(
+            command, response.document
+        ):
+            return Outcome.failure(Code.PROVIDER_BAD_RESPONSE, upstream_status=response.status)
+        return outcome
+
+    def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+        """Take a 200 that names our user alone as changed and no error, or a page of the list."""
+        document = response.document
+        if response.status != 200:
+            return None
+        if command.contact is None:
+            page = read_page(document)
+            return self.success(response, page[0]) if page else None
+        if read_changed(command, document) != [write_user(command.contact)] or "error" in document:
+            return None
+        failed = document["block_users"].get("failed_users", [])
+        return self.success(response) if failed == [] else None
+
+
+@hookimpl
+def register_providers() -> list[type[Provider]]:
+    """Offer the Cloud API."""
+    return [MetaCloudProvider]

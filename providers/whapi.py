@@ -1,0 +1,87 @@
+"""Whapi.Cloud: the number stands in the path, PUT blocks and DELETE unblocks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import Schema
+
+from adapter import (
+    Action,
+    Addressing,
+    Code,
+    Command,
+    ContactForm,
+    Headers,
+    HttpRequest,
+    HttpResponse,
+    Json,
+    Outcome,
+    Provider,
+    Route,
+    Row,
+    SecretField,
+    hookimpl,
+    require_number,
+)
+
+
+def is_own_404(document: Json) -> bool:
+    """Whether the body is Whapi's own error with the code 404, and not some server's page."""
+    match document:
+        case {"error": {"code": 404, "message": str()}}:
+            return True
+    return False
+
+
+class WhapiProvider(Provider):
+    """Whapi.Cloud, read in its MCP manifest and in a client of its OpenAPI 1.8.7 in November 2026.
+
+    The sources are github.com/Whapi-Cloud/whapi-mcp and github.com/moham96/whapi-php-openapi. A
+    contact is 7 to 15 digits, so a LID cannot be said. `error.code` repeats the HTTP status and is
+    no evidence of its own; a 404 with it says that the contact was not found.
+
+    There is a `GET /blacklist` too. No source shows its body, so that nothing could tell a whole
+    list from a part of one, and no list is offered.
+    """
+
+    name = "whapi"
+    title = "Whapi.Cloud"
+    documentation = "https://github.com/Whapi-Cloud/whapi-mcp"
+    base_url = "https://gate.whapi.cloud"
+    addressing = Addressing.TOKEN
+    contact_forms = (ContactForm.DIGITS,)
+    routes = (
+        Route(Action.BLOCK, "PUT", "/blacklist/{number}"),
+        Route(Action.UNBLOCK, "DELETE", "/blacklist/{number}"),
+    )
+    rows = (Row(Code.TARGET_REJECTED, 404, where=is_own_404),)
+
+    class Options(Schema):
+        """`token`: the channel's API token, which also picks the channel."""
+
+        token = SecretField(required=True)
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        super().__init__(options)
+        self._headers = Headers({"Authorization": f"Bearer {options['token'].reveal()}"})
+
+    def build_request(self, command: Command) -> HttpRequest:
+        """Put the digits into the path. There is no body."""
+        route = self.route(command.action)
+        path = route.fill(number=require_number(command.target))
+        return HttpRequest(route.method, path, self._headers)
+
+    def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+        """Take a 200 that says `success`. It does not say which state came of it."""
+        match response.document:
+            case {"success": True} if response.status == 200:
+                return self.success(response)
+        return None
+
+
+@hookimpl
+def register_providers() -> list[type[Provider]]:
+    """Offer Whapi.Cloud."""
+    return [WhapiProvider]

@@ -1,0 +1,105 @@
+"""Z-API: one address for both actions, with the credentials of the instance in its path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import Schema, ValidationError
+
+from adapter import (
+    Action,
+    Addressing,
+    Code,
+    Command,
+    ContactForm,
+    Headers,
+    HttpRequest,
+    HttpResponse,
+    Json,
+    Outcome,
+    Provider,
+    Route,
+    Row,
+    Secret,
+    SecretField,
+    hookimpl,
+    require_number,
+    session_field,
+)
+
+BLOCK = Route(
+    Action.BLOCK, "POST", "/instances/{instance_id}/token/{token}/contacts/modify-blocked"
+)
+
+
+def is_refusal(document: Json) -> bool:
+    """Whether the confirmation flag says no."""
+    match document:
+        case {"value": False}:
+            return True
+    return False
+
+
+def fits_the_path(token: Secret) -> None:
+    """Refuse a token that could not be sent, when the configuration is read and not at each call.
+
+    Raises ValidationError, which never repeats the token.
+    """
+    try:
+        BLOCK.fill(instance_id="any", token=token.reveal())
+    except ValueError:
+        raise ValidationError(
+            "must start with a letter or digit and hold only letters, digits and ._@:=+-"
+        ) from None
+
+
+class ZApiProvider(Provider):
+    """Z-API, read at https://developer.z-api.io/en/contacts/block-contact in November 2026.
+
+    `value` is a flag of confirmation: true is no state, and false has to be taken for a failure.
+    The pages show no other body of an error than the bare statuses 405 and 415, and no block list.
+    """
+
+    name = "z-api"
+    title = "Z-API"
+    documentation = "https://developer.z-api.io/en/contacts/block-contact"
+    base_url = "https://api.z-api.io"
+    addressing = Addressing.PATH
+    contact_forms = (ContactForm.DIGITS,)
+    routes = (BLOCK, Route(Action.UNBLOCK, BLOCK.method, BLOCK.template))
+    rows = (Row(Code.TARGET_REJECTED, 200, where=is_refusal),)
+
+    class Options(Schema):
+        """`instance_id` and `token`: the instance's; `client_token`: the account's security token.
+
+        `token` travels in the path, as the provider wants it.
+        """
+
+        instance_id = session_field()
+        token = SecretField(required=True, validate=fits_the_path)
+        client_token = SecretField(required=True)
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        super().__init__(options)
+        self._headers = Headers({"Client-Token": options["client_token"].reveal()})
+
+    def build_request(self, command: Command) -> HttpRequest:
+        """Name the number and the action in the body."""
+        route, options = self.route(command.action), self.options
+        body = {"phone": require_number(command.target), "action": command.action.value}
+        path = route.fill(instance_id=options["instance_id"], token=options["token"].reveal())
+        return HttpRequest(route.method, path, self._headers, json=body)
+
+    def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+        """Take a 200 whose `value` is true."""
+        match response.document:
+            case {"value": True} if response.status == 200:
+                return self.success(response)
+        return None
+
+
+@hookimpl
+def register_providers() -> list[type[Provider]]:
+    """Offer Z-API."""
+    return [ZApiProvider]

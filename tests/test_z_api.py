@@ -1,0 +1,47 @@
+"""Z-API: its token stands in the path, which is looked at before anything is sent."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from support import JID, NUMBER, Upstream
+
+from adapter import ConfigurationError, Secret, connect
+from adapter.settings import load_settings
+
+
+def configure(address: str, **options: Any) -> dict[str, Any]:
+    account = {"provider": "z-api", "base_url": address, "instance_id": "3C1A7B2E"}
+    secrets = {"token": Secret("0A1B2C3D"), "client_token": Secret("F/9/8/7")}
+    return {"accounts": {"a": {**account, **secrets, **options}}}
+
+
+@pytest.mark.parametrize(
+    "token", ["../up", "a/b", "a?b", "a#b", "a%2fb", ".hidden", "a;b", "a\\b", "x" * 200]
+)
+def test_a_token_that_no_path_can_hold_is_a_fault_of_the_configuration(token: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(configure("https://z.example", token=Secret(token)))
+    assert "accounts.a.token: must start with a letter or digit" in str(caught.value)
+    assert token not in str(caught.value)
+
+
+@pytest.mark.parametrize("instance", ["../up", "a/b", "", ".."])
+def test_an_instance_that_no_path_can_hold_is_one_too(instance: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"accounts\.a\.instance_id"):
+        load_settings(configure("https://z.example", instance_id=instance))
+
+
+@pytest.mark.parametrize("token", ["0A1B2C3D", "a.b_c-d", "a=b", "a+b", "a:b", "a@b"])
+def test_a_token_is_sent_as_it_is(upstream: Upstream, token: str) -> None:
+    upstream.will_answer(200, {"value": True})
+    with connect(configure(upstream.address, token=Secret(token))) as contacts:
+        assert contacts.unblock(jid=JID).ok
+    [sent] = upstream.seen
+    [_, _, instance, _, shown, *rest] = sent.path.split("/")
+    assert (instance, unquote(shown), rest) == ("3C1A7B2E", token, ["contacts", "modify-blocked"])
+    assert sent.headers["Client-Token"] == "F/9/8/7"
+    assert json.loads(sent.body) == {"phone": NUMBER, "action": "unblock"}
