@@ -1,4 +1,4 @@
-"""The command line: contact-adapter serve, check, providers, accounts, block, unblock, blocked."""
+"""The command line: contact-adapter serve, check, providers, block, and the others below."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ from adapter.errors import ConfigurationError, PluginError
 from adapter.faces import Access
 from adapter.keys import ANYONE
 from adapter.outcome import Command, Result, write_envelope
+from adapter.plugins import load_plugins
 from adapter.privacy import mask_text
+from adapter.scaffold import ScaffoldError, check_name, package_name, write_package
 from adapter.service import Contacts, Service, new_request_id
 from adapter.settings import Settings, is_loopback, is_plain_url, load_settings, read_toml
 
@@ -210,6 +212,27 @@ def blocked(account: str | None, config: Path | None, own_address: str, as_json:
     """Read the block list, a JID a line."""
     contacts = Contacts(_open_service(config, own_address), ANYONE)
     _print_result(contacts.blocked(account=account), as_json)
+
+
+@main.command("new-provider")
+@click.argument("name")
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="The folder to write, empty or not there yet; else contact-adapter-NAME in this one.",
+)
+def new_provider(name: str, into: Path | None) -> None:
+    """Write a package for a provider of your own, with blanks to fill in."""
+    folder = into or Path(package_name(name))
+    try:
+        check_name(name, _or_explain(load_plugins))
+        write_package(name, folder)
+    except ScaffoldError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"wrote {folder}; install it and run its tests, which list its blanks:")
+    click.echo(f"  pip install --editable {folder}")
+    click.echo(f"  pytest {folder}")
 
 
 def _open_service(config: Path | None, own_address: str) -> Service:
