@@ -37,6 +37,7 @@ profile: $(READY)
 readme: $(READY)
 	$(BIN)/python tests/render_readme.py
 	$(BIN)/python tests/render_faults.py
+	$(BIN)/python tests/render_providers.py
 
 clean:
 	rm -rf $(VENV) $(OLDEST) build dist *.egg-info

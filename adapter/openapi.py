@@ -104,9 +104,10 @@ def describe_api(settings: Settings) -> dict[str, Any]:
     for mount in settings.dialects:
         provider = mount.dialect.provider
         spec.tag({"name": mount.name, "description": f"{provider.title}'s own API."})
-        for route in provider.routes:
-            operation = _native_operation(mount.dialect, route, keys=keys)
-            spec.path(mount.prefix + route.template, operations={route.method.lower(): operation})
+        for routes in _by_address(provider.routes):
+            operation = _native_operation(mount.dialect, routes, keys=keys)
+            path, method = mount.prefix + routes[0].template, routes[0].method.lower()
+            spec.path(path, operations={method: operation})
     document: dict[str, Any] = spec.to_dict()
     return document
 
@@ -208,27 +209,36 @@ def _query_parameters(schema: type[Schema]) -> list[dict[str, Any]]:
     ]
 
 
-def _native_operation(dialect: type[Dialect], route: Route, *, keys: bool) -> dict[str, Any]:
-    """Return the operation of a dialect's route, with the statuses that it can answer."""
+def _by_address(routes: Iterable[Route]) -> list[list[Route]]:
+    """Return the routes in groups of one address: a body may say which action is meant."""
+    groups: dict[tuple[str, str], list[Route]] = {}
+    for route in routes:
+        groups.setdefault((route.method, route.template), []).append(route)
+    return list(groups.values())
+
+
+def _native_operation(dialect: type[Dialect], routes: list[Route], *, keys: bool) -> dict[str, Any]:
+    """Return the operation of a dialect's address, with the statuses that it can answer."""
     provider = dialect.provider
+    actions = " or ".join(route.action.value for route in routes)
     header = {CODE_HEADER: {"schema": {"type": "string"}, "description": "The unified code."}}
     statuses = sorted({*dialect.success_statuses, *(row.status for row in provider.table())})
     operation: dict[str, Any] = {
         "tags": [provider.name],
-        "summary": f"{provider.title}: {route.action.value}",
-        "operationId": _identifier(f"{provider.name} {route.action.value}"),
+        "summary": f"{provider.title}: {actions}",
+        "operationId": _identifier(f"{provider.name} {actions}"),
         "description": f"As the provider documents it: {provider.documentation}"
         + (" Its own credential is one of our API keys here." if keys else ""),
         "parameters": [
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-            for name in route.names
+            for name in routes[0].names
         ],
         "responses": {
             str(status): {"description": "In the provider's own shape", "headers": header}
             for status in statuses
         },
     }
-    if dialect.takes_body and route.action is not Action.LIST:
+    if dialect.takes_body and any(route.action is not Action.LIST for route in routes):
         operation["requestBody"] = {
             "description": "As the provider documents it.",
             "required": False,

@@ -114,10 +114,22 @@ class ProviderEntrySchema(Schema):
     title = fields.String(required=True)
     origin = fields.String(required=True)
     actions = fields.List(fields.String(validate=_values(Action)), required=True)
-    session = fields.String(required=True)
-    contacts = fields.List(fields.String(validate=_values(ContactForm)), required=True)
-    confirmation = fields.String(required=True, validate=_values(Confirmation))
-    dialect = fields.Boolean(required=True)
+    session = fields.String(
+        required=True, metadata={"description": "where a request names the WhatsApp session"}
+    )
+    contacts = fields.List(
+        fields.String(validate=_values(ContactForm)),
+        required=True,
+        metadata={"description": "the forms in which a request names a contact"},
+    )
+    confirmation = fields.String(
+        required=True,
+        validate=_values(Confirmation),
+        metadata={"description": "how a success is usually known"},
+    )
+    dialect = fields.Boolean(
+        required=True, metadata={"description": "whether its own API can be served, too"}
+    )
     documentation = fields.String(required=True)
     proven = fields.String(
         required=True,

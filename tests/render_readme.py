@@ -8,13 +8,14 @@ from pathlib import Path
 
 from adapter.providers.memory import MAGIC_NUMBERS
 
-from adapter import Action, Code
+from adapter import Action, Code, LocalProvider, Provider
 from adapter.plugins import load_plugins
 
 README = Path(__file__).parent.parent / "README.md"
 
 
-def _table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a table in Markdown."""
     titles = list(titles)
     lines = [titles, ["---"] * len(titles), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -22,7 +23,7 @@ def _table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 def codes() -> str:
     """Return the one table."""
-    return _table(
+    return table(
         ("code", "HTTP", "retry", "outcome", "when"),
         (
             (
@@ -38,28 +39,38 @@ def codes() -> str:
 
 
 def providers() -> str:
-    """Return what each built-in provider can do."""
+    """Return what each built-in provider can do, and how it does it."""
     registry = load_plugins()
-    return _table(
-        ("provider", *(action.value for action in Action), "session in", "success is", "dialect"),
+    return table(
+        (
+            *("provider", *(action.value for action in Action), "dialect"),
+            *("session in", "contacts as", "success is", "proven"),
+        ),
         (
             (
                 f"[{each.part.title}]({each.part.documentation}) `{name}`"
                 if each.part.documentation
                 else f"{each.part.title} `{name}`",
                 *("yes" if action in each.part.actions() else "no" for action in Action),
-                each.part.addressing.value,
-                f"`{each.part.confirmation.value}`",
                 "yes" if name in registry.dialects else "no",
+                each.part.addressing.value,
+                ", ".join(f"`{form.value}`" for form in each.part.contact_forms),
+                f"`{each.part.confirmation.value}`",
+                proven(each.part),
             )
             for name, each in sorted(registry.providers.items())
         ),
     )
 
 
+def proven(provider: type[Provider]) -> str:
+    """Return the day on which a provider was last proven by its live service."""
+    return "not needed" if issubclass(provider, LocalProvider) else provider.proven or "not yet"
+
+
 def magic_numbers() -> str:
     """Return the numbers with which every code can be had."""
-    return _table(
+    return table(
         ("number", "code"),
         (
             (f"`+{number[0]} {number[1:4]} {number[4:7]} {number[7:]}`", f"`{code.value}`")

@@ -20,9 +20,10 @@ from click.testing import CliRunner
 from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from adapter import Secret
+from adapter import Secret, SecretField
 from adapter.app import service_state
 from adapter.outcome import write_envelope
+from adapter.plugins import load_plugins
 
 NUMBER = "5511999999999"
 JID = f"{NUMBER}@s.whatsapp.net"
@@ -30,7 +31,13 @@ FULL_WIDTH = "".join(chr(ord(digit) - ord("0") + 0xFF10) for digit in NUMBER)
 """The same number in digits that are no ASCII."""
 OTHER_NUMBER = "5511988888888"
 NATIVE = ("wuts", "wappfy", "session-gateway")
+"""The dialects of the sandbox, each with an account of the same name that talks to it."""
+DIALECTS = (*NATIVE, "waha", "evolution-api")
+"""Every dialect that comes with the adapter."""
 PROVIDERS = (*NATIVE, "memory")
+"""The providers of the sandbox."""
+BUILT_IN = {name: each.part for name, each in load_plugins().providers.items()}
+"""Every provider that comes with the adapter."""
 SESSION = "my-session"
 TOKEN = "a-token-of-the-tests"
 PATIENCE = 20.0
@@ -208,8 +215,9 @@ def account_for(provider: str, address: str, *, token: str = TOKEN) -> dict[str,
     if provider == "memory":
         return table
     table["base_url"] = address
-    table["api_key" if provider == "wappfy" else "token"] = Secret(token)
-    if provider != "wuts":
+    known = BUILT_IN[provider].Options().fields
+    table |= {name: Secret(token) for name, each in known.items() if isinstance(each, SecretField)}
+    if "session" in known:
         table["session"] = SESSION
     return table
 
@@ -218,7 +226,7 @@ def origin_config() -> dict[str, Any]:
     """Return a server that speaks every dialect in front of one block list in memory."""
     return {
         "accounts": {"origin": {"provider": "memory", "aliases": [SESSION]}},
-        "dialects": {"enabled": list(NATIVE)},
+        "dialects": {"enabled": list(DIALECTS)},
     }
 
 

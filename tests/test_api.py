@@ -219,7 +219,7 @@ def test_the_documentation_needs_no_key(make_app: MakeApp, path: str) -> None:
     assert app.test_client().get(path).status_code == 200
 
 
-@pytest.mark.parametrize("provider", ["wappfy", "session-gateway"])
+@pytest.mark.parametrize("provider", ["wappfy", "session-gateway", "waha", "evolution-api"])
 def test_a_list_that_the_provider_has_not_is_refused_without_a_call(
     make_app: MakeApp, upstream: Upstream, provider: str
 ) -> None:

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,7 @@ FLOORS = [
     {"extension"},
     {"app"},
     {"worker", "server"},
+    {"scaffold"},
     {"cli"},
     {"__main__"},
 ]
@@ -49,7 +51,10 @@ BESIDE = {"__init__", "testing"}
 
 FLOOR = {name: height for height, floor in enumerate(FLOORS) for name in floor}
 CORE = {file.stem: file for file in sorted(ROOT.glob("*.py"))}
-PLUGINS = {file.stem: file for file in sorted(PROVIDERS.glob("*.py")) if file.stem != "__init__"}
+PARTS = {file.stem: file for file in sorted(PROVIDERS.glob("*.py")) if file.stem != "__init__"}
+"""Every file of the providers, those that several of them share included."""
+SHARED = {name for name in PARTS if name.startswith("_")}
+PLUGINS = {name: file for name, file in PARTS.items() if name not in SHARED}
 FLASK_FREE = [name for name, height in FLOOR.items() if height <= FLOOR["service"]]
 
 
@@ -62,9 +67,18 @@ def imports(file: Path) -> Iterator[tuple[str, str | None]]:
     for node in ast.walk(parse(file)):
         if isinstance(node, ast.Import):
             yield from ((alias.name, None) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{file.name} imports relatively"
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
             yield from ((node.module or "", alias.name) for alias in node.names)
+
+
+def neighbours(file: Path) -> set[str]:
+    """Return what the file imports relatively, with the dots of every folder above its own."""
+    found = set()
+    for node in ast.walk(parse(file)):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            up = "." * (node.level - 1)
+            found |= {up + (node.module or alias.name) for alias in node.names}
+    return found
 
 
 def ours(file: Path) -> set[str]:
@@ -91,6 +105,7 @@ def test_every_module_has_its_floor() -> None:
 
 @pytest.mark.parametrize("name", sorted(set(CORE) - BESIDE))
 def test_imports_go_downwards_only(name: str) -> None:
+    assert neighbours(CORE[name]) == set()
     upwards = {other for other in ours(CORE[name]) if FLOOR.get(other, 99) >= FLOOR[name]}
     assert upwards == set()
 
@@ -144,13 +159,33 @@ def names_from_adapter(file: Path) -> set[str]:
     return {name or "" for module, name in imports(file) if module == "adapter"}
 
 
+def others(file: Path) -> set[str]:
+    """Return what the file imports of other providers, by whatever path."""
+    absolute = {
+        f"{module}.{name}"
+        for module, name in imports(file)
+        if re.match(r"(adapter\.)?providers\b", f"{module}.{name}")
+    }
+    return absolute | (neighbours(file) - SHARED)
+
+
 def test_there_are_providers_to_look_at() -> None:
     assert len(PLUGINS) >= 4
+    assert SHARED
 
 
-@pytest.mark.parametrize("name", PLUGINS)
+def test_what_providers_share_is_shared_and_is_no_plugin() -> None:
+    users = [neighbours(file) for file in PLUGINS.values()]
+    for name in SHARED:
+        assert sum(name in taken for taken in users) >= 2
+    modules = {entry.module for entry in entry_points(group="contact_adapter")}
+    assert {f"adapter.providers.{name}" for name in PLUGINS} <= modules
+    assert modules.isdisjoint(f"adapter.providers.{name}" for name in SHARED)
+
+
+@pytest.mark.parametrize("name", PARTS)
 def test_a_provider_uses_the_public_names_and_no_others(name: str) -> None:
-    file = PLUGINS[name]
+    file = PARTS[name]
     assert names_from_adapter(file) <= set(adapter.__all__)
     assert not [module for module, _ in imports(file) if module.startswith("adapter.")]
     private = [
@@ -164,42 +199,69 @@ def test_a_provider_uses_the_public_names_and_no_others(name: str) -> None:
     assert private == []
 
 
-@pytest.mark.parametrize("name", PLUGINS)
+@pytest.mark.parametrize("name", PARTS)
 def test_a_provider_stands_on_the_adapter_marshmallow_and_the_standard_library(name: str) -> None:
-    assert packages(PLUGINS[name]) <= sys.stdlib_module_names | {"adapter", "marshmallow"}
+    assert packages(PARTS[name]) <= sys.stdlib_module_names | {"adapter", "marshmallow"}
 
 
-@pytest.mark.parametrize("name", PLUGINS)
+@pytest.mark.parametrize("name", PARTS)
 def test_a_provider_cannot_talk(name: str) -> None:
     talkers = {
         *("socket", "ssl", "asyncio", "socketserver", "selectors", "subprocess", "ctypes"),
         *("ftplib", "smtplib", "imaplib", "poplib", "telnetlib", "nntplib", "xmlrpc", "wsgiref"),
         *("os", "importlib", "runpy", "multiprocessing"),
     }
-    assert packages(PLUGINS[name]).isdisjoint(talkers)
-    modules = {module for module, _ in imports(PLUGINS[name])}
+    assert packages(PARTS[name]).isdisjoint(talkers)
+    modules = {module for module, _ in imports(PARTS[name])}
     assert modules.isdisjoint({"http.client", "http.server", "urllib.request"})
-    taken = {taken for module, taken in imports(PLUGINS[name]) if module in ("http", "urllib")}
+    taken = {taken for module, taken in imports(PARTS[name]) if module in ("http", "urllib")}
     assert taken <= {"HTTPStatus"}
     called = {
         node.func.id
-        for node in ast.walk(parse(PLUGINS[name]))
+        for node in ast.walk(parse(PARTS[name]))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     }
     assert called.isdisjoint({"open", "__import__", "exec", "eval", "compile"})
 
 
-@pytest.mark.parametrize("name", PLUGINS)
+@pytest.mark.parametrize("name", PARTS)
 def test_a_provider_knows_no_other_provider(name: str) -> None:
-    assert "providers" not in packages(PLUGINS[name])
+    assert others(PARTS[name]) == set()
 
 
-@pytest.mark.parametrize("name", PLUGINS)
+@pytest.mark.parametrize(
+    ("line", "allowed"),
+    [
+        ("from adapter import Provider", True),
+        *[(f"from .{name} import anything", True) for name in sorted(SHARED)],
+        *[(f"from . import {name}", True) for name in sorted(SHARED)],
+        ("from .memory import MemoryProvider", False),
+        ("from . import memory", False),
+        ("from ._no_such_module import anything", False),
+        ("from .._memory import anything", False),
+        ("from ..providers import memory", False),
+        ("from adapter import providers", False),
+        ("from adapter.providers import memory", False),
+        ("from adapter.providers.memory import MemoryProvider", False),
+        ("import adapter.providers.memory", False),
+        ("from providers.memory import MemoryProvider", False),
+        ("def later():\n    from .memory import MemoryProvider", False),
+    ],
+)
+def test_another_provider_is_noticed_by_whatever_path(
+    tmp_path: Path, line: str, allowed: bool
+) -> None:
+    file = tmp_path / "acme.py"
+    file.write_text(line + "\n", "utf-8")
+    assert (others(file) == set()) is allowed
+
+
+@pytest.mark.parametrize("name", PARTS)
 def test_a_provider_does_not_read_the_clock(name: str) -> None:
     clocks = {"now", "utcnow", "today", "time", "monotonic"}
     called = {
         node.func.attr
-        for node in ast.walk(parse(PLUGINS[name]))
+        for node in ast.walk(parse(PARTS[name]))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
     }
     assert called.isdisjoint(clocks)
@@ -255,10 +317,10 @@ def loaded_after(statement: str) -> set[str]:
 
 
 def test_importing_the_adapter_and_every_provider_loads_no_web_framework_and_no_client() -> None:
-    lines = ["import adapter", *(f"import adapter.providers.{name}" for name in PLUGINS)]
+    lines = ["import adapter", *(f"import adapter.providers.{name}" for name in PARTS)]
     loaded = loaded_after("\n".join(lines))
     assert "adapter.provider" in loaded
-    assert {f"adapter.providers.{name}" for name in PLUGINS} <= loaded
+    assert {f"adapter.providers.{name}" for name in PARTS} <= loaded
     assert loaded.isdisjoint({"flask", "werkzeug", "requests", "urllib3", "gunicorn", "click"})
     assert loaded.isdisjoint({"adapter.testing", "adapter.transport", "adapter.extension"})
 

@@ -13,13 +13,12 @@ from adapter.providers.memory import MAGIC_NUMBERS
 from conftest import MakeApp
 from flask.testing import FlaskClient
 from support import (
+    DIALECTS,
     FAILING_PLUGIN,
     FULL_WIDTH,
     JID,
-    NATIVE,
     NUMBER,
     OTHER_NUMBER,
-    PROVIDERS,
     SESSION,
     Answer,
     Upstream,
@@ -36,8 +35,11 @@ from adapter.app import create_app
 from adapter.codes import Code
 
 CODE = "X-Contact-Adapter-Code"
+PROVIDERS = (*DIALECTS, "memory")
+BY_BODY = ("wappfy", "waha", "evolution-api")
+"""The dialects that name the contact in a body and have a session."""
 KEY = "our-key"
-PREFIX = {name: f"/dialects/{name}" for name in NATIVE}
+PREFIX = {name: f"/dialects/{name}" for name in DIALECTS}
 
 
 def native_request(
@@ -52,11 +54,18 @@ def native_request(
             "json": {"jid": jid},
             "headers": {"Authorization": f"Bearer {key}"},
         }
-    if dialect == "wappfy":
+    if dialect in ("wappfy", "waha"):
         return {
             "method": "POST",
             "path": f"{PREFIX[dialect]}/api/contacts/{action}",
             "json": {"contactId": target, "session": session},
+            "headers": {"apikey" if dialect == "wappfy" else "X-Api-Key": key},
+        }
+    if dialect == "evolution-api":
+        return {
+            "method": "POST",
+            "path": f"{PREFIX[dialect]}/chat/updateBlockStatus/{session}",
+            "json": {"number": target, "status": action},
             "headers": {"apikey": key},
         }
     return {
@@ -92,8 +101,10 @@ def expect_native_success(dialect: str, answer: Answer | TestResponse, action: s
         assert document["success"] is True
         assert document["data"]["action"] == action
         assert document["data"]["blocked"] is (action == "block")
+    elif dialect == "evolution-api":
+        assert (status, json.loads(body)) == (201, {"block": "success"})
     else:
-        assert (status, body) == (201 if dialect == "wappfy" else 204, b"")
+        assert (status, body) == (204 if dialect == "session-gateway" else 201, b"")
         assert "Content-Type" not in answer.headers
 
 
@@ -105,12 +116,19 @@ def native_error(dialect: str, response: TestResponse) -> str | None:
         assert isinstance(document["error"], str)
         assert set(document) <= {"success", "error", "error_code", "timestamp", "validation"}
         return document.get("error_code")
-    if dialect == "wappfy":
+    if dialect in ("wappfy", "waha"):
         if "expected" in document:
             assert set(document) == {"error", "session", "status", "expected"}
+        elif document["message"] == "Unauthorized":
+            assert set(document) == {"message", "statusCode"}
         else:
             assert set(document) == {"message", "error", "statusCode"}
             assert document["statusCode"] == response.status_code
+        return None
+    if dialect == "evolution-api":
+        assert set(document) == {"status", "error", "response"}
+        assert set(document["response"]) == {"message"}
+        assert document["status"] == response.status_code
         return None
     assert set(document) == {"error"}
     assert set(document["error"]) == {"code", "message", "details"}
@@ -131,7 +149,7 @@ def front_config(*accounts: tuple[str, dict[str, Any]], **keys: dict[str, Any]) 
     return {
         "accounts": dict(accounts),
         "keys": keys or {"crm": key_for(KEY)},
-        "dialects": {"enabled": list(NATIVE)},
+        "dialects": {"enabled": list(DIALECTS)},
     }
 
 
@@ -188,7 +206,7 @@ def fronts() -> Iterator[dict[str, tuple[str, str]]]:
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-@pytest.mark.parametrize("dialect", NATIVE)
+@pytest.mark.parametrize("dialect", DIALECTS)
 def test_every_dialect_blocks_and_unblocks_through_every_provider(
     fronts: dict[str, tuple[str, str]], dialect: str, provider: str
 ) -> None:
@@ -223,7 +241,7 @@ def test_the_list_comes_through_the_dialect_that_has_one(
     assert answer.json["data"]["count"] == 1
 
 
-@pytest.mark.parametrize("provider", ["wappfy", "session-gateway"])
+@pytest.mark.parametrize("provider", ["wappfy", "session-gateway", "waha", "evolution-api"])
 def test_a_list_that_the_provider_behind_has_not_is_a_native_501(
     fronts: dict[str, tuple[str, str]], provider: str
 ) -> None:
@@ -239,13 +257,15 @@ def test_a_list_that_the_provider_behind_has_not_is_a_native_501(
     assert answer.json["success"] is False
 
 
-@pytest.mark.parametrize("provider", NATIVE)
+@pytest.mark.parametrize("provider", [name for name in DIALECTS if name != "evolution-api"])
 @pytest.mark.parametrize(
     ("dialect", "status", "own"),
     [
         ("wuts", 503, {"error_code": "DEVICE_NOT_READY"}),
         ("wappfy", 422, {"expected": ["WORKING"]}),
         ("session-gateway", 501, {"error": {"code": "not_implemented"}}),
+        ("waha", 422, {"expected": ["WORKING"]}),
+        ("evolution-api", 500, {"status": 500, "error": "Internal Server Error"}),
     ],
 )
 def test_a_sleeping_session_sounds_native_even_through_another_provider(
@@ -264,6 +284,16 @@ def test_a_sleeping_session_sounds_native_even_through_another_provider(
             assert answer.json[name].items() >= value.items()
         else:
             assert answer.json[name] == value
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_where_the_provider_behind_has_no_word_for_a_sleeping_session_nothing_is_claimed(
+    fronts: dict[str, tuple[str, str]], dialect: str
+) -> None:
+    address, _ = fronts["evolution-api"]
+    answer = send_over(address, native_request(dialect, "block", "15005550012"))
+    assert answer.status == 500
+    assert answer.headers[CODE] == "provider_error"
 
 
 # The request forms that each provider documents
@@ -345,6 +375,79 @@ def test_wappfy_answers_the_body_of_its_guide_with_its_sentence(
     assert blocked_numbers(front) == ([NUMBER] if action == "block" else [])
 
 
+WAHA = "/dialects/waha/api/contacts"
+
+
+@pytest.mark.parametrize("target", [NUMBER, f"{NUMBER}@c.us", JID, f"{NUMBER}:3@s.whatsapp.net"])
+@pytest.mark.parametrize("action", ["block", "unblock"])
+def test_waha_takes_every_form_that_it_documents(
+    front: FlaskClient, action: str, target: str
+) -> None:
+    body = {"contactId": target, "session": SESSION}
+    response = front.post(f"{WAHA}/{action}", json=body, headers={"x-api-key": KEY})
+    expect_native_success("waha", response, action)
+    assert blocked_numbers(front) == ([NUMBER] if action == "block" else [])
+
+
+def test_a_session_that_waha_calls_default_is_the_account_with_that_alias(
+    make_front: Callable[..., FlaskClient],
+) -> None:
+    front = make_front(
+        accounts={
+            "support": {"provider": "memory"},
+            "sales": {"provider": "memory", "aliases": ["default"]},
+        }
+    )
+    response = send(front, native_request("waha", "block", session="default"))
+    expect_native_success("waha", response, "block")
+    assert blocked_numbers(front, account="sales") == [NUMBER]
+    assert blocked_numbers(front, account="support") == []
+
+
+EVOLUTION = f"/dialects/evolution-api/chat/updateBlockStatus/{SESSION}"
+
+
+@pytest.mark.parametrize("target", [NUMBER, f"+{NUMBER}", JID, f"{NUMBER}@c.us"])
+def test_evolution_api_takes_every_form_that_it_documents(front: FlaskClient, target: str) -> None:
+    for action, listed in (("block", [NUMBER]), ("unblock", [])):
+        body = {"number": target, "status": action}
+        response = front.post(EVOLUTION, json=body, headers=APIKEY)
+        expect_native_success("evolution-api", response, action)
+        assert blocked_numbers(front) == listed
+
+
+@pytest.mark.parametrize("number", ["5531987654321", "553187654321", "5215512345678"])
+def test_digits_stay_as_the_client_of_evolution_api_wrote_them(
+    front: FlaskClient, number: str
+) -> None:
+    send(front, native_request("evolution-api", "block", number))
+    assert blocked_numbers(front) == [number]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_contact_of_whom_only_the_lid_is_known_comes_through_every_dialect(
+    front: FlaskClient, dialect: str
+) -> None:
+    response = send(front, native_request(dialect, "block", "205227043110953@lid"))
+    expect_native_success(dialect, response, "block")
+    listed = front.get("/v1/contacts/blocked", headers={"X-API-Key": KEY}).get_json()
+    assert [each["lid"] for each in listed["data"]["contacts"]] == ["205227043110953@lid"]
+
+
+@pytest.mark.parametrize(
+    ("dialect", "header"),
+    [("waha", "X-Api-Key"), ("wappfy", "apikey"), ("evolution-api", "apikey")],
+)
+def test_a_dialect_takes_its_key_from_its_own_header_alone(
+    front: FlaskClient, dialect: str, header: str
+) -> None:
+    request = native_request(dialect, "block")
+    elsewhere = {name: KEY for name in ("X-Api-Key", "apikey", "token") if name != header}
+    response = send(front, request, headers={**BEARER, **elsewhere})
+    expect_native_error(dialect, response, 401, "unauthenticated")
+    assert send(front, request, headers={header: KEY}).status_code == 201
+
+
 GATEWAY = f"/dialects/session-gateway/api/v1/sessions/{SESSION}/contacts"
 
 
@@ -374,10 +477,16 @@ UNKNOWN_KEY = {
     "wuts": {"success": False, "error": "Invalid token"},
     "wappfy": {"error": "Unauthorized", "statusCode": 401},
     "session-gateway": {"code": "unauthorized"},
+    "waha": {"message": "Unauthorized", "statusCode": 401},
+    "evolution-api": {
+        "status": 401,
+        "error": "Unauthorized",
+        "response": {"message": "Unauthorized"},
+    },
 }
 
 
-@pytest.mark.parametrize("dialect", NATIVE)
+@pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("key", ["wrong", "", None])
 def test_an_unknown_key_is_the_providers_own_401(
     front: FlaskClient, dialect: str, key: str | None
@@ -387,7 +496,7 @@ def test_an_unknown_key_is_the_providers_own_401(
     assert response.status_code == 401
     assert response.headers[CODE] == "unauthenticated"
     document = response.get_json()
-    if dialect == "wuts":
+    if dialect in ("wuts", "waha", "evolution-api"):
         assert document == UNKNOWN_KEY[dialect]
     else:
         where = document["error"] if dialect == "session-gateway" else document
@@ -396,7 +505,11 @@ def test_an_unknown_key_is_the_providers_own_401(
 
 
 @pytest.mark.parametrize(
-    ("dialect", "own"), [("wuts", None), ("wappfy", None), ("session-gateway", "forbidden")]
+    ("dialect", "own"),
+    [
+        *[(name, None) for name in DIALECTS if name != "session-gateway"],
+        ("session-gateway", "forbidden"),
+    ],
 )
 def test_a_missing_scope_is_the_providers_own_403(
     make_front: Callable[..., FlaskClient], dialect: str, own: str | None
@@ -413,7 +526,7 @@ def test_the_native_list_needs_the_scope_to_read(make_front: Callable[..., Flask
     expect_native_error("wuts", response, 403, "permission_denied")
 
 
-@pytest.mark.parametrize("dialect", ["wappfy", "session-gateway"])
+@pytest.mark.parametrize("dialect", [*BY_BODY, "session-gateway"])
 @pytest.mark.parametrize("session", ["support", SESSION])
 def test_a_native_session_is_an_account_by_its_name_or_by_its_alias(
     front: FlaskClient, dialect: str, session: str
@@ -423,7 +536,9 @@ def test_a_native_session_is_an_account_by_its_name_or_by_its_alias(
     assert blocked_numbers(front) == [NUMBER]
 
 
-@pytest.mark.parametrize(("dialect", "own"), [("wappfy", None), ("session-gateway", "not_found")])
+@pytest.mark.parametrize(
+    ("dialect", "own"), [*[(name, None) for name in BY_BODY], ("session-gateway", "not_found")]
+)
 def test_an_unknown_session_and_one_of_others_are_the_same_native_404(
     make_front: Callable[..., FlaskClient], dialect: str, own: str | None
 ) -> None:
@@ -512,7 +627,7 @@ BAD_TARGETS = [
 
 
 @pytest.mark.parametrize("target", BAD_TARGETS, ids=[repr(each[:40]) for each in BAD_TARGETS])
-@pytest.mark.parametrize("dialect", NATIVE)
+@pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_bad_target_is_a_native_error_and_nothing_is_sent(
     recorded: tuple[str, Upstream], dialect: str, target: str
 ) -> None:
@@ -528,8 +643,11 @@ def test_a_bad_target_is_a_native_error_and_nothing_is_sent(
     if dialect == "wuts":
         assert document["error_code"] == "VALIDATION_ERROR"
         assert [each["field"] for each in document["validation"]] == ["jid"]
-    elif dialect == "wappfy":
+    elif dialect in ("wappfy", "waha"):
         assert document["statusCode"] == 400
+    elif dialect == "evolution-api":
+        ((sentence,),) = document["response"]["message"]
+        assert isinstance(sentence, str)
     else:
         assert document["error"]["code"] == ("not_found" if slashed else "validation_error")
     assert upstream.connections == 0
@@ -564,7 +682,7 @@ def test_a_bad_target_is_a_native_error_and_nothing_is_sent(
     ],
     ids=lambda body: repr(body[:40]),
 )
-@pytest.mark.parametrize("dialect", ["wuts", "wappfy"])
+@pytest.mark.parametrize("dialect", ["wuts", *BY_BODY])
 def test_a_body_that_names_nobody_is_a_native_400_and_nothing_is_sent(
     recorded: tuple[str, Upstream], dialect: str, body: bytes
 ) -> None:
@@ -585,8 +703,32 @@ def test_a_body_that_names_nobody_is_a_native_400_and_nothing_is_sent(
         assert answer.json["error_code"] == "VALIDATION_ERROR"
         assert answer.json["error"] == "validation failed"
     else:
-        assert answer.json["statusCode"] == 400
+        assert answer.json["status" if dialect == "evolution-api" else "statusCode"] == 400
         assert answer.json["error"] == "Bad Request"
+    assert upstream.connections == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"number": "5511999999999"}',
+        b'{"number": "5511999999999", "status": "list"}',
+        b'{"number": "5511999999999", "status": ["block"]}',
+        b'{"number": "5511999999999", "status": "block", "status": "unblock"}',
+        b'{"number": 5511999999999, "status": "block"}',
+        b'{"number": "", "status": "block"}',
+        b'{"status": "block"}',
+    ],
+    ids=repr,
+)
+def test_evolution_api_refuses_what_says_not_whom_to_block_or_to_unblock(
+    recorded: tuple[str, Upstream], body: bytes
+) -> None:
+    address, upstream = recorded
+    headers = {**APIKEY, "Content-Type": "application/json"}
+    answer = call(address, "POST", EVOLUTION, body=body, headers=headers)
+    assert answer.status == 400
+    assert answer.json["status"] == 400
     assert upstream.connections == 0
 
 
@@ -596,6 +738,8 @@ def test_a_body_that_names_nobody_is_a_native_400_and_nothing_is_sent(
         ("wuts", 503, "DEVICE_NOT_READY"),
         ("session-gateway", 501, "not_implemented"),
         ("wappfy", 422, None),
+        ("waha", 422, None),
+        ("evolution-api", 500, None),  # it knows no other word for it
     ],
 )
 def test_a_sleeping_session_is_what_the_provider_documents(
@@ -603,13 +747,50 @@ def test_a_sleeping_session_is_what_the_provider_documents(
 ) -> None:
     response = send(front, native_request(dialect, "block", "15005550012"))
     expect_native_error(dialect, response, status, "session_not_connected", own)
-    if dialect == "wappfy":
+    if dialect in ("wappfy", "waha"):
         document = response.get_json()
         assert document["session"] == SESSION
         assert document["status"] not in document["expected"]
 
 
-@pytest.mark.parametrize("dialect", NATIVE)
+def nest(status: int, error: str) -> dict[str, Any]:
+    return {"error": error, "statusCode": status}
+
+
+def evolution(status: int, error: str, *message: Any) -> dict[str, Any]:
+    told = {"response": {"message": list(message)}} if message else {}
+    return {"status": status, "error": error, **told}
+
+
+@pytest.mark.parametrize(
+    ("dialect", "code", "status", "own"),
+    [
+        ("waha", Code.OPERATION_NOT_SUPPORTED, 501, nest(501, "Not Implemented")),
+        ("waha", Code.SESSION_NOT_FOUND, 404, nest(404, "Not Found")),
+        ("waha", Code.TARGET_REJECTED, 400, nest(400, "Bad Request")),
+        ("waha", Code.PROVIDER_ERROR, 500, nest(500, "Internal Server Error")),
+        (
+            *("evolution-api", Code.OPERATION_NOT_SUPPORTED, 400),
+            evolution(400, "Bad Request", "Method not available on WhatsApp Business API"),
+        ),
+        ("evolution-api", Code.SESSION_NOT_FOUND, 404, evolution(404, "Not Found")),
+        (
+            *("evolution-api", Code.TARGET_REJECTED, 400),
+            evolution(400, "Bad Request", [Code.TARGET_REJECTED.message]),
+        ),
+        ("evolution-api", Code.PROVIDER_ERROR, 500, evolution(500, "Internal Server Error")),
+    ],
+)
+def test_what_a_provider_behind_says_is_told_in_the_words_of_the_dialect(
+    shared: FlaskClient, dialect: str, code: Code, status: int, own: dict[str, Any]
+) -> None:
+    number = next(number for number, magic in MAGIC_NUMBERS.items() if magic is code)
+    response = send(shared, native_request(dialect, "block", number))
+    expect_native_error(dialect, response, status, code.value)
+    assert response.get_json().items() >= own.items()
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "PUT", "PATCH"])
 @pytest.mark.parametrize("path", ["", "/", "/nowhere", "/contacts/block/", "/v1/accounts"])
 def test_an_unknown_path_is_a_native_404(
@@ -628,7 +809,7 @@ def test_an_unknown_path_is_a_native_404(
     )
 
 
-@pytest.mark.parametrize("dialect", NATIVE)
+@pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("method", ["GET", "DELETE", "PUT", "PATCH", "OPTIONS", "TRACE"])
 def test_a_wrong_method_is_a_native_error(shared: FlaskClient, dialect: str, method: str) -> None:
     response = send(shared, native_request(dialect, "block"), method=method, json=None)
@@ -637,7 +818,7 @@ def test_a_wrong_method_is_a_native_error(shared: FlaskClient, dialect: str, met
     native_error(dialect, response)
 
 
-@pytest.mark.parametrize("dialect", NATIVE)
+@pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_bug_of_a_provider_is_a_native_500(
     make_app: MakeApp, plugin: Callable[[str, str], object], dialect: str
 ) -> None:
@@ -649,7 +830,7 @@ def test_a_bug_of_a_provider_is_a_native_500(
     native_error(dialect, response)
 
 
-@pytest.mark.parametrize("dialect", NATIVE)
+@pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("code", list(Code), ids=lambda code: code.value)
 def test_every_code_of_the_table_is_told_natively_with_the_unified_code_beside_it(
     shared: FlaskClient, dialect: str, code: Code
@@ -669,7 +850,7 @@ def test_the_wait_is_passed_on_natively(make_app: MakeApp, upstream: Upstream) -
     upstream.will_answer(429, {"error": {"code": "rate_limited"}}, {"Retry-After": "9"})
     account = {**account_for("session-gateway", upstream.address), "aliases": ["s"]}
     client = make_app(front_config(("support", account))).test_client()
-    for dialect in NATIVE:
+    for dialect in DIALECTS:
         response = send(client, native_request(dialect, "block", session="s"))
         assert response.status_code == 429
         assert response.headers["Retry-After"] == "9"

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 import schemathesis
+from adapter.providers.evolution_api import EvolutionApiDialect
 from adapter.providers.session_gateway import SessionGatewayDialect
+from adapter.providers.waha import WahaDialect
 from adapter.providers.wappfy import WappfyDialect
 from adapter.providers.wuts import WutsDialect
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis.specs.openapi import checks as openapi_checks
-from support import JID, NATIVE, NUMBER, SESSION, key_for
+from support import DIALECTS, JID, NUMBER, SESSION, key_for
 
 from adapter import (
     Action,
@@ -38,7 +41,7 @@ from adapter.wire import read_json
 
 CONFIG: dict[str, Any] = {
     "accounts": {"support": {"provider": "memory", "aliases": [SESSION]}},
-    "dialects": {"enabled": list(NATIVE)},
+    "dialects": {"enabled": list(DIALECTS)},
 }
 KEYED = {**CONFIG, "keys": {"k": key_for("k", scopes=("block", "read", "metrics"))}}
 
@@ -99,6 +102,8 @@ PROVIDERS: Mapping[str, type[Dialect]] = {
     "wuts": WutsDialect,
     "wappfy": WappfyDialect,
     "session-gateway": SessionGatewayDialect,
+    "waha": WahaDialect,
+    "evolution-api": EvolutionApiDialect,
 }
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 PERSON, HIDDEN = Contact(NUMBER), Contact(lid="4711@lid")
@@ -106,6 +111,7 @@ PERSON, HIDDEN = Contact(NUMBER), Contact(lid="4711@lid")
 words = st.one_of(
     st.text(max_size=12),
     st.sampled_from([JID, NUMBER, f"{NUMBER}@c.us", "1@g.us", SESSION, "", "Bearer k", "bearer"]),
+    st.sampled_from(["block", "unblock"]),
 )
 scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), words)
 documents = st.recursive(
@@ -113,7 +119,8 @@ documents = st.recursive(
     lambda below: (
         st.lists(below, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["jid", "number", "session", "sessionId", "contactId"]) | words,
+            st.sampled_from(["jid", "number", "session", "sessionId", "contactId", "status"])
+            | words,
             below,
             max_size=5,
         )
@@ -130,7 +137,9 @@ requests = st.builds(
             [route.template for each in PROVIDERS.values() for route in each.provider.routes]
         ).flatmap(
             lambda template: st.builds(
-                lambda session, jid: template.replace("{session}", session).replace("{jid}", jid),
+                lambda session, jid: re.sub(
+                    r"\{(\w+)\}", lambda part: jid if part[1] == "jid" else session, template
+                ),
                 words,
                 words,
             )
@@ -187,8 +196,8 @@ def test_any_native_request_is_understood_or_refused(name: str, request: HttpReq
             *(Code.NOT_FOUND, Code.METHOD_NOT_ALLOWED, Code.VALIDATION_ERROR, Code.INVALID_TARGET)
         }
         return
-    route, _ = dialect.match(request)
-    assert call.command.action is route.action
+    route = dialect.provider.route(call.command.action)
+    assert route.match(request.path) is not None
     assert route.method == request.method
 
 

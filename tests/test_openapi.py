@@ -12,7 +12,7 @@ from conftest import MakeApp
 from flask import Flask
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from support import JID, NATIVE, NUMBER, key_for
+from support import DIALECTS, JID, NUMBER, key_for
 
 from adapter.app import create_app
 from adapter.codes import Code
@@ -20,7 +20,7 @@ from adapter.settings import load_settings
 
 CONFIG: dict[str, Any] = {
     "accounts": {"support": {"provider": "memory", "aliases": ["my-session"]}},
-    "dialects": {"enabled": list(NATIVE)},
+    "dialects": {"enabled": list(DIALECTS)},
 }
 KEYED = {
     **CONFIG,
@@ -98,7 +98,7 @@ def test_its_native_paths_are_the_routes_of_the_enabled_dialects(document: dict[
         if path.startswith("/dialects/")
     }
     assert described == expected
-    assert len(expected) == 7
+    assert len(expected) == 10
 
 
 def test_a_dialect_that_is_not_served_is_not_described(make_app: MakeApp) -> None:
@@ -145,6 +145,15 @@ def test_every_documented_answer_has_the_headers_that_every_answer_carries(
             for status, response in operation["responses"].items():
                 assert {"X-Request-Id", "Cache-Control"} <= set(response["headers"])
                 assert ("WWW-Authenticate" in response["headers"]) is (status == "401")
+
+
+def test_an_address_of_several_actions_is_described_with_all_of_them(
+    document: dict[str, Any],
+) -> None:
+    for mount in load_settings(CONFIG).dialects:
+        for route in mount.dialect.provider.routes:
+            operation = document["paths"][mount.prefix + route.template][route.method.lower()]
+            assert re.search(rf"\b{route.action}\b", operation["summary"])
 
 
 def test_every_operation_has_an_id_of_its_own(document: dict[str, Any]) -> None:
@@ -245,15 +254,20 @@ def test_the_described_body_takes_what_is_taken_and_refuses_what_is_refused(
         assert not validator.is_valid(bad)
 
 
-@pytest.mark.parametrize("dialect", NATIVE)
+@pytest.mark.parametrize("dialect", DIALECTS)
 def test_what_is_answered_natively_has_a_described_status(app: Flask, dialect: str) -> None:
     paths = describe(app)["paths"]
     prefix = f"/dialects/{dialect}"
-    path = next(path for path in paths if path.startswith(prefix) and path.endswith("/block"))
+    path = next(
+        path
+        for path in paths
+        if path.startswith(prefix) and path.endswith(("/block", "/updateBlockStatus/{instance}"))
+    )
     statuses = set(paths[path]["post"]["responses"])
     for number in (NUMBER, *MAGIC_NUMBERS, "12"):
         url = path.replace("{session}", "my-session").replace("{jid}", f"{number}@c.us")
-        body = {"contactId": number, "session": "my-session", "number": number}
+        url = url.replace("{instance}", "my-session")
+        body = {"contactId": number, "session": "my-session", "number": number, "status": "block"}
         response = app.test_client().post(url, json=body)
         assert str(response.status_code) in statuses
         assert "X-Contact-Adapter-Code" in response.headers

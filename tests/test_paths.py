@@ -100,9 +100,12 @@ def test_a_route_is_filled_with_safe_ids_and_refuses_all_others(session: str, ji
     assert not {".", ".."} & {unquote(segment) for segment in segments}
 
 
+@pytest.mark.parametrize("provider", ["session-gateway", "waha", "evolution-api"])
 @given(text=texts)
-def test_a_session_is_taken_by_the_configuration_only_where_it_is_safe(text: str) -> None:
-    account = account_for("session-gateway", "http://127.0.0.1:1") | {"session": text}
+def test_a_session_is_taken_by_the_configuration_only_where_it_is_safe(
+    provider: str, text: str
+) -> None:
+    account = account_for(provider, "http://127.0.0.1:1") | {"session": text}
     if is_safe(text):
         assert load_settings({"accounts": {"a": account}}).accounts["a"].options["session"] == text
         return
@@ -176,6 +179,40 @@ def test_a_native_path_is_refused_or_goes_out_in_exactly_its_place(
         assert session in ("a", SESSION)
         (line,) = sent
         assert re.fullmatch(rf"POST /api/v1/sessions/{SESSION}/contacts/{PERSON}/unblock", line)
+    else:
+        assert 400 <= response.status_code < 500
+        assert sent == []
+
+
+@pytest.fixture(scope="module")
+def evolution() -> Iterator[tuple[Upstream, Flask]]:
+    """Return an Evolution API that keeps what it is sent, and a server in front of it."""
+    with run_upstream() as upstream:
+        upstream.will_answer(201, {"block": "success"})
+        config = {
+            "accounts": {"a": account_for("evolution-api", upstream.address)},
+            "dialects": {"enabled": ["evolution-api"]},
+        }
+        app = create_app(config, allow_unauthenticated=True)
+        yield upstream, app
+        service_state(app).service.close()
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(instance=st.one_of(st.just("a"), texts))
+@example(instance="a")
+@example(instance="..")
+def test_an_instance_in_a_native_path_picks_an_account_and_goes_no_further(
+    evolution: tuple[Upstream, Flask], instance: str
+) -> None:
+    upstream, app = evolution
+    encoded = quote(instance.encode("utf-8", "replace"), safe="")
+    path = f"/dialects/evolution-api/chat/updateBlockStatus/{encoded}"
+    body = {"number": NUMBER, "status": "block"}
+    response, sent = sent_by(upstream, lambda: app.test_client().post(path, json=body))
+    if instance == "a":
+        assert response.status_code == 201
+        assert sent == [f"POST /chat/updateBlockStatus/{SESSION}"]
     else:
         assert 400 <= response.status_code < 500
         assert sent == []

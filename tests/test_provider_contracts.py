@@ -1,4 +1,4 @@
-"""The contract kit, applied to the four providers that come with the adapter."""
+"""The contract kit, applied to the providers that come with the adapter."""
 
 from __future__ import annotations
 
@@ -6,10 +6,17 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from adapter.providers.evolution_api import EvolutionApiDialect, EvolutionApiProvider
+from adapter.providers.evolution_go import EvolutionGoProvider
 from adapter.providers.memory import MemoryProvider
+from adapter.providers.meta_cloud import MetaCloudProvider
 from adapter.providers.session_gateway import SessionGatewayDialect, SessionGatewayProvider
+from adapter.providers.waha import WahaDialect, WahaProvider
 from adapter.providers.wappfy import WappfyDialect, WappfyProvider
+from adapter.providers.whapi import WhapiProvider
 from adapter.providers.wuts import WutsDialect, WutsProvider
+from adapter.providers.z_api import ZApiProvider
+from support import BUILT_IN
 
 from adapter import Action
 from adapter.testing import Exchange, ProviderContract, read_answers
@@ -39,9 +46,57 @@ class TestSessionGateway(ProviderContract):
     answers = ANSWERS / "session-gateway"
 
 
+class TestWaha(ProviderContract):
+    provider = WahaProvider
+    dialect = WahaDialect
+    options: ClassVar = {"session": "default"}
+    answers = ANSWERS / "waha"
+
+
+class TestEvolutionApi(ProviderContract):
+    provider = EvolutionApiProvider
+    dialect = EvolutionApiDialect
+    options: ClassVar = {"session": "my-instance"}
+    answers = ANSWERS / "evolution-api"
+
+
+class TestMetaCloud(ProviderContract):
+    provider = MetaCloudProvider
+    options: ClassVar = {"phone_number_id": "106540352242922"}
+    answers = ANSWERS / "meta-cloud"
+
+
+class TestEvolutionGo(ProviderContract):
+    provider = EvolutionGoProvider
+    answers = ANSWERS / "evolution-go"
+
+
+class TestWhapi(ProviderContract):
+    provider = WhapiProvider
+    answers = ANSWERS / "whapi"
+
+
+class TestZApi(ProviderContract):
+    provider = ZApiProvider
+    options: ClassVar = {"instance_id": "3C1A7B2E"}
+    answers = ANSWERS / "z-api"
+
+
 class TestMemory(ProviderContract):
     provider = MemoryProvider
     answers = ANSWERS / "memory"
+
+
+CONTRACTS = {
+    each.provider.name: each
+    for each in list(vars().values())
+    if isinstance(each, type) and ProviderContract in each.__bases__
+}
+"""The contract of each provider, by its name."""
+
+
+def test_every_built_in_provider_has_its_contract():
+    assert set(CONTRACTS) == set(BUILT_IN)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What each provider's answers mean: the table of the three wire formats, cell by cell."""
+"""What each provider's answers mean: the table of the wire formats, cell by cell."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import json
 from typing import Any
 
 import pytest
+from adapter.providers.evolution_api import EvolutionApiDialect, EvolutionApiProvider
 from adapter.providers.memory import MAGIC_NUMBERS, MemoryProvider
 from adapter.providers.session_gateway import SessionGatewayDialect, SessionGatewayProvider
+from adapter.providers.waha import WahaDialect, WahaProvider
 from adapter.providers.wappfy import WappfyDialect, WappfyProvider
 from adapter.providers.wuts import WutsDialect, WutsProvider
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from marshmallow import ValidationError
 
 from adapter import (
     Action,
@@ -43,6 +46,8 @@ WAPPFY = WappfyProvider({"api_key": Secret("k3y"), "session": "shop", "wire_form
 WAPPFY_GUIDE = WappfyProvider({"api_key": Secret("k3y"), "session": "shop", "wire_format": "guide"})
 GATEWAY = SessionGatewayProvider({"token": Secret("t0ken"), "session": "sess_01HZX"})
 MEMORY = MemoryProvider({})
+WAHA = WahaProvider({"api_key": Secret("k3y"), "session": "default"})
+EVOLUTION = EvolutionApiProvider({"api_key": Secret("k3y"), "session": "shop"})
 
 Answer = tuple[int, Any]
 """A status, and a body: bytes as they are, None for none, anything else as JSON."""
@@ -91,6 +96,26 @@ APIKEY = {"apikey": "k3y"}
             *(WAPPFY_GUIDE, UNBLOCK, "POST", "/api/contacts/unblock", APIKEY),
             {"sessionId": "shop", "jid": "5511999999999@s.whatsapp.net"},
         ),
+        (
+            *(WAHA, BLOCK, "POST", "/api/contacts/block", {"X-Api-Key": "k3y"}),
+            {"contactId": "5511999999999@c.us", "session": "default"},
+        ),
+        (
+            *(WAHA, Command(Action.UNBLOCK, LID), "POST", "/api/contacts/unblock"),
+            *({"X-Api-Key": "k3y"}, {"contactId": LID.lid, "session": "default"}),
+        ),
+        (
+            *(EVOLUTION, BLOCK, "POST", "/chat/updateBlockStatus/shop", APIKEY),
+            {"number": "5511999999999@s.whatsapp.net", "status": "block"},
+        ),
+        (
+            *(EVOLUTION, UNBLOCK, "POST", "/chat/updateBlockStatus/shop", APIKEY),
+            {"number": "5511999999999@s.whatsapp.net", "status": "unblock"},
+        ),
+        (
+            *(EVOLUTION, Command(Action.BLOCK, LID), "POST", "/chat/updateBlockStatus/shop"),
+            *(APIKEY, {"number": LID.lid, "status": "block"}),
+        ),
         (GATEWAY, BLOCK, "POST", GATEWAY_PATH + f"{PERSON.jid}/block", BEARER, None),
         (GATEWAY, UNBLOCK, "POST", GATEWAY_PATH + f"{PERSON.jid}/unblock", BEARER, None),
     ],
@@ -115,6 +140,8 @@ def test_a_command_becomes_this_request(
             {"api_key": True, "session": True, "wire_format": False},
         ),
         (SessionGatewayProvider, None, Addressing.PATH, {"token": True, "session": True}),
+        (WahaProvider, None, Addressing.BODY, {"api_key": True, "session": False}),
+        (EvolutionApiProvider, None, Addressing.PATH, {"api_key": True, "session": True}),
         (MemoryProvider, None, Addressing.NONE, {}),
     ],
 )
@@ -130,8 +157,21 @@ def test_a_provider_has_these_options_and_this_address(
     assert provider.addressing is addressing
 
 
+def test_the_session_of_waha_is_called_default_where_none_is_given():
+    assert WahaProvider.Options().load({"api_key": Secret("k3y")})["session"] == "default"
+    with pytest.raises(ValidationError):
+        WahaProvider.Options().load({"api_key": Secret("k3y"), "session": "../up"})
+
+
+@pytest.mark.parametrize("number", ["5531987654321", "5511987654321", "5215512345678"])
+def test_evolution_api_is_given_no_bare_digits_to_rewrite(number: str):
+    for action in (Action.BLOCK, Action.UNBLOCK):
+        request = EVOLUTION.build_request(Command(action, Contact(number)))
+        assert request.json["number"] == f"{number}@s.whatsapp.net"
+
+
 def test_only_providers_with_a_documented_list_declare_one():
-    providers = (WUTS, WAPPFY, GATEWAY, MEMORY)
+    providers = (WUTS, WAPPFY, GATEWAY, WAHA, EVOLUTION, MEMORY)
     assert all(each.actions() >= {Action.BLOCK, Action.UNBLOCK} for each in providers)
     assert [each.name for each in providers if Action.LIST in each.actions()] == ["wuts", "memory"]
 
@@ -161,6 +201,15 @@ def waha(status: int) -> dict[str, Any]:
     return {"message": "text", "error": "text", "statusCode": status}
 
 
+def two_keys() -> dict[str, Any]:
+    return {"message": "Unauthorized", "statusCode": 401}
+
+
+def evolution(status: int, message: Any) -> dict[str, Any]:
+    return {"status": status, "error": "text", "response": {"message": message}}
+
+
+SENTENCE = ["Method not available on WhatsApp Business API"]
 SAID_YES = {"success": True, "message": "Contact blocked successfully"}
 SAID_NO = {"success": False, "message": "no"}
 STOPPED = {"error": "text", "session": "shop", "status": "STOPPED", "expected": ["WORKING"]}
@@ -171,6 +220,53 @@ TABLE: list[tuple[str, Provider, Answer, Code | Confirmation]] = [
     ("success", WAPPFY, (200, SAID_YES), Confirmation.ACCEPTED),
     ("success", WAPPFY, (201, None), Confirmation.ACCEPTED),
     ("success", GATEWAY, (204, None), Confirmation.ACCEPTED),
+    ("success", WAHA, (201, None), Confirmation.ACCEPTED),
+    ("success", EVOLUTION, (201, {"block": "success"}), Confirmation.ACCEPTED),
+    ("success without evidence", WAHA, (200, None), Code.PROVIDER_BAD_RESPONSE),
+    ("success without evidence", WAHA, (204, None), Code.PROVIDER_BAD_RESPONSE),
+    ("success without evidence", WAHA, (201, HTML), Code.PROVIDER_BAD_RESPONSE),
+    ("success without evidence", WAHA, (201, SAID_YES), Code.PROVIDER_BAD_RESPONSE),
+    (
+        "success without evidence",
+        EVOLUTION,
+        (200, {"block": "success"}),
+        Code.PROVIDER_BAD_RESPONSE,
+    ),
+    ("success without evidence", EVOLUTION, (201, None), Code.PROVIDER_BAD_RESPONSE),
+    ("success without evidence", EVOLUTION, (201, {"block": "error"}), Code.PROVIDER_BAD_RESPONSE),
+    ("success without evidence", EVOLUTION, (201, {"block": True}), Code.PROVIDER_BAD_RESPONSE),
+    ("success without evidence", EVOLUTION, (201, HTML), Code.PROVIDER_BAD_RESPONSE),
+    ("422 with three keys", WAHA, (422, waha(422)), Code.OPERATION_NOT_SUPPORTED),
+    ("422 with more keys", WAHA, (422, {**waha(422), "status": "STOPPED"}), Code.TARGET_REJECTED),
+    ("422 with a list", WAHA, (422, {**waha(422), "message": ["text"]}), Code.TARGET_REJECTED),
+    ("422 with status + expected", WAHA, (422, STOPPED), Code.SESSION_NOT_CONNECTED),
+    ("422", WAHA, (422, None), Code.TARGET_REJECTED),
+    ("400", WAHA, (400, waha(400)), Code.TARGET_REJECTED),
+    ("401", WAHA, (401, two_keys()), Code.PROVIDER_AUTH_FAILED),
+    ("403", WAHA, (403, waha(403)), Code.PROVIDER_PERMISSION_DENIED),
+    ("404 in JSON", WAHA, (404, waha(404)), Code.SESSION_NOT_FOUND),
+    ("404 otherwise", WAHA, (404, HTML), Code.PROVIDER_BAD_RESPONSE),
+    ("404 otherwise", WAHA, (404, None), Code.PROVIDER_BAD_RESPONSE),
+    ("501", WAHA, (501, waha(501)), Code.OPERATION_NOT_SUPPORTED),
+    ("501", WAHA, (501, None), Code.OPERATION_NOT_SUPPORTED),
+    ("503", WAHA, (503, HTML), Code.PROVIDER_UNAVAILABLE),
+    ("400 nested", EVOLUTION, (400, evolution(400, [["text"]])), Code.TARGET_REJECTED),
+    ("400 flat", EVOLUTION, (400, evolution(400, SENTENCE)), Code.OPERATION_NOT_SUPPORTED),
+    ("400 otherwise", EVOLUTION, (400, evolution(400, [])), Code.TARGET_REJECTED),
+    ("400 otherwise", EVOLUTION, (400, evolution(400, "text")), Code.TARGET_REJECTED),
+    ("400 otherwise", EVOLUTION, (400, evolution(400, [{"exists": False}])), Code.TARGET_REJECTED),
+    ("400 otherwise", EVOLUTION, (400, evolution(400, ["one", "two"])), Code.TARGET_REJECTED),
+    ("400 otherwise", EVOLUTION, (400, None), Code.TARGET_REJECTED),
+    ("422 flat", EVOLUTION, (422, evolution(422, SENTENCE)), Code.TARGET_REJECTED),
+    ("401", EVOLUTION, (401, evolution(401, "Unauthorized")), Code.PROVIDER_AUTH_FAILED),
+    ("403", EVOLUTION, (403, evolution(403, SENTENCE)), Code.PROVIDER_PERMISSION_DENIED),
+    ("404 in its shape", EVOLUTION, (404, evolution(404, ["text"])), Code.SESSION_NOT_FOUND),
+    ("404 otherwise", EVOLUTION, (404, {"detail": "Not Found"}), Code.PROVIDER_BAD_RESPONSE),
+    ("404 otherwise", EVOLUTION, (404, HTML), Code.PROVIDER_BAD_RESPONSE),
+    ("404 otherwise", EVOLUTION, (404, None), Code.PROVIDER_BAD_RESPONSE),
+    ("500", EVOLUTION, (500, evolution(500, ["text", "[object Object]"])), Code.PROVIDER_ERROR),
+    ("501", EVOLUTION, (501, None), Code.OPERATION_NOT_SUPPORTED),
+    ("503", EVOLUTION, (503, evolution(503, SENTENCE)), Code.PROVIDER_UNAVAILABLE),
     ("success without evidence", WUTS, (200, {"success": True}), Code.PROVIDER_BAD_RESPONSE),
     ("success without evidence", WUTS, (200, None), Code.PROVIDER_BAD_RESPONSE),
     ("success without evidence", WUTS, (204, None), Code.PROVIDER_BAD_RESPONSE),
@@ -242,7 +338,7 @@ TABLE: list[tuple[str, Provider, Answer, Code | Confirmation]] = [
     ("503 DEVICE_NOT_READY", WUTS, (503, flat("DEVICE_NOT_READY")), Code.SESSION_NOT_CONNECTED),
     *[
         (f"{status}", provider, (status, body), code)
-        for provider in (WUTS, WAPPFY, GATEWAY)
+        for provider in (WUTS, WAPPFY, GATEWAY, WAHA, EVOLUTION)
         for body in (None, HTML, {"unknown": "shape"})
         for status, code in (
             (405, Code.TARGET_REJECTED),
@@ -435,7 +531,7 @@ DATE = "Sun, 01 Nov 2026 12:00:00 GMT"
 def test_retry_after_is_read_as_seconds_or_as_a_date_and_is_never_above_an_hour(
     headers: dict[str, str], seconds: int | None
 ):
-    for provider in (WUTS, WAPPFY, GATEWAY, MEMORY):
+    for provider in (WUTS, WAPPFY, GATEWAY, WAHA, EVOLUTION, MEMORY):
         outcome = provider.read_response(BLOCK, respond((429, None), headers))
         assert outcome.code is Code.PROVIDER_RATE_LIMITED
         assert outcome.retry_after == seconds
@@ -470,6 +566,20 @@ def test_only_a_code_that_may_wait_carries_retry_after(status: int):
             *(WappfyDialect, "/api/contacts/block"),
             *({"contactId": "5511999999999", "session": "my-session"}, Action.BLOCK, "my-session"),
         ),
+        *[
+            (
+                *(WahaDialect, "/api/contacts/block"),
+                *({"contactId": target, "session": "default"}, Action.BLOCK, "default"),
+            )
+            for target in ("5511999999999", "5511999999999@c.us", PERSON.jid)
+        ],
+        *[
+            (
+                *(EvolutionApiDialect, "/chat/updateBlockStatus/shop"),
+                *({"number": target, "status": "unblock"}, Action.UNBLOCK, "shop"),
+            )
+            for target in ("5511999999999", "+55 11 99999-9999", PERSON.jid, "5511999999999@c.us")
+        ],
         (
             *(SessionGatewayDialect, f"{GATEWAY_PATH}{PERSON.jid}/unblock"),
             *(None, Action.UNBLOCK, "sess_01HZX"),
@@ -498,6 +608,14 @@ def test_the_wuts_dialect_takes_a_name_that_the_body_lacks_from_the_query():
     [
         (WutsDialect, "/contacts/block", {"jid": "120363039000000000@g.us"}),
         (WappfyDialect, "/api/contacts/block", {"session": "s", "contactId": "1203@g.us"}),
+        (WahaDialect, "/api/contacts/block", {"session": "s", "contactId": "1203@g.us"}),
+        *[
+            (
+                *(EvolutionApiDialect, "/chat/updateBlockStatus/shop"),
+                {"number": target, "status": "block"},
+            )
+            for target in ("120363039000000000@g.us", "status@broadcast")
+        ],
         (SessionGatewayDialect, f"{GATEWAY_PATH}120363039000000000@g.us/block", None),
         (SessionGatewayDialect, f"{GATEWAY_PATH}120363039000000000@newsletter/block", None),
     ],
@@ -506,6 +624,17 @@ def test_a_dialect_refuses_a_group_or_a_channel(dialect: type[Dialect], path: st
     with pytest.raises(RequestError) as refused:
         dialect().read_request(HttpRequest("POST", path, json=body))
     assert refused.value.outcome.code is Code.INVALID_TARGET
+
+
+@pytest.mark.parametrize("status", [None, "list", "blocked", "BLOCK", "", 1, ["block"]])
+def test_the_evolution_api_dialect_does_only_what_the_body_says(status: Any):
+    body = {"number": "5511999999999", "status": status}
+    with pytest.raises(RequestError) as refused:
+        EvolutionApiDialect().read_request(
+            HttpRequest("POST", "/chat/updateBlockStatus/shop", json=body)
+        )
+    assert refused.value.outcome.code is Code.VALIDATION_ERROR
+    assert set(refused.value.outcome.fields) == {"status"}
 
 
 # -- the memory
@@ -579,6 +708,14 @@ def gateway_proves(command: Command, status: int, body: bytes) -> bool:
     return status == 204 and body == b""
 
 
+def waha_proves(command: Command, status: int, body: bytes) -> bool:
+    return status == 201 and body == b""
+
+
+def evolution_proves(command: Command, status: int, body: bytes) -> bool:
+    return status == 201 and at(lax(body), "block") == "success"
+
+
 def memory_proves(command: Command, status: int, body: bytes) -> bool:
     blocked = at(lax(body), "blocked")
     if command.contact is None:
@@ -624,6 +761,9 @@ bodies = st.one_of(
     documents.map(lambda document: json.dumps(document).encode()),
     near_successes.map(lambda document: json.dumps(document).encode()),
     st.fixed_dictionaries({"blocked": documents}).map(lambda found: json.dumps(found).encode()),
+    st.fixed_dictionaries({"block": st.sampled_from(["success", "Success", True, None])}).map(
+        lambda found: json.dumps(found).encode()
+    ),
 )
 statuses = st.one_of(st.integers(100, 599), st.sampled_from([200, 201, 202, 204, 422, 501]))
 headers = st.dictionaries(
@@ -640,9 +780,13 @@ headers = st.dictionaries(
         (WAPPFY, wappfy_proves),
         (WAPPFY_GUIDE, wappfy_proves),
         (GATEWAY, gateway_proves),
+        (WAHA, waha_proves),
+        (EVOLUTION, evolution_proves),
         (MEMORY, memory_proves),
     ],
-    ids=["wuts", "wappfy", "wappfy-guide", "session-gateway", "memory"],
+    ids=[
+        *("wuts", "wappfy", "wappfy-guide", "session-gateway", "waha", "evolution-api", "memory"),
+    ],
 )
 @settings(max_examples=300, deadline=None)
 @given(

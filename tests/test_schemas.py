@@ -180,9 +180,11 @@ def test_the_shape_of_a_failure_has_closed_lists(name: str, value: str) -> None:
                         "origin": "x 1",
                         "actions": ["block"],
                         "session": "none",
+                        "contacts": ["digits"],
                         "confirmation": "accepted",
                         "dialect": False,
                         "documentation": "",
+                        "proven": None,
                     }
                 ],
                 "dialects": [{"name": "p", "origin": "x 1", "prefix": None, "host": None}],

@@ -197,7 +197,7 @@ def test_settings_show_no_secret() -> None:
         (one({}), "accounts.a.provider", "is required"),
         (one({"provider": 1}), "accounts.a.provider", "must be text"),
         (one({"provider": "memroy"}), "accounts.a.provider", "did you mean memory"),
-        (one({"provider": "nothing"}), "accounts.a.provider", "installed are: memory, session-"),
+        (one({"provider": "nothing"}), "accounts.a.provider", "installed are: evolution-api, "),
         (one({**MEMORY, "colour": 1}), "accounts.a.colour", "unknown key"),
         (one({**MEMORY, "base_url": "https://x"}), "accounts.a.base_url", "remove the key"),
         (one({**MEMORY, "aliases": "x"}), "accounts.a.aliases", "must be a list"),
@@ -270,7 +270,7 @@ def test_settings_show_no_secret() -> None:
         (one(dialects=[]), "dialects", "must be a table"),
         (one(dialects={"enabled": "wuts"}), "dialects.enabled", "list of names"),
         (one(dialects={"enabled": [1]}), "dialects.enabled", "list of names"),
-        (one(dialects={"enabled": ["memory"]}), "dialects.enabled", "installed are: session-"),
+        (one(dialects={"enabled": ["memory"]}), "dialects.enabled", "installed are: evolution-"),
         (one(dialects={"enabled": ["wutz"]}), "dialects.enabled", "did you mean wuts"),
         (one(dialects={"wuts": {}}), "dialects.wuts", 'add it to "enabled"'),
         (

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from conftest import MakeApp
 from flask.testing import FlaskClient
-from support import JID, NATIVE, NUMBER, SESSION, Upstream, account_for
+from support import DIALECTS, JID, NUMBER, SESSION, Upstream, account_for
 
 from adapter import Action, Command, Contact, Headers, HttpResponse, Outcome, Secret
 from adapter.app import create_app, service_state
@@ -53,6 +53,8 @@ FACES: Mapping[str, str] = {
     "unified unblock": "/v1/contacts/unblock",
     "wuts": "/dialects/wuts/contacts/block",
     "wappfy": "/dialects/wappfy/api/contacts/block",
+    "waha": "/dialects/waha/api/contacts/block",
+    "evolution-api": f"/dialects/evolution-api/chat/updateBlockStatus/{SESSION}",
 }
 GATEWAY = f"/dialects/session-gateway/api/v1/sessions/{SESSION}/contacts"
 
@@ -61,7 +63,7 @@ GATEWAY = f"/dialects/session-gateway/api/v1/sessions/{SESSION}/contacts"
 def client() -> Iterator[FlaskClient]:
     config = {
         "accounts": {"a": {"provider": "memory", "aliases": [SESSION]}},
-        "dialects": {"enabled": list(NATIVE)},
+        "dialects": {"enabled": list(DIALECTS)},
     }
     app = create_app(config, allow_unauthenticated=True)
     yield app.test_client()
@@ -116,7 +118,7 @@ def test_the_unified_api_reads_no_body_of_another_type_or_charset(
 
 
 @pytest.mark.parametrize("charset", ["utf-16", "latin-1", "nonsense"])
-@pytest.mark.parametrize("dialect", ["wuts", "wappfy"])
+@pytest.mark.parametrize("dialect", ["wuts", "wappfy", "waha", "evolution-api"])
 def test_a_dialect_reads_utf_8_whatever_charset_is_claimed(
     client: FlaskClient, dialect: str, charset: str
 ) -> None:
@@ -165,7 +167,10 @@ COMMANDS = (
     Command(Action.UNBLOCK, Contact(NUMBER)),
     Command(Action.LIST),
 )
-_YES = b'"success": true, "blocked": true, "data": {"blocked": true, "items": [], "count": 0}'
+_YES = (
+    b'"success": true, "blocked": true, "block": "success", '
+    b'"data": {"blocked": true, "items": [], "count": 0}'
+)
 
 ALMOST_YES: Mapping[str, bytes] = {
     "duplicate keys": b'{"success": false, %(yes)s}',
@@ -197,7 +202,7 @@ def provider_of(name: str) -> Any:
 
 
 @pytest.mark.parametrize("body", ANSWERS.values(), ids=ANSWERS)
-@pytest.mark.parametrize("name", [*NATIVE, "memory"])
+@pytest.mark.parametrize("name", [*DIALECTS, "memory"])
 def test_an_answer_that_is_not_strict_json_is_never_a_success(name: str, body: bytes) -> None:
     provider = provider_of(name)
     kind = Headers({"Content-Type": "application/json; charset=utf-16"})
@@ -211,7 +216,8 @@ def test_an_answer_that_is_not_strict_json_is_never_a_success(name: str, body: b
 
 
 @pytest.mark.parametrize(
-    ("name", "status"), [("wuts", 200), ("wappfy", 200), ("wappfy", 201), ("memory", 200)]
+    ("name", "status"),
+    [("wuts", 200), ("wappfy", 200), ("wappfy", 201), ("evolution-api", 201), ("memory", 200)],
 )
 def test_the_same_answer_in_strict_json_is_a_success(name: str, status: int) -> None:
     body = b"{" + _YES + b"}"

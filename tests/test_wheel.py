@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
-import os
 import shutil
-import subprocess
-import sys
-import venv
 import zipfile
 from importlib.metadata import Distribution, PathDistribution
 from pathlib import Path
-from typing import Any
 
 import pytest
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from support_wheel import CHECKOUT, closure, make_environment, requirements, run
 
-CHECKOUT = Path(__file__).parents[1]
 SERVER_ONLY = {"gunicorn", "apispec", "prometheus-client", "flask-swagger-ui", "granian"}
 
 IN_PROCESS = """
@@ -58,34 +50,6 @@ for case in (TestWuts, TestMemory):
 """
 
 
-def run(*command: str | Path, cwd: Path, **rest: Any) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    return subprocess.run(
-        [str(each) for each in command],
-        cwd=cwd,
-        env=clean,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        **rest,
-    )
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the wheel from a copy, so that nothing of an earlier build gets into it."""
-    source, out = (tmp_path_factory.mktemp(name) for name in ("source", "wheel"))
-    for name in ("adapter", "config", "providers"):
-        skip = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(CHECKOUT / name, source / name, ignore=skip)
-    for name in ("LICENSE", "README.md", "pyproject.toml", "setup.cfg"):
-        shutil.copy(CHECKOUT / name, source)
-    done = run(sys.executable, "-m", "build", "--wheel", "--outdir", out, source, cwd=out)
-    assert done.returncode == 0, done.stdout + done.stderr
-    (built,) = out.glob("*.whl")
-    return built
-
-
 @pytest.fixture(scope="module")
 def metadata(wheel: Path) -> Distribution:
     with zipfile.ZipFile(wheel) as archive:
@@ -93,52 +57,15 @@ def metadata(wheel: Path) -> Distribution:
     return PathDistribution(zipfile.Path(wheel, f"{name}/"))
 
 
-def requirements(distribution: Distribution, *extras: str) -> set[str]:
-    """Return the names of what the distribution needs here, with these of its extras."""
-    found = set()
-    for line in distribution.requires or ():
-        needed = Requirement(line)
-        marker = needed.marker
-        if marker is None or any(marker.evaluate({"extra": each}) for each in ("", *extras)):
-            found.add(canonicalize_name(needed.name))
-    return found
-
-
-def closure(distribution: Distribution) -> set[str]:
-    """Return the names of all that the distribution needs, without any extra."""
-    found: set[str] = set()
-    waiting = requirements(distribution)
-    while waiting:
-        name = waiting.pop()
-        found.add(name)
-        waiting |= requirements(importlib.metadata.distribution(name)) - found
-    return found
-
-
 @pytest.fixture(scope="module")
 def core(metadata: Distribution) -> set[str]:
-    return closure(metadata)
+    return closure(requirements(metadata))
 
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, core: set[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the programs of an environment that has the wheel, and of the rest only the core.
-
-    What the core needs is linked from the environment of the tests, so that nothing is fetched.
-    """
-    home = tmp_path_factory.mktemp("venv")
-    venv.create(home, with_pip=False, symlinks=True)
-    programs = home / "bin"
-    (packages,) = home.glob("lib/python3.*/site-packages")
-    for name in core:
-        distribution = importlib.metadata.distribution(name)
-        tops = {file.parts[0] for file in distribution.files or ()}
-        for top in tops - {"..", "__pycache__"}:
-            (packages / top).symlink_to(Path(str(distribution.locate_file(top))).resolve())
-    pip = [sys.executable, "-m", "pip", "--python", programs / "python", "install"]
-    done = run(*pip, "--quiet", "--no-index", "--no-deps", wheel, cwd=home)
-    assert done.returncode == 0, done.stderr
-    return programs
+    """Return the programs of an environment that has the wheel, and of the rest only the core."""
+    return make_environment(tmp_path_factory.mktemp("venv"), wheel, core)
 
 
 @pytest.fixture(scope="module")
@@ -157,13 +84,14 @@ def test_the_wheel_holds_the_packages_and_the_configuration_and_nothing_else(
         names = {each for each in archive.namelist() if ".dist-info/" not in each}
     for package, folder in (
         ("adapter", "adapter"),
+        ("adapter/templates", "adapter/templates"),
         ("adapter/config", "config"),
         ("adapter/providers", "providers"),
     ):
         shipped = {
             f"{package}/{path.name}"
             for path in (CHECKOUT / folder).iterdir()
-            if path.is_file() and path.suffix != ".pyc"
+            if path.is_file() and path.suffix not in (".pyc", ".md")
         }
         assert shipped <= names
         names -= shipped
@@ -214,7 +142,7 @@ def test_the_command_line_is_there(installed: Path, elsewhere: Path) -> None:
     program = installed / "contact-adapter"
     told = run(program, "--help", cwd=elsewhere)
     assert told.returncode == 0, told.stderr
-    for name in ("serve", "check", "providers", "accounts", "block", "unblock", "blocked"):
+    for name in ("serve", "check", "providers", "accounts", "block", "blocked", "new-provider"):
         assert f"  {name} " in told.stdout
     (elsewhere / "adapter.toml").write_text('[accounts.support]\nprovider = "memory"\n')
     done = run(
