@@ -25,7 +25,10 @@ from adapter.provider import (
     invalid_field,
     read_bearer,
     read_contact,
+    read_contacts,
+    read_number_or_jid,
     read_object,
+    read_texts,
     require_number,
     session_field,
 )
@@ -75,7 +78,10 @@ __all__ = [
     "json_response",
     "read_bearer",
     "read_contact",
+    "read_contacts",
+    "read_number_or_jid",
     "read_object",
+    "read_texts",
     "require_number",
     "session_field",
 ]

@@ -24,10 +24,10 @@ from marshmallow import Schema, ValidationError, fields, validate
 
 from adapter.codes import Action, Code, Confirmation
 from adapter.contact import Contact, ContactError
-from adapter.errors import RequestError
+from adapter.errors import PluginError, RequestError
 from adapter.outcome import MAX_RETRY_AFTER, Command, Outcome
 from adapter.privacy import Secret
-from adapter.wire import Headers, HttpRequest, HttpResponse, Json
+from adapter.wire import NO_HEADERS, Headers, HttpRequest, HttpResponse, Json
 
 REFUSED: Final = "was refused by the provider"
 """Our message for a field that a provider names as bad. Its own text may hold a phone number."""
@@ -237,6 +237,10 @@ class Provider(ABC):
     `contact_forms` are the forms in which its requests name a contact; without `ContactForm.LID`, a
     contact of which only the LID is known is refused before anything is sent. `proven` is the day
     (`2026-11-22`) on which the live service last answered as recorded; None where it never did.
+
+    `header_templates` are the headers that every request carries, with options by their names:
+    `Headers({"Authorization": "Bearer {token}"})`. They are filled once, into `headers`. An option
+    that is not there, or is no text or secret, is a PluginError as soon as the provider is made.
     """
 
     name: ClassVar[str]
@@ -247,6 +251,7 @@ class Provider(ABC):
     confirmation: ClassVar[Confirmation] = Confirmation.ACCEPTED
     contact_forms: ClassVar[tuple[ContactForm, ...]] = (ContactForm.JID, ContactForm.LID)
     proven: ClassVar[str | None] = None
+    header_templates: ClassVar[Mapping[str, str]] = NO_HEADERS
     routes: ClassVar[tuple[Route, ...]]
     rows: ClassVar[tuple[Row, ...]] = ()
 
@@ -271,6 +276,24 @@ class Provider(ABC):
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self.options = options
+        self.headers = Headers({name: self._fill_header(name) for name in self.header_templates})
+
+    def _fill_header(self, name: str) -> str:
+        """Return the header with the texts of the options in it. Errors never show those."""
+        template, where = self.header_templates[name], f"{type(self).__name__}.header_templates"
+        if set(_PLACEHOLDER.sub("", template)) & set("{}"):
+            raise PluginError(f"{where}: {name} must name an option as {{lower_case}}")
+
+        def read_option(part: re.Match[str]) -> str:
+            value = self.options.get(part[1])
+            text = value.reveal() if isinstance(value, Secret) else value
+            if not isinstance(text, str):
+                raise PluginError(
+                    f"{where}: {name} needs {part[1]}, which is no option with a text"
+                )
+            return text
+
+        return _PLACEHOLDER.sub(read_option, template)
 
     @classmethod
     def table(cls) -> tuple[Row, ...]:
@@ -308,6 +331,14 @@ class Provider(ABC):
         list; one that cannot be read makes the whole of it unreadable.
         """
         return None
+
+    def request(self, command: Command, json: Json = None, /, **ids: str) -> HttpRequest:
+        """Return the request to the command's route, with its ids filled in and our `headers`.
+
+        Without `json` no body is sent. Raises ValueError for an id that cannot stand in a path.
+        """
+        route = self.route(command.action)
+        return HttpRequest(route.method, route.fill(**ids), self.headers, json=json)
 
     def success(
         self, response: HttpResponse, contacts: tuple[Contact, ...] | None = None
@@ -515,6 +546,30 @@ def read_contact(
         raise RequestError(Outcome.failure(Code.INVALID_TARGET, fields=error.fields)) from None
 
 
+def read_number_or_jid(text: str) -> Contact:
+    """Return the contact that a text names: as a JID where it holds an `@`, else as a number.
+
+    Raises RequestError (`invalid_target`) where that is nobody who can be blocked.
+    """
+    return read_contact(jid=text) if "@" in text else read_contact(number=text)
+
+
+def read_contacts(jids: Iterable[Json]) -> tuple[Contact, ...] | None:
+    """Return the contacts that the JIDs of a provider's list name, in order.
+
+    None where a single one is no text or names nobody: a part of a list is no list.
+    """
+    contacts = []
+    for jid in jids:
+        if not isinstance(jid, str):
+            return None
+        try:
+            contacts.append(Contact.from_jid(jid))
+        except ContactError:
+            return None
+    return tuple(contacts)
+
+
 def require_number(contact: Contact) -> str:
     """Return the contact's number, for a provider that knows contacts by nothing else.
 
@@ -536,6 +591,17 @@ def read_object(request: HttpRequest) -> Mapping[str, Json]:
     if not isinstance(request.json, dict):
         raise invalid_field("body", "must be a JSON object")
     return request.json
+
+
+def read_texts(body: Mapping[str, Json], *names: str) -> tuple[str, ...]:
+    """Return the texts that stand in the body under these names.
+
+    Raises RequestError (`validation_error`) for the first that is missing or no text.
+    """
+    for name in names:
+        if not isinstance(body.get(name), str):
+            raise invalid_field(name, "is required and must be text")
+    return tuple(body[name] for name in names)
 
 
 def invalid_field(name: str, message: str) -> RequestError:

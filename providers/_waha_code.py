@@ -5,14 +5,14 @@ Read in the source of https://github.com/devlikeapro/waha in November 2026.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from datetime import datetime
 from http import HTTPStatus
 
 from adapter import (
     Action,
     Code,
     Command,
-    Contact,
+    Dialect,
     HttpResponse,
     Json,
     NativeCall,
@@ -20,9 +20,7 @@ from adapter import (
     Proof,
     Route,
     Row,
-    invalid_field,
     json_response,
-    read_contact,
 )
 
 ROUTES = (
@@ -57,34 +55,20 @@ def write_body(command: Command, session: str) -> dict[str, Json]:
     return {"contactId": command.target.chat_id, "session": session}
 
 
-def read_texts(body: Mapping[str, Json], *names: str) -> tuple[str, ...]:
-    """Return the texts that stand in the body under these names.
+class WahaCodeDialect(Dialect):
+    """A dialect with the errors of the code base."""
 
-    Raises RequestError (`validation_error`) for the first that is missing or no text.
-    """
-    for name in names:
-        if not isinstance(body.get(name), str):
-            raise invalid_field(name, "is required and must be text")
-    return tuple(body[name] for name in names)
+    def write_error(
+        self, row: Row, outcome: Outcome, call: NativeCall | None, now: datetime
+    ) -> HttpResponse:
+        """Write the three keys of Nest, or the body of a session that is not working.
 
-
-def read_contact_id(text: str) -> Contact:
-    """Return whom a `contactId` names: digits alone, or a JID.
-
-    Raises RequestError (`invalid_target`) where that is no person.
-    """
-    return read_contact(jid=text) if "@" in text else read_contact(number=text)
-
-
-def write_error(row: Row, outcome: Outcome, call: NativeCall | None) -> HttpResponse:
-    """Return the error of `row`: the three keys of Nest, or a session that is not working.
-
-    A message that says no more than the status does stands without the key `error`.
-    """
-    if row.where is names_expected_status:
-        session = call.session if call else None
-        document = {"error": outcome.message, "session": session, "status": "STOPPED"}
-        return json_response(row.status, {**document, "expected": ["WORKING"]})
-    message, phrase = row.text or outcome.message, HTTPStatus(row.status).phrase
-    named = {} if message == phrase else {"error": phrase}
-    return json_response(row.status, {"message": message, **named, "statusCode": row.status})
+        A message that says no more than the status does stands without the key `error`.
+        """
+        if row.where is names_expected_status:
+            session = call.session if call else None
+            document = {"error": outcome.message, "session": session, "status": "STOPPED"}
+            return json_response(row.status, {**document, "expected": ["WORKING"]})
+        message, phrase = row.text or outcome.message, HTTPStatus(row.status).phrase
+        named = {} if message == phrase else {"error": phrase}
+        return json_response(row.status, {"message": message, **named, "statusCode": row.status})

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any
 
 from marshmallow import Schema
 
@@ -29,8 +27,9 @@ from adapter import (
     hookimpl,
     invalid_field,
     json_response,
-    read_contact,
+    read_number_or_jid,
     read_object,
+    read_texts,
     session_field,
 )
 
@@ -70,6 +69,7 @@ class EvolutionApiProvider(Provider):
         "https://doc.evolution-api.com/v2/api-reference/chat-controller/updateBlockStatus"
     )
     addressing = Addressing.PATH
+    header_templates = Headers({"apikey": "{api_key}"})
     routes = (Route(Action.BLOCK, "POST", PATH), Route(Action.UNBLOCK, "POST", PATH))
     rows = (
         Row(Code.TARGET_REJECTED, 400, proof=READ),
@@ -86,16 +86,10 @@ class EvolutionApiProvider(Provider):
         api_key = SecretField(required=True)
         session = session_field()
 
-    def __init__(self, options: Mapping[str, Any]) -> None:
-        super().__init__(options)
-        self._headers = Headers({"apikey": options["api_key"].reveal()})
-
     def build_request(self, command: Command) -> HttpRequest:
         """Put the instance into the path, the contact and the action into the body."""
-        route = self.route(command.action)
-        path = route.fill(instance=self.options["session"])
         body = {"number": command.target.jid, "status": command.action.value}
-        return HttpRequest(route.method, path, self._headers, json=body)
+        return self.request(command, body, instance=self.options["session"])
 
     def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
         """Take the 201 that says `success` under `block`, for an unblock too."""
@@ -122,13 +116,10 @@ class EvolutionApiDialect(Dialect):
         """
         _, ids = self.match(request)
         body = read_object(request)
-        number, status = body.get("number"), body.get("status")
-        if status not in (Action.BLOCK, Action.UNBLOCK):
+        if body.get("status") not in (Action.BLOCK, Action.UNBLOCK):
             raise invalid_field("status", 'must be "block" or "unblock"')
-        if not isinstance(number, str):
-            raise invalid_field("number", "is required and must be text")
-        contact = read_contact(jid=number) if "@" in number else read_contact(number=number)
-        return NativeCall(Command(Action(status), contact), ids["instance"])
+        number, status = read_texts(body, "number", "status")
+        return NativeCall(Command(Action(status), read_number_or_jid(number)), ids["instance"])
 
     def write_success(self, call: NativeCall, outcome: Outcome) -> HttpResponse:
         """Answer what it answers to both actions."""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from marshmallow import Schema
 
 from adapter import (
@@ -13,7 +10,6 @@ from adapter import (
     Command,
     Confirmation,
     Contact,
-    ContactError,
     Headers,
     HttpRequest,
     HttpResponse,
@@ -23,6 +19,7 @@ from adapter import (
     Route,
     SecretField,
     hookimpl,
+    read_contacts,
 )
 
 
@@ -35,16 +32,6 @@ def read_list(document: Json) -> tuple[Contact, ...] | None:
         case {"message": "success", "data": {"JIDs": list() | None as jids}}:
             return read_contacts(jids or [])
     return None
-
-
-def read_contacts(jids: list[Json]) -> tuple[Contact, ...] | None:
-    """Return the contacts that the JIDs name; None where a single one names nobody."""
-    if not all(isinstance(jid, str) for jid in jids):
-        return None
-    try:
-        return tuple(Contact.from_jid(jid) for jid in jids)
-    except ContactError:
-        return None
 
 
 class EvolutionGoProvider(Provider):
@@ -65,6 +52,7 @@ class EvolutionGoProvider(Provider):
     title = "Evolution GO"
     documentation = "https://github.com/EvolutionAPI/evolution-go"
     addressing = Addressing.TOKEN
+    header_templates = Headers({"apikey": "{token}"})
     routes = (
         Route(Action.BLOCK, "POST", "/user/block"),
         Route(Action.UNBLOCK, "POST", "/user/unblock"),
@@ -76,15 +64,10 @@ class EvolutionGoProvider(Provider):
 
         token = SecretField(required=True)
 
-    def __init__(self, options: Mapping[str, Any]) -> None:
-        super().__init__(options)
-        self._headers = Headers({"apikey": options["token"].reveal()})
-
     def build_request(self, command: Command) -> HttpRequest:
         """Name the contact by its whole JID, in a field that is called `number`."""
-        route = self.route(command.action)
         body = None if command.contact is None else {"number": command.contact.jid}
-        return HttpRequest(route.method, route.template, self._headers, json=body)
+        return self.request(command, body)
 
     def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
         """Take a 200 with the whole list, unless the list shows that it was not done.

@@ -12,7 +12,6 @@ from adapter import (
     Command,
     Confirmation,
     Contact,
-    ContactError,
     HttpRequest,
     HttpResponse,
     Json,
@@ -24,6 +23,7 @@ from adapter import (
     Row,
     hookimpl,
     json_response,
+    read_contacts,
 )
 
 MAGIC_NUMBERS: Final[Mapping[str, Code]] = {
@@ -82,9 +82,8 @@ class MemoryProvider(LocalProvider):
 
     def build_request(self, command: Command) -> HttpRequest:
         """Name the contact in the path."""
-        route = self.route(command.action)
         ids = {"jid": command.contact.jid} if command.contact is not None else {}
-        return HttpRequest(route.method, route.fill(**ids))
+        return self.request(command, **ids)
 
     def answer(self, request: HttpRequest) -> HttpResponse:
         """Change or show the list; a magic number answers its code instead."""
@@ -120,18 +119,13 @@ class MemoryProvider(LocalProvider):
 
     def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
         """Take the state that the answer shows, or the whole list."""
-        contacts = None
         match response.document:
             case {"blocked": bool(blocked)} if command.contact and blocked is command.blocked:
-                pass
+                return self.success(response)
             case {"blocked": [*jids]} if command.contact is None:
-                try:
-                    contacts = tuple(Contact.from_jid(str(jid)) for jid in jids)
-                except ContactError:
-                    return None
-            case _:
-                return None
-        return self.success(response, contacts)
+                contacts = read_contacts(jids)
+                return None if contacts is None else self.success(response, contacts)
+        return None
 
 
 @hookimpl

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
-from marshmallow import Schema, fields
-from marshmallow.validate import Regexp
+from marshmallow import Schema, fields, validate
 
 from adapter import (
     Action,
@@ -17,7 +14,6 @@ from adapter import (
     Command,
     Confirmation,
     Contact,
-    ContactError,
     ContactForm,
     Headers,
     HttpRequest,
@@ -30,35 +26,28 @@ from adapter import (
     Row,
     SecretField,
     hookimpl,
+    read_contacts,
     require_number,
 )
 
 PATH = "/{version}/{phone_number_id}/block_users"
 
 
-def write_user(contact: Contact) -> str:
-    """Return the person as requests name them, and as `input` does in the answers."""
-    return f"+{contact.number}"
-
-
 def read_changed(command: Command, document: Json) -> list[Json]:
-    """Return whom the body names as changed in the way that was asked, as they were sent."""
+    """Return whom the body names as changed in the way that was asked: each `+` and digits."""
+    name = "added_users" if command.blocked else "removed_users"
     match document:
-        case {"block_users": {"added_users": list(users)}} if command.blocked:
-            pass
-        case {"block_users": {"removed_users": list(users)}} if not command.blocked:
-            pass
-        case _:
-            return []
-    return [user.get("input") if isinstance(user, dict) else None for user in users]
+        case {"block_users": dict(results)} if isinstance(users := results.get(name), list):
+            return [user.get("input") if isinstance(user, dict) else None for user in users]
+    return []
 
 
-def read_user(entry: Json) -> Contact:
-    """Return the person of a list's entry; raises ContactError where it names none by number."""
+def read_jid(entry: Json) -> str | None:
+    """Return the JID of a list's entry; None where it names nobody by number."""
     match entry:
         case {"wa_id": str(digits)}:
-            return Contact.from_jid(f"{digits}@s.whatsapp.net")
-    raise ContactError("wa_id", "is missing")
+            return f"{digits}@s.whatsapp.net"
+    return None
 
 
 def read_page(document: Json) -> tuple[tuple[Contact, ...], str] | None:
@@ -74,12 +63,10 @@ def read_page(document: Json) -> tuple[tuple[Contact, ...], str] | None:
     after = cursors.get("after", "") if isinstance(cursors, dict) else None
     if not isinstance(entries, list) or not isinstance(after, str):
         return None
-    more = "next" in paging
-    try:
-        contacts = tuple(read_user(entry) for entry in entries)
-    except ContactError:
+    contacts, more = read_contacts(map(read_jid, entries)), "next" in paging
+    if contacts is None or (more and not after):
         return None
-    return None if more and not after else (contacts, after if entries or more else "")
+    return contacts, after if entries or more else ""
 
 
 class MetaCloudProvider(Provider):
@@ -101,6 +88,7 @@ class MetaCloudProvider(Provider):
     addressing = Addressing.PATH
     confirmation = Confirmation.PROVIDER_STATE
     contact_forms = (ContactForm.DIGITS,)
+    header_templates = Headers({"Authorization": "Bearer {token}"})
     routes = (
         Route(Action.BLOCK, "POST", PATH),
         Route(Action.UNBLOCK, "DELETE", PATH),
@@ -123,18 +111,12 @@ class MetaCloudProvider(Provider):
 
         token = SecretField(required=True)
         phone_number_id = fields.String(
-            required=True, validate=Regexp(r"^[0-9]{1,32}\Z", error="must be digits")
+            required=True, validate=validate.Regexp(r"^[0-9]{1,32}\Z", error="must be digits")
         )
         version = fields.String(
             load_default="v23.0",
-            validate=Regexp(r"^v[0-9]{1,3}\.[0-9]{1,3}\Z", error="must be such as v23.0"),
+            validate=validate.Regexp(r"^v[0-9]{1,3}\.[0-9]{1,3}\Z", error="must be such as v23.0"),
         )
-
-    def __init__(self, options: Mapping[str, Any]) -> None:
-        super().__init__(options)
-        ids = {name: options[name] for name in ("version", "phone_number_id")}
-        self._path = self.routes[0].fill(**ids)
-        self._headers = Headers({"Authorization": f"Bearer {options['token'].reveal()}"})
 
     def build_request(self, command: Command) -> HttpRequest:
         """Name one user in the body, with DELETE too; or ask for a page of a thousand.
@@ -142,13 +124,12 @@ class MetaCloudProvider(Provider):
         That is the documented most of users per request. Whether it holds for lists is not said;
         a smaller page is read as well, since only the cursor tells where the list ends.
         """
-        method = self.route(command.action).method
+        ids = {name: self.options[name] for name in ("version", "phone_number_id")}
         if command.contact is None:
-            return HttpRequest(method, self._path, self._headers, {"limit": "1000"})
-        require_number(command.contact)
-        user = {"user": write_user(command.contact)}
+            return replace(self.request(command, **ids), query={"limit": "1000"})
+        user = {"user": f"+{require_number(command.contact)}"}
         body = {"messaging_product": "whatsapp", "block_users": [user]}
-        return HttpRequest(method, self._path, self._headers, json=body)
+        return self.request(command, body, **ids)
 
     def build_next(self, command: Command, response: HttpResponse) -> HttpRequest | None:
         """Ask for what is behind the page's cursor."""
@@ -170,11 +151,10 @@ class MetaCloudProvider(Provider):
     def read_response(self, command: Command, response: HttpResponse) -> Outcome:
         """Believe no refusal that names our user among the changed: it contradicts itself."""
         outcome = super().read_response(command, response)
-        if outcome.applied is not Applied.NOT_APPLIED or 300 <= response.status <= 399:
+        if outcome.applied is not Applied.NOT_APPLIED or outcome.code is Code.PROVIDER_REDIRECTED:
             return outcome
-        if command.contact and write_user(command.contact) in read_changed(
-            command, response.document
-        ):
+        changed = read_changed(command, response.document)
+        if command.contact and f"+{command.contact.number}" in changed:
             return Outcome.failure(Code.PROVIDER_BAD_RESPONSE, upstream_status=response.status)
         return outcome
 
@@ -186,7 +166,8 @@ class MetaCloudProvider(Provider):
         if command.contact is None:
             page = read_page(document)
             return self.success(response, page[0]) if page else None
-        if read_changed(command, document) != [write_user(command.contact)] or "error" in document:
+        changed = read_changed(command, document)
+        if changed != [f"+{command.contact.number}"] or "error" in document:
             return None
         failed = document["block_users"].get("failed_users", [])
         return self.success(response) if failed == [] else None

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from marshmallow import Schema
 
@@ -46,6 +44,7 @@ class SessionGatewayProvider(Provider):
     title = "WhatsApp Gateway (sessions)"
     documentation = "https://wahost-rama.zeabur.app/docs/api/contacts/blockContact"
     addressing = Addressing.PATH
+    header_templates = Headers({"Authorization": "Bearer {token}"})
     routes = (
         Route(Action.BLOCK, "POST", CONTACT + "/block"),
         Route(Action.UNBLOCK, "POST", CONTACT + "/unblock"),
@@ -65,15 +64,9 @@ class SessionGatewayProvider(Provider):
         token = SecretField(required=True)
         session = session_field()
 
-    def __init__(self, options: Mapping[str, Any]) -> None:
-        super().__init__(options)
-        self._headers = Headers({"Authorization": f"Bearer {options['token'].reveal()}"})
-
     def build_request(self, command: Command) -> HttpRequest:
         """Put the session and the JID into the path. There is no body."""
-        route = self.route(command.action)
-        path = route.fill(session=self.options["session"], jid=command.target.jid)
-        return HttpRequest(route.method, path, self._headers)
+        return self.request(command, session=self.options["session"], jid=command.target.jid)
 
     def read_machine_code(self, document: Json) -> str | None:
         """Read `error.code`."""

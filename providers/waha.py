@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
-from typing import Any
-
 from marshmallow import Schema, fields
 
 from adapter import (
@@ -25,11 +21,13 @@ from adapter import (
     Row,
     SecretField,
     hookimpl,
+    read_number_or_jid,
     read_object,
+    read_texts,
     session_field,
 )
 
-from ._waha_code import ROUTES, read_contact_id, read_texts, session_rows, write_body, write_error
+from ._waha_code import ROUTES, WahaCodeDialect, session_rows, write_body
 
 
 def has_three_keys(document: Json) -> bool:
@@ -54,6 +52,7 @@ class WahaProvider(Provider):
     documentation = "https://github.com/devlikeapro/waha"
     addressing = Addressing.BODY
     contact_forms = (ContactForm.CHAT_ID, ContactForm.LID)
+    header_templates = Headers({"X-Api-Key": "{api_key}"})
     routes = ROUTES
     rows = (
         # First, since it is what the dialect answers.
@@ -71,15 +70,9 @@ class WahaProvider(Provider):
         api_key = SecretField(required=True)
         session = fields.String(load_default="default", validate=session_field().validate)
 
-    def __init__(self, options: Mapping[str, Any]) -> None:
-        super().__init__(options)
-        self._headers = Headers({"X-Api-Key": options["api_key"].reveal()})
-
     def build_request(self, command: Command) -> HttpRequest:
         """Name session and contact in the body."""
-        route = self.route(command.action)
-        body = write_body(command, self.options["session"])
-        return HttpRequest(route.method, route.template, self._headers, json=body)
+        return self.request(command, write_body(command, self.options["session"]))
 
     def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
         """Take an empty 201, which is all that WAHA ever says."""
@@ -88,7 +81,7 @@ class WahaProvider(Provider):
         return self.success(response)
 
 
-class WahaDialect(Dialect):
+class WahaDialect(WahaCodeDialect):
     """WAHA's own API, served by us."""
 
     provider = WahaProvider
@@ -102,17 +95,11 @@ class WahaDialect(Dialect):
         """Read `session` and `contactId` (digits alone, or a JID); both are required."""
         route, _ = self.match(request)
         session, target = read_texts(read_object(request), "session", "contactId")
-        return NativeCall(Command(route.action, read_contact_id(target)), session)
+        return NativeCall(Command(route.action, read_number_or_jid(target)), session)
 
     def write_success(self, call: NativeCall, outcome: Outcome) -> HttpResponse:
         """Answer 201 with nothing in it."""
         return HttpResponse(201)
-
-    def write_error(
-        self, row: Row, outcome: Outcome, call: NativeCall | None, now: datetime
-    ) -> HttpResponse:
-        """Write the error of the code base."""
-        return write_error(row, outcome, call)
 
 
 @hookimpl

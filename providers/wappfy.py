@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
-from typing import Any
-
 from marshmallow import Schema, fields, validate
 
 from adapter import (
@@ -27,19 +23,13 @@ from adapter import (
     hookimpl,
     json_response,
     read_contact,
+    read_number_or_jid,
     read_object,
+    read_texts,
     session_field,
 )
 
-from ._waha_code import (
-    ROUTES,
-    is_object,
-    read_contact_id,
-    read_texts,
-    session_rows,
-    write_body,
-    write_error,
-)
+from ._waha_code import ROUTES, WahaCodeDialect, is_object, session_rows, write_body
 
 OPENAPI = "openapi"
 GUIDE = "guide"
@@ -64,6 +54,7 @@ class WappfyProvider(Provider):
     base_url = "https://api.wappfy.com.br"
     addressing = Addressing.BODY
     contact_forms = (ContactForm.CHAT_ID, ContactForm.JID, ContactForm.LID)
+    header_templates = Headers({"apikey": "{api_key}"})
     routes = ROUTES
     rows = (
         Row(Code.TARGET_REJECTED, 400),  # first, since it is what the dialect answers
@@ -78,19 +69,12 @@ class WappfyProvider(Provider):
         session = session_field()
         wire_format = fields.String(load_default=OPENAPI, validate=validate.OneOf([OPENAPI, GUIDE]))
 
-    def __init__(self, options: Mapping[str, Any]) -> None:
-        super().__init__(options)
-        self._headers = Headers({"apikey": options["api_key"].reveal()})
-
     def build_request(self, command: Command) -> HttpRequest:
         """Name session and contact in the body, in the configured one of the two forms."""
-        route = self.route(command.action)
         session = self.options["session"]
         if self.options["wire_format"] == GUIDE:
-            body = {"sessionId": session, "jid": command.target.jid}
-        else:
-            body = write_body(command, session)
-        return HttpRequest(route.method, route.template, self._headers, json=body)
+            return self.request(command, {"sessionId": session, "jid": command.target.jid})
+        return self.request(command, write_body(command, session))
 
     def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
         """Take 200 or 201 that says `success`, or the empty 201 of the OpenAPI section."""
@@ -102,7 +86,7 @@ class WappfyProvider(Provider):
         return None
 
 
-class WappfyDialect(Dialect):
+class WappfyDialect(WahaCodeDialect):
     """Wappfy's own API, served by us, in both of its forms."""
 
     provider = WappfyProvider
@@ -120,7 +104,7 @@ class WappfyDialect(Dialect):
             session, jid = read_texts(body, "sessionId", "jid")
             return NativeCall(Command(route.action, read_contact(jid=jid)), session, GUIDE)
         session, target = read_texts(body, "session", "contactId")
-        return NativeCall(Command(route.action, read_contact_id(target)), session, OPENAPI)
+        return NativeCall(Command(route.action, read_number_or_jid(target)), session, OPENAPI)
 
     def write_success(self, call: NativeCall, outcome: Outcome) -> HttpResponse:
         """Answer in the form of the question: 200 with a sentence, or an empty 201."""
@@ -128,12 +112,6 @@ class WappfyDialect(Dialect):
             return HttpResponse(201)
         sentence = f"Contact {call.command.action}ed successfully"
         return json_response(200, {"success": True, "message": sentence})
-
-    def write_error(
-        self, row: Row, outcome: Outcome, call: NativeCall | None, now: datetime
-    ) -> HttpResponse:
-        """Write the server's three keys, or the body of a session that is not working."""
-        return write_error(row, outcome, call)
 
 
 @hookimpl

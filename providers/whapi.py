@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from marshmallow import Schema
 
 from adapter import (
@@ -52,6 +49,7 @@ class WhapiProvider(Provider):
     base_url = "https://gate.whapi.cloud"
     addressing = Addressing.TOKEN
     contact_forms = (ContactForm.DIGITS,)
+    header_templates = Headers({"Authorization": "Bearer {token}"})
     routes = (
         Route(Action.BLOCK, "PUT", "/blacklist/{number}"),
         Route(Action.UNBLOCK, "DELETE", "/blacklist/{number}"),
@@ -63,15 +61,9 @@ class WhapiProvider(Provider):
 
         token = SecretField(required=True)
 
-    def __init__(self, options: Mapping[str, Any]) -> None:
-        super().__init__(options)
-        self._headers = Headers({"Authorization": f"Bearer {options['token'].reveal()}"})
-
     def build_request(self, command: Command) -> HttpRequest:
         """Put the digits into the path. There is no body."""
-        route = self.route(command.action)
-        path = route.fill(number=require_number(command.target))
-        return HttpRequest(route.method, path, self._headers)
+        return self.request(command, number=require_number(command.target))
 
     def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
         """Take a 200 that says `success`. It does not say which state came of it."""

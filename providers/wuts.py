@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
 
 from marshmallow import Schema
 
@@ -77,6 +76,7 @@ class WutsProvider(Provider):
     base_url = "https://api.wuts.com.br"
     addressing = Addressing.TOKEN
     confirmation = Confirmation.PROVIDER_STATE
+    header_templates = Headers({"Authorization": "Bearer {token}"})
     routes = (
         Route(Action.BLOCK, "POST", "/contacts/block"),
         Route(Action.UNBLOCK, "POST", "/contacts/unblock"),
@@ -112,15 +112,10 @@ class WutsProvider(Provider):
 
         token = SecretField(required=True)
 
-    def __init__(self, options: Mapping[str, Any]) -> None:
-        super().__init__(options)
-        self._headers = Headers({"Authorization": f"Bearer {self.options['token'].reveal()}"})
-
     def build_request(self, command: Command) -> HttpRequest:
         """Name the contact by JID, the one form that says both numbers and LIDs."""
-        route = self.route(command.action)
         body = None if command.contact is None else {"jid": command.contact.jid}
-        return HttpRequest(route.method, route.template, self._headers, json=body)
+        return self.request(command, body)
 
     def read_machine_code(self, document: Json) -> str | None:
         """Read `error_code` of the flat shapes, `error.code` of the nested one."""

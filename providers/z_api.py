@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from marshmallow import Schema, ValidationError
 
 from adapter import (
@@ -67,6 +64,7 @@ class ZApiProvider(Provider):
     base_url = "https://api.z-api.io"
     addressing = Addressing.PATH
     contact_forms = (ContactForm.DIGITS,)
+    header_templates = Headers({"Client-Token": "{client_token}"})
     routes = (BLOCK, Route(Action.UNBLOCK, BLOCK.method, BLOCK.template))
     rows = (Row(Code.TARGET_REJECTED, 200, where=is_refusal),)
 
@@ -80,16 +78,11 @@ class ZApiProvider(Provider):
         token = SecretField(required=True, validate=fits_the_path)
         client_token = SecretField(required=True)
 
-    def __init__(self, options: Mapping[str, Any]) -> None:
-        super().__init__(options)
-        self._headers = Headers({"Client-Token": options["client_token"].reveal()})
-
     def build_request(self, command: Command) -> HttpRequest:
         """Name the number and the action in the body."""
-        route, options = self.route(command.action), self.options
         body = {"phone": require_number(command.target), "action": command.action.value}
-        path = route.fill(instance_id=options["instance_id"], token=options["token"].reveal())
-        return HttpRequest(route.method, path, self._headers, json=body)
+        ids = {"instance_id": self.options["instance_id"], "token": self.options["token"].reveal()}
+        return self.request(command, body, **ids)
 
     def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
         """Take a 200 whose `value` is true."""

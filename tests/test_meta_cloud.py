@@ -9,10 +9,20 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from adapter.providers.meta_cloud import MetaCloudProvider
 from faults import FaultServer, Peer, answer
 from support import JID, Upstream
 
-from adapter import Code, ConfigurationError, Contact, Secret, connect
+from adapter import (
+    Action,
+    Code,
+    Command,
+    ConfigurationError,
+    Contact,
+    Secret,
+    connect,
+    json_response,
+)
 from adapter.service import MAX_PAGES, Contacts
 from adapter.settings import load_settings
 
@@ -138,6 +148,21 @@ def test_a_change_names_its_user_in_a_body_whatever_the_method(
         "messaging_product": "whatsapp",
         "block_users": [{"user": f"+{ANNA}"}],
     }
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(307, Code.PROVIDER_REDIRECTED), (401, Code.PROVIDER_BAD_RESPONSE)],
+)
+def test_a_refusal_that_names_its_user_as_changed_is_not_believed_and_a_redirect_stays_one(
+    status: int, code: Code
+) -> None:
+    provider = MetaCloudProvider({"token": Secret("t")})
+    changed = {"block_users": {"added_users": [{"input": f"+{ANNA}", "wa_id": ANNA}]}}
+    outcome = provider.read_response(
+        Command(Action.BLOCK, Contact(ANNA)), json_response(status, changed)
+    )
+    assert outcome.code is code
 
 
 @pytest.mark.parametrize("name", ["phone_number_id", "version"])

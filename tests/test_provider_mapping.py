@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -28,10 +29,15 @@ from adapter import (
     HttpRequest,
     HttpResponse,
     Outcome,
+    PluginError,
     Provider,
     RequestError,
+    Route,
     Secret,
     json_response,
+    read_contacts,
+    read_number_or_jid,
+    read_texts,
 )
 from adapter.provider import REFUSED
 
@@ -174,6 +180,155 @@ def test_only_providers_with_a_documented_list_declare_one():
     providers = (WUTS, WAPPFY, GATEWAY, WAHA, EVOLUTION, MEMORY)
     assert all(each.actions() >= {Action.BLOCK, Action.UNBLOCK} for each in providers)
     assert [each.name for each in providers if Action.LIST in each.actions()] == ["wuts", "memory"]
+
+
+# -- what every provider has from its base class
+
+
+class Plain(Provider):
+    """A provider that states no more than it must."""
+
+    name = "plain"
+    title = "Plain"
+    routes = (
+        Route(Action.BLOCK, "PUT", "/people/{jid}/block"),
+        Route(Action.LIST, "GET", "/people"),
+    )
+
+    def build_request(self, command: Command) -> HttpRequest:
+        if command.contact is None:
+            return self.request(command)
+        return self.request(command, {"why": "spam"}, jid=command.contact.jid)
+
+    def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+        return None
+
+
+def with_headers(templates: Mapping[str, str]) -> type[Plain]:
+    class WithHeaders(Plain):
+        header_templates = Headers(templates)
+
+    return WithHeaders
+
+
+def test_headers_are_filled_with_options_and_secrets_by_name():
+    templates = {"Authorization": "Bearer {token}", "X-For": "{session}/{api_key}", "X-Fixed": "1"}
+    options = {"token": Secret("t0ken"), "session": "shop", "api_key": Secret("{token}")}
+    provider = with_headers(templates)(options)
+    filled = {"Authorization": "Bearer t0ken", "X-For": "shop/{token}", "X-Fixed": "1"}
+    assert provider.headers == filled
+    assert provider.build_request(BLOCK).headers == filled
+
+
+def test_a_provider_without_templates_sends_no_headers_of_its_own():
+    assert MEMORY.headers == Plain({}).headers == {}
+    assert Plain({"token": Secret("t0ken")}).build_request(BLOCK).headers == {}
+
+
+def test_the_headers_of_an_account_are_one_object_and_no_other_account_has_it():
+    for provider in (WUTS, WAPPFY, WAPPFY_GUIDE, GATEWAY, WAHA, EVOLUTION):
+        commands = [Command(action, PERSON) for action in (Action.BLOCK, Action.UNBLOCK)]
+        commands += [LIST] if Action.LIST in provider.actions() else []
+        assert all(provider.build_request(each).headers is provider.headers for each in commands)
+    one, other = (WutsProvider({"token": Secret(token)}) for token in ("one", "other"))
+    assert one.headers["Authorization"] == "Bearer one"
+    assert other.headers["Authorization"] == "Bearer other"
+
+
+def test_headers_show_no_secret():
+    for provider in (WUTS, WAPPFY, GATEWAY, WAHA, EVOLUTION):
+        shown = f"{provider!r} {provider.headers!r} {provider.headers} {vars(provider)}"
+        assert "t0ken" not in shown
+        assert "k3y" not in shown
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("Bearer {tokn}", "X-Key needs tokn, which is no option with a text"),
+        ("{token} {gone}", "X-Key needs gone, which is no option with a text"),
+        ("{token} {size}", "X-Key needs size, which is no option with a text"),
+        ("{token} {nothing}", "X-Key needs nothing, which is no option with a text"),
+        ("{token} {}", "X-Key must name an option as {lower_case}"),
+        ("{token} {Token}", "X-Key must name an option as {lower_case}"),
+        ("{token} {token.reveal}", "X-Key must name an option as {lower_case}"),
+        ("{token} {token!r}", "X-Key must name an option as {lower_case}"),
+        ("{token} {token", "X-Key must name an option as {lower_case}"),
+    ],
+)
+def test_a_template_that_cannot_be_filled_is_said_when_the_provider_is_made(
+    template: str, message: str
+):
+    options = {"token": Secret("t0ken"), "size": 5, "nothing": None, "session": "sh0p"}
+    with pytest.raises(PluginError) as caught:
+        with_headers({"X-Fixed": "f1xed", "X-Key": template})(options)
+    assert str(caught.value) == f"WithHeaders.header_templates: {message}"
+    assert caught.value.__context__ is None
+
+
+def test_a_provider_may_still_make_more_of_its_options():
+    class Signed(with_headers({"X-Key": "{key}"})):  # type: ignore[misc]
+        def __init__(self, options: Mapping[str, Any]) -> None:
+            super().__init__(options)
+            self.headers = Headers({**self.headers, "X-Sum": str(len(options))})
+
+    assert Signed({"key": "a"}).build_request(LIST).headers == {"X-Key": "a", "X-Sum": "1"}
+
+
+def test_a_request_has_the_method_and_the_path_of_the_route_of_its_command():
+    provider = Plain({})
+    path = "/people/5511999999999@s.whatsapp.net/block"
+    assert provider.build_request(BLOCK) == HttpRequest("PUT", path, json={"why": "spam"})
+    assert provider.build_request(LIST) == HttpRequest("GET", "/people")
+    with pytest.raises(ValueError, match="jid cannot be a part of a path"):
+        provider.request(BLOCK, jid="../up")
+
+
+@pytest.mark.parametrize(
+    ("jids", "contacts"),
+    [
+        ([], ()),
+        ([PERSON.jid, LID.lid, PERSON.chat_id], (PERSON, LID, PERSON)),
+        (iter([PERSON.jid]), (PERSON,)),
+        ([PERSON.jid, None], None),
+        ([PERSON.jid, 5511999999999], None),
+        ([PERSON.jid, [PERSON.jid]], None),
+        ([PERSON.jid, ""], None),
+        ([PERSON.jid, PERSON.number], None),
+        ([PERSON.jid, "120363039000000000@g.us"], None),
+    ],
+)
+def test_a_list_is_read_as_a_whole_or_not_at_all(jids: Any, contacts: Any):
+    assert read_contacts(jids) == contacts
+
+
+@pytest.mark.parametrize(
+    ("text", "contact"),
+    [
+        ("5511999999999", PERSON),
+        ("+55 11 99999-9999", PERSON),
+        (PERSON.jid, PERSON),
+        (PERSON.chat_id, PERSON),
+        (LID.lid, LID),
+        *[(text, None) for text in ("", "@", "1", "120363039000000000@g.us", "status@broadcast")],
+    ],
+)
+def test_a_text_names_a_contact_by_number_or_by_jid(text: str, contact: Contact | None):
+    if contact is not None:
+        assert read_number_or_jid(text) == contact
+        return
+    with pytest.raises(RequestError) as refused:
+        read_number_or_jid(text)
+    assert refused.value.outcome.code is Code.INVALID_TARGET
+
+
+@pytest.mark.parametrize("wrong", [{}, {"b": None}, {"b": 5}, {"b": ["text"]}])
+def test_texts_of_a_body_are_all_there_or_the_first_that_is_not_is_named(wrong: dict[str, Any]):
+    assert read_texts({"a": "1", "b": "", "c": 5}, "b", "a") == ("", "1")
+    with pytest.raises(RequestError) as refused:
+        read_texts({"a": "1", **wrong}, "a", "b", "c")
+    assert refused.value.outcome.code is Code.VALIDATION_ERROR
+    assert refused.value.outcome.fields == {"b": ("is required and must be text",)}
 
 
 # -- answers: one row per cell of the table; a provider without the cell has no row in it
