@@ -81,6 +81,8 @@ def make_environment(home: Path, wheel: Path, names: Iterable[str]) -> Path:
         distribution = importlib.metadata.distribution(name)
         tops = {file.parts[0] for file in distribution.files or ()}
         for top in tops - {"..", "__pycache__"}:
+            if (packages / top).exists():
+                continue  # a folder that several distributions share is linked as a whole
             (packages / top).symlink_to(Path(str(distribution.locate_file(top))).resolve())
     pip = [sys.executable, "-m", "pip", "--python", programs / "python", "install"]
     done = run(*pip, "--quiet", "--no-index", "--no-deps", wheel, cwd=home)
