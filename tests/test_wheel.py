@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from support_wheel import CHECKOUT, closure, make_environment, requirements, run
 
-SERVER_ONLY = {"gunicorn", "apispec", "prometheus-client", "flask-swagger-ui", "granian"}
+SERVER_ONLY = {"gunicorn", "apispec", "prometheus-client", "flask-swagger-ui", "gevent"}
 
 IN_PROCESS = """
 from flask import Flask
