@@ -152,12 +152,12 @@ class Code(Enum):
     PROVIDER_CONFLICT = (
         "provider_conflict", 409, Retry.AFTER_DELAY, Applied.NOT_APPLIED,
         "The provider is busy with a conflicting change.",
-        "upstream 409 without a known code",
+        "upstream 409, or the provider's own code for a conflict",
     )
     PROVIDER_RATE_LIMITED = (
         "provider_rate_limited", 429, Retry.AFTER_DELAY, Applied.NOT_APPLIED,
         "The provider asks for fewer calls.",
-        "upstream 429; `Retry-After` parsed, clamped to 3600",
+        "upstream 429, or the provider's own code for it; `Retry-After` parsed, clamped to 3600",
     )
     PROVIDER_AUTH_FAILED = (
         "provider_auth_failed", 502, Retry.AFTER_ACTION, Applied.NOT_APPLIED,

@@ -97,6 +97,8 @@ class Account:
             following = self.provider.build_next(command, answer)
             if following is None:
                 return replace(outcome, contacts=tuple(dict.fromkeys(found)))
+            if following == request:
+                break  # it would go round for ever
             request = following
         return Outcome.failure(Code.PROVIDER_BAD_RESPONSE, upstream_status=status)
 

@@ -29,9 +29,12 @@ ROUTES = (
 )
 
 
-def is_object(document: Json) -> bool:
-    """Whether the body is a JSON object, as every error of the server itself is."""
-    return isinstance(document, dict)
+def has_three_keys(document: Json) -> bool:
+    """Whether the body is Nest's plain error: a sentence, its status, and nothing else."""
+    match document:
+        case {"message": str(), "error": str(), "statusCode": int(), **rest}:
+            return not rest
+    return False
 
 
 def names_expected_status(document: Json) -> bool:
@@ -45,7 +48,7 @@ def names_expected_status(document: Json) -> bool:
 def session_rows(proof: Proof) -> tuple[Row, ...]:
     """Return the rows of a session that is unknown, and of one that is not working."""
     return (
-        Row(Code.SESSION_NOT_FOUND, 404, where=is_object, proof=proof),
+        Row(Code.SESSION_NOT_FOUND, 404, where=has_three_keys, proof=proof),
         Row(Code.SESSION_NOT_CONNECTED, 422, where=names_expected_status, proof=proof),
     )
 

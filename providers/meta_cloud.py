@@ -72,8 +72,10 @@ def read_page(document: Json) -> tuple[tuple[Contact, ...], str] | None:
 class MetaCloudProvider(Provider):
     """The Cloud API, read at developers.facebook.com (block users, paged results) in 11/2026.
 
-    It knows people by number alone. The call is synchronous, and the answer names our user among
-    those who are now added or removed: that is the state of this user, and not just a yes.
+    It knows people by number alone. Its list says their `wa_id`, which may differ from the number
+    that was blocked: a Brazilian one may lack its ninth digit. The call is synchronous, and the
+    answer names our user among those who are now added or removed: that is the state of this user,
+    and not just a yes. Other business accounts cannot be blocked. A list holds 64,000 users.
 
     Errors are per user, within a 400 too. One user is sent, so that the first error of a user is
     ours; it says more than 139100, the error of the whole.
@@ -94,9 +96,10 @@ class MetaCloudProvider(Provider):
         Route(Action.UNBLOCK, "DELETE", PATH),
         Route(Action.LIST, "GET", PATH),
     )
-    # The codes are documented. Inferred is where they stand in the answer, and at which status.
+    # 131047 is for who has not written in 24 hours, and for who has no WhatsApp.
+    # The codes (but 190) are documented. Inferred is where they stand, and at which status.
     rows = (
-        Row(Code.TARGET_REJECTED, 400, "131047", text="Re-engagement required"),  # after 24 hours
+        Row(Code.TARGET_REJECTED, 400, "131047", text="Re-engagement required"),
         Row(Code.TARGET_REJECTED, 400, "131021", proof=Proof.INFERRED),  # our own number
         Row(Code.TARGET_REJECTED, 400, "139101", proof=Proof.INFERRED),  # the list is full
         Row(Code.TARGET_REJECTED, 400, "139100", proof=Proof.INFERRED),  # some or all, so ours

@@ -13,7 +13,6 @@ from adapter import (
     Headers,
     HttpRequest,
     HttpResponse,
-    Json,
     NativeCall,
     Outcome,
     Proof,
@@ -27,15 +26,7 @@ from adapter import (
     session_field,
 )
 
-from ._waha_code import ROUTES, WahaCodeDialect, session_rows, write_body
-
-
-def has_three_keys(document: Json) -> bool:
-    """Whether the body is Nest's plain error: a sentence, its status, and nothing else."""
-    match document:
-        case {"message": str(), "error": str(), "statusCode": int(), **rest}:
-            return not rest
-    return False
+from ._waha_code import ROUTES, WahaCodeDialect, has_three_keys, session_rows, write_body
 
 
 class WahaProvider(Provider):
@@ -44,7 +35,8 @@ class WahaProvider(Provider):
     Its engine decides what it can do: WEBJS blocks, NOWEB and GOWS answer 501; the releases of late
     2024 answered 422 with Nest's three keys. The Core tier says the same 422 to any session but
     `default`. Nothing but the sentences tells those two apart, and both mean that this server
-    cannot do it and has done nothing. There is no block list to read.
+    cannot do it and has done nothing. A session that is stopped may be answered as one that is
+    unknown, with the same 404. There is no block list to read.
     """
 
     name = "waha"

@@ -29,7 +29,7 @@ from adapter import (
     session_field,
 )
 
-from ._waha_code import ROUTES, WahaCodeDialect, is_object, session_rows, write_body
+from ._waha_code import ROUTES, WahaCodeDialect, session_rows, write_body
 
 OPENAPI = "openapi"
 GUIDE = "guide"
@@ -78,7 +78,8 @@ class WappfyProvider(Provider):
 
     def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
         """Take 200 or 201 that says `success`, or the empty 201 of the OpenAPI section."""
-        said = is_object(response.document) and response.document.get("success") is True
+        document = response.document
+        said = isinstance(document, dict) and document.get("success") is True
         if (said and response.status in (200, 201)) or (
             response.status == 201 and not response.body
         ):

@@ -15,6 +15,7 @@ from adapter import (
     HttpResponse,
     Json,
     Outcome,
+    Proof,
     Provider,
     Route,
     Row,
@@ -66,7 +67,13 @@ class ZApiProvider(Provider):
     contact_forms = (ContactForm.DIGITS,)
     header_templates = Headers({"Client-Token": "{client_token}"})
     routes = (BLOCK, Route(Action.UNBLOCK, BLOCK.method, BLOCK.template))
-    rows = (Row(Code.TARGET_REJECTED, 200, where=is_refusal),)
+    # That it failed is documented. That the contact is why, and that nothing was done, is not.
+    rows = (
+        Row(Code.TARGET_REJECTED, 200, where=is_refusal, proof=Proof.INFERRED),
+        # A wrong method, and no Content-Type: nothing that is the contact's.
+        Row(Code.PROVIDER_BAD_RESPONSE, 405),
+        Row(Code.PROVIDER_BAD_RESPONSE, 415),
+    )
 
     class Options(Schema):
         """`instance_id` and `token`: the instance's; `client_token`: the account's security token.

@@ -10,7 +10,7 @@ from test_provider_contracts import CONTRACTS
 
 from adapter import Proof, Provider, Row
 from adapter.provider import SHARED_ROWS
-from adapter.testing import _BY_STRENGTH, Exchange, _forms
+from adapter.testing import _BY_STRENGTH, Exchange, ProviderContract, _forms
 
 PAGE = Path(__file__).parent.parent / "providers" / "README.md"
 TITLES = ("status", "machine code", "body", "means", "known from")
@@ -51,14 +51,19 @@ SHARED = sorted(SHARED_ROWS, key=lambda row: row.status)
 def section(provider: type[Provider]) -> str:
     """Return what is known of one provider."""
     name = provider.name
-    exchanges = CONTRACTS[name]()._exchanges
+    contract = CONTRACTS[name]()
+    exchanges = contract._exchanges
     facts = [
         f"`{name}`",
-        *([f"read at <{provider.documentation}>"] if provider.documentation else []),
+        *([f"documentation: <{provider.documentation}>"] if provider.documentation else []),
         f"proven live: {proven(provider)}",
         f"names contacts as {', '.join(forms(provider, exchanges))}",
     ]
-    lines = [*successes(exchanges), *(cells(row) for row in provider.rows)]
+    lines = [
+        *successes(exchanges),
+        *(cells(row) for row in provider.rows),
+        *bare_statuses(contract),
+    ]
     listed = "\n".join(f"- {fact}" for fact in facts)
     return f"## {provider.title}\n\n{listed}\n\n{table(TITLES, lines)}\n"
 
@@ -125,6 +130,19 @@ def successes(exchanges: Iterable[Exchange]) -> Iterator[tuple[str, ...]]:
         actions.setdefault(line, []).append(exchange.command.action.value)
     for (status, shown, confirmation, proof), done in sorted(actions.items()):
         yield status, "", shown, f"{', '.join(done)} done: {confirmation}", proof
+
+
+def bare_statuses(contract: ProviderContract) -> Iterator[tuple[str, ...]]:
+    """Give a line for each status the provider shows whose meaning is a shared row's."""
+    proofs: dict[tuple[int, str], list[str]] = {}
+    for exchange in contract._exchanges:
+        row = contract._row(exchange)
+        shared = any(row is each for each in SHARED_ROWS)
+        if row and shared and exchange.proof != Proof.INFERRED:
+            told = exchange.response.status, row.code.value
+            proofs.setdefault(told, []).append(exchange.proof)
+    for (status, code), known in sorted(proofs.items()):
+        yield str(status), "", "", f"`{code}`", known_from(strongest(known))
 
 
 if __name__ == "__main__":

@@ -127,11 +127,28 @@ def test_a_list_of_which_a_page_is_missing_is_no_list(
     assert server.requests == 2
 
 
-def test_a_list_without_end_is_an_error_and_is_given_up() -> None:
-    with serving({"*": ok(page(ANNA, after="again"))}) as (contacts, server):
+@pytest.mark.parametrize(
+    ("pages", "requests"),
+    [
+        ({"*": ok(page(ANNA, after="again"))}, 2),
+        (
+            {
+                "": ok(page(ANNA, after="1")),
+                "1": ok(page(BERT, after="2")),
+                "2": ok(page(ANNA, after="1")),
+            },
+            MAX_PAGES,
+        ),
+    ],
+    ids=["the same page again", "round and round"],
+)
+def test_a_list_without_end_is_an_error_and_is_given_up(
+    pages: dict[str, Any], requests: int
+) -> None:
+    with serving(pages) as (contacts, server):
         result = contacts.blocked()
     assert (result.code, result.contacts) == (Code.PROVIDER_BAD_RESPONSE, None)
-    assert server.requests == MAX_PAGES
+    assert server.requests == requests
 
 
 @pytest.mark.parametrize(("method", "name"), [("POST", "added_users"), ("DELETE", "removed_users")])
