@@ -119,7 +119,8 @@ class OutcomeError(Exception):
 class Result:
     """An outcome with everything a caller is told about the call that led to it.
 
-    `attempts` counts the requests sent upstream, `duration_ms` is the whole call in milliseconds.
+    `attempts` counts the tries of the whole call, of which a list may need several requests each;
+    `duration_ms` is the whole call in milliseconds.
     """
 
     outcome: Outcome

@@ -301,6 +301,11 @@ class Provider(ABC):
         return (*cls.rows, *SHARED_ROWS)
 
     @classmethod
+    def machine_codes(cls) -> frozenset[str]:
+        """Return the machine codes that the provider's rows know."""
+        return frozenset(cls._by_machine)
+
+    @classmethod
     def actions(cls) -> frozenset[Action]:
         """Return what this provider can do; for anything else no request is sent."""
         return cls._actions

@@ -72,14 +72,16 @@ class EvolutionGoProvider(Provider):
     def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
         """Take a 200 with the whole list, unless the list shows that it was not done.
 
-        The list shows the state of whoever stands in it and of a LID, and an empty one that of
-        everybody. A number may also stand in it as a LID; then the answer says yes and no more.
+        The list shows the state of whoever stands in it, and an empty one that of everybody. A LID
+        is not in it where others' LIDs are; a number may stand in it as a LID, and a LID as a
+        number. Then the answer says yes and no more.
         """
         listed = read_list(response.document) if response.status == 200 else None
         if listed is None or command.contact is None:
             return None if listed is None else self.success(response, listed)
-        blocked = command.contact.jid in [contact.jid for contact in listed]
-        if listed and not blocked and command.contact.number is not None:
+        blocked = command.contact in listed
+        comparable = command.contact.number is None and any(contact.lid for contact in listed)
+        if listed and not blocked and not comparable:
             return self.success(response)
         if blocked is not command.blocked:
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from marshmallow import Schema, fields, validate
@@ -106,6 +107,10 @@ class MetaCloudProvider(Provider):
         Row(Code.PROVIDER_CONFLICT, 400, "139102", proof=Proof.INFERRED),  # changed while paging
         Row(Code.PROVIDER_ERROR, 400, "139103", proof=Proof.INFERRED),
         Row(Code.PROVIDER_RATE_LIMITED, 400, "130429", proof=Proof.INFERRED),
+        Row(Code.PROVIDER_RATE_LIMITED, 400, "4", proof=Proof.INFERRED),  # of the app
+        Row(Code.PROVIDER_RATE_LIMITED, 400, "80007", proof=Proof.INFERRED),  # of the account
+        Row(Code.PROVIDER_ERROR, 400, "1", proof=Proof.INFERRED),  # possibly the server's fault
+        Row(Code.PROVIDER_UNAVAILABLE, 400, "2", proof=Proof.INFERRED),  # down, or overloaded
         Row(Code.PROVIDER_AUTH_FAILED, 401, "190", proof=Proof.INFERRED),
     )
 
@@ -143,21 +148,28 @@ class MetaCloudProvider(Provider):
         return replace(first, query={**first.query, "after": page[1]})
 
     def read_machine_code(self, document: Json) -> str | None:
-        """Read the first error of a user, else the error of the whole. Codes are numbers."""
+        """Read the first error of a user, where it is a known one, else the error of the whole."""
         match document:
-            case {"block_users": {"failed_users": [{"errors": [{"code": int(code)}, *_]}, *_]}}:
+            case {"block_users": {"failed_users": [{"errors": [{"code": int(code)}, *_]}, *_]}} if (
+                str(code) in self.machine_codes()
+            ):
                 return str(code)
             case {"error": {"code": int(code)}}:
                 return str(code)
         return None
 
     def read_response(self, command: Command, response: HttpResponse) -> Outcome:
-        """Believe no refusal that names our user among the changed: it contradicts itself."""
+        """Believe no refusal that names our user among the changed: it contradicts itself.
+
+        The answer repeats what was sent. One who is named in other signs, or by nothing that can be
+        read, may be ours as well.
+        """
         outcome = super().read_response(command, response)
         if outcome.applied is not Applied.NOT_APPLIED or outcome.code is Code.PROVIDER_REDIRECTED:
             return outcome
-        changed = read_changed(command, response.document)
-        if command.contact and f"+{command.contact.number}" in changed:
+        named = read_changed(command, response.document)
+        changed = {re.sub("[^0-9]", "", str(each)) for each in named}
+        if command.contact and {command.contact.number, ""} & changed:
             return Outcome.failure(Code.PROVIDER_BAD_RESPONSE, upstream_status=response.status)
         return outcome
 
@@ -172,8 +184,11 @@ class MetaCloudProvider(Provider):
         changed = read_changed(command, document)
         if changed != [f"+{command.contact.number}"] or "error" in document:
             return None
-        failed = document["block_users"].get("failed_users", [])
-        return self.success(response) if failed == [] else None
+        results = document["block_users"]
+        other = "removed_users" if command.blocked else "added_users"
+        if any(results.get(name, []) != [] for name in ("failed_users", other)):
+            return None
+        return self.success(response)
 
 
 @hookimpl

@@ -108,7 +108,7 @@ def test_the_longest_list_that_there_can_be_is_read() -> None:
         (200, {"data": None}, Code.PROVIDER_BAD_RESPONSE),
         (200, {"data": [], "paging": None}, Code.PROVIDER_BAD_RESPONSE),
         (200, {"data": [], "paging": {"cursors": []}}, Code.PROVIDER_BAD_RESPONSE),
-        (200, {**page(BERT, after="x"), "error": {"code": 1}}, Code.PROVIDER_BAD_RESPONSE),
+        (200, {**page(BERT, after="x"), "error": {"code": 999}}, Code.PROVIDER_BAD_RESPONSE),
         (200, page(BERT, next=NEXT), Code.PROVIDER_BAD_RESPONSE),
         (200, "<html>", Code.PROVIDER_BAD_RESPONSE),
         (400, {"error": {"code": 139102}}, Code.PROVIDER_CONFLICT),
@@ -125,6 +125,25 @@ def test_a_list_of_which_a_page_is_missing_is_no_list(
         result = contacts.blocked()
     assert (result.code, result.contacts) == (code, None)
     assert server.requests == 2
+
+
+@pytest.mark.parametrize("action", [Action.BLOCK, Action.UNBLOCK])
+def test_who_is_named_as_added_and_as_removed_is_neither(action: Action) -> None:
+    users = [{"input": "+5511999999999", "wa_id": "5511999999999"}]
+    provider = MetaCloudProvider({"token": Secret("t"), "phone_number_id": "1", "version": "v23.0"})
+    document = {"block_users": {"added_users": users, "removed_users": users}}
+    command = Command(action, Contact("5511999999999"))
+    outcome = provider.read_response(command, json_response(200, document))
+    assert outcome.code is Code.PROVIDER_BAD_RESPONSE
+
+
+def test_a_users_unknown_code_hides_no_known_code_of_the_whole() -> None:
+    provider = MetaCloudProvider({"token": Secret("t"), "phone_number_id": "1", "version": "v23.0"})
+    failed = [{"input": "+5511999999999", "errors": [{"code": 999}]}]
+    document = {"block_users": {"failed_users": failed}, "error": {"code": 130429}}
+    command = Command(Action.BLOCK, Contact("5511999999999"))
+    outcome = provider.read_response(command, json_response(400, document))
+    assert outcome.code is Code.PROVIDER_RATE_LIMITED
 
 
 @pytest.mark.parametrize(
@@ -180,6 +199,22 @@ def test_a_refusal_that_names_its_user_as_changed_is_not_believed_and_a_redirect
         Command(Action.BLOCK, Contact(ANNA)), json_response(status, changed)
     )
     assert outcome.code is code
+
+
+@pytest.mark.parametrize(
+    "named",
+    [{"input": ANNA}, {"input": "+55 11 99999-9999"}, {"wa_id": ANNA}, {"input": None}, ANNA],
+    ids=str,
+)
+def test_a_refusal_is_not_believed_in_whatever_signs_it_names_its_user_as_changed(
+    named: Any,
+) -> None:
+    provider = MetaCloudProvider({"token": Secret("t")})
+    document = {"block_users": {"added_users": [named]}, "error": {"code": 139100}}
+    outcome = provider.read_response(
+        Command(Action.BLOCK, Contact(ANNA)), json_response(400, document)
+    )
+    assert outcome.code is Code.PROVIDER_BAD_RESPONSE
 
 
 @pytest.mark.parametrize("name", ["phone_number_id", "version"])
