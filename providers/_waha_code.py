@@ -5,6 +5,7 @@ Read in the source of https://github.com/devlikeapro/waha in November 2026.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from http import HTTPStatus
 
@@ -45,10 +46,18 @@ def names_expected_status(document: Json) -> bool:
     return False
 
 
-def session_rows(proof: Proof) -> tuple[Row, ...]:
-    """Return the rows of a session that is unknown, and of one that is not working."""
+def is_object(document: Json) -> bool:
+    """Whether the body is a JSON object, where no more is known of an error's shape."""
+    return isinstance(document, dict)
+
+
+def session_rows(proof: Proof, is_error: Callable[[Json], bool]) -> tuple[Row, ...]:
+    """Return the rows of a session that is unknown, and of one that is not working.
+
+    `is_error` knows an error of the server's own from the page of something in between.
+    """
     return (
-        Row(Code.SESSION_NOT_FOUND, 404, where=has_three_keys, proof=proof),
+        Row(Code.SESSION_NOT_FOUND, 404, where=is_error, proof=proof),
         Row(Code.SESSION_NOT_CONNECTED, 422, where=names_expected_status, proof=proof),
     )
 

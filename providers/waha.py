@@ -50,7 +50,7 @@ class WahaProvider(Provider):
         # First, since it is what the dialect answers.
         Row(Code.OPERATION_NOT_SUPPORTED, 501, proof=Proof.READ_IN_SOURCE),
         Row(Code.OPERATION_NOT_SUPPORTED, 422, where=has_three_keys, proof=Proof.READ_IN_SOURCE),
-        *session_rows(Proof.READ_IN_SOURCE),
+        *session_rows(Proof.READ_IN_SOURCE, has_three_keys),
         Row(Code.PROVIDER_AUTH_FAILED, 401, text="Unauthorized", proof=Proof.INFERRED),
         # Any exception, at any moment of the call. It repeats the request, which nobody reads.
         Row(Code.PROVIDER_ERROR, 500, proof=Proof.READ_IN_SOURCE),

@@ -29,7 +29,7 @@ from adapter import (
     session_field,
 )
 
-from ._waha_code import ROUTES, WahaCodeDialect, session_rows, write_body
+from ._waha_code import ROUTES, WahaCodeDialect, is_object, session_rows, write_body
 
 OPENAPI = "openapi"
 GUIDE = "guide"
@@ -59,7 +59,7 @@ class WappfyProvider(Provider):
     rows = (
         Row(Code.TARGET_REJECTED, 400),  # first, since it is what the dialect answers
         Row(Code.TARGET_REJECTED, 200, where=is_refusal, proof=Proof.INFERRED),
-        *session_rows(Proof.INFERRED),
+        *session_rows(Proof.INFERRED, is_object),
     )
 
     class Options(Schema):
