@@ -14,11 +14,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import distribution
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from click.testing import Result
-from support import BROKEN_PLUGIN, NUMBER, Upstream, call, cli_runner
+from support import BROKEN_PLUGIN, NUMBER, Upstream, call, cli_runner, run_server
 from support_dists import PROVIDER, open_site
 from support_wheel import CHECKOUT, closure, make_environment, requirements, run
 
@@ -234,24 +233,9 @@ def shell(line: str, programs: Path, cwd: Path, **env: str) -> subprocess.Comple
 @contextmanager
 def serving(config: Path, programs: Path, **env: str) -> Iterator[str]:
     """Run the environment's server with the configuration; give its address."""
-    with subprocess.Popen(
-        [programs / "contact-adapter", "serve", "--port", "0", "--config", config],
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=config.parent,
-        env=os.environ | env,
-    ) as server:
-        assert server.stderr is not None
-        first = server.stderr.readline()
-        reader = Thread(target=server.stderr.read)
-        reader.start()
-        try:
-            found = re.search(r" at (http://[0-9.:]+) ", first)
-            assert found, first
-            yield found[1]
-        finally:
-            server.terminate()
-            reader.join()
+    program, options = programs / "contact-adapter", ("--config", str(config))
+    with run_server(program, *options, cwd=config.parent, env=env) as address:
+        yield address
 
 
 def account(provider: str, upstream: Upstream) -> str:

@@ -10,13 +10,12 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 import render_readme
 from click.testing import CliRunner
-from support import BUILT_IN
+from support import BUILT_IN, run_server
 
 from adapter import Code
 from adapter.cli import main
@@ -55,21 +54,9 @@ def test_every_code_stands_in_its_table_once() -> None:
 @pytest.fixture(scope="module")
 def sandbox_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the server that `make serve` starts, on a free port, in another folder."""
-    command = [str(Path(sys.executable).with_name("contact-adapter")), "serve", "--port", "0"]
-    with subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, cwd=tmp_path_factory.mktemp("elsewhere")
-    ) as server:
-        assert server.stderr is not None
-        first = server.stderr.readline()
-        reader = Thread(target=server.stderr.read)
-        reader.start()
-        try:
-            found = re.search(r" at (http://[0-9.:]+) ", first)
-            assert found, first
-            yield found[1]
-        finally:
-            server.terminate()
-            reader.join()
+    program = Path(sys.executable).with_name("contact-adapter")
+    with run_server(program, cwd=tmp_path_factory.mktemp("elsewhere")) as address:
+        yield address
 
 
 def _comparable(text: str) -> Any:
