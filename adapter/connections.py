@@ -442,7 +442,7 @@ class Wire(HTTPAdapter):
     def __init__(self, base_url: str, settings: TransportSettings) -> None:
         super().__init__(max_retries=0)
         parts = urlsplit(base_url)
-        options: dict[str, Any] = {"maxsize": settings.max_in_flight}
+        options: dict[str, Any] = {}
         if parts.scheme == "https":
             options["ssl_context"] = _tls_context(settings.ca_file)
         self._before_path = ""

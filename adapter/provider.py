@@ -145,7 +145,7 @@ class Route:
     template: str
 
     def __post_init__(self) -> None:
-        if set(_PLACEHOLDER.sub("", self.template)) & set("{}"):
+        if _has_loose_braces(self.template):
             raise ValueError(f"{self.template}: a variable part is {{lower_case}}")
 
     @property
@@ -168,6 +168,11 @@ class Route:
         """Return the ids that stand in `path`, decoded; None where it is another path."""
         found = _pattern(self.template).fullmatch(path)
         return found and {name: unquote(text) for name, text in found.groupdict().items()}
+
+
+def _has_loose_braces(template: str) -> bool:
+    """Whether there are braces in the template that hold no name of a part."""
+    return bool(set(_PLACEHOLDER.sub("", template)) & set("{}"))
 
 
 @cache
@@ -281,7 +286,7 @@ class Provider(ABC):
     def _fill_header(self, name: str) -> str:
         """Return the header with the texts of the options in it. Errors never show those."""
         template, where = self.header_templates[name], f"{type(self).__name__}.header_templates"
-        if set(_PLACEHOLDER.sub("", template)) & set("{}"):
+        if _has_loose_braces(template):
             raise PluginError(f"{where}: {name} must name an option as {{lower_case}}")
 
         def read_option(part: re.Match[str]) -> str:

@@ -68,13 +68,6 @@ class _Call:
         self.attempts = 0
         self._last: Outcome | None = None
 
-    def replay(
-        self, first: Outcome, attempt: Callable[[_Call], Outcome]
-    ) -> Callable[[_Call], Outcome]:
-        """Return `attempt` as it looks to one who has not seen that it was made once."""
-        known = [first]
-        return lambda call: known.pop() if known else attempt(call)
-
     def learn(self, outcome: Outcome) -> Outcome:
         """Return what is known after an attempt.
 
@@ -202,7 +195,7 @@ class Resilience:
             call = _Call(attempt, time.monotonic() + self._deadline)
             outcome = self._attempt(call)
             if is_worth_a_retry(outcome):
-                outcome = self._retrying(call.replay(outcome, self._attempt), call)
+                outcome = self._retrying(_replay(outcome, self._attempt), call)
             return Verdict(outcome, call.attempts)
         finally:
             self._free.append(place)
@@ -229,6 +222,12 @@ class Resilience:
         if state.attempt_number >= MAX_ATTEMPTS:
             return True
         return time.monotonic() + state.upcoming_sleep >= call.ends or not self._budget.spend()
+
+
+def _replay(first: Outcome, attempt: Callable[[_Call], Outcome]) -> Callable[[_Call], Outcome]:
+    """Return `attempt` as it looks to one who has not seen that it was made once."""
+    known = [first]
+    return lambda call: known.pop() if known else attempt(call)
 
 
 def is_sick(outcome: Outcome) -> bool:
