@@ -44,7 +44,6 @@ class Confirmation(StrEnum):
 
     PROVIDER_STATE = "provider_state"
     ACCEPTED = "accepted"
-    READ_BACK = "read_back"
 
 
 class Code(Enum):
@@ -152,7 +151,7 @@ class Code(Enum):
     PROVIDER_CONFLICT = (
         "provider_conflict", 409, Retry.AFTER_DELAY, Applied.NOT_APPLIED,
         "The provider is busy with a conflicting change.",
-        "upstream 409, or the provider's own code for a conflict",
+        "the provider's own 409, or its code for a conflict",
     )
     PROVIDER_RATE_LIMITED = (
         "provider_rate_limited", 429, Retry.AFTER_DELAY, Applied.NOT_APPLIED,
@@ -162,17 +161,22 @@ class Code(Enum):
     PROVIDER_AUTH_FAILED = (
         "provider_auth_failed", 502, Retry.AFTER_ACTION, Applied.NOT_APPLIED,
         "The provider does not accept the adapter's credential for this account.",
-        "upstream 401: *the adapter's* credential is bad, not the caller's",
+        "the provider's own 401: *the adapter's* credential is bad, not the caller's",
     )
     PROVIDER_PERMISSION_DENIED = (
         "provider_permission_denied", 502, Retry.AFTER_ACTION, Applied.NOT_APPLIED,
         "The provider does not allow this to the adapter's credential.",
-        "upstream 402/403",
+        "the provider's own 402/403",
     )
     PROVIDER_REDIRECTED = (
         "provider_redirected", 502, Retry.AFTER_ACTION, Applied.NOT_APPLIED,
         "The provider's address answers with a redirect, which is never followed.",
-        "any 3xx: wrong or hijacked base URL. Never followed",
+        "upstream 307/308: wrong or hijacked base URL. Never followed",
+    )
+    PROVIDER_MISADDRESSED = (
+        "provider_misaddressed", 502, Retry.AFTER_ACTION, Applied.UNKNOWN,
+        "The response is not the provider's; check base_url, and any proxy or gate before it.",
+        "an error page that is not the provider's, its own \"no such route\", any other 3xx",
     )
     PROVIDER_TLS_ERROR = (
         "provider_tls_error", 502, Retry.AFTER_ACTION, Applied.NOT_APPLIED,
@@ -212,12 +216,17 @@ class Code(Enum):
     PROVIDER_ERROR = (
         "provider_error", 502, Retry.AFTER_DELAY, Applied.UNKNOWN,
         "The provider failed.",
-        "other upstream 5xx",
+        "other upstream 5xx; a refusal that names no cause",
     )
     PROVIDER_BAD_RESPONSE = (
         "provider_bad_response", 502, Retry.AFTER_DELAY, Applied.UNKNOWN,
         "The provider's answer could not be understood.",
-        "not understandable: HTML, truncated, wrong shape, oversized, a state nobody asked for",
+        "not understandable: HTML, truncated, wrong shape, contradictory, another contact or state",
+    )
+    PROVIDER_RESPONSE_TOO_LARGE = (
+        "provider_response_too_large", 502, Retry.AFTER_ACTION, Applied.UNKNOWN,
+        "The provider's response is larger than the configured limit.",
+        "more bytes or pages than `[transport]` allows; a list is never shortened",
     )
     INTERNAL_ERROR = (
         "internal_error", 500, Retry.NOW, Applied.UNKNOWN,

@@ -39,17 +39,19 @@ class ContactError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """A person on WhatsApp, known by phone number (digits only), by LID (`<digits>@lid`), or both.
+    """A person on WhatsApp, known by phone number (digits only), LID (`<digits>@lid`) or user id.
 
-    `repr` masks both, since either identifies a person.
+    `user_id` is Meta's business-scoped id, such as `BR.00000000000000000001`. `repr` masks all of
+    them, since each identifies a person.
     """
 
     number: str | None = None
     lid: str | None = None
+    user_id: str | None = None
 
     def __post_init__(self) -> None:
-        if self.number is None and self.lid is None:
-            raise ValueError("a contact needs a number or a lid")
+        if self.number is None and self.lid is None and self.user_id is None:
+            raise ValueError("a contact needs a number, a lid or a user_id")
 
     @classmethod
     def parse(
@@ -95,22 +97,31 @@ class Contact:
         return cls(number=match["user"])
 
     @property
-    def jid(self) -> str:
-        """The JID in WhatsApp's form: `<digits>@s.whatsapp.net`; the LID if there is no number."""
-        return f"{self.number}@s.whatsapp.net" if self.number is not None else str(self.lid)
+    def jid(self) -> str | None:
+        """The JID in WhatsApp's form: `<digits>@s.whatsapp.net`; the LID if there is no number.
+
+        None for a contact of which only the user id is known.
+        """
+        return f"{self.number}@s.whatsapp.net" if self.number is not None else self.lid
 
     @property
-    def chat_id(self) -> str:
-        """The JID in the web client's form: `<digits>@c.us`; the LID if there is no number."""
-        return f"{self.number}@c.us" if self.number is not None else str(self.lid)
+    def chat_id(self) -> str | None:
+        """The JID in the web client's form: `<digits>@c.us`; the LID if there is no number.
+
+        None for a contact of which only the user id is known.
+        """
+        return f"{self.number}@c.us" if self.number is not None else self.lid
 
     @property
     def masked(self) -> str:
         """The person in a form fit for logs: `5511*****9999`, or a masked LID."""
         if self.number is not None:
             return mask_number(self.number)
-        digits, _, server = str(self.lid).partition("@")
-        return f"{mask_number(digits)}@{server}"
+        if self.lid is not None:
+            digits, _, server = self.lid.partition("@")
+            return f"{mask_number(digits)}@{server}"
+        country, _, digits = str(self.user_id).partition(".")
+        return f"{country}.{mask_number(digits)}"
 
     def __repr__(self) -> str:
         return f"Contact({self.masked})"

@@ -44,7 +44,8 @@ class Command:
 class Outcome:
     """The result of a command: success, or one row of the table (`code`).
 
-    `contacts` is what a successful list found; `retry_after` is in seconds. The upstream status and
+    `contacts` is what a successful list found, `others` the number of its entries that are no
+    persons; `retry_after` is in seconds. The upstream status and
     machine code are how the result was known, not what it is, and do not count in comparisons.
     """
 
@@ -55,6 +56,7 @@ class Outcome:
     fields: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NO_FIELDS, hash=False)
     upstream_status: int | None = field(default=None, compare=False)
     upstream_code: str | None = field(default=None, compare=False)
+    others: int = 0
 
     def __post_init__(self) -> None:
         if (self.code is None) == (self.confirmation is None):
@@ -85,10 +87,16 @@ class Outcome:
         confirmation: Confirmation,
         *,
         contacts: tuple[Contact, ...] | None = None,
+        others: int = 0,
         upstream_status: int | None = None,
     ) -> Self:
         """Return a success, known by `confirmation`."""
-        return cls(confirmation=confirmation, contacts=contacts, upstream_status=upstream_status)
+        return cls(
+            confirmation=confirmation,
+            contacts=contacts,
+            others=others,
+            upstream_status=upstream_status,
+        )
 
     @property
     def ok(self) -> bool:
@@ -194,7 +202,12 @@ class Result:
         command, outcome = self.command, self.outcome
         if command is None or command.contact is None:
             contacts = [write_contact(contact) for contact in outcome.contacts or ()]
-            return {"account": self.account, "contacts": contacts, "count": len(contacts)}
+            return {
+                "account": self.account,
+                "contacts": contacts,
+                "count": len(contacts),
+                "others": outcome.others,
+            }
         return {
             "action": command.action.value,
             "account": self.account,
@@ -206,7 +219,12 @@ class Result:
 
 def write_contact(contact: Contact) -> dict[str, str | None]:
     """Return the contact as it stands in an envelope."""
-    return {"jid": contact.jid, "number": contact.number, "lid": contact.lid}
+    return {
+        "jid": contact.jid,
+        "number": contact.number,
+        "lid": contact.lid,
+        "user_id": contact.user_id,
+    }
 
 
 def write_error(outcome: Outcome) -> dict[str, Any] | None:

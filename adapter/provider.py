@@ -60,12 +60,15 @@ class ContactForm(StrEnum):
     CHAT_ID = "@c.us"
     JID = "@s.whatsapp.net"
     LID = "@lid"
+    USER_ID = "user id"
 
     def write(self, contact: Contact) -> str | None:
         """Return the contact in this form; None where what is known of it does not say it."""
         match self:
             case ContactForm.LID:
                 return contact.lid
+            case ContactForm.USER_ID:
+                return contact.user_id
             case ContactForm.DIGITS:
                 return contact.number
         return contact.number and f"{contact.number}{self.value}"
@@ -119,12 +122,14 @@ CLOSEST: Final[Mapping[Code, Code]] = {
     Code.PAYLOAD_TOO_LARGE: Code.TARGET_REJECTED,
     Code.UNSUPPORTED_MEDIA_TYPE: Code.TARGET_REJECTED,
     Code.PROVIDER_REDIRECTED: Code.PROVIDER_ERROR,
+    Code.PROVIDER_MISADDRESSED: Code.PROVIDER_ERROR,
     Code.PROVIDER_TLS_ERROR: Code.PROVIDER_ERROR,
     Code.PROVIDER_UNREACHABLE: Code.PROVIDER_UNAVAILABLE,
     Code.CIRCUIT_OPEN: Code.PROVIDER_UNAVAILABLE,
     Code.OVERLOADED: Code.PROVIDER_UNAVAILABLE,
     Code.PROVIDER_CONNECTION_LOST: Code.PROVIDER_ERROR,
     Code.PROVIDER_BAD_RESPONSE: Code.PROVIDER_ERROR,
+    Code.PROVIDER_RESPONSE_TOO_LARGE: Code.PROVIDER_ERROR,
     Code.INTERNAL_ERROR: Code.PROVIDER_ERROR,
 }
 """The codes that no provider's wire can express, each with the nearest that it can.
@@ -137,12 +142,14 @@ Where a claim changes, it only grows weaker: `not_applied` may become `unknown`.
 class Route:
     """A provider's address for an action, written once and read in both directions.
 
-    `template` names its variable parts: `/sessions/{session}/contacts/{jid}/block`.
+    `template` names its variable parts: `/sessions/{session}/contacts/{jid}/block`. `returns_list`
+    says that a change is answered with the whole block list, to which the bounds of lists apply.
     """
 
     action: Action
     method: str
     template: str
+    returns_list: bool = False
 
     def __post_init__(self) -> None:
         if _has_loose_braces(self.template):
@@ -349,6 +356,21 @@ class Provider(ABC):
         """
         route = self.route(command.action)
         return HttpRequest(route.method, route.fill(**ids), self.headers, json=json)
+
+    def name_contact(self, contact: Contact, *forms: ContactForm) -> str:
+        """Return the contact in the first of `forms` that can say it; `contact_forms` by default.
+
+        Raises RequestError (`invalid_target`) where none of them can; nothing is sent then.
+        """
+        allowed = forms or self.contact_forms
+        for form in allowed:
+            text = form.write(contact)
+            if text is not None:
+                return text
+        known = ", ".join(form.value for form in allowed)
+        field = "jid" if contact.user_id is None else "user_id"
+        message = f"this provider cannot name this contact; it takes: {known}"
+        raise RequestError(Outcome.failure(Code.INVALID_TARGET, fields={field: (message,)}))
 
     def success(
         self, response: HttpResponse, contacts: tuple[Contact, ...] | None = None

@@ -68,9 +68,16 @@ def load(schema: Schema, document: Mapping[str, Any]) -> dict[str, Any]:
 class ContactSchema(Schema):
     """A person on WhatsApp."""
 
-    jid = fields.String(required=True, metadata={"example": "5511999999999@s.whatsapp.net"})
+    jid = fields.String(
+        required=True, allow_none=True, metadata={"example": "5511999999999@s.whatsapp.net"}
+    )
     number = fields.String(required=True, allow_none=True, metadata={"example": "5511999999999"})
     lid = fields.String(required=True, allow_none=True)
+    user_id = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Meta's business-scoped id; null at every other provider"},
+    )
 
 
 class ChangeSchema(Schema):
@@ -91,6 +98,11 @@ class BlockedSchema(Schema):
     account = fields.String(required=True)
     contacts = fields.List(fields.Nested(ContactSchema), required=True)
     count = fields.Integer(required=True, validate=validate.Range(min=0))
+    others = fields.Integer(
+        required=True,
+        validate=validate.Range(min=0),
+        metadata={"description": "entries that are no persons, such as channels; left out above"},
+    )
 
 
 class AccountEntrySchema(Schema):

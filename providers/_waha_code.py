@@ -13,12 +13,14 @@ from adapter import (
     Action,
     Code,
     Command,
+    ContactForm,
     Dialect,
     HttpResponse,
     Json,
     NativeCall,
     Outcome,
     Proof,
+    Provider,
     Route,
     Row,
     json_response,
@@ -62,9 +64,10 @@ def session_rows(proof: Proof, is_error: Callable[[Json], bool]) -> tuple[Row, .
     )
 
 
-def write_body(command: Command, session: str) -> dict[str, Json]:
+def write_body(provider: Provider, command: Command) -> dict[str, Json]:
     """Return the body that asks for a command: `@c.us` for a number, `@lid` for a LID."""
-    return {"contactId": command.target.chat_id, "session": session}
+    named = provider.name_contact(command.target, ContactForm.CHAT_ID, ContactForm.LID)
+    return {"contactId": named, "session": provider.options["session"]}
 
 
 class WahaCodeDialect(Dialect):

@@ -88,7 +88,7 @@ class EvolutionApiProvider(Provider):
 
     def build_request(self, command: Command) -> HttpRequest:
         """Put the instance into the path, the contact and the action into the body."""
-        body = {"number": command.target.jid, "status": command.action.value}
+        body = {"number": self.name_contact(command.target), "status": command.action.value}
         return self.request(command, body, instance=self.options["session"])
 
     def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:

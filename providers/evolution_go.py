@@ -66,7 +66,7 @@ class EvolutionGoProvider(Provider):
 
     def build_request(self, command: Command) -> HttpRequest:
         """Name the contact by its whole JID, in a field that is called `number`."""
-        body = None if command.contact is None else {"number": command.contact.jid}
+        body = None if command.contact is None else {"number": self.name_contact(command.contact)}
         return self.request(command, body)
 
     def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:

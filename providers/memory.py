@@ -56,6 +56,8 @@ MAGIC_NUMBERS: Final[Mapping[str, Code]] = {
     "15005550027": Code.PROVIDER_ERROR,
     "15005550028": Code.PROVIDER_BAD_RESPONSE,
     "15005550029": Code.INTERNAL_ERROR,
+    "15005550030": Code.PROVIDER_MISADDRESSED,
+    "15005550031": Code.PROVIDER_RESPONSE_TOO_LARGE,
 }
 """Blocking or unblocking one of these answers its code, and changes no list."""
 
@@ -82,7 +84,8 @@ class MemoryProvider(LocalProvider):
 
     def build_request(self, command: Command) -> HttpRequest:
         """Name the contact in the path."""
-        ids = {"jid": command.contact.jid} if command.contact is not None else {}
+        contact = command.contact
+        ids = {} if contact is None else {"jid": self.name_contact(contact)}
         return self.request(command, **ids)
 
     def answer(self, request: HttpRequest) -> HttpResponse:

@@ -66,7 +66,9 @@ class SessionGatewayProvider(Provider):
 
     def build_request(self, command: Command) -> HttpRequest:
         """Put the session and the JID into the path. There is no body."""
-        return self.request(command, session=self.options["session"], jid=command.target.jid)
+        return self.request(
+            command, session=self.options["session"], jid=self.name_contact(command.target)
+        )
 
     def read_machine_code(self, document: Json) -> str | None:
         """Read `error.code`."""

@@ -64,7 +64,7 @@ class WahaProvider(Provider):
 
     def build_request(self, command: Command) -> HttpRequest:
         """Name session and contact in the body."""
-        return self.request(command, write_body(command, self.options["session"]))
+        return self.request(command, write_body(self, command))
 
     def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
         """Take an empty 201, which is all that WAHA ever says."""

@@ -71,10 +71,10 @@ class WappfyProvider(Provider):
 
     def build_request(self, command: Command) -> HttpRequest:
         """Name session and contact in the body, in the configured one of the two forms."""
-        session = self.options["session"]
         if self.options["wire_format"] == GUIDE:
-            return self.request(command, {"sessionId": session, "jid": command.target.jid})
-        return self.request(command, write_body(command, session))
+            jid = self.name_contact(command.target, ContactForm.JID, ContactForm.LID)
+            return self.request(command, {"sessionId": self.options["session"], "jid": jid})
+        return self.request(command, write_body(self, command))
 
     def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
         """Take 200 or 201 that says `success`, or the empty 201 of the OpenAPI section."""

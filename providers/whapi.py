@@ -20,7 +20,6 @@ from adapter import (
     Row,
     SecretField,
     hookimpl,
-    require_number,
 )
 
 
@@ -63,7 +62,7 @@ class WhapiProvider(Provider):
 
     def build_request(self, command: Command) -> HttpRequest:
         """Put the digits into the path. There is no body."""
-        return self.request(command, number=require_number(command.target))
+        return self.request(command, number=self.name_contact(command.target))
 
     def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
         """Take a 200 that says `success`. It does not say which state came of it."""

@@ -114,7 +114,7 @@ class WutsProvider(Provider):
 
     def build_request(self, command: Command) -> HttpRequest:
         """Name the contact by JID, the one form that says both numbers and LIDs."""
-        body = None if command.contact is None else {"jid": command.contact.jid}
+        body = None if command.contact is None else {"jid": self.name_contact(command.contact)}
         return self.request(command, body)
 
     def read_machine_code(self, document: Json) -> str | None:

@@ -22,7 +22,6 @@ from adapter import (
     Secret,
     SecretField,
     hookimpl,
-    require_number,
     session_field,
 )
 
@@ -87,7 +86,7 @@ class ZApiProvider(Provider):
 
     def build_request(self, command: Command) -> HttpRequest:
         """Name the number and the action in the body."""
-        body = {"phone": require_number(command.target), "action": command.action.value}
+        body = {"phone": self.name_contact(command.target), "action": command.action.value}
         ids = {"instance_id": self.options["instance_id"], "token": self.options["token"].reveal()}
         return self.request(command, body, **ids)
 

@@ -28,6 +28,7 @@ TABLE = {
     "provider_auth_failed": (502, "after_action", "not_applied"),
     "provider_permission_denied": (502, "after_action", "not_applied"),
     "provider_redirected": (502, "after_action", "not_applied"),
+    "provider_misaddressed": (502, "after_action", "unknown"),
     "provider_tls_error": (502, "after_action", "not_applied"),
     "provider_unreachable": (503, "after_delay", "not_applied"),
     "provider_unavailable": (503, "after_delay", "unknown"),
@@ -37,6 +38,7 @@ TABLE = {
     "provider_connection_lost": (502, "now", "unknown"),
     "provider_error": (502, "after_delay", "unknown"),
     "provider_bad_response": (502, "after_delay", "unknown"),
+    "provider_response_too_large": (502, "after_action", "unknown"),
     "internal_error": (500, "now", "unknown"),
 }
 
@@ -90,4 +92,4 @@ def test_the_other_lists_are_closed_as_promised() -> None:
     assert [each.value for each in Action] == ["block", "unblock", "list"]
     assert {each.value for each in Applied} == {"applied", "not_applied", "unknown"}
     assert {each.value for each in Retry} == {"never", "now", "after_delay", "after_action"}
-    assert {each.value for each in Confirmation} == {"provider_state", "accepted", "read_back"}
+    assert {each.value for each in Confirmation} == {"provider_state", "accepted"}

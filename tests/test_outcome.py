@@ -181,7 +181,7 @@ def test_the_envelope_of_a_failure_is_exactly_the_promised_one() -> None:
 
 def test_the_envelope_of_a_list_is_exactly_the_promised_one() -> None:
     result = Result(
-        Outcome.success(Confirmation.READ_BACK, contacts=(ANA, LID)),
+        Outcome.success(Confirmation.PROVIDER_STATE, contacts=(ANA, LID)),
         Command(Action.LIST),
         account="support",
         provider="anything",
