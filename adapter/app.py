@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +24,7 @@ from adapter.faces import Access, Incoming, read_key, require_scope
 from adapter.logs import log
 from adapter.outcome import Outcome
 from adapter.privacy import mask_text
+from adapter.service import contain, result_of
 from adapter.settings import load_settings, read_toml
 from adapter.views import respond_data
 from adapter.wire import write_json
@@ -130,6 +134,13 @@ class _App(Flask):
 
     session_interface: SessionInterface = _NoSessions()
 
+    def dispatch_request(self) -> Any:
+        """Call the view; a plugin that wants to end the process has a bug, and is told of as one.
+
+        Raises PluginError in place of it.
+        """
+        return contain(super().dispatch_request)
+
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return the function as it is, which is always a plain one."""
         return func
@@ -233,9 +244,14 @@ def _add_errors(app: Flask) -> None:
     def our_bug(error: Exception) -> Response:
         # Masked here, not by a formatter: whoever configures the logging is not known.
         log.error("internal error: %s", mask_text("".join(traceback.format_exception(error))))
-        incoming = Incoming.now()
-        result = incoming.result(Outcome.failure(Code.INTERNAL_ERROR))
+        incoming, result = Incoming.now(), result_of(error)
+        if result is None:
+            result = incoming.result(Outcome.failure(Code.INTERNAL_ERROR))
+        else:  # something may have been sent, under the id that the request had then
+            started = time.monotonic() - result.duration_ms / 1000
+            incoming = replace(incoming, request_id=result.request_id, started=started)
         native = getattr(app.view_functions.get(request.endpoint or ""), "__self__", None)
         if isinstance(native, NativeApi):
-            return native.respond(incoming, result)
+            with suppress(Exception):  # the bug may be the dialect's own
+                return native.respond(incoming, result)
         return incoming.respond_result(result)

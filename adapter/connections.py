@@ -16,28 +16,30 @@ import weakref
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import cache
-from importlib.metadata import version
-from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
-import certifi
 import requests
-import urllib3.exceptions
 from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, ProxyManager
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util import Timeout
 
-from adapter.settings import TransportSettings
+from adapter.attempt import MAX_BODY, Attempt
+from adapter.decoding import PackedError, Unpacker, read_encoding
+from adapter.settings import Proxy, TransportSettings, read_proxy
+from adapter.sockets import (
+    Budget,
+    InnerTls,
+    open_socket,
+    open_through,
+    tls_context,
+    wrap_in_tls,
+)
 from adapter.wire import Headers
 
-MAX_BODY: Final = 256 * 1024
-"""Most bytes of an answer that are read. A longer answer is no answer."""
-
-_MAX_ANSWER = 2 * MAX_BODY
-"""Most bytes that are read for one answer in all: interim heads, framing and trailers included."""
+_OVERHEAD: Final = MAX_BODY
+"""Most bytes of a response besides its body: interim heads, framing and trailers."""
 
 _CHUNK = 16 * 1024
 _MAX_LINE = 64 * 1024
@@ -48,82 +50,21 @@ _STATUS = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: [^\r\n]*)?\r?\n")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\r\n]*)\r?\n")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
 
-if TYPE_CHECKING:
-    _AnySocket = socket.socket
-else:
-    _AnySocket = object
-
-
-class _Budget(_AnySocket):
-    """A socket whose timeout is a budget for all that follows, not for each read by itself.
-
-    The standard library grants every read the whole timeout anew, so that a peer which sends a
-    byte now and then is waited for without end.
-    """
-
-    _ends: float | None = None
-    _allowed = _MAX_ANSWER
-
-    def allow(self, count: int) -> None:
-        """Let `count` bytes be read from now on."""
-        self._allowed = count
-
-    def settimeout(self, value: float | None) -> None:
-        """Grant `value` seconds from now on, whatever number of reads they are spent on."""
-        self._ends = None if value is None else time.monotonic() + value
-        super().settimeout(value)
-
-    def gettimeout(self) -> float | None:
-        """Return the seconds that are left."""
-        return None if self._ends is None else max(self._ends - time.monotonic(), 0.001)
-
-    def recv_into(self, *args: Any) -> int:
-        """Read what there is, or fail with TimeoutError when the budget is spent."""
-        self._tighten()
-        if self._allowed < 0:
-            raise http.client.HTTPException("more than any answer has")
-        count = super().recv_into(*args)
-        self._allowed -= count
-        return count
-
-    def _wait(self, *args: Any, **options: Any) -> None:
-        """Wait as gevent's sockets do, for what is left.
-
-        Of TLS, one read or one handshake is many waits there, and each had the whole timeout anew.
-        """
-        self._tighten()
-        super()._wait(*args, **options)  # type: ignore[misc]
-
-    def _tighten(self) -> None:
-        if self._ends is not None:
-            left = self._ends - time.monotonic()
-            if left <= 0:
-                raise TimeoutError("the time for this answer is over")
-            super().settimeout(left)
-
-
-class _PlainSocket(_Budget, socket.socket):
-    """A plain socket with a budget."""
-
-
-class _TlsSocket(_Budget, ssl.SSLSocket):
-    """A TLS socket with a budget."""
-
 
 class Deadline(Timeout):
-    """The moment when a call is over, in the shape in which requests hands a timeout on.
+    """The attempt that a request is a part of, in the shape in which requests hands a timeout on.
 
-    `ends` is on the monotonic clock, `connect` in seconds.
+    `connect` is in seconds.
     """
 
-    def __init__(self, ends: float, connect: float) -> None:  # lean: what it is given is sound
-        self.ends = ends
+    def __init__(self, attempt: Attempt, connect: float) -> None:  # lean: what it is given is sound
+        self.attempt = attempt
         self.connect = connect
 
     @property
     def left(self) -> float:
-        """The seconds until then; never none at all, which would mean no limit."""
-        return max(self.ends - time.monotonic(), 0.001)
+        """The seconds until the attempt must be over; never none at all."""
+        return self.attempt.left
 
 
 class UnusableAnswerError(http.client.HTTPException):
@@ -132,6 +73,10 @@ class UnusableAnswerError(http.client.HTTPException):
     def __init__(self, status: int) -> None:
         super().__init__("an answer that cannot be used")
         self.status = status
+
+
+class TooLongAnswerError(UnusableAnswerError):
+    """The response has more bytes than there is room for."""
 
 
 class Answer(http.client.HTTPResponse):
@@ -143,6 +88,8 @@ class Answer(http.client.HTTPResponse):
 
     fields: Headers
     body: bytes
+    connection: _Connects
+    """What it came over, until `Wire.release` is told what becomes of that."""
 
     def __init__(self, sock: socket.socket, method: str) -> None:
         super().__init__(sock, method=method)
@@ -237,78 +184,67 @@ class Answer(http.client.HTTPResponse):
             raise ValueError("no size of a chunk")
         return int(found[1], 16)
 
-    def read_body(self) -> bytes:
-        """Return the body.
+    def read_body(self, attempt: Attempt) -> bytes:
+        """Return the body, unpacked.
 
-        Raises IncompleteRead where the connection ends before it does, and UnusableAnswerError for
-        one that is too long, encoded, or empty without anything that says so. The body of a
-        redirect is not read: nobody goes where it says.
+        Raises IncompleteRead where the connection ends before it does, TooLongAnswerError for one
+        that the attempt has no room for, and UnusableAnswerError for one that cannot be unpacked,
+        or is empty without anything that says so. The body of a redirect is not read: nobody goes
+        where it says.
         """
         if 300 <= self.status <= 399:
             self.will_close = True
             return b""
-        if self.fields.get("Content-Encoding", "identity").lower() != "identity":
-            raise UnusableAnswerError(self.status)
         # An empty body is evidence at times, and has to be known to be whole.
         framed = self.length is not None or self.chunked
-        body = bytearray()
-        while part := self.read(_CHUNK):
-            body += part
-            if len(body) > MAX_BODY:
-                raise UnusableAnswerError(self.status)
+        encoding = read_encoding(self.fields.get("Content-Encoding", ""))
+        try:
+            body = self._read_parts(attempt, Unpacker(encoding) if encoding else None)
+        except PackedError:
+            raise UnusableAnswerError(self.status) from None
         if self.length:
             raise http.client.IncompleteRead(b"")
         if not body and not framed:
             raise UnusableAnswerError(self.status)
+        attempt.room -= len(body)
         return bytes(body)
 
-
-def _look_up(host: str, port: int) -> list[Any]:
-    """Return the addresses of a host; one that is an address already waits for no name server."""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (host, port))]
+    def _read_parts(self, attempt: Attempt, unpacker: Unpacker | None) -> bytearray:
+        most = attempt.room
+        if unpacker is None and (self.length or 0) > most:
+            raise TooLongAnswerError(self.status)
+        body = bytearray()
+        while part := self.read(_CHUNK):
+            body += part if unpacker is None else unpacker.feed(part, most - len(body) + 1)
+            if len(body) > most:
+                raise TooLongAnswerError(self.status)
+            if len(body) > MAX_BODY:
+                attempt.reserve()
+        if unpacker is not None and not self.length:
+            unpacker.finish()
+        return body
 
 
 class _Connects(HTTPConnection):
-    """A connection whose timeout covers all addresses of a host together, and its handshake."""
+    """A connection whose timeout covers all that it takes to stand, and its handshake."""
+
+    idle_since = 0.0
+    tunnel: tuple[Proxy, ssl.SSLContext | None] | None = None
+    """The proxy that connects us to the host, and the TLS context where it is an https one."""
 
     def _new_conn(self) -> socket.socket:
         ends = time.monotonic() + float(self.timeout or 0)
-        try:
-            addresses = _look_up(self._dns_host, self.port)
-        except (OSError, UnicodeError) as error:
-            raise urllib3.exceptions.NewConnectionError(self, "name lookup failed") from error
-        if time.monotonic() >= ends:
-            raise urllib3.exceptions.NewConnectionError(self, "name lookup took too long")
-        problem: Exception | None = None
-        for tried, (family, kind, protocol, _, address) in enumerate(addresses):
-            connecting: _PlainSocket | None = None
-            try:
-                connecting = _PlainSocket(family, kind, protocol)  # a host may have no IPv6
-                for option in self.socket_options or ():
-                    connecting.setsockopt(*option)
-                # One address that swallows packets leaves the others their share.
-                share = (ends - time.monotonic()) / (len(addresses) - tried)
-                connecting.settimeout(max(share, 0.001))
-                connecting.connect(address)
-            except OSError as error:
-                if connecting is not None:
-                    connecting.close()
-                problem = error
-            else:
-                connecting.settimeout(max(ends - time.monotonic(), 0.001))
-                return connecting
-        raise urllib3.exceptions.NewConnectionError(self, "no address answers") from problem
+        if self.tunnel is not None:
+            proxy, context = self.tunnel
+            return open_through(proxy, self._dns_host, self.port, ends, context)
+        return open_socket(self._dns_host, self.port, ends)
 
     def is_quiet(self) -> bool:
         """Whether nothing came while it was idle: neither its end, nor what nobody asked for."""
         self.sock.settimeout(0)
+        below = self.sock.socket if isinstance(self.sock, InnerTls) else self.sock
         try:
-            socket.socket.recv(self.sock, 1, socket.MSG_PEEK)  # TLS has no peek of its own
+            socket.socket.recv(below, 1, socket.MSG_PEEK)  # TLS has no peek of its own
         except BlockingIOError:
             return True
         except OSError:
@@ -321,8 +257,9 @@ class _Connects(HTTPConnection):
             self.timeout = min(deadline.connect, deadline.left)
             self.connect()
         self.sock.settimeout(deadline.left)
-        if isinstance(self.sock, _Budget):
-            self.sock.allow(_MAX_ANSWER)
+        if isinstance(self.sock, (Budget, InnerTls)):
+            self.sock.allow(deadline.attempt.room + _OVERHEAD)
+        deadline.attempt.sent = True
         with suppress(BrokenPipeError):  # a server may answer, and hang up, before it has read all
             sent = self.sock.send(message)  # all of it, but for a peer that does not read
             if sent < len(message):
@@ -335,9 +272,9 @@ class _Connects(HTTPConnection):
             raise
         return answer
 
-
-class HandshakeError(urllib3.exceptions.NewConnectionError):
-    """TLS was refused while the connection was made; nothing has been sent."""
+    def holds_more(self) -> bool:
+        """Whether TLS holds bytes that nobody asked for; the check before reuse cannot see them."""
+        return isinstance(self.sock, (ssl.SSLSocket, InnerTls)) and self.sock.pending() > 0
 
 
 class _TlsConnects(_Connects, HTTPSConnection):
@@ -345,12 +282,57 @@ class _TlsConnects(_Connects, HTTPSConnection):
 
     def connect(self) -> None:
         """Connect and shake hands; what fails here fails before anything is sent, and says so."""
-        try:
-            super().connect()
-        except (ssl.SSLError, urllib3.exceptions.SSLError, ValueError) as error:
-            raise HandshakeError(self, "the handshake failed") from error
-        except OSError as error:
-            raise urllib3.exceptions.NewConnectionError(self, "no handshake") from error
+        context = self.ssl_context
+        assert context is not None  # noqa: S101 - the pool was given one
+        self.sock = wrap_in_tls(self._new_conn(), self.host, context)
+
+
+_LOSSES = (OSError, http.client.IncompleteRead)
+"""What a connection that was lost, or is not answered on, ends in."""
+
+
+class _Idle:
+    """The connections that wait for a call: the last used is the first to be used again.
+
+    Old ones are closed when somebody comes by, so that no thread has to look after them.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._waiting: deque[_Connects] = deque()
+
+    def put(self, connection: _Connects) -> None:
+        """Let the connection wait for a call."""
+        connection.idle_since = time.monotonic()
+        self._waiting.append(connection)
+
+    def take(self) -> _Connects | None:
+        """Return the connection that was used last and still stands; None without one."""
+        self.close_until(time.monotonic() - self._timeout)
+        while True:
+            try:
+                connection = self._waiting.pop()
+            except IndexError:
+                return None
+            if connection.is_quiet():
+                return connection
+            connection.close()
+
+    def close_until(self, moment: float) -> None:
+        """Close those that have been idle since that moment or before."""
+        with suppress(IndexError):
+            while self._waiting[0].idle_since <= moment:
+                oldest = self._waiting.popleft()
+                if oldest.idle_since > moment:  # another thread took the one that was meant
+                    self._waiting.appendleft(oldest)
+                    return
+                oldest.close()
+
+    def close(self) -> None:
+        """Close all."""
+        with suppress(IndexError):
+            while True:
+                self._waiting.pop().close()
 
 
 class _LeanPool(HTTPConnectionPool):
@@ -359,10 +341,15 @@ class _LeanPool(HTTPConnectionPool):
     What it is asked may name a person or a token there.
     """
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._idle: deque[_Connects] = deque()
-        weakref.finalize(self, _close_all, self._idle)
+    idle: _Idle
+    tunnel: tuple[Proxy, ssl.SSLContext | None] | None = None
+    more_headers = ""
+    """What is written into every request besides its own headers, for a proxy that forwards."""
+
+    def prepare(self, idle_timeout: float) -> None:
+        """Make the place for idle connections, which are closed with the pool."""
+        self.idle = _Idle(idle_timeout)
+        weakref.finalize(self, self.idle.close)
 
     def urlopen(  # type: ignore[override]
         self,
@@ -374,48 +361,45 @@ class _LeanPool(HTTPConnectionPool):
         timeout: Deadline,
         **_switched_off: object,
     ) -> Answer:
-        """Return the answer, with its body."""
+        """Return the answer, with its body; its connection must be given to `release`.
+
+        A connection that was used before and is lost now may have been gone for long, as may all
+        that are as old. That is nobody's fault, and the attempt is told so.
+        """
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-        message = f"{method} {url} HTTP/1.1\r\n{lines}\r\n".encode("ascii") + (body or b"")
-        connection = self._take()
-        keep = False
+        head = f"{method} {url} HTTP/1.1\r\n{lines}{self.more_headers}\r\n"
+        message = head.encode("ascii") + (body or b"")
+        attempt = timeout.attempt
+        connection = None if attempt.fresh else self.idle.take()
+        reused = connection is not None
+        if connection is None:
+            attempt.fresh = False
+            connection = cast("_Connects", self._new_conn())
+            connection.tunnel = self.tunnel
         try:
-            if connection.sock is None and self.proxy is not None and self.scheme == "https":
-                connection.timeout = min(timeout.connect, timeout.left)
-                self._prepare_proxy(connection)
             with connection.exchange(method, message, timeout) as answer:
-                answer.body = answer.read_body()
-                keep = not answer.will_close
-        finally:
-            # TLS may hold bytes that nobody asked for; the check before reuse sees the socket only.
-            held = connection.sock.pending() if isinstance(connection.sock, ssl.SSLSocket) else 0
-            if keep and not held:
-                self._idle.append(connection)
-            else:
-                connection.close()
+                answer.body = answer.read_body(attempt)
+        except BaseException as error:
+            connection.close()
+            if reused and isinstance(error, _LOSSES):
+                attempt.inconclusive = True
+                self.idle.close_until(connection.idle_since)
+            raise
+
+        answer.connection = connection
         return answer
 
-    def _take(self) -> _Connects:
-        """Return the connection that was used last and still stands, or a new one."""
-        while True:
-            try:
-                connection = self._idle.pop()
-            except IndexError:
-                return cast("_Connects", self._new_conn())
-            if connection.is_quiet():
-                return connection
-            connection.close()
+    def release(self, answer: Answer, *, keep: bool) -> None:
+        """Let the answer's connection serve other calls where it can and may; else close it."""
+        if keep and not answer.will_close and not answer.connection.holds_more():
+            self.idle.put(answer.connection)
+        else:
+            answer.connection.close()
 
     def close(self) -> None:
         """Close the connections that wait for a call."""
-        _close_all(self._idle)
+        self.idle.close()
         super().close()
-
-
-def _close_all(connections: deque[_Connects]) -> None:
-    with suppress(IndexError):
-        while True:
-            connections.pop().close()
 
 
 class _Pool(_LeanPool):
@@ -426,40 +410,38 @@ class _TlsPool(_LeanPool, HTTPSConnectionPool):
     ConnectionCls = _TlsConnects
 
 
-@cache
-def _tls_context(ca_file: str | None) -> ssl.SSLContext:
-    """Return the context for these certificates: one for all accounts, since each is large."""
-    context = ssl.create_default_context(cafile=ca_file or certifi.where())
-    context.sslsocket_class = _TlsSocket
-    # Before its version 2, urllib3 keeps an IP address from TLS, and compares names by itself.
-    context.check_hostname = not version("urllib3").startswith("1.")
-    return context
-
-
 class Wire(HTTPAdapter):
     """requests' adapter for one address: one pool, made once, that a request cannot leave."""
 
     def __init__(self, base_url: str, settings: TransportSettings) -> None:
         super().__init__(max_retries=0)
         parts = urlsplit(base_url)
-        options: dict[str, Any] = {}
-        if parts.scheme == "https":
-            options["ssl_context"] = _tls_context(settings.ca_file)
-        self._before_path = ""
-        self._pool: HTTPConnectionPool
-        if settings.proxy is not None:
-            manager = ProxyManager(settings.proxy, **options)
-            manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
-            self._pool = manager.connection_from_url(base_url)
-            if parts.scheme == "http":
-                self._before_path = f"http://{parts.netloc}"
-        else:
-            pool = _TlsPool if parts.scheme == "https" else _Pool
-            self._pool = pool(parts.hostname or "", parts.port, **options)
+        host, port, secure = parts.hostname or "", parts.port, parts.scheme == "https"
+        proxy = None if settings.proxy is None else read_proxy(settings.proxy)
+        forwards = proxy is not None and not secure and not proxy.scheme.startswith("socks")
+        self._before_path = f"http://{parts.netloc}" if forwards else ""
+        if proxy is not None and forwards:
+            host, port, secure = proxy.host, proxy.port, proxy.scheme == "https"
+        options: dict[str, Any] = {"ssl_context": tls_context(settings.ca_file)} if secure else {}
+        self._pool: _LeanPool = (_TlsPool if secure else _Pool)(host, port, **options)
+        self._pool.prepare(settings.idle_timeout)
+        self.is_forwarded = forwards
+        if proxy is not None and forwards and proxy.authorization is not None:
+            self._pool.more_headers = f"Proxy-Authorization: {proxy.authorization}\r\n"
+        elif proxy is not None and not forwards:
+            within = tls_context(settings.ca_file) if proxy.scheme == "https" else None
+            self._pool.tunnel = (proxy, within)
 
     def call(self, request: requests.PreparedRequest, deadline: Deadline) -> Answer:
-        """Send the request and return its answer; raises what requests, or any part below, does."""
+        """Send the request and return its answer; raises what requests, or any part below, does.
+
+        The answer must be given to `release`.
+        """
         return cast("Answer", self.send(request, timeout=deadline))  # type: ignore[arg-type]
+
+    def release(self, answer: Answer, *, keep: bool) -> None:
+        """Say what becomes of the connection: whether it may serve another call, or is closed."""
+        self._pool.release(answer, keep=keep)
 
     def get_connection_with_tls_context(self, *_: Any, **__: Any) -> HTTPConnectionPool:
         """Return the one pool."""

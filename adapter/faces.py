@@ -124,6 +124,7 @@ class Incoming:
         """Write the one line of this request."""
         rule = self.request.url_rule
         call = describe_call(result) if result is not None else {}
+        request_id = call.pop("request_id", self.request_id)
         facts = {
             "method": self.request.method,
             "route": rule.rule if rule is not None else "-",
@@ -132,7 +133,7 @@ class Incoming:
             "code": code.value if code else "ok",
             "ms": self.milliseconds,
         }
-        write_line("request", **{**facts, "request_id": self.request_id})
+        write_line("request", **{**facts, "request_id": request_id})
 
     def read_body(self) -> bytes:
         """Return the body; beyond our limit or the host's, raise `payload_too_large`."""

@@ -9,8 +9,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from adapter.breaker import BREAKER_STATES
 from adapter.outcome import Command, Result
-from adapter.resilience import BREAKER_STATES
 from adapter.service import Account, Service
 from adapter.settings import MULTIPROCESS_VARIABLE
 

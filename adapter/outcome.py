@@ -57,6 +57,7 @@ class Outcome:
     upstream_status: int | None = field(default=None, compare=False)
     upstream_code: str | None = field(default=None, compare=False)
     others: int = 0
+    own_error: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         if (self.code is None) == (self.confirmation is None):

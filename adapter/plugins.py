@@ -16,7 +16,9 @@ from adapter import hookspecs
 from adapter.errors import PluginError
 from adapter.provider import Dialect, Provider, Route
 
-ACCOUNT_KEYS: Final = frozenset({"provider", "base_url", "aliases", "allow_insecure", "transport"})
+ACCOUNT_KEYS: Final = frozenset(
+    {"provider", "base_url", "aliases", "allow_insecure", "transport", "headers"}
+)
 """The keys of an account that belong to the core; a provider's options cannot have these names."""
 
 PROVIDER_NAME: Final = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")

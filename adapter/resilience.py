@@ -1,11 +1,10 @@
 """What one call may cost: its share in flight, its seconds, its attempts; nothing while all fails.
 
-From the outside in: bulkhead, deadline, retry, breaker, attempt.
+From the outside in: the newest wish, bulkhead, deadline, retry, breaker, attempt.
 """
 
 from __future__ import annotations
 
-import math
 import random
 import threading
 import time
@@ -14,12 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-import tenacity
-from purgatory import SyncCircuitBreakerFactory
-from purgatory.domain.model import OpenedState
-
+from adapter.attempt import MAX_BODY, Attempt
+from adapter.breaker import CLOSED, OPENED, Admission, Breaker
 from adapter.codes import Applied, Code
-from adapter.outcome import Outcome
+from adapter.intents import Intent, Intents
+from adapter.outcome import Command, Outcome
 from adapter.settings import TransportSettings
 
 MAX_ATTEMPTS: Final = 2
@@ -28,27 +26,55 @@ MAX_ATTEMPTS: Final = 2
 MAX_PAUSE: Final = 2.0
 """Longest pause, in seconds, between two attempts; a provider that asks for more is not retried."""
 
-BREAKER_STATES: Final = ("closed", "half-opened", "opened")
-"""The states of a breaker, from good to bad."""
+MAX_LONG: Final = 4
+"""Most lists of an account that are read at a time, and as many other responses beyond `MAX_BODY`.
+
+Each may take as many bytes of memory as a list may have, several times over while it is parsed.
+"""
 
 _JITTER = 0.25
 _RETRIES_PER_CALL = 0.1
 _RETRY_RESERVE = 10.0
 
-_SICK: Final = frozenset(
+_ABSENT: Final = frozenset(
     {
         Code.PROVIDER_UNREACHABLE,
         Code.PROVIDER_TLS_ERROR,
         Code.PROVIDER_TIMEOUT,
         Code.PROVIDER_CONNECTION_LOST,
-        Code.PROVIDER_UNAVAILABLE,
-        Code.PROVIDER_ERROR,
     }
 )
-"""What says that the provider itself is down. Every other answer shows that it is there."""
+"""What says that the provider is not there, where no response came."""
 
+_UNEXPLAINED: Final = frozenset(
+    {
+        Code.PROVIDER_UNAVAILABLE,
+        Code.PROVIDER_ERROR,
+        Code.PROVIDER_TIMEOUT,
+        Code.PROVIDER_BAD_RESPONSE,
+        Code.PROVIDER_MISADDRESSED,
+    }
+)
+"""What a 5xx is that names no cause in the account or the contact."""
+
+_GATEWAY_STATUSES: Final = frozenset({502, 503, 504})
 _WORTH_A_RETRY: Final = frozenset({Code.PROVIDER_UNREACHABLE, Code.PROVIDER_CONNECTION_LOST})
+_PASSING_CODES: Final = frozenset(
+    {Code.PROVIDER_UNAVAILABLE, Code.PROVIDER_ERROR, Code.PROVIDER_TIMEOUT}
+)
 _PASSING_STATUSES: Final = frozenset({502, 503})
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one call may take: seconds, and bytes of all its responses together.
+
+    `is_list` says that it reads a list, of which few are read at a time.
+    """
+
+    deadline: float
+    max_bytes: int = MAX_BODY
+    is_list: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,87 +83,6 @@ class Verdict:
 
     outcome: Outcome
     attempts: int
-
-
-class _Call:
-    """One call on its way: when it must be over, what was tried, what is known so far."""
-
-    def __init__(self, attempt: Callable[[float], Outcome], ends: float) -> None:
-        self.attempt = attempt
-        self.ends = ends
-        self.attempts = 0
-        self._last: Outcome | None = None
-
-    def learn(self, outcome: Outcome) -> Outcome:
-        """Return what is known after an attempt.
-
-        Once an attempt may have taken effect, only a success can settle it: a later refusal proves
-        nothing about the earlier attempt. A breaker that opens in between changes nothing.
-        """
-        if outcome.code is Code.CIRCUIT_OPEN and self._last is not None:
-            return self._last
-        if outcome.applied is Applied.NOT_APPLIED and self._last is not None:
-            outcome = self._last if self._last.applied is Applied.UNKNOWN else outcome
-        self._last = outcome
-        return outcome
-
-
-class Breaker:
-    """Pauses an account's calls after failures in a row; then one probe decides.
-
-    The lock is held for the bookkeeping alone, never during a call.
-    """
-
-    def __init__(self, name: str, threshold: int, pause: float) -> None:
-        self._pause = pause
-        self._breaker = SyncCircuitBreakerFactory(threshold, pause).get_breaker(name)
-        self._lock = threading.Lock()
-        self._probing = False
-
-    @property
-    def state(self) -> str:
-        """One of `BREAKER_STATES`."""
-        return str(self._breaker.context.state)
-
-    def call(self, attempt: Callable[[], Outcome]) -> Outcome:
-        """Make the attempt and take note of how it went, or return `circuit_open` at once."""
-        with self._lock:
-            refusal = self._refuse()
-            probe = refusal is None and self.state == "half-opened"
-            self._probing = self._probing or probe
-        if refusal is not None:
-            return refusal
-        outcome: Outcome | None = None
-        try:
-            outcome = attempt()
-            return outcome
-        finally:
-            with self._lock:
-                # An attempt from before the breaker opened has nothing to say about now, and one
-                # that raised is a fault of ours; but a probe has to end in one way or the other.
-                if probe or (self.state == "closed" and outcome is not None):
-                    sick = outcome is None or is_sick(outcome)
-                    self._note(_SickError() if sick else None)
-                if probe:
-                    self._probing = False
-
-    def _refuse(self) -> Outcome | None:
-        if self._probing:
-            return Outcome.failure(Code.CIRCUIT_OPEN, retry_after=1)
-        try:
-            self._breaker.__enter__()
-        except OpenedState as opened:
-            opened.__traceback__ = None  # one exception serves all calls, and would hoard frames
-            left = opened.opened_at + self._pause - time.time()
-            return Outcome.failure(Code.CIRCUIT_OPEN, retry_after=max(1, math.ceil(left)))
-        return None
-
-    def _note(self, failure: Exception | None) -> None:
-        self._breaker.__exit__(type(failure) if failure else None, failure, None)
-
-
-class _SickError(Exception):
-    """How the breaker is told of an outcome that counts against the provider."""
 
 
 class RetryBudget:
@@ -161,79 +106,165 @@ class RetryBudget:
             return True
 
 
-class Resilience:
-    """The bounds of one account's calls. Made once, and safe in threads."""
+class _Reservation:
+    """A place for one long response, which is taken when it turns out to be long."""
 
-    def __init__(self, name: str, settings: TransportSettings) -> None:
-        self._deadline = settings.deadline
+    def __init__(self, places: threading.Semaphore) -> None:
+        self._places = places
+        self._taken = False
+
+    def __call__(self, seconds: float) -> bool:
+        """Wait for a place; return whether there is one."""
+        self._taken = self._places.acquire(timeout=seconds)
+        return self._taken
+
+    def end(self) -> None:
+        """Give the place back where one was taken."""
+        if self._taken:
+            self._places.release()
+
+
+class Resilience:
+    """The bounds of one account's calls. Made once, and safe in threads.
+
+    `clock` is monotonic, in seconds; `sleep` waits for seconds.
+    """
+
+    def __init__(
+        self,
+        settings: TransportSettings,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] | None = None,
+    ) -> None:
+        self._limits = Limits(settings.deadline)
+        self._clock = clock
+        self._sleep = sleep
         # A place is taken and given back in one step of the interpreter, without a lock.
         self._free = deque(range(settings.max_in_flight))
+        self._free_lists = deque(range(MAX_LONG))
+        self._long_responses = threading.Semaphore(MAX_LONG)
         self._budget = RetryBudget()
+        self.intents = Intents()
         self.breaker: Breaker | None = None
         if settings.breaker_threshold:
-            self.breaker = Breaker(name, settings.breaker_threshold, settings.breaker_pause)
-        self._retrying = tenacity.Retrying(
-            stop=self._is_over,
-            wait=_pause,
-            retry=self._should_retry,
-            retry_error_callback=_last_outcome,
-        )
+            self.breaker = Breaker(settings.breaker_threshold, settings.breaker_pause, clock)
 
     @property
     def state(self) -> str:
         """The breaker's; one that is switched off is always closed."""
-        return self.breaker.state if self.breaker is not None else BREAKER_STATES[0]
+        return self.breaker.state if self.breaker is not None else CLOSED
 
-    def call(self, attempt: Callable[[float], Outcome]) -> Verdict:
-        """Return what became of `attempt`, which is given the moment when it must be over."""
+    def call(
+        self,
+        attempt: Callable[[Attempt], Outcome],
+        limits: Limits | None = None,
+        command: Command | None = None,
+    ) -> Verdict:
+        """Return what became of `attempt`, which is made within the limits.
+
+        With the block or unblock that it is for, it is not made again once a newer call wishes the
+        opposite for the same contact.
+        """
+        limits = limits or self._limits
+        intent = None
+        if command is not None and command.contact is not None:
+            intent = self.intents.begin(command)
         try:
-            place = self._free.pop()
-        except IndexError:
-            return Verdict(Outcome.failure(Code.OVERLOADED, retry_after=1), 0)
-        try:
-            self._budget.earn()
-            call = _Call(attempt, time.monotonic() + self._deadline)
-            outcome = self._attempt(call)
-            if is_worth_a_retry(outcome):
-                outcome = self._retrying(_replay(outcome, self._attempt), call)
-            return Verdict(outcome, call.attempts)
+            return self._call_in_turn(attempt, limits, intent)
         finally:
-            self._free.append(place)
+            if intent is not None:
+                intent.end()
 
-    def _attempt(self, call: _Call) -> Outcome:
-        def count_and_attempt() -> Outcome:
-            call.attempts += 1
-            return call.attempt(call.ends)
+    def _call_in_turn(
+        self, attempt: Callable[[Attempt], Outcome], limits: Limits, intent: Intent | None
+    ) -> Verdict:
+        taken: list[deque[int]] = []
+        try:
+            for places in (self._free, self._free_lists) if limits.is_list else (self._free,):
+                try:
+                    places.pop()
+                except IndexError:
+                    return Verdict(Outcome.failure(Code.OVERLOADED, retry_after=1), 0)
+                taken.append(places)
+            return self._try(attempt, limits, intent)
+        finally:
+            for places in taken:
+                places.append(0)
 
-        if self.breaker is None:
-            return call.learn(count_and_attempt())
-        return call.learn(self.breaker.call(count_and_attempt))
+    def _try(
+        self, attempt: Callable[[Attempt], Outcome], limits: Limits, intent: Intent | None
+    ) -> Verdict:
+        self._budget.earn()
+        ends = self._clock() + limits.deadline
+        outcome, made = self._attempt(attempt, limits, ends, fresh=False)
+        attempts = int(made)
+        while made and attempts < MAX_ATTEMPTS and is_worth_a_retry(outcome):
+            if self.state == OPENED:
+                break
+            pause = (outcome.retry_after or 0) + random.uniform(0, _JITTER)  # noqa: S311 - no secret
+            if self._clock() + pause >= ends or not self._budget.spend():
+                break
+            (self._sleep or time.sleep)(pause)
+            if intent is not None and intent.is_overruled():
+                break
+            later, made = self._attempt(attempt, limits, ends, fresh=True)
+            attempts += made
+            if made:
+                outcome = _weigh(outcome, later)
+        return Verdict(outcome, attempts)
 
-    @staticmethod
-    def _should_retry(state: tenacity.RetryCallState) -> bool:
-        # What an attempt raised is a fault of ours and no matter of luck.
-        if state.outcome is None or state.outcome.failed:
-            return False
-        return is_worth_a_retry(state.outcome.result())
+    def _attempt(
+        self, attempt: Callable[[Attempt], Outcome], limits: Limits, ends: float, *, fresh: bool
+    ) -> tuple[Outcome, bool]:
+        """Return an attempt's outcome, or that of the breaker, and whether it was made."""
+        breaker = self.breaker
+        admitted = None
+        if breaker is not None:
+            admitted = breaker.admit()
+            if not isinstance(admitted, Admission):
+                return Outcome.failure(Code.CIRCUIT_OPEN, retry_after=admitted), False
+            fresh = fresh or admitted.probe
+        reservation = None
+        if limits.max_bytes > MAX_BODY and not limits.is_list:
+            reservation = _Reservation(self._long_responses)
+        one = Attempt(ends, fresh=fresh, room=limits.max_bytes, reserve=reservation)
+        healthy: bool | None = None  # one that raised is a fault of ours, and shows nothing
+        try:
+            outcome = attempt(one)
+            healthy = None if one.inconclusive else shows_health(outcome)
+            return outcome, True
+        finally:
+            if reservation is not None:
+                reservation.end()
+            if breaker is not None and admitted is not None:
+                breaker.settle(admitted, healthy=healthy)
 
-    def _is_over(self, state: tenacity.RetryCallState) -> bool:
-        """Whether there is no attempt left, no time for the pause before it, or no budget."""
-        call: _Call = state.args[0]
-        if state.attempt_number >= MAX_ATTEMPTS:
-            return True
-        return time.monotonic() + state.upcoming_sleep >= call.ends or not self._budget.spend()
+
+def _weigh(earlier: Outcome, later: Outcome) -> Outcome:
+    """Return what is known after two attempts.
+
+    Once an attempt may have taken effect, only a success can settle it: a later refusal proves
+    nothing about the earlier attempt.
+    """
+    unsettled = earlier.applied is Applied.UNKNOWN and later.applied is Applied.NOT_APPLIED
+    return earlier if unsettled else later
 
 
-def _replay(first: Outcome, attempt: Callable[[_Call], Outcome]) -> Callable[[_Call], Outcome]:
-    """Return `attempt` as it looks to one who has not seen that it was made once."""
-    known = [first]
-    return lambda call: known.pop() if known else attempt(call)
+def shows_health(outcome: Outcome) -> bool | None:
+    """Whether an outcome shows that the provider is there, or that it is not; None for neither.
 
-
-def is_sick(outcome: Outcome) -> bool:
-    """Whether the outcome counts against the provider itself; an answer of 4xx never does."""
+    A response is a sign of life, but for a gateway's 502, 503 and 504 without a cause, and for a
+    5xx that the provider has not written itself. What is ours shows nothing.
+    """
     status = outcome.upstream_status
-    return outcome.code in _SICK and (status is None or status >= 500)
+    if status is None:
+        if outcome.code in (Code.INTERNAL_ERROR, Code.OVERLOADED):
+            return None
+        return outcome.code not in _ABSENT
+    if status < 500 or outcome.code not in _UNEXPLAINED:
+        return True
+    return outcome.own_error and status not in _GATEWAY_STATUSES
 
 
 def is_worth_a_retry(outcome: Outcome) -> bool:
@@ -245,19 +276,6 @@ def is_worth_a_retry(outcome: Outcome) -> bool:
         return False
     if outcome.code is Code.PROVIDER_RATE_LIMITED:
         return outcome.retry_after is not None
-    return outcome.code in _WORTH_A_RETRY or (
-        outcome.code in _SICK and outcome.upstream_status in _PASSING_STATUSES
-    )
-
-
-def _pause(state: tenacity.RetryCallState) -> float:
-    """Return what the provider asks for, with jitter on top so that callers do not come at once."""
-    outcome = state.outcome.result() if state.outcome else None
-    asked = (outcome.retry_after or 0) if outcome else 0
-    return asked + random.uniform(0, _JITTER)  # noqa: S311 - no secret depends on it
-
-
-def _last_outcome(state: tenacity.RetryCallState) -> Outcome:
-    assert state.outcome is not None  # noqa: S101 - tenacity calls this after an attempt only
-    outcome: Outcome = state.outcome.result()
-    return outcome
+    if outcome.code in _WORTH_A_RETRY:
+        return not outcome.fields  # which say that a proxy refused, and would again
+    return outcome.code in _PASSING_CODES and outcome.upstream_status in _PASSING_STATUSES

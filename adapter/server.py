@@ -131,7 +131,8 @@ class _Server(Application):  # type: ignore[misc, unused-ignore]
         self.cfg.set("bind", f"fd://{os.dup(self._listener.fileno())}")
         self.cfg.set("logger_class", _Log)
         settings = service_state(self._app).service.settings
-        longest = max(account.transport.deadline for account in settings.accounts.values())
+        all_bounds = [account.transport for account in settings.accounts.values()]
+        longest = max(max(each.deadline, each.list_deadline) for each in all_bounds)
         self.cfg.set("graceful_timeout", max(self.cfg.graceful_timeout, math.ceil(longest) + 5))
         for name, value in self._overrides.items():
             if value is not None:

@@ -8,24 +8,38 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, ParamSpec, Protocol, Self, TypeVar
 
+from adapter.attempt import MAX_BODY, Attempt
 from adapter.codes import Action, Code
 from adapter.contact import Contact
-from adapter.errors import RequestError
+from adapter.errors import PluginError, RequestError
 from adapter.keys import ANYONE, Caller
 from adapter.logs import write_line
 from adapter.outcome import Command, Outcome, Result
 from adapter.provider import LocalProvider, Provider, invalid_field, read_contact
-from adapter.resilience import Resilience, Verdict
-from adapter.settings import AccountSettings, Settings, load_settings, read_toml
+from adapter.redaction import hide_contact
+from adapter.resilience import Limits, Resilience, Verdict
+from adapter.settings import (
+    AccountSettings,
+    Settings,
+    TransportSettings,
+    load_settings,
+    read_toml,
+)
 from adapter.transport import Transport
-from adapter.wire import HttpRequest, HttpResponse
+from adapter.wire import NO_HEADERS, HttpRequest, HttpResponse, Json, write_json
 
-MAX_PAGES: Final = 100
-"""Most pages of a list that are read. A longer list is an error, and never a shorter one."""
+RESULT_ATTRIBUTE: Final = "contact_adapter_result"
+"""The attribute of an exception out of a call that holds the call's Result (`internal_error`)."""
+
+_SCHEDULERS = frozenset({"gevent", "greenlet", "eventlet"})
+
+ParametersT = ParamSpec("ParametersT")
+ReturnedT = TypeVar("ReturnedT")
 
 
 def new_request_id() -> str:
@@ -41,14 +55,25 @@ class Account:
         self.aliases = settings.aliases
         self.provider: Provider = settings.provider(settings.options)
         self._settings = settings
-        self._bounds = (os.getpid(), Resilience(settings.name, settings.transport))
+        self._bounds = (os.getpid(), Resilience(settings.transport))
+        self._limits = _limits(self.provider, settings.transport)
         self._transport: Transport | None = None
-        self._exchange: Callable[[HttpRequest, str, float], HttpResponse | Outcome]
+        self._exchange: Callable[
+            [HttpRequest, str, Attempt, Callable[[HttpResponse], bool]], HttpResponse | Outcome
+        ]
         if isinstance(self.provider, LocalProvider):
-            answer = self.provider.answer
-            self._exchange = lambda request, *_: answer(request)
+            local = self.provider
+
+            def answer(
+                request: HttpRequest, _: str, attempt: Attempt, *_rest: object
+            ) -> HttpResponse:
+                attempt.sent = True
+                return contain(local.answer, request)
+
+            self._exchange = answer
         else:
-            self._transport = Transport(settings.base_url or "", settings.transport)
+            own = settings.headers or NO_HEADERS
+            self._transport = Transport(settings.base_url or "", settings.transport, own)
             self._exchange = self._transport.send
 
     @property
@@ -59,48 +84,68 @@ class Account:
         """
         process = os.getpid()
         if self._bounds[0] != process:
-            self._bounds = (process, Resilience(self.name, self._settings.transport))
+            self._bounds = (process, Resilience(self._settings.transport))
         return self._bounds[1]
 
-    def call(self, command: Command, request_id: str) -> Verdict:
-        """Return what became of the command, and how many attempts were made for it."""
+    def call(self, command: Command, request_id: str, made: list[Attempt] | None = None) -> Verdict:
+        """Return what became of the command, and how many attempts were made for it.
+
+        Raises what the provider raises; its attempts are then in `made`. The provider is told the
+        request id without the digits of the contact.
+        """
         if command.action not in self.provider.actions():
             return Verdict(Outcome.failure(Code.OPERATION_NOT_SUPPORTED), 0)
         try:
-            request = self.provider.build_request(command)
+            request = contain(self.provider.build_request, command)
         except RequestError as error:
             return Verdict(error.outcome, 0)
+        shown_id = hide_contact(request_id, command.contact)
 
-        def attempt(ends: float) -> Outcome:
+        def attempt(one: Attempt) -> Outcome:
+            if made is not None:
+                made.append(one)
             started = time.monotonic()
-            outcome = self._ask(command, request, request_id, ends)
-            self._log_attempt(command, outcome, time.monotonic() - started, request_id)
+            outcome = self._ask(command, request, shown_id, one)
+            self._log_attempt(command, outcome, time.monotonic() - started, shown_id)
             return outcome
 
         if self._transport is None:
-            return Verdict(attempt(math.inf), 1)
-        return self.resilience.call(attempt)
+            return Verdict(attempt(Attempt(math.inf)), 1)
+        return self.resilience.call(attempt, self._limits[command.action], command)
 
-    def _ask(self, command: Command, request: HttpRequest, request_id: str, ends: float) -> Outcome:
+    def _ask(
+        self, command: Command, request: HttpRequest, request_id: str, attempt: Attempt
+    ) -> Outcome:
         """Return what the provider answers; for a list, what all its pages say together."""
+        reading = _Reading(self.provider, command)
         found: list[Contact] = []
+        others = 0
+        asked: set[Json] = set()
         status: int | None = None
-        for _ in range(MAX_PAGES):
-            answer = self._exchange(request, request_id, ends)
+        ends, transport = attempt.ends, self._settings.transport
+        for _ in range(transport.list_max_pages):
+            if command.action is Action.LIST:  # each page is waited for as long as any response
+                attempt.ends = min(ends, time.monotonic() + transport.deadline)
+            answer = self._exchange(request, request_id, attempt, reading)
             if isinstance(answer, Outcome):
+                # A list that takes long is no sign that the provider is not there.
+                attempt.inconclusive = attempt.inconclusive or bool(asked)
                 return answer
-            outcome = self.provider.read_response(command, answer)
+            outcome = reading.outcome_of(answer)
             if outcome.contacts is None:
                 return outcome
             found += outcome.contacts
+            others += outcome.others
             status = answer.status
-            following = self.provider.build_next(command, answer)
+            following = reading.next_after(answer)
             if following is None:
-                return replace(outcome, contacts=tuple(dict.fromkeys(found)))
-            if following == request:
-                break  # it would go round for ever
+                contacts = tuple(dict.fromkeys(found))
+                return replace(outcome, contacts=contacts, others=others)
+            asked.add(_identify(request))
+            if _identify(following) in asked:  # it would go round for ever
+                return Outcome.failure(Code.PROVIDER_BAD_RESPONSE, upstream_status=status)
             request = following
-        return Outcome.failure(Code.PROVIDER_BAD_RESPONSE, upstream_status=status)
+        return Outcome.failure(Code.PROVIDER_RESPONSE_TOO_LARGE, upstream_status=status)
 
     def _log_attempt(
         self, command: Command, outcome: Outcome, seconds: float, request_id: str
@@ -122,6 +167,98 @@ class Account:
         """Close the account's connections."""
         if self._transport is not None:
             self._transport.close()
+
+
+class _Reading:
+    """Reads the responses to one command, each of them once, as soon as it has come."""
+
+    __slots__ = ("_command", "_last", "_provider")
+
+    def __init__(self, provider: Provider, command: Command) -> None:
+        self._provider = provider
+        self._command = command
+        self._last: tuple[HttpResponse, Outcome] | None = None
+
+    def __call__(self, response: HttpResponse) -> bool:
+        """Return whether its connection may serve another call.
+
+        A response that makes no sense may be the answer to another request.
+        """
+        return self.outcome_of(response).code is not Code.PROVIDER_BAD_RESPONSE
+
+    def outcome_of(self, response: HttpResponse) -> Outcome:
+        """Return what the response proves."""
+        if self._last is None or self._last[0] is not response:
+            read = self._provider.read_response
+            self._last = (response, _contain_late(read, self._command, response))
+        return self._last[1]
+
+    def next_after(self, response: HttpResponse) -> HttpRequest | None:
+        """Return the request for the next page."""
+        return _contain_late(self._provider.build_next, self._command, response)
+
+
+def contain(
+    call: Callable[ParametersT, ReturnedT],
+    *args: ParametersT.args,
+    **options: ParametersT.kwargs,
+) -> ReturnedT:
+    """Call a plugin; what it raises to end the process becomes PluginError.
+
+    What its surroundings raise to end the call goes through: Ctrl-C, and the timeouts and kills of
+    a scheduler.
+    """
+    try:
+        return call(*args, **options)
+    except Exception:
+        raise
+    except BaseException as error:
+        if is_from_outside(error):
+            raise
+        raise PluginError(f"the plugin raised {type(error).__name__}") from error
+
+
+def _contain_late(
+    call: Callable[ParametersT, ReturnedT],
+    *args: ParametersT.args,
+    **options: ParametersT.kwargs,
+) -> ReturnedT:
+    """Call a plugin after a request was sent, when it cannot refuse to send it any more."""
+    try:
+        return contain(call, *args, **options)
+    except RequestError as error:
+        raise PluginError("the plugin refused a request after it was sent") from error
+
+
+def is_from_outside(error: BaseException) -> bool:
+    """Whether an exception is how the surroundings end a call, and not a fault of a plugin."""
+    if isinstance(error, (KeyboardInterrupt, GeneratorExit)):
+        return True
+    return any(kind.__module__.partition(".")[0] in _SCHEDULERS for kind in type(error).__mro__)
+
+
+def result_of(error: BaseException) -> Result | None:
+    """Return the facts of the call out of which an exception came; None for any other."""
+    result = getattr(error, RESULT_ATTRIBUTE, None)
+    return result if isinstance(result, Result) else None
+
+
+def _limits(provider: Provider, settings: TransportSettings) -> Mapping[Action, Limits]:
+    """Return what a call may take, by action."""
+    found: dict[Action, Limits] = {}
+    for route in provider.routes:
+        if route.action is Action.LIST:
+            found[route.action] = Limits(settings.list_deadline, settings.list_max_bytes, True)
+        else:
+            most = settings.list_max_bytes if route.returns_list else MAX_BODY
+            found[route.action] = Limits(settings.deadline, most)
+    return found
+
+
+def _identify(request: HttpRequest) -> Json:
+    """Return what tells a page's request from that of another page."""
+    body = None if request.json is None else write_json(request.json)
+    return request.method, request.path, tuple(sorted(request.query.items())), body
 
 
 class Observer(Protocol):
@@ -151,7 +288,8 @@ class Service:
     def perform(self, account: str, command: Command, *, request_id: str | None = None) -> Result:
         """Carry out the command for the account and return what became of it, with the facts.
 
-        Raises RequestError (`account_not_found`) for a name that is not configured.
+        Raises RequestError (`account_not_found`) for a name that is not configured, and what a
+        plugin raises, as it is, with the facts of the call in `contact_adapter_result`.
         """
         started = time.monotonic()
         request_id = request_id or new_request_id()
@@ -161,18 +299,23 @@ class Service:
         observer, result = self.observer, None
         if observer is not None:
             observer.call_started(target)
+        made: list[Attempt] = []
+
+        def tell(outcome: Outcome, attempts: int) -> Result:
+            took = round((time.monotonic() - started) * 1000)
+            provider = target.provider.name
+            return Result(outcome, command, account, provider, attempts, took, request_id)
+
         try:
-            verdict = target.call(command, request_id)
-            result = Result(
-                verdict.outcome,
-                command,
-                account,
-                target.provider.name,
-                verdict.attempts,
-                round((time.monotonic() - started) * 1000),
-                request_id,
-            )
+            verdict = target.call(command, request_id, made)
+            result = tell(verdict.outcome, verdict.attempts)
             return result
+        except BaseException as error:
+            result = tell(Outcome.failure(Code.INTERNAL_ERROR), sum(each.sent for each in made))
+            with suppress(Exception):  # a class may refuse attributes
+                setattr(error, RESULT_ATTRIBUTE, result)
+            write_line("call", level=logging.ERROR, **describe_call(result))
+            raise
         finally:
             if observer is not None:
                 observer.call_ended(target, command, result, time.monotonic() - started)
@@ -225,15 +368,17 @@ class Service:
 def describe_call(result: Result) -> dict[str, Any]:
     """Return what a log line says of a call, whoever made it; the id of the request is the last."""
     command = result.command
+    contact = command.contact if command else None
     return {
-        "account": result.account,
+        "account": result.account and hide_contact(result.account, contact),
         "provider": result.provider,
         "action": command and command.action.value,
-        "contact": command and command.contact and command.contact.masked,
+        "contact": contact and contact.masked,
         "code": result.code.value if result.code else "ok",
         "upstream": result.outcome.upstream_status,
         "attempts": result.attempts,
         "ms": result.duration_ms,
+        "request_id": hide_contact(result.request_id, contact),
     }
 
 
@@ -269,12 +414,13 @@ class Contacts:
         return self._perform(account, command)
 
     def _perform(self, account: str | None, command: Callable[[], Command]) -> Result:
+        chosen = None  # a name that is not configured may be anything, and is told to nobody
         try:
             chosen = self.service.choose_account(self._caller, account)
             result = self.service.perform(chosen, command())
         except RequestError as error:
-            result = Result(error.outcome, account=account, request_id=new_request_id())
-        write_line("call", **describe_call(result), request_id=result.request_id)
+            result = Result(error.outcome, account=chosen, request_id=new_request_id())
+        write_line("call", **describe_call(result))
         return result
 
     def close(self) -> None:

@@ -7,12 +7,14 @@ import ipaddress
 import re
 import ssl
 import tomllib
+from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import phonenumbers
 from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
@@ -44,6 +46,20 @@ _NAME = validate.And(
 )
 
 
+HEADER_NAME: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+HEADER_VALUE: Final = r"(?! )[\x20-\x7e]*(?<! )"
+"""What HTTP can carry in the head of a request."""
+
+OUR_HEADERS: Final = frozenset(
+    {
+        *("host", "content-length", "transfer-encoding", "connection", "keep-alive"),
+        *("te", "trailer", "upgrade", "expect", "x-request-id", "content-type"),
+        *("content-encoding", "accept", "accept-encoding", "user-agent"),
+    }
+)
+"""The headers that no account may set, since every request says them in our words."""
+
+
 @dataclass(frozen=True, slots=True)
 class TransportSettings:
     """How one account's provider is called. Times are in seconds."""
@@ -54,7 +70,34 @@ class TransportSettings:
     breaker_threshold: int = 5
     breaker_pause: float = 30.0
     ca_file: str | None = None
-    proxy: str | None = None
+    proxy: str | Secret | None = None
+    idle_timeout: float = 30.0
+    list_deadline: float = 60.0
+    list_max_bytes: int = 8 * 1024 * 1024
+    list_max_pages: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """Where connections are made through. `scheme` is one of `PROXY_PORTS`."""
+
+    scheme: str
+    host: str
+    port: int
+    login: tuple[str, str] | None = field(default=None, repr=False)
+
+    @property
+    def authorization(self) -> str | None:
+        """The login as HTTP's `Proxy-Authorization`; None without one."""
+        if self.login is None:
+            return None
+        return "Basic " + b64encode(":".join(self.login).encode()).decode("ascii")
+
+
+PROXY_PORTS: Final[Mapping[str, int]] = MappingProxyType(
+    {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
+)
+"""The kinds of proxies, and their ports where none is given. `socks5h` looks names up itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +110,7 @@ class AccountSettings:
     options: Mapping[str, Any] = field(repr=False)
     aliases: tuple[str, ...]
     transport: TransportSettings
+    headers: Mapping[str, str | Secret] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +173,18 @@ class _Seconds(fields.Float):
         return super()._deserialize(value, attr, data, **kwargs)
 
 
+class _TextOrSecret(SecretField):
+    """A text, or one that is given by reference like a secret; it may have blanks inside then."""
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
+        if isinstance(value, str):
+            return value
+        text = value.reveal() if isinstance(value, Secret) else self._resolve(value)
+        if not re.fullmatch(r"[\x20-\x7e]+", text.strip()):
+            raise ValidationError("the secret is empty, or not visible ASCII")
+        return Secret(text.strip())
+
+
 class _PluginsSchema(Schema):
     blocked = fields.List(fields.String(), load_default=list)
 
@@ -143,7 +199,13 @@ class _TransportSchema(Schema):
     breaker_threshold = fields.Integer(strict=True, validate=validate.Range(min=0, max=1000))
     breaker_pause = _Seconds(validate=_seconds)
     ca_file = fields.String()
-    proxy = fields.String()
+    proxy = _TextOrSecret()
+    idle_timeout = _Seconds(validate=_seconds)
+    list_deadline = _Seconds(validate=_seconds)
+    list_max_bytes = fields.Integer(
+        strict=True, validate=validate.Range(min=256 * 1024, max=256 * 1024 * 1024)
+    )
+    list_max_pages = fields.Integer(strict=True, validate=validate.Range(min=1, max=100_000))
 
 
 class _AccountSchema(Schema):
@@ -155,6 +217,7 @@ class _AccountSchema(Schema):
     aliases = fields.List(fields.String(validate=validate.Length(1, 128)), load_default=list)
     allow_insecure = _Flag(load_default=False)
     transport = fields.Nested(_TransportSchema, load_default=dict)
+    headers = fields.Dict(keys=fields.String(), values=_TextOrSecret(), load_default=dict)
 
 
 class _KeySchema(Schema):
@@ -325,6 +388,7 @@ class _Loader:
             options=MappingProxyType(options),
             aliases=tuple(account["aliases"]) if "aliases" in account else (),
             transport=self._transport(defaults, account.get("transport") or {}, path),
+            headers=self._headers(f"{path}.headers", provider, account.get("headers") or {}),
         )
 
     def _transport(
@@ -334,12 +398,41 @@ class _Loader:
         if settings.ca_file is not None and not self._is_ca_file(settings.ca_file):
             path = f"{account}.transport" if "ca_file" in own else "transport"
             self._fault(f"{path}.ca_file", "is no file of PEM certificates that can be read")
-        if settings.proxy is not None and not (
-            is_plain_url(settings.proxy) and urlsplit(settings.proxy).scheme == "http"
-        ):
+        if settings.proxy is not None:
             path = f"{account}.transport" if "proxy" in own else "transport"
-            self._fault(f"{path}.proxy", "must be an http URL without a user")
+            try:
+                proxy = read_proxy(settings.proxy)
+            except ValueError as error:
+                self._fault(f"{path}.proxy", str(error))
+            else:
+                if proxy.scheme.startswith("socks") and find_spec("socks") is None:
+                    message = "SOCKS needs an extra; run: pip install 'contact-adapter[socks]'"
+                    self._fault(f"{path}.proxy", message)
         return settings
+
+    def _headers(
+        self, path: str, provider: type[Provider], given: Mapping[str, str | Secret]
+    ) -> Mapping[str, str | Secret]:
+        """Return the account's own headers; what we or the provider write is not theirs to say."""
+        if given and issubclass(provider, LocalProvider):
+            self._fault(path, "this provider sends no requests; remove the table")
+        providers = {name.lower() for name in provider.header_templates}
+        found: set[str] = set()
+        for name, value in given.items():
+            where, lower = f"{path}.{name}", name.lower()
+            text = value.reveal() if isinstance(value, Secret) else value
+            if not re.fullmatch(HEADER_NAME, name):
+                self._fault(path, "one of the names is none that HTTP knows")
+            elif lower in found:
+                self._fault(where, "stands there twice; case does not count")
+            elif lower in OUR_HEADERS or lower.startswith("proxy-"):
+                self._fault(where, "is written by the adapter itself; remove it")
+            elif lower in providers:
+                self._fault(where, f"is written by the provider {provider.name}; remove it")
+            elif not re.fullmatch(HEADER_VALUE, text):
+                self._fault(where, "must be visible ASCII, without blanks around it")
+            found.add(lower)
+        return MappingProxyType(dict(given))
 
     def _is_ca_file(self, path: str) -> bool:
         """Whether certificates can be read from it; many accounts may share one, read once."""
@@ -496,6 +589,34 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def read_proxy(given: str | Secret) -> Proxy:
+    """Return the proxy that a URL names, or a URL with a login that is given as a secret.
+
+    Raises ValueError with what is wrong, without the text itself.
+    """
+    text = given.reveal() if isinstance(given, Secret) else given
+    scheme, _, rest = text.partition("://")
+    login, at, address = rest.removesuffix("/").rpartition("@")
+    if at and not isinstance(given, Secret):
+        raise ValueError('a login is a secret; give the whole URL as { env = "NAME" }')
+    bare = f"http://{address}"
+    if scheme.lower() not in PROXY_PORTS or "/" in address or not is_plain_url(bare):
+        kinds = ", ".join(PROXY_PORTS)
+        raise ValueError(f"must be a URL of a host, without a path, of one of: {kinds}")
+    parts = urlsplit(bare)
+    user, colon, password = (unquote(part) for part in login.partition(":"))
+    if at and not (user and password and colon):
+        raise ValueError("the login must be user:password, percent-encoded")
+    if at and scheme.lower().startswith("socks") and max(len(user), len(password)) > 127:
+        raise ValueError("the user and the password may have 127 characters each")
+    return Proxy(
+        scheme.lower(),
+        parts.hostname or "",
+        parts.port or PROXY_PORTS[scheme.lower()],
+        (user, password) if at else None,
+    )
 
 
 def is_plain_url(text: str) -> bool:

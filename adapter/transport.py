@@ -10,7 +10,7 @@ import http.client
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Final
 from urllib.parse import urlencode, urlsplit
@@ -18,11 +18,21 @@ from urllib.parse import urlencode, urlsplit
 import requests
 import urllib3.exceptions
 
+from adapter.attempt import Attempt
 from adapter.codes import Code
-from adapter.connections import Deadline, HandshakeError, UnusableAnswerError, Wire
+from adapter.connections import Deadline, TooLongAnswerError, UnusableAnswerError, Wire
 from adapter.errors import PluginError
 from adapter.outcome import Outcome
-from adapter.settings import TransportSettings
+from adapter.privacy import Secret
+from adapter.settings import HEADER_NAME, HEADER_VALUE, TransportSettings
+from adapter.sockets import (
+    SHORTAGES,
+    WRONG_LOGIN,
+    HandshakeError,
+    NoConnectionError,
+    ProxyRefusalError,
+    ShortageError,
+)
 from adapter.wire import NO_HEADERS, Headers, HttpRequest, HttpResponse, Json, write_json
 
 _HEADERS: Final[Mapping[str, str]] = {
@@ -38,8 +48,8 @@ _ALWAYS: Final = frozenset({"x-request-id", "content-type"})
 """What we write ourselves, into every request or with a body; a provider's own is left out."""
 
 _METHOD = re.compile(r"[A-Z]+")
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_VALUE = re.compile(r"(?! )[\x20-\x7e]*(?<! )")
+_NAME = re.compile(HEADER_NAME)
+_VALUE = re.compile(HEADER_VALUE)
 _TARGET = re.compile(
     r"/(?!/)"  # two slashes would begin the name of a host
     r"(?!(?:[^?]*/)?(?:\.|%2[Ee]){1,2}(?:[/?]|\Z))"  # dots would lead out of the folder
@@ -51,35 +61,63 @@ _TARGET = re.compile(
 class Transport:
     """Calls one account's provider over pooled connections. Safe in threads and after a fork."""
 
-    def __init__(self, base_url: str, settings: TransportSettings) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        settings: TransportSettings,
+        headers: Mapping[str, str | Secret] = NO_HEADERS,
+    ) -> None:
         self._base_url = base_url
         parts = urlsplit(base_url)
         self._base_path = parts.path
         self._host = parts.netloc
         self._settings = settings
         self._opened: tuple[int, Wire] | None = None
+        own = {
+            name: value.reveal() if isinstance(value, Secret) else value
+            for name, value in headers.items()
+        }
+        self._always = Headers({**_HEADERS, **own})
         self._known = (NO_HEADERS, self._complete(NO_HEADERS))
 
     def send(
-        self, request: HttpRequest, request_id: str, ends: float | None = None
+        self,
+        request: HttpRequest,
+        request_id: str,
+        attempt: Attempt | None = None,
+        judge: Callable[[HttpResponse], bool] | None = None,
     ) -> HttpResponse | Outcome:
         """Send the request once; return the provider's answer, or what kept it from coming.
 
-        It is over by `ends` on the monotonic clock, or else by the configured deadline from now.
+        It is a part of `attempt`, or else of one of its own with the configured deadline. `judge`
+        is shown the response and says whether its connection may serve another call.
         """
-        if ends is None:
-            ends = time.monotonic() + self._settings.deadline
-        elif ends <= time.monotonic():
+        if attempt is None:
+            attempt = Attempt(time.monotonic() + self._settings.deadline)
+        elif attempt.ends <= time.monotonic():
             return Outcome.failure(Code.PROVIDER_TIMEOUT)
         prepared = self._prepare(request, request_id)
-        deadline = Deadline(ends, self._settings.connect_timeout)
+        deadline = Deadline(attempt, self._settings.connect_timeout)
         try:
-            answer = self._open_wire().call(prepared, deadline)
+            wire = self._open_wire()
+            answer = wire.call(prepared, deadline)
+        except TooLongAnswerError as unusable:
+            code = Code.PROVIDER_RESPONSE_TOO_LARGE
+            return Outcome.failure(code, upstream_status=unusable.status)
         except UnusableAnswerError as unusable:
             return Outcome.failure(Code.PROVIDER_BAD_RESPONSE, upstream_status=unusable.status)
         except _FORESEEN as error:
-            return Outcome.failure(_code_of(error))
-        return HttpResponse(answer.status, answer.fields, answer.body)
+            return _explain(error, attempt)
+        response = HttpResponse(answer.status, answer.fields, answer.body)
+        keep = judge is None
+        try:
+            if judge is not None:
+                keep = judge(response)
+        finally:
+            wire.release(answer, keep=keep)
+        if wire.is_forwarded and answer.status == http.HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+            return _refused_by_proxy(WRONG_LOGIN)
+        return response
 
     def close(self) -> None:
         """Close the pooled connections. A later call opens new ones."""
@@ -131,7 +169,7 @@ class Transport:
             if name.lower() in _OURS or not (_NAME.fullmatch(name) and _VALUE.fullmatch(value)):
                 raise PluginError("the provider built a header that HTTP cannot carry")
         others = {name: value for name, value in headers.items() if name.lower() not in _ALWAYS}
-        return {"Host": self._host, **Headers({**_HEADERS, **others})}
+        return {"Host": self._host, **Headers({**self._always, **others})}
 
     @staticmethod
     def _write(document: Json) -> bytes:
@@ -151,13 +189,28 @@ _FORESEEN = (
 )
 
 
-def _code_of(error: BaseException) -> Code:
+def _explain(error: BaseException, attempt: Attempt) -> Outcome:
     """Return what an exception of the HTTP stack proves. The most specific cause decides."""
     causes = _causes(error)
+    for cause in causes:
+        if isinstance(cause, ProxyRefusalError):
+            return _refused_by_proxy(cause.why)
+        if isinstance(cause, OSError) and cause.errno in SHORTAGES:
+            attempt.inconclusive = True
+    short = any(isinstance(cause, ShortageError) for cause in causes)
+    if short or (attempt.inconclusive and not attempt.sent):
+        attempt.inconclusive = True
+        return Outcome.failure(Code.OVERLOADED, retry_after=1)
     for kinds, code in _CODES:
         if any(isinstance(cause, kinds) for cause in causes):
-            return code
-    return Code.PROVIDER_CONNECTION_LOST
+            return Outcome.failure(code)
+    return Outcome.failure(Code.PROVIDER_CONNECTION_LOST)
+
+
+def _refused_by_proxy(why: str) -> Outcome:
+    """Return what it is where the proxy let nothing through; `why` says what it did."""
+    fields = {"proxy": (f"the proxy of the configuration {why}",)}
+    return Outcome.failure(Code.PROVIDER_UNREACHABLE, fields=fields)
 
 
 def _causes(error: BaseException) -> list[BaseException]:
@@ -178,9 +231,7 @@ _CODES: Final[tuple[tuple[tuple[type[BaseException], ...], Code], ...]] = (
     ((HandshakeError,), Code.PROVIDER_TLS_ERROR),
     (
         (
-            requests.exceptions.ConnectTimeout,
-            urllib3.exceptions.NewConnectionError,
-            urllib3.exceptions.ConnectTimeoutError,
+            NoConnectionError,
             urllib3.exceptions.LocationValueError,
             requests.exceptions.InvalidURL,
         ),

@@ -1,0 +1,104 @@
+"""Which of the calls in flight is the newest wish for a contact. The newest wins."""
+
+from __future__ import annotations
+
+import threading
+from itertools import count
+from typing import Final
+
+from adapter.codes import Action
+from adapter.contact import Contact
+from adapter.identity import identity_key
+from adapter.outcome import Command
+
+_OPPOSITE: Final = {Action.BLOCK: Action.UNBLOCK, Action.UNBLOCK: Action.BLOCK}
+
+
+class _Wishes:
+    """The calls in flight for one id of a contact, and the newest wish for each action.
+
+    A wish counts as long as an older call is in flight, also when its own call is over.
+    """
+
+    __slots__ = ("calls", "newest")
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.newest: dict[Action, int] = {}
+
+
+class Intents:
+    """The wishes for the contacts of one account. Safe in threads; as large as what is in flight.
+
+    A contact is known by each of its ids, and by the other form of its number where WhatsApp keeps
+    two. That a number and a LID are one person is known only where a call names both.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._numbers = count(1)
+        self._wishes: dict[str, _Wishes] = {}
+
+    def __len__(self) -> int:
+        return len(self._wishes)
+
+    def begin(self, command: Command) -> Intent:
+        """Take note of a block or unblock that begins; its `end` must be called."""
+        keys = _keys(command.target)
+        with self._lock:
+            number = next(self._numbers)
+            for key in keys:
+                wishes = self._wishes.get(key)
+                if wishes is None:
+                    wishes = self._wishes[key] = _Wishes()
+                wishes.calls += 1
+                wishes.newest[command.action] = number
+        return Intent(self, keys, _OPPOSITE[command.action], number)
+
+    def is_overruled(self, intent: Intent) -> bool:
+        """Whether the opposite was wished for the same contact since the intent began."""
+        with self._lock:
+            return any(
+                self._wishes[key].newest.get(intent.opposite, 0) > intent.number
+                for key in intent.keys
+            )
+
+    def end(self, intent: Intent) -> None:
+        """Forget what no call in flight can ask about any more."""
+        with self._lock:
+            for key in intent.keys:
+                wishes = self._wishes[key]
+                wishes.calls -= 1
+                if not wishes.calls:
+                    del self._wishes[key]
+
+
+class Intent:
+    """The place of one call among the wishes for its contact."""
+
+    __slots__ = ("_intents", "keys", "number", "opposite")
+
+    def __init__(
+        self, intents: Intents, keys: tuple[str, ...], opposite: Action, number: int
+    ) -> None:
+        self._intents = intents
+        self.keys = keys
+        self.opposite = opposite
+        self.number = number
+
+    def is_overruled(self) -> bool:
+        """Whether a newer call wishes the opposite, so that sending again would undo it."""
+        return self._intents.is_overruled(self)
+
+    def end(self) -> None:
+        """Say that the call is over."""
+        self._intents.end(self)
+
+
+def _keys(contact: Contact) -> tuple[str, ...]:
+    ids = (
+        contact.number and Contact(number=contact.number),
+        contact.lid and Contact(lid=contact.lid),
+        contact.user_id and Contact(user_id=contact.user_id),
+    )
+    return tuple(identity_key(each) for each in ids if each)
