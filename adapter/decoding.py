@@ -52,7 +52,8 @@ class Unpacker:
         except zlib.error:
             raise PackedError("it is garbled") from None
         self._given += len(found)
-        if self._given > max(FREE_BYTES, MAX_RATIO * self._taken):
+        used = self._taken - len(self._stream.unconsumed_tail)
+        if self._given > max(FREE_BYTES, MAX_RATIO * used):
             raise PackedError("it unpacks to more than any JSON would")
         return bytes(found)
 

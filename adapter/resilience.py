@@ -57,7 +57,7 @@ _UNEXPLAINED: Final = frozenset(
 )
 """What a 5xx is that names no cause in the account or the contact."""
 
-_GATEWAY_STATUSES: Final = frozenset({502, 503, 504})
+_RELAYED_STATUSES: Final = frozenset({502, 503, 504})
 _WORTH_A_RETRY: Final = frozenset({Code.PROVIDER_UNREACHABLE, Code.PROVIDER_CONNECTION_LOST})
 _PASSING_CODES: Final = frozenset(
     {Code.PROVIDER_UNAVAILABLE, Code.PROVIDER_ERROR, Code.PROVIDER_TIMEOUT}
@@ -219,12 +219,13 @@ class Resilience:
     ) -> tuple[Outcome, bool]:
         """Return an attempt's outcome, or that of the breaker, and whether it was made."""
         breaker = self.breaker
-        admitted = None
+        admission: Admission | None = None
         if breaker is not None:
-            admitted = breaker.admit()
-            if not isinstance(admitted, Admission):
-                return Outcome.failure(Code.CIRCUIT_OPEN, retry_after=admitted), False
-            fresh = fresh or admitted.probe
+            answer = breaker.admit()
+            if isinstance(answer, int):
+                return Outcome.failure(Code.CIRCUIT_OPEN, retry_after=answer), False
+            admission = answer
+            fresh = fresh or admission.probe
         reservation = None
         if limits.max_bytes > MAX_BODY and not limits.is_list:
             reservation = _Reservation(self._long_responses)
@@ -237,8 +238,8 @@ class Resilience:
         finally:
             if reservation is not None:
                 reservation.end()
-            if breaker is not None and admitted is not None:
-                breaker.settle(admitted, healthy=healthy)
+            if breaker is not None and admission is not None:
+                breaker.settle(admission, healthy=healthy)
 
 
 def _weigh(earlier: Outcome, later: Outcome) -> Outcome:
@@ -254,8 +255,8 @@ def _weigh(earlier: Outcome, later: Outcome) -> Outcome:
 def shows_health(outcome: Outcome) -> bool | None:
     """Whether an outcome shows that the provider is there, or that it is not; None for neither.
 
-    A response is a sign of life, but for a gateway's 502, 503 and 504 without a cause, and for a
-    5xx that the provider has not written itself. What is ours shows nothing.
+    A response is a sign of life, but for a 502, 503 and 504 without a cause, and for a 5xx that
+    the provider has not written itself. What is ours shows nothing.
     """
     status = outcome.upstream_status
     if status is None:
@@ -264,7 +265,7 @@ def shows_health(outcome: Outcome) -> bool | None:
         return outcome.code not in _ABSENT
     if status < 500 or outcome.code not in _UNEXPLAINED:
         return True
-    return outcome.own_error and status not in _GATEWAY_STATUSES
+    return outcome.own_error and status not in _RELAYED_STATUSES
 
 
 def is_worth_a_retry(outcome: Outcome) -> bool:

@@ -234,7 +234,7 @@ def _look_up(host: str, port: int, ends: float) -> list[Any]:
 
 def _is_short_of_descriptors(error: Exception) -> bool:
     """Whether a lookup failed since there is no descriptor, which its own error does not say."""
-    if isinstance(error, OSError) and error.errno in (*SHORTAGES, socket.EAI_MEMORY):
+    if isinstance(error, OSError) and error.errno in SHORTAGES:
         return True
     try:
         socket.socket().close()

@@ -442,6 +442,7 @@ WUTS_OK = {"success": True, "data": {"blocked": True}}
 WUTS_NO = {"success": False, "error": "text with 404 and 429", "timestamp": "2026-06-15T12:00:00Z"}
 
 BAD = Code.PROVIDER_BAD_RESPONSE
+TOO_LARGE = Code.PROVIDER_RESPONSE_TOO_LARGE
 LOST = Code.PROVIDER_CONNECTION_LOST
 LATE = Code.PROVIDER_TIMEOUT
 
@@ -526,8 +527,8 @@ FAULTS = (
     ),
     Fault("UTF-16", always(answer(200, json.dumps(WUTS_OK).encode("utf-16"))), BAD),
     Fault("gzip bomb", _gzip_bomb, BAD),
-    Fault("300 MB body", _endless_body, BAD),
-    Fault("4 MB body without a length", _no_length, BAD),
+    Fault("300 MB body", _endless_body, TOO_LARGE),
+    Fault("4 MB body without a length", _no_length, TOO_LARGE),
     Fault("garbage status line", once(b"SSH-2.0-OpenSSH_9.6\r\n\r\n"), BAD),
     Fault("an impossible status", once(b"HTTP/1.1 999999 What\r\n\r\n"), BAD),
     Fault(

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from support import PATIENCE, wait_until
 
 from adapter import Applied, Code, Confirmation, Outcome
+from adapter.attempt import Attempt
 from adapter.resilience import Resilience, Verdict
 from adapter.settings import TransportSettings
 
@@ -40,10 +41,8 @@ class Bounds:
     """The bounds of an account, whose pauses are written down and not waited for."""
 
     def __init__(self, **settings: Any) -> None:
-        self.resilience = Resilience("a", TransportSettings(**settings))
         self.pauses: list[float] = []
-        retrying = self.resilience._retrying
-        self.resilience._retrying = retrying.copy(sleep=self.pauses.append)
+        self.resilience = Resilience(TransportSettings(**settings), sleep=self.pauses.append)
 
     def call(self, *outcomes: Outcome) -> Verdict:
         """Make a call whose attempts end as told, one after the other."""
@@ -146,10 +145,10 @@ def test_no_pause_begins_that_would_not_end_before_the_deadline(deadline: float)
 def test_both_attempts_are_told_the_same_end() -> None:
     ends: list[float] = []
     started = time.monotonic()
-    resilience = Resilience("a", TransportSettings(deadline=100.0))
+    resilience = Resilience(TransportSettings(deadline=100.0))
 
-    def attempt(end: float) -> Outcome:
-        ends.append(end)
+    def attempt(one: Attempt) -> Outcome:
+        ends.append(one.ends)
         return UNREACHABLE
 
     resilience.call(attempt)
@@ -162,11 +161,11 @@ def test_a_real_pause_is_waited_for() -> None:
     moments: list[float] = []
     busy = fails(Code.PROVIDER_RATE_LIMITED, 429, 1)
 
-    def attempt(_: float) -> Outcome:
+    def attempt(_: Attempt) -> Outcome:
         moments.append(time.monotonic())
         return busy
 
-    assert Resilience("a", TransportSettings()).call(attempt).attempts == 2
+    assert Resilience(TransportSettings()).call(attempt).attempts == 2
     assert moments[1] - moments[0] >= 1
 
 
@@ -326,8 +325,8 @@ def half_open(resilience: Resilience) -> None:
     """Fail until the breaker opens; return when its pause is over."""
     while resilience.state == "closed":
         resilience.call(lambda _: ERROR)
-    ends = time.time() + PAUSE
-    wait_until(lambda: time.time() > ends, "the end of the pause")
+    ends = time.monotonic() + PAUSE
+    wait_until(lambda: time.monotonic() > ends, "the end of the pause")
 
 
 @pytest.mark.parametrize(
@@ -347,7 +346,7 @@ def test_the_probe_decides(probe: Outcome, state: str) -> None:
 
 
 def test_a_failure_from_before_the_breaker_opened_does_not_decide_for_the_probe() -> None:
-    resilience = Resilience("a", TransportSettings(breaker_pause=PAUSE))
+    resilience = Resilience(TransportSettings(breaker_pause=PAUSE))
     late, probe = Held(ERROR), Held(OK)
     with running(resilience, late, 1) as early:
         assert late.started.acquire(timeout=PATIENCE)
@@ -369,13 +368,13 @@ class BugError(Exception):
     """A fault of ours."""
 
 
-def bug(_: float) -> Outcome:
+def bug(_: Attempt) -> Outcome:
     raise BugError
 
 
 @pytest.mark.parametrize("threshold", [0, 5])
 def test_a_bug_shows_itself_and_takes_no_place_with_it(threshold: int) -> None:
-    resilience = Resilience("a", TransportSettings(max_in_flight=2, breaker_threshold=threshold))
+    resilience = Resilience(TransportSettings(max_in_flight=2, breaker_threshold=threshold))
     for _ in range(20):
         with pytest.raises(BugError):
             resilience.call(bug)
@@ -384,11 +383,11 @@ def test_a_bug_shows_itself_and_takes_no_place_with_it(threshold: int) -> None:
 
 
 def test_a_bug_in_the_second_attempt_shows_itself_too() -> None:
-    resilience = Resilience("a", TransportSettings(max_in_flight=1))
+    resilience = Resilience(TransportSettings(max_in_flight=1))
     first = iter([UNREACHABLE])
 
-    def attempt(end: float) -> Outcome:
-        return next(first, None) or bug(end)
+    def attempt(one: Attempt) -> Outcome:
+        return next(first, None) or bug(one)
 
     with pytest.raises(BugError):
         resilience.call(attempt)
@@ -397,10 +396,10 @@ def test_a_bug_in_the_second_attempt_shows_itself_too() -> None:
 
 @pytest.mark.parametrize("raised", [BugError, KeyboardInterrupt, SystemExit])
 def test_a_bug_in_the_probe_leaves_the_next_probe_its_turn(raised: type[BaseException]) -> None:
-    resilience = Resilience("a", TransportSettings(breaker_pause=PAUSE))
+    resilience = Resilience(TransportSettings(breaker_pause=PAUSE))
     half_open(resilience)
 
-    def attempt(_: float) -> Outcome:
+    def attempt(_: Attempt) -> Outcome:
         raise raised
 
     with pytest.raises(raised):
@@ -421,7 +420,7 @@ class Held:
         self.release = threading.Event()
         self.made: list[None] = []
 
-    def __call__(self, _: float) -> Outcome:
+    def __call__(self, _: Attempt) -> Outcome:
         self.made.append(None)
         self.started.release()
         assert self.release.wait(PATIENCE)
@@ -455,7 +454,7 @@ def codes(verdicts: Iterable[Verdict]) -> Iterator[Code | None]:
 
 
 def test_of_fifty_calls_at_once_as_many_are_let_in_as_there_are_places_and_all_come_back() -> None:
-    resilience = Resilience("a", TransportSettings(max_in_flight=10))
+    resilience = Resilience(TransportSettings(max_in_flight=10))
     for _ in range(3):
         held = Held(OK)
         with running(resilience, held, 50) as found:
@@ -469,7 +468,7 @@ def test_of_fifty_calls_at_once_as_many_are_let_in_as_there_are_places_and_all_c
 
 
 def test_of_fifty_calls_at_once_one_is_the_probe() -> None:
-    resilience = Resilience("a", TransportSettings(breaker_pause=PAUSE))
+    resilience = Resilience(TransportSettings(breaker_pause=PAUSE))
     half_open(resilience)
     held = Held(OK)
     with running(resilience, held, 50) as found:
@@ -485,7 +484,7 @@ def test_of_fifty_calls_at_once_one_is_the_probe() -> None:
 def test_fifty_threads_of_all_kinds_leave_every_place_free() -> None:
     places = 60
     settings = TransportSettings(max_in_flight=places, breaker_pause=0.001)
-    resilience = Resilience("a", settings)
+    resilience = Resilience(settings)
 
     kinds = (bug, lambda _: OK, lambda _: ERROR, lambda _: REJECTED)
 

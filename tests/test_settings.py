@@ -236,19 +236,19 @@ def test_settings_show_no_secret() -> None:
             "no file",
         ),
         (
-            one(wuts(transport={"proxy": "socks5://x"})),
+            one(wuts(transport={"proxy": "socks4://x"})),
             "accounts.a.transport.proxy",
-            "an http URL",
+            "one of: http, https, socks5, socks5h",
         ),
         (
-            one(wuts(transport={"proxy": "https://x"})),
+            one(wuts(transport={"proxy": "http://x/path"})),
             "accounts.a.transport.proxy",
-            "an http URL",
+            "without a path",
         ),
         (
             one(wuts(transport={"proxy": "http://user:pass@x:1"})),
             "accounts.a.transport.proxy",
-            "without a user",
+            'give the whole URL as { env = "NAME" }',
         ),
         (
             one(wuts(transport={"pool": 1})),

@@ -474,10 +474,11 @@ def test_an_answer_may_be_as_long_as_the_bound() -> None:
         ),
     ],
 )
-def test_an_answer_beyond_the_bound_is_no_answer(answer: bytes) -> None:
+def test_a_response_beyond_the_bound_is_too_large(answer: bytes) -> None:
     with serve(says(answer)) as server:
         outcome = failure(server.address)
-    assert outcome.code is Code.PROVIDER_BAD_RESPONSE
+    assert outcome.code is Code.PROVIDER_RESPONSE_TOO_LARGE
+    assert outcome.applied is Applied.UNKNOWN
     assert outcome.upstream_status == 200
 
 
@@ -485,15 +486,32 @@ _CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 @pytest.mark.parametrize(
-    ("start", "rest"),
+    ("start", "rest", "code"),
     [
-        pytest.param(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65536, id="a body"),
-        pytest.param(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 1000, id="interim answers"),
-        pytest.param(_CHUNKED + b"0\r\n", b"X: y\r\n" * 1000, id="trailers"),
-        pytest.param(_CHUNKED, b"1;" + b"x" * 60_000 + b"\r\nx\r\n", id="extensions of chunks"),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\n\r\n",
+            b"x" * 65536,
+            Code.PROVIDER_RESPONSE_TOO_LARGE,
+            id="a body",
+        ),
+        pytest.param(
+            b"",
+            b"HTTP/1.1 100 Continue\r\n\r\n" * 1000,
+            Code.PROVIDER_BAD_RESPONSE,
+            id="interim answers",
+        ),
+        pytest.param(
+            _CHUNKED + b"0\r\n", b"X: y\r\n" * 1000, Code.PROVIDER_BAD_RESPONSE, id="trailers"
+        ),
+        pytest.param(
+            _CHUNKED,
+            b"1;" + b"x" * 60_000 + b"\r\nx\r\n",
+            Code.PROVIDER_BAD_RESPONSE,
+            id="extensions of chunks",
+        ),
     ],
 )
-def test_an_endless_answer_is_not_read_to_its_end(start: bytes, rest: bytes) -> None:
+def test_an_endless_answer_is_not_read_to_its_end(start: bytes, rest: bytes, code: Code) -> None:
     stopped = threading.Event()
 
     def flood(connection: socket.socket) -> None:
@@ -505,7 +523,7 @@ def test_an_endless_answer_is_not_read_to_its_end(start: bytes, rest: bytes) -> 
             stopped.set()
 
     with serve(flood) as server:
-        assert failure(server.address).code is Code.PROVIDER_BAD_RESPONSE
+        assert failure(server.address).code is code
         assert stopped.wait(10)
 
 
@@ -561,7 +579,7 @@ def test_a_204_ends_with_its_head_and_its_connection_where_it_announces_a_body(
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "GZIP", "gzip, identity"])
-def test_an_encoded_answer_that_nobody_asked_for_is_a_bad_response(encoding: str) -> None:
+def test_a_bomb_and_an_unknown_encoding_are_bad_responses(encoding: str) -> None:
     bomb = gzip.compress(b" " * 10_000_000)
     with serve(says(http("200 OK", bomb, f"Content-Encoding: {encoding}"))) as server:
         assert failure(server.address).code is Code.PROVIDER_BAD_RESPONSE
