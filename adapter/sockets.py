@@ -176,7 +176,7 @@ def open_socket(
     host: str,
     port: int,
     ends: float,
-    connect: Callable[[socket.socket, Any], None] = socket.socket.connect,
+    connect: Callable[[socket.socket, Any], None] | None = None,
     kind: type[socket.socket] = PlainSocket,
 ) -> socket.socket:
     """Return a socket that is connected to the host by `ends`, whichever of its addresses answers.
@@ -194,7 +194,10 @@ def open_socket(
             # One address that swallows packets leaves the others their share.
             share = (ends - time.monotonic()) / (len(addresses) - tried)
             connecting.settimeout(max(share, 0.001))
-            connect(connecting, address)
+            if connect is None:
+                connecting.connect(address)
+            else:
+                connect(connecting, address)
         except OSError as error:
             if connecting is not None:
                 connecting.close()

@@ -1,0 +1,111 @@
+"""The digits of a call's own contact stand in no request id that leaves the caller's own answer."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+import pytest
+from conftest import MakeApp
+from hypothesis import given
+from hypothesis import strategies as st
+from support import NUMBER, account_for, run_upstream
+
+from adapter import Contact
+from adapter.redaction import SHORTEST, hide_contact
+
+ANA = Contact(number=NUMBER)
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        (f"block-{NUMBER}", "block-*************"),
+        (f"c{NUMBER}x", "c*************x"),
+        ("55-11-99999-9999", "**-**-*****-****"),
+        ("+55.11.99999.9999", "+**.**.*****.****"),
+        ("x5y5z1:1/99999 9999", "x*y*z*:*/***** ****"),
+        ("job-11999999999-1", "job-***********-1"),
+        ("9999999", "*******"),
+        (f"{NUMBER}-{NUMBER}", "*************-*************"),
+    ],
+)
+def test_the_digits_of_the_contact_are_hidden(text: str, hidden: str) -> None:
+    assert hide_contact(text, ANA) == hidden
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "r-1",
+        "3f2b8c1e-7d4a-4c7e-9b57-0a1c2d3e4f50",
+        "2026-11-25T10:20:30.123456Z",
+        "block-5521888888888",
+        "551199",
+    ],
+)
+def test_any_other_text_is_left_as_it_is(text: str) -> None:
+    assert hide_contact(text, ANA) == text
+    assert hide_contact(text, None) == text
+
+
+@pytest.mark.parametrize(
+    ("contact", "text"),
+    [
+        (Contact(lid="123456789012345@lid"), "to-123456789012345"),
+        (Contact(user_id="BR.00000012345678901234"), "to-BR.00000012345678901234"),
+        (Contact(number=NUMBER, lid="123456789012345@lid"), "123456789012345"),
+    ],
+)
+def test_every_id_of_the_contact_is_hidden(contact: Contact, text: str) -> None:
+    assert not re.search("[1-9]", hide_contact(text, contact))
+
+
+@given(
+    st.from_regex(r"[1-9][0-9]{7,14}", fullmatch=True),
+    st.lists(st.sampled_from(["", "-", ".", " ", "(", "x", "%", "é"]), min_size=15, max_size=15),
+    st.text(max_size=20),
+    st.text(max_size=20),
+)
+def test_however_the_digits_are_written_none_of_their_runs_is_left(
+    number: str, between: list[str], before: str, behind: str
+) -> None:
+    written = "".join(digit + gap for digit, gap in zip(number, between, strict=False))
+    found = hide_contact(f"{before}{written}{behind}", Contact(number=number))
+    left = re.sub("[^0-9]", "", found)
+    runs = {number[at : at + SHORTEST] for at in range(len(number) - SHORTEST + 1)}
+    assert len(found) == len(f"{before}{written}{behind}")
+    assert number not in left
+    assert not any(run in re.sub("[^0-9*]", "", found) for run in runs)
+
+
+@pytest.mark.parametrize("given", [f"block-{NUMBER}", "b-55-11-99999-9999", f"c{NUMBER}"])
+def test_a_request_id_with_the_number_goes_back_to_its_caller_and_nowhere_else(
+    given: str, make_app: MakeApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    with run_upstream() as upstream:
+        upstream.will_answer(200, {"success": True, "data": {"blocked": True}})
+        app = make_app(
+            {
+                "accounts": {"a": account_for("wuts", upstream.address)},
+                "dialects": {"enabled": ["wuts"]},
+            }
+        )
+        for path in ("/v1/contacts/block", "/dialects/wuts/contacts/block"):
+            answer = app.test_client().post(
+                path, json={"number": NUMBER}, headers={"X-Request-Id": given}
+            )
+            assert answer.status_code == 200
+            assert answer.headers["X-Request-Id"] == given
+        assert len(upstream.seen) == 2
+        for seen in upstream.seen:
+            assert "*" in seen.headers["X-Request-Id"]
+            assert NUMBER not in re.sub("[^0-9]", "", seen.headers["X-Request-Id"])
+    lines = [record.getMessage() for record in caplog.records if record.name == "adapter"]
+    assert len([line for line in lines if line.startswith("request ")]) == 2
+    assert len([line for line in lines if line.startswith("attempt ")]) == 2
+    for line in lines:
+        assert given not in line
+        assert NUMBER not in re.sub("[^0-9*]", "", line)
