@@ -253,5 +253,5 @@ def _add_errors(app: Flask) -> None:
         native = getattr(app.view_functions.get(request.endpoint or ""), "__self__", None)
         if isinstance(native, NativeApi):
             with suppress(Exception):  # the bug may be the dialect's own
-                return native.respond(incoming, result)
+                return contain(native.respond, incoming, result)
         return incoming.respond_result(result)
