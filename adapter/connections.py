@@ -328,6 +328,11 @@ class _Idle:
                     return
                 oldest.close()
 
+    def close_oldest(self) -> None:
+        """Close the one that has been idle for longest."""
+        with suppress(IndexError):
+            self._waiting.popleft().close()
+
     def close(self) -> None:
         """Close all."""
         with suppress(IndexError):
@@ -370,10 +375,14 @@ class _LeanPool(HTTPConnectionPool):
         head = f"{method} {url} HTTP/1.1\r\n{lines}{self.more_headers}\r\n"
         message = head.encode("ascii") + (body or b"")
         attempt = timeout.attempt
-        connection = None if attempt.fresh else self.idle.take()
+        connection = None
+        if attempt.fresh:
+            self.idle.close_oldest()  # so that there are never more than there were calls at a time
+            attempt.fresh = False
+        else:
+            connection = self.idle.take()
         reused = connection is not None
         if connection is None:
-            attempt.fresh = False
             connection = cast("_Connects", self._new_conn())
             connection.tunnel = self.tunnel
         try:

@@ -9,6 +9,7 @@ process of its own (OTHERS) has a row as well. `render_faults.py` writes them al
 
 from __future__ import annotations
 
+import gzip
 import json
 import select
 import socket
@@ -26,6 +27,7 @@ from typing import Any
 import pytest
 import trustme
 from support import wait_until
+from support_proxies import connects, hangs, run_proxy, socks5
 
 from adapter import Code
 
@@ -410,6 +412,24 @@ def _close_as_we_send(peer: Peer) -> None:
         peer.read_request()
 
 
+def _swallowed_once_idle(peer: Peer) -> None:
+    if peer.read_request():
+        peer.write(peer.good)
+        if peer.read_request():
+            peer.keep_silent()
+
+
+def _packed(peer: Peer) -> None:
+    head, _, body = peer.good.partition(b"\r\n\r\n")
+    lines = [line for line in head.split(b"\r\n") if not line.startswith(b"Content-Length")]
+    if body:
+        body = gzip.compress(body)
+        lines.append(b"Content-Encoding: gzip")
+    if b" 204 " not in lines[0]:
+        lines.append(b"Content-Length: %d" % len(body))
+    always(b"\r\n".join((*lines, b"", body)))(peer)
+
+
 def _set_cookie(peer: Peer) -> None:
     cookie = b"\r\nSet-Cookie: session=canary; Path=/\r\n"
     always(peer.good.replace(b"\r\n", cookie, 1))(peer)
@@ -424,8 +444,6 @@ def _endless_body(peer: Peer) -> None:
 
 
 def _gzip_bomb(peer: Peer) -> None:
-    import gzip
-
     if peer.read_request():
         bomb = gzip.compress(b" " * 10_000_000)
         peer.write(answer(200, bomb, "Content-Encoding: gzip\r\n"))
@@ -486,6 +504,14 @@ FAULTS = (
     Fault("101 Switching Protocols", once(b"HTTP/1.1 101 Switching Protocols\r\n\r\n"), BAD),
     Fault("keep-alive closed while idle", _close_while_idle, None, calls=2, closes=True),
     Fault("keep-alive closed as we send", _close_as_we_send, None, 2, calls=2),
+    Fault(
+        "an idle connection that swallows the request",
+        _swallowed_once_idle,
+        LATE,
+        calls=2,
+        deadline=SHORT,
+        hangs=True,
+    ),
     Fault("a cookie, then a second call", _set_cookie, None, calls=2),
     Fault("reset mid-body", _reset_mid_body, LOST, 2),
     Fault(
@@ -526,6 +552,7 @@ FAULTS = (
         BAD,
     ),
     Fault("UTF-16", always(answer(200, json.dumps(WUTS_OK).encode("utf-16"))), BAD),
+    Fault("gzip although identity was asked", _packed, None, calls=2),
     Fault("gzip bomb", _gzip_bomb, BAD),
     Fault("300 MB body", _endless_body, TOO_LARGE),
     Fault("4 MB body without a length", _no_length, TOO_LARGE),
@@ -772,6 +799,79 @@ def _closing_proxy(bench: Bench) -> Iterator[Place]:
 
 
 @contextmanager
+def _idle_and_reset(bench: Bench) -> Iterator[Place]:
+    """Leave five idle connections, each of which is reset by the next request on it."""
+    together = threading.Barrier(5)
+
+    def play(peer: Peer) -> None:
+        if peer.number > 5:
+            _good(peer)
+        elif peer.read_request():
+            together.wait(20)
+            peer.write(peer.good)
+            if peer.read_request():
+                peer.reset()
+
+    @contextmanager
+    def five_calls(call: Call) -> Iterator[None]:
+        threads = [threading.Thread(target=call) for _ in range(0 if together.broken else 5)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        together.abort()
+        yield
+
+    with FaultServer(play, bench.good) as server:
+        yield _plain(server, before=five_calls)
+
+
+@contextmanager
+def _late_answer(bench: Bench) -> Iterator[Place]:
+    """Answer each connection's first request with nonsense, and its second one with a refusal.
+
+    The refusal is the answer to the first, too late; only a new connection has a good one.
+    """
+
+    def play(peer: Peer) -> None:
+        if peer.number % 2 == 0:
+            once(peer.good)(peer)
+        elif peer.read_request():
+            peer.write(answer(200, "null"))
+            always(answer(401, {"success": False}))(peer)
+
+    @contextmanager
+    def one_call(call: Call) -> Iterator[None]:
+        call()
+        yield
+
+    with FaultServer(play, bench.good) as server:
+        yield _plain(server, before=one_call)
+
+
+@contextmanager
+def _proxied(
+    bench: Bench,
+    scheme: str,
+    serve: Callable[..., None],
+    *,
+    arrives: bool = True,
+    connect_timeout: float = 1.0,
+    **options: Any,
+) -> Iterator[Place]:
+    """Go to a TLS upstream through a proxy."""
+    if scheme == "https":
+        options["context"] = bench.authority.vouch()
+    with (
+        FaultServer(_good, bench.good, bench.authority.vouch()) as server,
+        run_proxy(serve, **options) as proxy,
+    ):
+        address = f"{scheme}://127.0.0.1:{proxy.port}"
+        limits = {} if arrives else {"connect_timeout": connect_timeout}
+        yield _secure(server, bench, proxy=address, **limits)
+
+
+@contextmanager
 def _planted_netrc(bench: Bench) -> Iterator[Place]:
     netrc = bench.folder / ".netrc"
     netrc.write_text("machine 127.0.0.1 login somebody password planted\n")
@@ -829,7 +929,35 @@ def _never_sent(name: str, how: Stage, code: Code, attempts: int = 1, **rest: An
 
 SCENES = (
     Scene("TLS: an answer that nobody asked for, behind the first", _leftover, None, calls=2),
+    Scene("five idle connections that are reset as we send", _idle_and_reset, None, 2),
+    Scene("nonsense, and then a late answer to it", _late_answer, None),
     Scene("a proxy that takes the request and closes", _closing_proxy, LOST, 2),
+    Scene("a proxy, https", partial(_proxied, scheme="https", serve=connects), None),
+    Scene("a proxy, SOCKS5", partial(_proxied, scheme="socks5", serve=socks5), None),
+    *(
+        row
+        for scheme, serve in (("http", connects), ("https", connects), ("socks5", socks5))
+        for row in (
+            _never_sent(
+                f"a proxy, {scheme}, that wants a login",
+                partial(_proxied, scheme=scheme, serve=serve, login=True),
+                REFUSED,
+            ),
+            _never_sent(
+                f"a proxy, {scheme}, that does not connect",
+                partial(_proxied, scheme=scheme, serve=serve, status=502),
+                REFUSED,
+            ),
+            _never_sent(
+                f"a proxy, {scheme}, that hangs",
+                partial(_proxied, scheme=scheme, serve=hangs, arrives=False, connect_timeout=0.2),
+                REFUSED,
+                2,
+                deadline=2.0,
+                hangs=True,
+            ),
+        )
+    ),
     _never_sent("connection refused", _nobody_listens, REFUSED, 2),
     _never_sent("DNS: no such name", _no_such_name, REFUSED, 2),
     _never_sent("connect timeout", _full_accept_queue, REFUSED, 2, deadline=2.0, hangs=True),
@@ -880,5 +1008,13 @@ PROBE = Row("breaker half open: the one probe", None, None)
 NO_PROBE = Row(
     "breaker half open: all other calls", None, Code.CIRCUIT_OPEN, attempts=0, arrives=False
 )
-OTHERS = (PROBE, NO_PROBE, SIGTERM)
+NO_DESCRIPTOR = Row("no descriptor left in this process", None, Code.OVERLOADED, arrives=False)
+OVERRULED = Row("the answer lost, while a newer call wishes the opposite", None, LOST)
+LONG_LIST = Row(
+    "a list beyond its bounds",
+    None,
+    {"wuts": TOO_LARGE, "*": Code.OPERATION_NOT_SUPPORTED},
+    {"wuts": 1, "*": 0},
+)
+OTHERS = (PROBE, NO_PROBE, NO_DESCRIPTOR, OVERRULED, LONG_LIST, SIGTERM)
 """Rows that a test of their own plays."""

@@ -9,6 +9,7 @@ import gc
 import json
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,8 +22,11 @@ import pytest
 from conftest import MakeApp
 from faults import (
     FAULTS,
+    LONG_LIST,
+    NO_DESCRIPTOR,
     NO_PROBE,
     OTHERS,
+    OVERRULED,
     PROBE,
     SCENES,
     SIGTERM,
@@ -138,7 +142,7 @@ def assert_result(result: Result, row: Row, provider: str) -> None:
         assert envelope["error"]["outcome"] == expected.applied.value
         assert (result.outcome.retry_after or 0) <= 3600
         assert expected.may_wait or result.outcome.retry_after is None
-    if row.attempts == 0:
+    if row.attempts == 0 or expected is Code.OVERLOADED:
         assert (result.outcome.retry_after or 0) >= 1
 
 
@@ -297,6 +301,64 @@ def test_a_full_bulkhead_and_an_open_breaker_leave_another_account_untouched(
                 assert result.ok
                 assert result.attempts == 1
         assert server.requests == 2
+
+
+# --- what needs more than one call, or another one
+
+
+@each_provider
+def test_a_process_without_a_descriptor_left_says_so_and_blames_nobody(provider: str) -> None:
+    resource = pytest.importorskip("resource")
+    with FaultServer(lambda peer: always(peer.good)(peer), GOOD[provider]) as server:
+        table = account(provider, f"http://127.0.0.1:{server.port}", breaker_threshold=1)
+        with service_for(a=table) as service, socket.socket() as last:
+            limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (last.fileno(), limits[1]))
+            try:
+                found = [service.perform("a", BLOCK) for _ in range(3)]
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+            for result in found:
+                assert_result(result, NO_DESCRIPTOR, provider)
+            assert server.requests == 0
+            assert service.perform("a", BLOCK).ok
+
+
+@each_provider
+def test_a_newer_call_for_the_opposite_leaves_the_older_one_without_a_second_attempt(
+    provider: str,
+) -> None:
+    begun = threading.Event()
+
+    def lose(peer: Peer) -> None:
+        if peer.read_request() and peer.number == 1:
+            begun.wait(20)
+
+    found: list[Result] = []
+    with FaultServer(lose, GOOD[provider]) as server:
+        table = account(provider, f"http://127.0.0.1:{server.port}")
+        with service_for(a=table) as service:
+            older = threading.Thread(target=lambda: found.append(service.perform("a", BLOCK)))
+            older.start()
+            wait_until(lambda: server.requests == 1, "the older call")
+            newer = service.perform("a", Command(Action.UNBLOCK, Contact(NUMBER)))
+            begun.set()
+            older.join()
+        assert newer.attempts == 2
+        assert server.requests == 3
+    assert_result(found[0], OVERRULED, provider)
+
+
+@each_provider
+def test_a_list_beyond_its_bounds_is_no_list(provider: str) -> None:
+    items = [{"jid": f"{4915110000000 + each}@s.whatsapp.net"} for each in range(8000)]
+    document = {"success": True, "data": {"items": items, "count": len(items)}}
+    with FaultServer(always(answer(200, document)), b"") as server:
+        table = account(provider, f"http://127.0.0.1:{server.port}", list_max_bytes=256 * 1024)
+        with service_for(a=table) as service:
+            result = service.perform("a", Command(Action.LIST))
+        assert server.requests == result.attempts
+    assert_result(result, LONG_LIST, provider)
 
 
 # --- the whole matrix at once, in one process

@@ -233,6 +233,18 @@ def test_sockets_are_kept_alive_by_the_system(monkeypatch: pytest.MonkeyPatch) -
     assert seen == [1]
 
 
+def test_second_attempts_on_new_connections_leave_no_more_idle_ones_than_calls_at_a_time() -> None:
+    def busy(peer: Peer) -> None:
+        while peer.read_request():
+            peer.write(answer(429, {"success": False}, "Retry-After: 0\r\n"))
+
+    with FaultServer(busy, GOOD) as server, contacts_for(server) as contacts:
+        attempts = sum(contacts.block(NUMBER).attempts for _ in range(4))
+        assert attempts == 8
+        assert server.connections == 5
+        wait_until(lambda: server.ended == 4, "the ones that were replaced")
+
+
 # --- a response that is no good
 
 
