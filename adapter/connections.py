@@ -197,7 +197,8 @@ class Answer(http.client.HTTPResponse):
             return b""
         # An empty body is evidence at times, and has to be known to be whole.
         framed = self.length is not None or self.chunked
-        encoding = read_encoding(self.fields.get("Content-Encoding", ""))
+        named = self.fields.get("Content-Encoding")
+        encoding = named and read_encoding(named)
         try:
             body = self._read_parts(attempt, Unpacker(encoding) if encoding else None)
         except PackedError:

@@ -96,9 +96,8 @@ class Intent:
 
 
 def _keys(contact: Contact) -> tuple[str, ...]:
-    ids = (
-        contact.number and Contact(number=contact.number),
-        contact.lid and Contact(lid=contact.lid),
-        contact.user_id and Contact(user_id=contact.user_id),
-    )
-    return tuple(identity_key(each) for each in ids if each)
+    """Return the keys of all ids of the contact; nearly always there is one."""
+    known = [name for name in ("number", "lid", "user_id") if getattr(contact, name) is not None]
+    if len(known) == 1:
+        return (identity_key(contact),)
+    return tuple(identity_key(Contact(**{name: getattr(contact, name)})) for name in known)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
 from typing import Final
 
 from adapter.contact import Contact
 
 SHORTEST: Final = 7
 """Fewest digits of a contact's ids that identify somebody; so many may be a whole number."""
+
+
+_NO_DIGITS = bytes(set(range(256)) - set(b"0123456789"))
 
 
 def hide_contact(text: str, contact: Contact | None) -> str:
@@ -19,22 +22,30 @@ def hide_contact(text: str, contact: Contact | None) -> str:
     """
     if contact is None:
         return text
-    places = [place for place, character in enumerate(text) if character in "0123456789"]
-    if len(places) < SHORTEST:
+    digits = text.encode("ascii", "ignore").translate(None, _NO_DIGITS)
+    if len(digits) < SHORTEST:
         return text
-    digits = "".join([text[place] for place in places])
     hidden: set[int] = set()
     for each in (contact.number, contact.lid, contact.user_id):
-        own = re.sub("[^0-9]", "", each) if each else ""
+        if each is None:
+            continue
+        own = each.encode().translate(None, _NO_DIGITS)
         for start in range(len(own) - SHORTEST + 1):
             part = own[start : start + SHORTEST]
-            found = digits.find(part)
-            while found >= 0:
-                hidden.update(range(found, found + SHORTEST))
-                found = digits.find(part, found + 1)
+            if part in digits:
+                hidden.update(_places(digits, part))
     if not hidden:
         return text
+    places = [place for place, character in enumerate(text) if character in "0123456789"]
     characters = list(text)
     for number in hidden:
         characters[places[number]] = "*"
     return "".join(characters)
+
+
+def _places(digits: bytes, part: bytes) -> Iterator[int]:
+    """Give the places of all digits that belong to the part, wherever it stands."""
+    found = digits.find(part)
+    while found >= 0:
+        yield from range(found, found + len(part))
+        found = digits.find(part, found + 1)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -27,8 +28,11 @@ UNSENT = (Code.CIRCUIT_OPEN, Code.OVERLOADED)
 """What the bounds themselves say; no attempt does."""
 
 
-def fails(code: Code, status: int | None = None, retry_after: int | None = None) -> Outcome:
-    return Outcome.failure(code, upstream_status=status, retry_after=retry_after)
+def fails(
+    code: Code, status: int | None = None, retry_after: int | None = None, *, own: bool = False
+) -> Outcome:
+    failure = Outcome.failure(code, upstream_status=status, retry_after=retry_after)
+    return replace(failure, own_error=own)
 
 
 LOST = fails(Code.PROVIDER_CONNECTION_LOST)
@@ -244,10 +248,22 @@ SICK = [
     pytest.param(fails(Code.PROVIDER_ERROR, 502), id="502"),
     pytest.param(fails(Code.PROVIDER_UNAVAILABLE, 503), id="503"),
     pytest.param(fails(Code.PROVIDER_TIMEOUT, 504), id="504"),
+    pytest.param(fails(Code.PROVIDER_ERROR, 502, own=True), id="502 in its own shape"),
+    pytest.param(fails(Code.PROVIDER_UNAVAILABLE, 503, own=True), id="503 in its own shape"),
+    pytest.param(fails(Code.PROVIDER_TIMEOUT, 504, own=True), id="504 in its own shape"),
+    pytest.param(fails(Code.PROVIDER_MISADDRESSED, 500), id="500 of somebody else"),
+    pytest.param(fails(Code.PROVIDER_BAD_RESPONSE, 520), id="520 of somebody else"),
 ]
 HEALTHY = [
     pytest.param(OK, id="success"),
     pytest.param(REJECTED, id="400"),
+    pytest.param(fails(Code.PROVIDER_ERROR, 500, own=True), id="500 in its own shape"),
+    pytest.param(
+        fails(Code.PROVIDER_BAD_RESPONSE, 500, own=True), id="500 that contradicts itself"
+    ),
+    pytest.param(fails(Code.PROVIDER_MISADDRESSED, 403), id="403 of a gate"),
+    pytest.param(fails(Code.PROVIDER_RESPONSE_TOO_LARGE, 200), id="a list too large"),
+    pytest.param(fails(Code.PROVIDER_BAD_RESPONSE), id="no HTTP at all"),
     pytest.param(fails(Code.PROVIDER_AUTH_FAILED, 401), id="401"),
     pytest.param(fails(Code.PROVIDER_PERMISSION_DENIED, 403), id="403"),
     pytest.param(fails(Code.SESSION_NOT_FOUND, 404), id="404"),
@@ -299,6 +315,58 @@ def test_a_healthy_answer_starts_the_count_anew(healthy: Outcome) -> None:
         repeat(bounds, ERROR, 4)
         repeat(bounds, healthy, 1)
     assert bounds.resilience.state == "closed"
+
+
+@pytest.mark.parametrize(
+    "neutral", [fails(Code.OVERLOADED), fails(Code.INTERNAL_ERROR)], ids=["overloaded", "a bug"]
+)
+def test_what_is_our_own_neither_counts_nor_ends_the_count(neutral: Outcome) -> None:
+    bounds = Bounds(breaker_threshold=3, deadline=NO_TIME)
+    repeat(bounds, neutral, 10)
+    repeat(bounds, ERROR, 2)
+    repeat(bounds, neutral, 1)
+    assert bounds.resilience.state == "closed"
+    repeat(bounds, ERROR, 1)
+    assert bounds.resilience.state == "opened"
+
+
+def test_a_failure_that_shows_nothing_does_not_count_whatever_its_code() -> None:
+    resilience = Resilience(TransportSettings(breaker_threshold=1, deadline=NO_TIME))
+
+    def attempt(one: Attempt) -> Outcome:
+        one.inconclusive = True
+        return fails(Code.PROVIDER_TIMEOUT)
+
+    for _ in range(5):
+        assert resilience.call(attempt).outcome.code is Code.PROVIDER_TIMEOUT
+    assert resilience.state == "closed"
+
+
+def test_a_second_attempt_and_a_probe_use_a_new_connection() -> None:
+    clock = Clock()
+    settings = TransportSettings(breaker_threshold=2, breaker_pause=10.0)
+    resilience = Resilience(settings, clock=clock, sleep=lambda _: None)
+    fresh: list[bool] = []
+
+    def attempt(one: Attempt) -> Outcome:
+        fresh.append(one.fresh)
+        return UNREACHABLE
+
+    resilience.call(attempt)
+    assert fresh == [False, True]
+    assert resilience.state == "opened"
+    clock.now += 10.0
+    resilience.call(attempt)
+    assert fresh == [False, True, True]
+
+
+class Clock:
+    """A clock that is moved by hand."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 @pytest.mark.parametrize("threshold", [1, 2, 7])
