@@ -37,6 +37,10 @@ class ContactError(ValueError):
         self.fields: dict[str, tuple[str, ...]] = {field: (message,)}
 
 
+class NotAPersonError(ContactError):
+    """The JID names a group, a channel or something else that is no person."""
+
+
 @dataclass(frozen=True, slots=True)
 class Contact:
     """A person on WhatsApp, known by phone number (digits only), LID (`<digits>@lid`) or user id.
@@ -89,6 +93,9 @@ class Contact:
         """
         match = _JID.fullmatch(jid) if len(jid) <= MAX_TEXT else None
         if match is None:
+            kind = _NOT_A_PERSON.get(jid.rpartition("@")[2]) if "@" in jid else None
+            if kind is not None:
+                raise NotAPersonError(field, f"names {kind}, not a person")
             raise ContactError(field, _why_no_jid(jid))
         if match["server"] == "lid":
             return cls(lid=f"{match['user']}@lid")

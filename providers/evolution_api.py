@@ -38,11 +38,11 @@ NOT_HERE = "Method not available on WhatsApp Business API"
 READ = Proof.READ_IN_SOURCE
 
 
-def is_own_404(document: Json) -> bool:
+def is_own(document: Json, status: int) -> bool:
     """Whether the body is the server's own error, and not the page of something in between."""
     match document:
-        case {"status": 404, "response": {"message": _}}:
-            return True
+        case {"status": int(said), "response": {"message": _}}:
+            return said == status
     return False
 
 
@@ -76,7 +76,7 @@ class EvolutionApiProvider(Provider):
         # Said by the Meta and Evolution channels. No other 400 of this address has that shape.
         Row(Code.OPERATION_NOT_SUPPORTED, 400, where=is_one_sentence, text=NOT_HERE, proof=READ),
         Row(Code.PROVIDER_AUTH_FAILED, 401, text="Unauthorized", proof=READ),
-        Row(Code.SESSION_NOT_FOUND, 404, where=is_own_404, proof=READ),
+        Row(Code.SESSION_NOT_FOUND, 404, proof=READ),
         Row(Code.PROVIDER_ERROR, 500, proof=READ),
     )
 
@@ -90,6 +90,10 @@ class EvolutionApiProvider(Provider):
         """Put the instance into the path, the contact and the action into the body."""
         body = {"number": self.name_contact(command.target), "status": command.action.value}
         return self.request(command, body, instance=self.options["session"])
+
+    def is_own_error(self, response: HttpResponse) -> bool:
+        """Take the error object that repeats the status."""
+        return is_own(response.document, response.status)
 
     def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
         """Take the 201 that says `success` under `block`, for an unblock too."""

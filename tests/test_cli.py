@@ -182,7 +182,7 @@ def test_an_empty_list_prints_nothing_and_succeeds() -> None:
     result = run("blocked")
     assert (result.exit_code, result.output) == (0, "")
     document = json.loads(run("blocked", "--json").stdout)
-    assert document["data"] == {"account": "memory", "contacts": [], "count": 0}
+    assert document["data"] == {"account": "memory", "contacts": [], "count": 0, "others": 0}
 
 
 # accounts, providers

@@ -364,7 +364,7 @@ def test_a_good_jid_does_not_hide_a_bad_number_nor_the_other_way_round() -> None
 def test_nobody_at_all_is_refused() -> None:
     with pytest.raises(ContactError):
         Contact.parse()
-    with pytest.raises(ValueError, match="number or a lid"):
+    with pytest.raises(ValueError, match="a number, a lid or a user_id"):
         Contact()
 
 

@@ -188,7 +188,11 @@ def test_a_change_names_its_user_in_a_body_whatever_the_method(
 
 @pytest.mark.parametrize(
     ("status", "code"),
-    [(307, Code.PROVIDER_REDIRECTED), (401, Code.PROVIDER_BAD_RESPONSE)],
+    [
+        (307, Code.PROVIDER_REDIRECTED),
+        (303, Code.PROVIDER_MISADDRESSED),
+        (401, Code.PROVIDER_BAD_RESPONSE),
+    ],
 )
 def test_a_refusal_that_names_its_user_as_changed_is_not_believed_and_a_redirect_stays_one(
     status: int, code: Code

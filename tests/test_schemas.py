@@ -113,7 +113,7 @@ def change(**rest: Any) -> dict[str, Any]:
         "account": "a",
         "blocked": True,
         "confirmation": "accepted",
-        "contact": {"jid": "x@lid", "number": None, "lid": "x@lid"},
+        "contact": {"jid": "x@lid", "number": None, "lid": "x@lid", "user_id": None},
     }
     return write_envelope(data={**data, **rest}, request_id="r")
 
