@@ -50,7 +50,12 @@ def add_docs(app: Flask, settings: Settings) -> None:
 def _pages(root: str) -> Flask:
     """Return an app of the pages alone, whose links are below `root`: they are fixed once."""
     pages = Flask("adapter.docs", static_folder=None)
-    config = {"app_name": "Contact Adapter", "validatorUrl": None}
+    config = {
+        "app_name": "Contact Adapter",
+        "validatorUrl": None,
+        # By default it is the page's whole URL, unescaped within a script.
+        "oauth2RedirectUrl": f"{root}{_PATH}/oauth2-redirect.html",
+    }
     blueprint = get_swaggerui_blueprint(root + _PATH, f"{root}/openapi.json", config=config)
     pages.register_blueprint(blueprint, url_prefix="/")
     return pages
