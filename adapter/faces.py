@@ -251,7 +251,7 @@ class Guard:
 
 _FOREIGN: Final = "is of another site; without [keys], no web page but this server's own may call"
 _NOT_HERE: Final = "is no name of this machine; without [keys], only callers on it are served"
-_PASSED_ON: Final = "shows that a proxy passed this on; a server behind a proxy needs [keys]"
+_PASSED_ON: Final = "shows that a proxy passed this on; configure [keys] to serve behind one"
 
 
 def _require_local(request: Request) -> None:

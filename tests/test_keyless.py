@@ -112,7 +112,7 @@ def test_what_a_proxy_passed_on_is_answered_401_and_told_to_configure_keys(
     assert (response.status_code, error["code"]) == (401, "unauthenticated")
     ((name, (message,)),) = error["fields"].items()
     assert name.lower() == header.lower()
-    assert "needs [keys]" in message
+    assert "configure [keys]" in message
 
 
 @pytest.mark.parametrize("header", BY_CALLERS)
@@ -152,7 +152,7 @@ def test_the_rule_holds_for_every_face(local: FlaskClient, method: str, path: st
     headers = {"X-Forwarded-For": "203.0.113.9", "Via": "1.1 proxy"}
     response = local.open(path, method=method, headers=headers)
     assert response.status_code == 401
-    assert "needs [keys]" in response.text
+    assert "configure [keys]" in response.text
     assert response.headers["WWW-Authenticate"].startswith("Bearer")
 
 
