@@ -86,9 +86,8 @@ class UnifiedApi:
 
     def _blocked(self, incoming: Incoming, caller: Caller) -> Response:
         require_scope(caller, Scope.READ)
-        if (
-            incoming.request.method == "HEAD"
-        ):  # a provider would be asked, and nobody reads the list
+        if incoming.request.method == "HEAD":
+            # A provider would be asked for a list that nobody reads.
             refused = incoming.result(Outcome.failure(Code.METHOD_NOT_ALLOWED))
             response = incoming.respond_result(refused)
             response.headers["Allow"] = "GET, OPTIONS"

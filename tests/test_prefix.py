@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import pytest
 from flask import Flask
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from support import NUMBER, key_for
+from support import NUMBER, call, key_for, run_server
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.test import Client, TestResponse
@@ -169,6 +171,14 @@ def test_a_dialect_at_its_own_host_name_is_found_below_a_prefix_too(app: Flask) 
     response = mounted.get("/wa/contacts/blocklist", headers={"Host": "wuts.example"})
     assert response.status_code == 200
     assert response.headers["X-Contact-Adapter-Code"] == "ok"
+
+
+def test_the_server_is_told_of_the_prefix_by_its_environment(tmp_path: Path) -> None:
+    program = Path(sys.executable).with_name("contact-adapter")
+    with run_server(program, cwd=tmp_path, env={"SCRIPT_NAME": "/wa"}) as address:
+        assert call(address, "GET", "/wa/livez").status == 200
+        assert call(address, "GET", "/wa/openapi.json").json["servers"] == [{"url": "/wa"}]
+        assert b'href="/wa/docs/index.css"' in call(address, "GET", "/wa/docs").body
 
 
 def test_the_unified_api_answers_below_the_prefix() -> None:
