@@ -170,7 +170,8 @@ def install(
         host = "<contact_adapter_host>" if app.url_map.host_matching else None
         UnifiedApi(service, state.guard).add_to(blueprint, host)
         for mount in settings.dialects:
-            NativeApi(mount.dialect(), service, state.guard).add_to(blueprint, mount.prefix, host)
+            native = NativeApi(mount.dialect(), service, state.guard, mount.cors_origins)
+            native.add_to(blueprint, mount.prefix, host)
         if url_prefix:
             Rule(url_prefix).bind(app.url_map)  # raises while the app is still as it was
         app.register_blueprint(blueprint, url_prefix=url_prefix or None)

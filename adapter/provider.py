@@ -27,7 +27,7 @@ from adapter.errors import PluginError, RequestError
 from adapter.evidence import holds_error, read_retry_after, says_no_route
 from adapter.identity import Relation, relation
 from adapter.outcome import Command, ContactList, Outcome
-from adapter.privacy import Secret
+from adapter.privacy import Secret, mask_text
 from adapter.wire import NO_HEADERS, Headers, HttpRequest, HttpResponse, Json
 
 REFUSED: Final = "was refused by the provider"
@@ -35,6 +35,7 @@ REFUSED: Final = "was refused by the provider"
 
 _PATH_ID = r"[A-Za-z0-9](?:[A-Za-z0-9._@:=+-]{0,127})"
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+_MOST_MESSAGE: Final = 500
 
 
 class Proof(StrEnum):
@@ -194,9 +195,12 @@ class Route:
                 raise ValueError(f"{name} cannot be a part of a path")
         return _PLACEHOLDER.sub(lambda part: quote(ids[part[1]], safe="@:"), self.template)
 
-    def match(self, path: str) -> dict[str, str] | None:
-        """Return the ids that stand in `path`, decoded; None where it is another path."""
-        found = _pattern(self.template).fullmatch(path)
+    def match(self, path: str, *, lenient: bool = False) -> dict[str, str] | None:
+        """Return the ids that stand in `path`, decoded; None where it is another path.
+
+        With `lenient`, the fixed parts may be in any case, and one slash may follow.
+        """
+        found = _pattern(self.template, lenient).fullmatch(path)
         return found and {name: unquote(text) for name, text in found.groupdict().items()}
 
 
@@ -206,15 +210,13 @@ def _has_loose_braces(template: str) -> bool:
 
 
 @cache
-def _pattern(template: str) -> re.Pattern[str]:
+def _pattern(template: str, lenient: bool) -> re.Pattern[str]:
     """Return the expression that a path of this template matches."""
     parts = _PLACEHOLDER.split(template)
-    return re.compile(
-        "".join(
-            f"(?P<{part}>[^/]+)" if number % 2 else re.escape(part)
-            for number, part in enumerate(parts)
-        )
+    expression = "".join(
+        f"(?P<{part}>[^/]+)" if number % 2 else re.escape(part) for number, part in enumerate(parts)
     )
+    return re.compile(f"{expression}/?", re.IGNORECASE) if lenient else re.compile(expression)
 
 
 class SecretField(fields.Field):  # type: ignore[type-arg, unused-ignore]
@@ -545,10 +547,16 @@ class Dialect(ABC):
 
     It shares the routes and rows of `provider`; `build_response` picks the row, the subclass
     writes it down.
+
+    It takes what its original takes: a body at all (`takes_body`), a form in place of JSON
+    (`takes_forms`; each field is then a text of the document), paths in any case and with one
+    slash behind them (`lenient_paths`).
     """
 
     provider: ClassVar[type[Provider]]
     takes_body: ClassVar[bool] = True
+    takes_forms: ClassVar[bool] = False
+    lenient_paths: ClassVar[bool] = False
     success_statuses: ClassVar[tuple[int, ...]] = (200,)
 
     @property
@@ -600,6 +608,21 @@ class Dialect(ABC):
         headers = Headers({**response.headers, "Retry-After": str(outcome.retry_after)})
         return HttpResponse(response.status, headers, response.body)
 
+    def message(self, row: Row, outcome: Outcome) -> str:
+        """Return the sentence for an error, followed by what is wrong with which field.
+
+        It is the provider's own where the row has one. Phone numbers are masked.
+        """
+        sentence = row.text or outcome.message
+        faults = "; ".join(
+            f"{name}: {text}" for name, texts in outcome.fields.items() for text in texts
+        )
+        if not faults:
+            return sentence
+        between = " " if sentence.endswith(".") else ": "
+        message = mask_text(f"{sentence}{between}{faults}")
+        return message if len(message) <= _MOST_MESSAGE else f"{message[: _MOST_MESSAGE - 1]}…"
+
     def expressed(self, code: Code) -> Code:
         """Return the code as which this dialect's clients are told of `code`."""
         nearest = CLOSEST.get(code, code)
@@ -612,7 +635,7 @@ class Dialect(ABC):
         """
         known = False
         for route in self.provider.routes:
-            ids = route.match(request.path)
+            ids = route.match(request.path, lenient=self.lenient_paths)
             if ids is not None:
                 if route.method == request.method:
                     return route, ids
@@ -650,12 +673,19 @@ def read_contact(
         raise RequestError(Outcome.failure(Code.INVALID_TARGET, fields=error.fields)) from None
 
 
-def read_number_or_jid(text: str) -> Contact:
+def read_number_or_jid(text: str, field: str = "") -> Contact:
     """Return the contact that a text names: as a JID where it holds an `@`, else as a number.
 
-    Raises RequestError (`invalid_target`) where that is nobody who can be blocked.
+    Raises RequestError (`invalid_target`) where that is nobody who can be blocked; `field` is the
+    name under which the request holds the text, where it is neither `number` nor `jid`.
     """
-    return read_contact(jid=text) if "@" in text else read_contact(number=text)
+    try:
+        return read_contact(jid=text) if "@" in text else read_contact(number=text)
+    except RequestError as error:
+        if not field:
+            raise
+        messages = tuple(text for texts in error.outcome.fields.values() for text in texts)
+        raise RequestError(replace(error.outcome, fields={field: messages})) from None
 
 
 def require_number(contact: Contact) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from marshmallow import Schema, ValidationError, fields, validate
 
@@ -13,7 +13,11 @@ from adapter.errors import RequestError
 from adapter.outcome import Outcome
 from adapter.provider import ContactForm
 
+MAX_STRANGE: Final = 8
+"""Most unknown fields of a request that its answer names; the others are counted."""
+
 _UNKNOWN = "Unknown field."
+_CODES: Final = [code.value for code in Code]
 _TEXT: dict[str, Any] = {
     "invalid": "must be text, in quotes",
     "null": "must be text; leave it out instead of null",
@@ -48,20 +52,24 @@ class TargetSchema(AccountSchema):
 def load(schema: Schema, document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the checked document.
 
-    Raises RequestError (`validation_error`) whose fields name everything that is wrong.
+    Raises RequestError (`validation_error`) whose fields name everything that is wrong, but for
+    more than `MAX_STRANGE` that are not known.
     """
     try:
         return dict(schema.load(document))
     except ValidationError as error:
         messages = error.messages_dict
     known = ", ".join(sorted(schema.fields))
+    strange = [str(name) for name, texts in messages.items() if texts == [_UNKNOWN]]
     faults = {
-        str(name)[:MAX_TEXT]: tuple(
-            f"is not known here; known are: {known}" if text == _UNKNOWN else str(text)
-            for text in texts
-        )
+        str(name): tuple(str(text) for text in texts)
         for name, texts in messages.items()
+        if str(name) in schema.fields
     }
+    for name in strange[:MAX_STRANGE]:
+        faults.setdefault(name[:MAX_TEXT], (f"is not known here; known are: {known}",))
+    if len(strange) > MAX_STRANGE:
+        faults["others"] = (f"{len(strange) - MAX_STRANGE} more are not known here",)
     raise RequestError(Outcome.failure(Code.VALIDATION_ERROR, fields=faults))
 
 
@@ -87,8 +95,21 @@ class ChangeSchema(Schema):
         required=True, validate=validate.OneOf([Action.BLOCK.value, Action.UNBLOCK.value])
     )
     account = fields.String(required=True)
-    blocked = fields.Boolean(required=True)
-    confirmation = fields.String(required=True, validate=_values(Confirmation))
+    blocked = fields.Boolean(
+        required=True,
+        metadata={
+            "description": "the state that was asked for, and accepted by the provider; "
+            "`confirmation` says how far it is known to be so"
+        },
+    )
+    confirmation = fields.String(
+        required=True,
+        validate=_values(Confirmation),
+        metadata={
+            "description": "`provider_state`: the provider returned the state, and it matches; "
+            "`accepted`: it said yes and no more"
+        },
+    )
     contact = fields.Nested(ContactSchema, required=True)
 
 
@@ -176,7 +197,7 @@ class ProvidersSchema(Schema):
 
 
 class StatusSchema(Schema):
-    """The state of this process."""
+    """The state of this process. Ready: its configuration is loaded, and it takes calls."""
 
     status = fields.String(required=True, validate=validate.OneOf(["live", "ready"]))
 
@@ -184,7 +205,15 @@ class StatusSchema(Schema):
 class ErrorSchema(Schema):
     """What went wrong, whether it took effect, and when to try again."""
 
-    code = fields.String(required=True, validate=_values(Code))
+    code = fields.String(
+        required=True,
+        metadata={
+            "description": "one of the known codes; codes are added, never renamed, so that a "
+            "client takes an unknown one by its HTTP status",
+            "examples": _CODES,
+            "x-extensible-enum": _CODES,
+        },
+    )
     message = fields.String(required=True)
     outcome = fields.String(required=True, validate=_values(Applied))
     retry = fields.String(required=True, validate=_values(Retry))

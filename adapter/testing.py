@@ -573,7 +573,9 @@ class ProviderContract:
                 if not success.outcome.ok or success.command != refusal.command:
                     continue
                 shown = success.response.document
-                tops = {each.strip("/?").split("/")[0] for each in success.evidence}
+                tops = {
+                    each.strip("/?").split("/")[0] for each in success.evidence if each[0] == "/"
+                }
                 if not isinstance(shown, dict) or tops & set(told):
                     continue  # the refusal's own keys replace evidence of the success
                 provider = self._provider(refusal.options)

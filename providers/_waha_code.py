@@ -83,8 +83,12 @@ class WahaCodeDialect(Dialect):
         """
         if row.where is names_expected_status:
             session = call.session if call else None
-            document = {"error": outcome.message, "session": session, "status": "STOPPED"}
+            document = {
+                "error": self.message(row, outcome),
+                "session": session,
+                "status": "STOPPED",
+            }
             return json_response(row.status, {**document, "expected": ["WORKING"]})
-        message, phrase = row.text or outcome.message, HTTPStatus(row.status).phrase
+        message, phrase = self.message(row, outcome), HTTPStatus(row.status).phrase
         named = {} if message == phrase else {"error": phrase}
         return json_response(row.status, {"message": message, **named, "statusCode": row.status})

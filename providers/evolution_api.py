@@ -104,9 +104,11 @@ class EvolutionApiProvider(Provider):
 
 
 class EvolutionApiDialect(Dialect):
-    """Evolution API's own API, served by us."""
+    """Evolution API's own API, served by us. Express reads its paths and bodies (src/main.ts)."""
 
     provider = EvolutionApiProvider
+    takes_forms = True
+    lenient_paths = True
     success_statuses = (201,)
 
     def read_credential(self, request: HttpRequest) -> str | None:
@@ -123,7 +125,8 @@ class EvolutionApiDialect(Dialect):
         if body.get("status") not in (Action.BLOCK, Action.UNBLOCK):
             raise invalid_field("status", 'must be "block" or "unblock"')
         number, status = read_texts(body, "number", "status")
-        return NativeCall(Command(Action(status), read_number_or_jid(number)), ids["instance"])
+        contact = read_number_or_jid(number, "number")
+        return NativeCall(Command(Action(status), contact), ids["instance"])
 
     def write_success(self, call: NativeCall, outcome: Outcome) -> HttpResponse:
         """Answer what it answers to both actions."""
@@ -133,7 +136,7 @@ class EvolutionApiDialect(Dialect):
         self, row: Row, outcome: Outcome, call: NativeCall | None, now: datetime
     ) -> HttpResponse:
         """Write status, phrase and message: an array, within another for a refused contact."""
-        message: Json = row.text or outcome.message
+        message: Json = self.message(row, outcome)
         if row.code is not Code.PROVIDER_AUTH_FAILED:  # of which the server sends the bare text
             message = [[message]] if row.code is Code.TARGET_REJECTED else [message]
         error = {"status": row.status, "error": HTTPStatus(row.status).phrase}

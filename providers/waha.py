@@ -100,20 +100,25 @@ class WahaProvider(Provider):
 
 
 class WahaDialect(WahaCodeDialect):
-    """WAHA's own API, served by us."""
+    """WAHA's own API, served by us. Express reads its paths and bodies, forms among them."""
 
     provider = WahaProvider
+    takes_forms = True
+    lenient_paths = True
     success_statuses = (201,)
 
     def read_credential(self, request: HttpRequest) -> str | None:
-        """Read the `X-Api-Key` header."""
-        return request.headers.get("X-Api-Key")
+        """Read the `X-Api-Key` header or, where there is none, `x-api-key` of the query.
+
+        WAHA takes the latter since 2026 (src/core/auth/HeaderOrQueryApiKeyStrategy.ts).
+        """
+        return request.headers.get("X-Api-Key", request.query.get("x-api-key"))
 
     def read_request(self, request: HttpRequest) -> NativeCall:
         """Read `session` and `contactId` (digits alone, or a JID); both are required."""
         route, _ = self.match(request)
         session, target = read_texts(read_object(request), "session", "contactId")
-        return NativeCall(Command(route.action, read_number_or_jid(target)), session)
+        return NativeCall(Command(route.action, read_number_or_jid(target, "contactId")), session)
 
     def write_success(self, call: NativeCall, outcome: Outcome) -> HttpResponse:
         """Answer 201 with nothing in it."""

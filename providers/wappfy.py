@@ -129,7 +129,8 @@ class WappfyDialect(WahaCodeDialect):
             session, jid = read_texts(body, "sessionId", "jid")
             return NativeCall(Command(route.action, read_contact(jid=jid)), session, GUIDE)
         session, target = read_texts(body, "session", "contactId")
-        return NativeCall(Command(route.action, read_number_or_jid(target)), session, OPENAPI)
+        contact = read_number_or_jid(target, "contactId")
+        return NativeCall(Command(route.action, contact), session, OPENAPI)
 
     def write_success(self, call: NativeCall, outcome: Outcome) -> HttpResponse:
         """Answer in the form of the question: 200 with a sentence, or an empty 201."""

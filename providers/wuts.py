@@ -238,13 +238,18 @@ class WutsDialect(Dialect):
     def write_error(
         self, row: Row, outcome: Outcome, call: NativeCall | None, now: datetime
     ) -> HttpResponse:
-        """Write the flat shape; the 401 alone has neither code nor time."""
-        document: dict[str, Json] = {"success": False, "error": row.text or outcome.message}
+        """Write the flat shape; the 401 alone has neither code nor time.
+
+        Where WUTS lists what is wrong with which field, the sentence is its own and no more.
+        """
+        listed = row.machine == "VALIDATION_ERROR"
+        sentence = row.text if listed else self.message(row, outcome)
+        document: dict[str, Json] = {"success": False, "error": sentence}
         if row.text != INVALID_TOKEN:
             document["timestamp"] = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         if row.machine is not None:
             document["error_code"] = row.machine
-        if outcome.fields and row.machine == "VALIDATION_ERROR":
+        if outcome.fields and listed:
             document["validation"] = [
                 {"field": name, "message": messages[0], "value": ""}
                 for name, messages in outcome.fields.items()

@@ -20,7 +20,7 @@ ROOT = Path(adapter.__file__).parent
 PROVIDERS = ROOT.parent / "providers"
 
 FLOORS = [
-    {"codes", "privacy", "wire"},
+    {"codes", "cors", "forwarded", "privacy", "wire"},
     {"logs"},
     {"contact"},
     {"identity", "outcome"},
@@ -37,7 +37,7 @@ FLOORS = [
     {"faces", "metrics"},
     {"views", "dialects"},
     {"openapi"},
-    {"extension"},
+    {"docs", "extension"},
     {"app"},
     {"worker", "server"},
     {"scaffold"},
