@@ -21,7 +21,7 @@ from urllib.parse import quote, unquote
 
 from marshmallow import Schema, ValidationError, fields, validate
 
-from adapter.codes import Action, Code, Confirmation, Retry
+from adapter.codes import Action, Applied, Code, Confirmation, Retry
 from adapter.contact import Contact, ContactError
 from adapter.errors import PluginError, RequestError
 from adapter.evidence import holds_error, read_retry_after, says_no_route
@@ -455,7 +455,8 @@ class Provider(ABC):
             return self._fail(Code.PROVIDER_MISADDRESSED, response)
         row = self.find_row(response)
         if row is not None:
-            if self.shows_success(command, response):
+            refused = response.status < 500 or row.code.applied is Applied.NOT_APPLIED
+            if refused and self.shows_success(command, response):
                 return self._fail(Code.PROVIDER_BAD_RESPONSE, response)
             outcome = self._read_failure(row, response)
         else:
