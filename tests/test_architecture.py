@@ -23,7 +23,7 @@ FLOORS = [
     {"codes", "privacy", "wire"},
     {"logs"},
     {"contact"},
-    {"outcome"},
+    {"identity", "outcome"},
     {"errors"},
     {"provider"},
     {"hookspecs"},
