@@ -20,8 +20,10 @@ ROOT = Path(adapter.__file__).parent
 PROVIDERS = ROOT.parent / "providers"
 
 FLOORS = [
-    {"codes", "privacy", "wire"},
+    {"codes", "privacy", "refusal", "wire"},
     {"logs"},
+    {"numbering", "written"},
+    {"jids"},
     {"contact"},
     {"identity", "outcome"},
     {"errors"},
