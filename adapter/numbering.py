@@ -103,7 +103,7 @@ def read_at_home(field: str, digits: str, region: str, *, abroad: bool) -> str:
     national, dialled = _dial(digits, region)
     if dialled or digits.startswith("00"):
         return _choose_dialled(field, {digits[2:] if digits.startswith("00") else "", national})
-    here = standing(national)
+    here = _standing_of_person(national)
     if national == digits and here:
         return digits
     there = _standing_of_person(digits) if abroad else Standing.IMPOSSIBLE
@@ -196,12 +196,13 @@ def _why_impossible(digits: str) -> str | None:
     code = _code_of(digits)
     if code is None:
         return "does not start with a country code that exists"
-    if len(digits) == len(code) or len(digits) > MAX_DIGITS:
-        return "has too few or too many digits for its country"
+    if len(digits) == len(code):
+        return "has nothing after its country code"
     number = _number(digits)
     if phonenumbers.is_valid_number(number):
         return None
-    possible = phonenumbers.is_possible_number_with_reason(number) == _POSSIBLE
+    reason = phonenumbers.is_possible_number_with_reason(number)
+    possible = reason == _POSSIBLE and len(digits) <= MAX_DIGITS
     if _has_prefix(code, digits[len(code) :], possible):
         prefix = _MORE_PREFIXES.get(code) or _trunk_prefix(code)
         return (
