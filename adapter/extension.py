@@ -112,16 +112,26 @@ class ContactAdapter:
         raise RuntimeError(f"this app has no extension named {self._name!r}; call init_app")
 
     def block(
-        self, number: str | None = None, *, jid: str | None = None, account: str | None = None
+        self,
+        number: str | None = None,
+        *,
+        jid: str | None = None,
+        user_id: str | None = None,
+        account: str | None = None,
     ) -> Result:
-        """Block a contact, named by `number` or by `jid`."""
-        return self._contacts.block(number, jid=jid, account=account)
+        """Block a contact, named by `number`, by `jid` or by `user_id`."""
+        return self._contacts.block(number, jid=jid, user_id=user_id, account=account)
 
     def unblock(
-        self, number: str | None = None, *, jid: str | None = None, account: str | None = None
+        self,
+        number: str | None = None,
+        *,
+        jid: str | None = None,
+        user_id: str | None = None,
+        account: str | None = None,
     ) -> Result:
-        """Unblock a contact, named by `number` or by `jid`."""
-        return self._contacts.unblock(number, jid=jid, account=account)
+        """Unblock a contact, named by `number`, by `jid` or by `user_id`."""
+        return self._contacts.unblock(number, jid=jid, user_id=user_id, account=account)
 
     def blocked(self, *, account: str | None = None) -> Result:
         """Read the block list; its contacts are in `.contacts`."""

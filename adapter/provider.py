@@ -656,20 +656,24 @@ def read_bearer(request: HttpRequest, *, bare: bool = False) -> str | None:
 
 
 def read_contact(
-    *, number: Json = None, jid: Json = None, default_region: str | None = None
+    *,
+    number: Json = None,
+    jid: Json = None,
+    default_region: str | None = None,
+    user_id: Json = None,
 ) -> Contact:
-    """Return the contact that a request names by `number`, by `jid`, or by both.
+    """Return the contact that a request names by `number`, `jid` or `user_id`, or by several.
 
     Raises RequestError: `validation_error` where nothing is named or a name is no text,
     `invalid_target` where the text names nobody who can be blocked.
     """
-    for name, value in (("number", number), ("jid", jid)):
+    for name, value in (("number", number), ("jid", jid), ("user_id", user_id)):
         if value is not None and not isinstance(value, str):
             raise invalid_field(name, "must be text, in quotes")
-    if number is None and jid is None:
-        raise invalid_field("number", "give a number or a jid")
+    if number is None and jid is None and user_id is None:
+        raise invalid_field("number", "give a number, a jid or a user_id")
     try:
-        return Contact.parse(number, jid, default_region)
+        return Contact.parse(number, jid, default_region, user_id)
     except ContactError as error:
         raise RequestError(Outcome.failure(Code.INVALID_TARGET, fields=error.fields)) from None
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from marshmallow import Schema, ValidationError, fields, validate
 
 from adapter.codes import Action, Applied, Code, Confirmation, Retry
-from adapter.contact import MAX_TEXT
+from adapter.contact import MAX_TEXT, MAX_USER_ID
 from adapter.errors import RequestError
 from adapter.outcome import Outcome
 from adapter.provider import ContactForm
@@ -43,10 +43,11 @@ class AccountSchema(Schema):
 
 
 class TargetSchema(AccountSchema):
-    """Whom to block or unblock: `number`, `jid`, or both where they name the same person."""
+    """Whom to block or unblock: `number`, `jid`, `user_id`, or several of the same person."""
 
-    number = _text("International phone number", "+55 11 99999-9999")
+    number = _text("International phone number, or a link to it", "+55 11 99999-9999")
     jid = _text("JID of a person", "5511999999999@s.whatsapp.net")
+    user_id = _text("Meta's business-scoped user id", "BR.00000000000000000001", MAX_USER_ID)
 
 
 def load(schema: Schema, document: Mapping[str, Any]) -> dict[str, Any]:

@@ -55,15 +55,12 @@ def read_user(entry: Json) -> Contact | None:
 
     None where neither is there. Raises ContactError where one of them names nobody.
     """
-    match entry:
-        case {"wa_id": str(digits), **rest}:
-            number = Contact.from_jid(f"{digits}@s.whatsapp.net", "wa_id").number
-        case {"user_id": str(), **rest}:
-            number = None
-        case _:
-            return None
-    user_id = rest.get("user_id", entry.get("user_id"))
-    return Contact(number, user_id=user_id if isinstance(user_id, str) and user_id else None)
+    if not isinstance(entry, dict):
+        return None
+    digits, user_id = entry.get("wa_id"), entry.get("user_id")
+    jid = f"{digits}@s.whatsapp.net" if isinstance(digits, str) else None
+    named = user_id if isinstance(user_id, str) else None
+    return Contact.parse(jid=jid, user_id=named) if jid or named else None
 
 
 def names(entry: Json, contact: Contact) -> bool:

@@ -20,11 +20,13 @@ ROOT = Path(adapter.__file__).parent
 PROVIDERS = ROOT.parent / "providers"
 
 FLOORS = [
-    {"codes", "cors", "forwarded", "privacy", "wire"},
+    {"codes", "cors", "forwarded", "privacy", "refusal", "wire"},
     {"logs"},
+    {"numbering", "written"},
+    {"jids"},
     {"contact"},
     {"identity", "outcome"},
-    {"errors"},
+    {"errors", "evidence"},
     {"provider"},
     {"hookspecs"},
     {"plugins"},

@@ -103,7 +103,7 @@ def test_the_longest_list_that_there_can_be_is_read() -> None:
 @pytest.mark.parametrize(
     ("status", "document", "code"),
     [
-        (200, {"data": [{"user_id": "US.1"}]}, Code.PROVIDER_BAD_RESPONSE),
+        (200, {"data": [{"user_id": "nobody"}]}, Code.PROVIDER_BAD_RESPONSE),
         (200, {"data": [{"wa_id": 5511999999999}]}, Code.PROVIDER_BAD_RESPONSE),
         (200, {"data": None}, Code.PROVIDER_BAD_RESPONSE),
         (200, {"data": [], "paging": None}, Code.PROVIDER_BAD_RESPONSE),

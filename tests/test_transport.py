@@ -328,7 +328,7 @@ def test_a_redirect_is_told_as_one(status: int, code: Code) -> None:
         with connect({"accounts": {"a": account}}) as contacts:
             result = contacts.block("+5511999999999")
         assert result.code is code
-        assert result.envelope()["meta"]["upstream"]["status"] == 302
+        assert result.envelope()["meta"]["upstream"]["status"] == status
         assert len(upstream.seen) == 1
         assert other.connections == 0
 
