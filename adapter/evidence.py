@@ -35,7 +35,11 @@ def holds_error(document: Json) -> bool:
     An error is a key such as `error`, `errors` or `error_code` with a value that is not empty, a
     status of 400 or more, or `success: false`. Arrays are not searched: they are lists of contacts.
     """
-    for key, value in _fields(document):
+    if not isinstance(document, dict):
+        return False
+    for key, value in document.items():
+        if isinstance(value, dict) and holds_error(value):
+            return True
         kind = _kind_of(key)
         if kind is _ERROR and value not in (None, False, 0, "", [], {}):
             return True
@@ -63,14 +67,6 @@ def says_no_route(document: Json) -> bool:
     else. It is looked for at the start of each text of the body.
     """
     return any(_NO_ROUTE.match(text) for text in _texts(document))
-
-
-def _fields(document: Json) -> Iterator[tuple[str, Json]]:
-    """Give every key with its value, of the object and of the objects in it."""
-    if isinstance(document, dict):
-        for key, value in document.items():
-            yield key, value
-            yield from _fields(value)
 
 
 def _texts(document: Json) -> Iterator[str]:

@@ -476,7 +476,9 @@ class Provider(ABC):
             named = self.read_named_contact(command, response.document)
         except ContactError:
             return self._fail(Code.PROVIDER_BAD_RESPONSE, response) if outcome.ok else outcome
-        found = None if named is None else relation(command.target, named)
+        if named is None or named is command.contact:
+            return outcome
+        found = relation(command.target, named)
         if found is Relation.DIFFERENT:
             return self._fail(Code.PROVIDER_BAD_RESPONSE, response)
         if found is Relation.UNCOMPARABLE and outcome.ok:

@@ -158,7 +158,10 @@ class WutsProvider(Provider):
             case {"data": {"jid": jid} as data} if jid is not None:
                 if not isinstance(jid, str):
                     raise ContactError("jid", "must be text")
-                return read_person(jid, data.get("phone_number"))
+                number = data.get("phone_number")
+                if jid == command.target.jid and number in (None, "", command.target.number):
+                    return command.target
+                return read_person(jid, number)
             case {"data": {"phone_number": str(number)}} if number:
                 return read_person(f"{number.removeprefix('+')}@s.whatsapp.net", None)
         return None
