@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from enum import IntEnum
 from functools import cache
 from itertools import accumulate
@@ -226,15 +226,18 @@ def _has_prefix(code: str, national: str, possible: bool) -> bool:
         return True
     # The library leaves a prefix where what follows has no possible count of digits.
     begins = possible and national.startswith((_trunk_prefix(code), "0"))
-    return begins and not any(re.fullmatch(known, national) for known in _patterns(code))
+    return begins and not any(known.fullmatch(national) for known in _patterns(code))
 
 
-def _patterns(code: str) -> Iterator[str]:
-    """Yield what the national numbers in use look like, for each region that shares the code."""
+@cache
+def _patterns(code: str) -> tuple[re.Pattern[str], ...]:
+    """Return what the national numbers in use look like, for each region that shares the code."""
+    found = []
     for region in _regions(code):
         plan = phonenumbers.PhoneMetadata.metadata_for_region_or_calling_code(int(code), region)
         if plan is not None and plan.general_desc is not None:
-            yield plan.general_desc.national_number_pattern or ""
+            found.append(re.compile(plan.general_desc.national_number_pattern or ""))
+    return tuple(found)
 
 
 def _regions(code: str) -> tuple[str, ...]:

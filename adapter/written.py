@@ -61,8 +61,9 @@ _LINK: Final = re.compile(
 """How a link begins. `whatsapp:+…` is how some services for messages address a person."""
 _SHORT_HOSTS: Final = frozenset({"wa.me", "www.wa.me"})
 _HOSTS: Final = frozenset({"api.whatsapp.com", "web.whatsapp.com", "www.whatsapp.com"})
-_ESCAPES: Final = {"%2b": "+", "%20": " ", "%28": "(", "%29": ")", "%2d": "-", "%2e": "."}
+_ESCAPES: Final = {"%2b": "+", "%20": " ", "%28": "(", "%29": ")", "%2d": "-"}
 _ESCAPE: Final = re.compile("|".join(_ESCAPES), re.IGNORECASE)
+_PLUS: Final = re.compile(r"\+|%2b", re.IGNORECASE)
 _USER_ID: Final = re.compile(r"[A-Za-z]{2}\.[0-9A-Za-z.]+")
 
 
@@ -136,10 +137,8 @@ def _read_plain(field: str, text: str, start: int, core: str, *, escaped: bool =
     compact = plain.translate(_SEPARATORS)
     signs = compact.count("+")
     if signs and (signs > 1 or compact[0] != "+"):
-        index = text.find("+", start)
-        if compact[0] == "+":
-            index = text.find("+", index + 1)
-        fault = name_character(text, index)
+        places = [sign.start() for sign in _PLUS.finditer(text, start)]
+        fault = name_character(text, places[1 if compact[0] == "+" else 0])
         raise ContactError(field, f"{fault}; a + stands once, before the country code")
     if _DECIMAL.fullmatch(plain):
         fault = name_character(text, text.rindex(".", start, start + len(core)))

@@ -310,7 +310,7 @@ def test_evolution_api_says_which_values_of_status_are_allowed(shared: FlaskClie
 @pytest.mark.parametrize(
     ("dialect", "body", "reason"),
     [
-        ("wuts", {}, "give a number or a jid"),
+        ("wuts", {}, "give a number, a jid or a user_id"),
         ("wuts", {"jid": 5}, "must be text"),
         ("wappfy", {"session": SESSION}, "contactId: is required"),
         ("wappfy", {"sessionId": SESSION}, "jid: is required"),

@@ -85,7 +85,10 @@ def wuts(
 # block, unblock, blocked
 
 
-@pytest.mark.parametrize("target", [NUMBER, "+55 11 99999-9999", f"{NUMBER}@c.us"])
+@pytest.mark.parametrize(
+    "target",
+    [NUMBER, "+55 11 99999-9999", f"{NUMBER}@c.us", f"https://wa.me/{NUMBER}", f"tel:+{NUMBER}"],
+)
 @pytest.mark.parametrize("command", ["block", "unblock"])
 def test_a_change_is_told_with_the_number_masked(command: str, target: str) -> None:
     result = run(command, target)
@@ -129,6 +132,8 @@ def test_a_failure_ends_with_a_status_that_a_shell_sees(
         (("block", "120363025246125486@g.us"), "invalid_target", "jid"),
         (("unblock", "status@broadcast"), "invalid_target", "jid"),
         (("block", ""), "invalid_target", "number"),
+        (("block", "BR.00000000000000000001"), "invalid_target", "user_id"),  # not at this provider
+        (("unblock", "br.1"), "invalid_target", "user_id"),
         (("block", NUMBER, "--account", "nowhere"), "account_not_found", ""),
         (("blocked", "--account", "nowhere"), "account_not_found", ""),
     ],

@@ -136,7 +136,7 @@ jids = st.one_of(
     st.builds(lambda user, server: f"{user}@{server}", users, servers),
     st.just(f"{NUMBER}@c.us"),
 )
-PERSON = r"([0-9]{8,15}@s\.whatsapp\.net|[0-9]{1,20}@lid)"
+PERSON = r"([0-9]{7,15}@s\.whatsapp\.net|[0-9]{1,20}@lid)"
 
 
 def sent_by(upstream: Upstream, act: Callable[[], Any]) -> tuple[Any, list[str]]:

@@ -40,6 +40,7 @@ def refused(document: dict[Any, Any]) -> dict[str, tuple[str, ...]]:
         {"jid": "5511999999999@s.whatsapp.net", "account": "support"},
         {"number": "", "jid": ""},
         {"number": "x" * 64},
+        {"user_id": "x" * 135},
         {"account": "x" * 128},
     ],
 )
@@ -48,7 +49,7 @@ def test_a_request_of_texts_is_taken_as_it_is(document: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("value", [5511999999999, 1.5, True, None, [], {}, ["5511999999999"]])
-@pytest.mark.parametrize("name", ["number", "jid", "account"])
+@pytest.mark.parametrize("name", ["number", "jid", "user_id", "account"])
 def test_what_is_no_text_is_refused_and_never_converted(name: str, value: Any) -> None:
     found = refused({name: value})
     assert list(found) == [name]
@@ -58,7 +59,7 @@ def test_what_is_no_text_is_refused_and_never_converted(name: str, value: Any) -
 def test_an_unknown_field_is_refused_by_its_name_with_the_known_ones() -> None:
     found = refused({"number": "1", "phone": "2", "Jid": "3"})
     assert set(found) == {"phone", "Jid"}
-    assert "account, jid, number" in found["phone"][0]
+    assert "account, jid, number, user_id" in found["phone"][0]
 
 
 def test_every_fault_is_named_at_once() -> None:
@@ -71,10 +72,11 @@ def test_every_fault_is_named_at_once() -> None:
 
 
 def test_a_text_that_is_too_long_is_refused_without_repeating_it() -> None:
-    found = refused({"number": "5" * 65, "account": "5" * 129})
+    found = refused({"number": "5" * 65, "account": "5" * 129, "user_id": "5" * 136})
     assert found == {
         "number": ("is longer than 64 characters",),
         "account": ("is longer than 128 characters",),
+        "user_id": ("is longer than 135 characters",),
     }
 
 
@@ -104,7 +106,7 @@ def test_a_read_takes_an_account_and_nothing_else() -> None:
         load(AccountSchema(), {"number": "5511999999999"})
 
 
-names = st.sampled_from(["number", "jid", "account"]) | st.text(max_size=70)
+names = st.sampled_from(["number", "jid", "user_id", "account"]) | st.text(max_size=70)
 values = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=140)
 
 

@@ -145,13 +145,13 @@ def test_the_gateways_dialect_reads_no_body_and_stumbles_over_none(
 )
 def test_odd_bytes_in_a_query_or_a_path_are_refused(client: FlaskClient, text: str) -> None:
     for path in (
-        f"/v1/contacts/block?number={NUMBER}{text}",
-        f"/v1/contacts/block?jid={text}{JID}",
+        f"/v1/contacts/block?number={NUMBER[:5]}{text}x{NUMBER[5:]}",
+        f"/v1/contacts/block?jid={NUMBER}{text}x@c.us",
         f"/v1/contacts/block?number={NUMBER}&{text}=1",
         f"/v1/contacts/block?number={NUMBER}&account={text}",
-        f"/dialects/wuts/contacts/block?jid={text}{JID}",
+        f"/dialects/wuts/contacts/block?jid={NUMBER}{text}x@c.us",
         f"/dialects/wuts/contacts/{text}",
-        f"{GATEWAY}/{text}{JID}/block",
+        f"{GATEWAY}/{NUMBER}{text}x@c.us/block",
         f"{GATEWAY.replace(SESSION, text)}/{JID}/block",
         f"/{text}",
     ):

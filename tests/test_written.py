@@ -181,6 +181,9 @@ def test_what_tools_put_around_a_number_is_taken_away(text: str, region: str | N
         ("5511999990001%0a", "holds U+0025 at 14 "),
         ("https://wa.me/55119999%0a90001", "holds U+0025 at 23 "),
         ("https://wa.me/55119999a90001", "holds U+0061 at 23 "),
+        ("https://wa.me/%2B%2B5511999990001", "holds U+0025 at 18 "),
+        ("https://wa.me/55%2B11999990001", "holds U+0025 at 17 "),
+        ("https://wa.me/491713920012%2E0", "holds U+0025 at 27 "),
         ("tel:+5511999990001;ext=12", "holds U+003B at 19 "),
         ("tel:999990001;phone-context=+5511", "holds U+003B at 14 "),
     ],
@@ -361,6 +364,20 @@ def test_an_international_form_needs_no_plus(text: str, number: str) -> None:
 def test_the_digits_of_an_international_number_are_what_was_written(marks: list[str]) -> None:
     text = "+" + "".join(digit + mark for digit, mark in zip(BRAZIL, marks, strict=True))
     assert Contact.parse(number=text[:MAX_TEXT]).number == BRAZIL
+
+
+@given(
+    st.sampled_from(["https://wa.me/", "https://api.whatsapp.com/send?phone=", "tel:", "wa.me/"]),
+    st.text(alphabet="0123456789+%2bBeE.() -@:;/?#&=\n\u200e\u2011", max_size=28),
+)
+def test_any_link_is_a_number_or_a_contact_error(start: str, rest: str) -> None:
+    try:
+        number = Contact.parse(number=start + rest).number
+    except ContactError as error:
+        assert list(error.fields) == ["number"]  # noqa: PT017 - both ways are fine
+    else:
+        assert number is not None
+        assert number.isdigit()
 
 
 @given(st.text(max_size=MAX_TEXT), st.sampled_from([None, "BR", "DE", "US"]))
