@@ -30,7 +30,7 @@ from adapter.cli import main
 from adapter.codes import Code
 
 COMMAND = Path(sys.executable).with_name("contact-adapter")
-MASKED = "5511*****9999"
+MASKED = "551*******999"
 MEMORY = '[accounts.support]\nprovider = "memory"\n'
 
 
@@ -182,7 +182,7 @@ def test_an_empty_list_prints_nothing_and_succeeds() -> None:
     result = run("blocked")
     assert (result.exit_code, result.output) == (0, "")
     document = json.loads(run("blocked", "--json").stdout)
-    assert document["data"] == {"account": "memory", "contacts": [], "count": 0}
+    assert document["data"] == {"account": "memory", "contacts": [], "count": 0, "others": 0}
 
 
 # accounts, providers

@@ -23,10 +23,11 @@ from test_server import ENVIRONMENT, Served, serve
 import adapter.logs
 from adapter import ContactAdapter
 from adapter.keys import ANYONE
+from adapter.privacy import MaskingFormatter, escape_controls
 from adapter.service import Contacts, Service
 from adapter.settings import load_settings
 
-MASKED = "5511*****9999"
+MASKED = "551*******999"
 BLOCK = "/v1/contacts/block"
 
 
@@ -215,6 +216,39 @@ def test_a_line_says_the_same_in_its_text_and_in_its_facts(lines: Lines) -> None
     assert record.getMessage() == f"seen a=x c={MASKED} d=3"
     assert (record.event, record.facts) == ("seen", {"a": "x", "c": MASKED, "d": 3})
     assert (record.name, record.levelno) == ("adapter", logging.INFO)
+
+
+@pytest.mark.parametrize("control", ["\n", "\r", "\x1b[2K", "\x7f", "\x85", "\u2028", "\u2029"])
+def test_a_fact_with_control_characters_forges_no_line_in_text_or_json(
+    lines: Lines, control: str
+) -> None:
+    forged = f"x{control}2026-11-25 INFO adapter call account=a code=ok"
+    adapter.logs.write_line("call", account=forged, code="bad")
+    (record,) = lines.records
+    shown = forged.replace(control, escape_controls(control))
+    assert record.getMessage() == f'call account="{shown}" code=bad'
+    assert record.facts == {"account": shown, "code": "bad"}
+    text = MaskingFormatter("%(levelname)s %(message)s").format(record)
+    assert text == f"INFO {record.getMessage()}"
+    document = json.loads(adapter.logs.JsonFormatter().format(record))
+    assert document["account"] == shown
+
+
+def test_a_failure_is_one_record_with_its_traceback_indented_below_and_masked(
+    lines: Lines,
+) -> None:
+    error = ValueError(f"x{NUMBER}\n2026-11-25 INFO adapter call code=ok\u2028y")
+    adapter.logs.write_error("internal_error", error, request_id="a\nb", code=None)
+    (record,) = lines.records
+    assert record.levelno == logging.ERROR
+    first, *below = record.getMessage().splitlines()
+    assert first == r"internal_error request_id=a\nb"
+    assert below
+    assert all(line.startswith("    ") for line in below)
+    assert NUMBER not in record.getMessage()
+    document = json.loads(adapter.logs.JsonFormatter().format(record))
+    assert document["request_id"] == r"a\nb"
+    assert document["exception"].splitlines() == below
 
 
 def test_nothing_is_put_together_where_nobody_listens(lines: Lines) -> None:
