@@ -146,6 +146,8 @@ def check(config: Path | None, own_address: str, live: bool) -> None:
     service = _open_service(config, own_address)
     for broken in service.settings.registry.broken:
         click.echo(f"note: the plugin {broken.plugin} is broken: {broken.reason}")
+    for clash in service.settings.registry.clashes:
+        click.echo(f"note: {clash}")
     click.echo(f"{find_config(config)}: sound; {len(service.accounts)} account(s)")
     if live:
         answers = [_ask(service, name) for name in service.accounts]

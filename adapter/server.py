@@ -206,7 +206,7 @@ class _Server(Application):  # type: ignore[misc, unused-ignore]
         if workers > 1 and local:
             logs.log.warning(
                 "with %s workers, these accounts have a block list in each of them, and show one "
-                "or another: %s; use one worker, or a provider that is not in memory",
+                "or another: %s; use one worker, or another provider",
                 workers,
                 ", ".join(local),
             )

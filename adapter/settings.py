@@ -234,7 +234,7 @@ def load_settings(mapping: Mapping[str, Any], *, own_address: str | None = None)
     stands for a path on it.
 
     Raises ConfigurationError with every fault that was found, and PluginError for a plugin that is
-    selected and broken, or two of one name.
+    selected and broken, or for a selected name that several third-party plugins bring.
     """
     return _Loader(mapping, own_address).load()
 
@@ -305,9 +305,8 @@ class _Loader:
         account = self._validate(_AccountSchema, raw, path)
         if "provider" not in account:
             return None
-        registered = registry.providers.get(account["provider"])
+        registered = registry.find_provider(account["provider"])
         if registered is None:
-            registry.require(account["provider"])
             known = sorted(registry.providers)
             self._fault(
                 f"{path}.provider",
@@ -452,9 +451,8 @@ class _Loader:
         mounted: dict[str, str] = {}
         found = []
         for name in dict.fromkeys(enabled):
-            registered = registry.dialects.get(name)
+            registered = registry.find_dialect(name)
             if registered is None:
-                registry.require(name)
                 known = sorted(registry.dialects)
                 self._fault(
                     "dialects.enabled",
