@@ -9,6 +9,7 @@ from adapter.codes import Action, Applied, Code, Confirmation, Retry
 from adapter.contact import Contact, ContactError
 from adapter.errors import ConfigurationError, PluginError, Problem, RequestError
 from adapter.hookspecs import hookimpl
+from adapter.options import SecretField, session_field
 from adapter.outcome import Command, Outcome, OutcomeError, Result
 from adapter.privacy import Secret
 from adapter.provider import (
@@ -19,9 +20,7 @@ from adapter.provider import (
     NativeCall,
     Proof,
     Provider,
-    Route,
     Row,
-    SecretField,
     invalid_field,
     read_bearer,
     read_contact,
@@ -30,8 +29,8 @@ from adapter.provider import (
     read_object,
     read_texts,
     require_number,
-    session_field,
 )
+from adapter.routes import Route
 from adapter.wire import Headers, HttpRequest, HttpResponse, Json, json_response
 
 if TYPE_CHECKING:

@@ -103,7 +103,10 @@ def serve(
     connections: int | None,
     allow_unauthenticated: bool,
 ) -> None:
-    """Start the production server. SIGTERM stops it when the calls in flight are answered."""
+    """Start the production server.
+
+    SIGTERM stops it when the calls in flight are answered; SIGHUP reads the configuration again.
+    """
     try:
         from adapter import server
     except ImportError as error:

@@ -17,7 +17,8 @@ from marshmallow import Schema
 from adapter import hookspecs
 from adapter.errors import PluginError
 from adapter.privacy import escape_controls
-from adapter.provider import Dialect, Provider, Route
+from adapter.provider import Dialect, Provider
+from adapter.routes import Route
 
 ACCOUNT_KEYS: Final = frozenset({"provider", "base_url", "aliases", "allow_insecure", "transport"})
 """The keys of an account that belong to the core; a provider's options cannot have these names."""

@@ -6,7 +6,7 @@ import logging
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -87,11 +87,9 @@ class _Body:
         self._stream = stream
         self._ends = time.monotonic() + BODY_TIME
 
-    @contextmanager
-    def _bounded(self) -> Iterator[None]:
-        late = TimeoutError("the body took too long")
-        with Timeout(max(0.001, self._ends - time.monotonic()), late):
-            yield
+    def _bounded(self) -> Timeout:
+        left = self._ends - time.monotonic()
+        return Timeout(max(0.001, left), TimeoutError("the body took too long"))
 
     def read(self, size: int | None = None) -> bytes:
         """Return the next bytes, at most `size`."""

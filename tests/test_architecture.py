@@ -21,12 +21,13 @@ PROVIDERS = ROOT.parent / "providers"
 
 FLOORS = [
     {"codes", "privacy", "wire"},
-    {"logs"},
+    {"files", "logs", "names", "routes"},
+    {"options"},
     {"contact"},
     {"outcome"},
     {"errors"},
     {"provider"},
-    {"hookspecs"},
+    {"hookspecs", "loops"},
     {"plugins"},
     {"settings"},
     {"connections", "keys", "schemas"},
@@ -55,7 +56,7 @@ PARTS = {file.stem: file for file in sorted(PROVIDERS.glob("*.py")) if file.stem
 """Every file of the providers, those that several of them share included."""
 SHARED = {name for name in PARTS if name.startswith("_")}
 PLUGINS = {name: file for name, file in PARTS.items() if name not in SHARED}
-FLASK_FREE = [name for name, height in FLOOR.items() if height <= FLOOR["service"]]
+FLASK_FREE = sorted(name for name, height in FLOOR.items() if height <= FLOOR["service"])
 
 
 def parse(file: Path) -> ast.Module:
