@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from threading import RLock
 from typing import Any, Final, Generic, TypeVar
@@ -142,24 +143,24 @@ class Registry:
         self._broken: dict[Plugin, Broken] = {}
         self._lock = RLock()
 
-    @property
+    @cached_property
     def providers(self) -> Mapping[str, Registered[type[Provider]]]:
         """Every provider that can be selected. Imports all plugins."""
         return self._all("providers")
 
-    @property
+    @cached_property
     def dialects(self) -> Mapping[str, Registered[type[Dialect]]]:
         """Every dialect that can be enabled. Imports all plugins."""
         return self._all("dialects")
 
-    @property
+    @cached_property
     def broken(self) -> tuple[Broken, ...]:
         """Every plugin that cannot be used. Imports all plugins."""
         for plugin in self._entries:
             self._offer(plugin)
         return tuple(self._broken[plugin] for plugin in self._entries if plugin in self._broken)
 
-    @property
+    @cached_property
     def clashes(self) -> tuple[Clash, ...]:
         """Every name that several plugins bring. Imports all plugins."""
         found = []
@@ -268,8 +269,8 @@ def _find_entries(blocked: frozenset[str]) -> Iterator[tuple[Plugin, EntryPoint]
     """Yield the plugins that are not blocked: what is built in, then the others by name."""
     found = []
     for entry in entry_points(group=hookspecs.PROJECT):
-        name, version = (entry.dist.name, entry.dist.version) if entry.dist else ("unknown", "")
-        plugin = Plugin(entry.name, name or "unknown", version or "")
+        meta = entry.dist.metadata if entry.dist else {"Name": "unknown", "Version": ""}
+        plugin = Plugin(entry.name, meta["Name"] or "unknown", meta["Version"] or "")
         if plugin.name not in blocked and plugin.id not in blocked:
             found.append((plugin, entry))
     found.sort(key=lambda each: (not each[0].is_builtin, each[0].name, each[0].id))

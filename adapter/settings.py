@@ -485,8 +485,8 @@ class _Loader:
             names = " → ".join(show_name(name) for name in (*loop, loop[0]))
             self._fault(
                 f"accounts.{show_name(loop[0])}.base_url",
-                f"its calls come back to it through this server's own dialects: {names}; "
-                "give one of them the address of a provider",
+                f"its calls come back to it through the dialects of this server, which is at "
+                f"{self._own_address}: {names}; give one of them the address of a provider",
             )
 
     def _dialects(self, raw: Mapping[str, Any], registry: Registry) -> list[DialectSettings]:

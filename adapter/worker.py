@@ -149,7 +149,10 @@ class Worker(GeventWorker):  # type: ignore[misc, unused-ignore]
 
         def serve(environ: Any, start: Any) -> Any:
             environ["wsgi.input"] = _Body(environ["wsgi.input"])
-            return app(environ, start)
+            try:
+                return app(environ, start)
+            except SystemExit as error:  # gunicorn would leave the caller without an answer
+                raise RuntimeError("the app raised SystemExit") from error
 
         self.wsgi = serve
 

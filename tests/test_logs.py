@@ -414,7 +414,7 @@ def test_the_level_is_respected(
     tmp_path: Path, level: str, least: set[str], most: set[str]
 ) -> None:
     with logging_server(tmp_path, f'level = "{level}"') as served:
-        block(served, "r-9")
+        block(served, "r-9", "gateway")
         send_no_http(served)
         if "WARNING" in least:
             wait_until(lambda: "bad_request" in served.log, "the complaint of the server")
@@ -422,6 +422,7 @@ def test_the_level_is_respected(
     told = set(re.findall(r"\b(DEBUG|INFO|WARNING|ERROR|CRITICAL)\b", served.log))
     assert least <= told <= most
     assert ("request_id=r-9" in served.log) is ("INFO" in most)
+    assert "urllib3" not in served.log  # its lines hold paths
     assert NUMBER not in served.log
 
 

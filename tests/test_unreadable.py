@@ -123,7 +123,7 @@ LEAVING_PLUGIN = """
 from adapter import Action, LocalProvider, Route, hookimpl
 
 
-class Leaving(BaseException):
+class Leaving(%s):
     pass
 
 
@@ -151,12 +151,13 @@ def register_providers():
 """
 
 
+@pytest.mark.parametrize("base", ["BaseException", "SystemExit"])
 def test_what_gets_out_of_the_app_is_an_envelope_and_one_record_without_the_path(
-    tmp_path: Path,
+    tmp_path: Path, base: str
 ) -> None:
     site = tmp_path / "site"
     site.mkdir()
-    install_plugin(site, "leaving", LEAVING_PLUGIN)
+    install_plugin(site, "leaving", LEAVING_PLUGIN.replace("%s", base))
     config = tmp_path / "adapter.toml"
     config.write_text('log.level = "debug"\naccounts.a.provider = "leaving"\n')
     with serve("--config", str(config), env={**ENVIRONMENT, "PYTHONPATH": str(site)}) as served:
