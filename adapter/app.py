@@ -21,7 +21,6 @@ from adapter.logs import write_error
 from adapter.outcome import Outcome
 from adapter.settings import load_settings, read_toml
 from adapter.views import respond_data
-from adapter.wire import write_json
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -152,7 +151,9 @@ def _add_health(app: Flask) -> None:
     def answer(status: str) -> Callable[[], Response]:
         return lambda: respond_data(Incoming.now(), {"status": status})
 
-    # A configuration or a provider that is not ready has kept the process from starting at all.
+    # Ready means: configuration and plugins are loaded, and calls are taken. Where they could not
+    # be, the process has not started at all. No provider is asked, and a breaker that is open
+    # changes nothing: a provider's outage is no reason to take this server out of service.
     app.add_url_rule("/livez", "livez", answer("live"))
     app.add_url_rule("/readyz", "readyz", answer("ready"))
 
@@ -174,22 +175,9 @@ def _add_metrics(app: Flask) -> None:
 
 
 def _add_docs(app: Flask) -> None:
-    from flask_swagger_ui import get_swaggerui_blueprint
+    from adapter.docs import add_docs
 
-    from adapter.openapi import describe_api
-
-    document = write_json(describe_api(service_state(app).service.settings))
-
-    @app.get("/openapi.json")
-    def openapi() -> Response:
-        headers = {"Content-Type": "application/json"}
-        return Incoming.now().respond(200, document, headers)
-
-    docs = get_swaggerui_blueprint(
-        "/docs", "/openapi.json", config={"app_name": "Contact Adapter", "validatorUrl": None}
-    )
-    app.register_blueprint(docs, url_prefix="/docs")
-    app.add_url_rule("/docs", "docs", app.view_functions["swagger_ui.show"])
+    add_docs(app, service_state(app).service.settings)
 
     @app.after_request
     def mark(response: Response) -> Response:

@@ -17,6 +17,7 @@ from flask import Flask
 from adapter import logs
 from adapter.app import CONFIG_VARIABLE, DEFAULT_ADDRESS, build_app, find_config, service_state
 from adapter.codes import Action
+from adapter.contact import name_field
 from adapter.describe import describe_accounts, describe_plugins
 from adapter.errors import ConfigurationError, PluginError
 from adapter.faces import Access
@@ -195,7 +196,7 @@ def accounts(config: Path | None, own_address: str, as_json: bool) -> None:
 
 
 def _change_command(action: Action) -> click.Command:
-    @click.argument("contact", metavar="NUMBER_OR_JID")
+    @click.argument("contact")
     @click.option("--account", help="The account; else the default one.")
     @_config_option
     @_own_option
@@ -204,12 +205,12 @@ def _change_command(action: Action) -> click.Command:
         contact: str, account: str | None, config: Path | None, own_address: str, as_json: bool
     ) -> None:
         contacts = Contacts(_open_service(config, own_address), ANYONE)
-        target = {"jid": contact} if "@" in contact else {"number": contact}
+        target = {name_field(contact): contact}
         call = contacts.block if action is Action.BLOCK else contacts.unblock
         result = call(account=account, **target)
         _print_result(result, as_json)
 
-    change.__doc__ = f"{action.value.capitalize()} a contact, named by number or JID."
+    change.__doc__ = f"{action.value.capitalize()} a contact, named by number, JID or user id."
     return main.command(action.value)(change)
 
 
@@ -223,7 +224,7 @@ unblock = _change_command(Action.UNBLOCK)
 @_own_option
 @_json_option
 def blocked(account: str | None, config: Path | None, own_address: str, as_json: bool) -> None:
-    """Read the block list, a JID a line."""
+    """Read the block list, a JID or user id a line."""
     contacts = Contacts(_open_service(config, own_address), ANYONE)
     _print_result(contacts.blocked(account=account), as_json)
 
@@ -313,5 +314,5 @@ def _print_result(result: Result, as_json: bool) -> NoReturn:
         )
     else:
         for contact in result.contacts or ():
-            click.echo(contact.jid)
+            click.echo(contact.jid or contact.user_id)
     sys.exit(0 if result.ok else 1)

@@ -105,8 +105,8 @@ class Code(Enum):
     )
     PERMISSION_DENIED = (
         "permission_denied", 403, Retry.NEVER, Applied.NOT_APPLIED,
-        "This API key may not do that.",
-        "the key lacks the scope",
+        "This caller may not do that.",
+        "the key lacks the scope; without keys, a web page of another site calls",
     )
     ACCOUNT_NOT_FOUND = (
         "account_not_found", 404, Retry.NEVER, Applied.NOT_APPLIED,

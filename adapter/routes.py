@@ -68,9 +68,12 @@ class Route:
                 raise ValueError(f"{name} cannot be a part of a path")
         return PLACEHOLDER.sub(lambda part: quote(ids[part[1]], safe="@:"), self.template)
 
-    def match(self, path: str) -> dict[str, str] | None:
-        """Return the ids that stand in `path`, decoded; None where it is another path."""
-        found = _pattern(self.template).fullmatch(path)
+    def match(self, path: str, *, lenient: bool = False) -> dict[str, str] | None:
+        """Return the ids that stand in `path`, decoded; None where it is another path.
+
+        With `lenient`, the fixed parts may be in any case, and one slash may follow.
+        """
+        found = _pattern(self.template, lenient).fullmatch(path)
         return found and {name: unquote(text) for name, text in found.groupdict().items()}
 
 
@@ -80,12 +83,10 @@ def has_loose_braces(template: str) -> bool:
 
 
 @cache
-def _pattern(template: str) -> re.Pattern[str]:
+def _pattern(template: str, lenient: bool) -> re.Pattern[str]:
     """Return the expression that a path of this template matches."""
     parts = PLACEHOLDER.split(template)
-    return re.compile(
-        "".join(
-            f"(?P<{part}>[^/]+)" if number % 2 else re.escape(part)
-            for number, part in enumerate(parts)
-        )
+    expression = "".join(
+        f"(?P<{part}>[^/]+)" if number % 2 else re.escape(part) for number, part in enumerate(parts)
     )
+    return re.compile(f"{expression}/?", re.IGNORECASE) if lenient else re.compile(expression)

@@ -200,12 +200,15 @@ class Service:
         """Return the accounts that the caller may use."""
         return [each for name, each in self.accounts.items() if caller.may_use(name)]
 
-    def read_contact(self, number: str | None = None, jid: str | None = None) -> Contact:
+    def read_contact(
+        self, number: str | None = None, jid: str | None = None, user_id: str | None = None
+    ) -> Contact:
         """Return the contact, by the rules of the configuration.
 
         Raises RequestError where the texts name nobody who can be blocked.
         """
-        return read_contact(number=number, jid=jid, default_region=self.settings.default_region)
+        region = self.settings.default_region
+        return read_contact(number=number, jid=jid, user_id=user_id, default_region=region)
 
     def close(self) -> None:
         """Close all connections. A later call opens new ones."""
@@ -245,26 +248,34 @@ class Contacts:
         self._caller = caller
 
     def block(
-        self, number: str | None = None, *, jid: str | None = None, account: str | None = None
+        self,
+        number: str | None = None,
+        *,
+        jid: str | None = None,
+        user_id: str | None = None,
+        account: str | None = None,
     ) -> Result:
-        """Block a contact, named by `number` or by `jid`."""
-        return self._change(Action.BLOCK, number, jid, account)
+        """Block a contact, named by `number`, by `jid` or by `user_id`."""
+        return self._change(Action.BLOCK, account, number, jid, user_id)
 
     def unblock(
-        self, number: str | None = None, *, jid: str | None = None, account: str | None = None
+        self,
+        number: str | None = None,
+        *,
+        jid: str | None = None,
+        user_id: str | None = None,
+        account: str | None = None,
     ) -> Result:
-        """Unblock a contact, named by `number` or by `jid`."""
-        return self._change(Action.UNBLOCK, number, jid, account)
+        """Unblock a contact, named by `number`, by `jid` or by `user_id`."""
+        return self._change(Action.UNBLOCK, account, number, jid, user_id)
 
     def blocked(self, *, account: str | None = None) -> Result:
         """Read the block list; its contacts are in `.contacts`."""
         return self._perform(account, lambda: Command(Action.LIST))
 
-    def _change(
-        self, action: Action, number: str | None, jid: str | None, account: str | None
-    ) -> Result:
+    def _change(self, action: Action, account: str | None, *target: str | None) -> Result:
         def command() -> Command:
-            return Command(action, self.service.read_contact(number, jid))
+            return Command(action, self.service.read_contact(*target))
 
         return self._perform(account, command)
 

@@ -15,9 +15,10 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import phonenumbers
-from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
+from marshmallow import INCLUDE, Schema, ValidationError, fields, validate, validates_schema
 
 from adapter.codes import Scope
+from adapter.cors import EVERY_ORIGIN
 from adapter.errors import ConfigurationError, Problem
 from adapter.files import MAX_CONFIG, FileError, read_file
 from adapter.logs import FORMATS, LEVELS
@@ -97,6 +98,7 @@ class DialectSettings:
     dialect: type[Dialect]
     prefix: str
     host: str | None
+    cors_origins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +177,15 @@ class _KeySchema(Schema):
     default_account = fields.String()
 
 
+_ORIGIN = validate.Regexp(
+    # A browser leaves the port out where it is the scheme's own, and so it is never met.
+    r"^(\*|(?!http://.*:80\Z)(?!https://.*:443\Z)"
+    r"[a-z][a-z0-9+.-]*://([a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?)\Z",
+    error='must be an origin as browsers write it, such as "https://app.example": '
+    'lower case, no path, no default port; or "*" alone',
+)
+
+
 class _DialectSchema(Schema):
     prefix = fields.String(
         validate=validate.Regexp(
@@ -186,6 +197,14 @@ class _DialectSchema(Schema):
             r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?\Z", error="must be a lower-case host name, no port"
         )
     )
+    cors_origins = fields.List(fields.String(validate=_ORIGIN))
+
+    @validates_schema
+    def _check_origins(self, data: Mapping[str, Any], **_: Any) -> None:
+        origins = data.get("cors_origins") or []
+        if EVERY_ORIGIN in origins and len(origins) > 1:
+            message = f'"{EVERY_ORIGIN}" means all of them; name no other'
+            raise ValidationError(message, "cors_origins")
 
 
 class _LogSchema(Schema):
@@ -514,7 +533,11 @@ class _Loader:
                 continue
             table = self._validate(_DialectSchema, raw.get(name, {}), f"dialects.{name}")
             settings = DialectSettings(
-                name, registered.part, table.get("prefix", f"/dialects/{name}"), table.get("host")
+                name,
+                registered.part,
+                table.get("prefix", f"/dialects/{name}"),
+                table.get("host"),
+                tuple(table.get("cors_origins", ())),
             )
             self._check_mount(settings, mounted)
             found.append(settings)

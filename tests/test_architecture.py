@@ -20,12 +20,14 @@ ROOT = Path(adapter.__file__).parent
 PROVIDERS = ROOT.parent / "providers"
 
 FLOORS = [
-    {"codes", "privacy", "wire"},
+    {"codes", "cors", "forwarded", "privacy", "refusal", "wire"},
     {"files", "logs", "names", "routes"},
     {"options"},
+    {"numbering", "written"},
+    {"jids"},
     {"contact"},
-    {"outcome"},
-    {"errors"},
+    {"identity", "outcome"},
+    {"errors", "evidence"},
     {"provider"},
     {"hookspecs", "loops"},
     {"plugins"},
@@ -38,7 +40,7 @@ FLOORS = [
     {"faces", "metrics"},
     {"views", "dialects"},
     {"openapi"},
-    {"extension"},
+    {"docs", "extension"},
     {"app"},
     {"worker", "server"},
     {"scaffold"},
