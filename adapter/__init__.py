@@ -11,6 +11,7 @@ from adapter.errors import ConfigurationError, PluginError, Problem, RequestErro
 from adapter.evidence import bounded_wait, read_contacts
 from adapter.hookspecs import hookimpl
 from adapter.identity import Relation, relation
+from adapter.options import SecretField, session_field
 from adapter.outcome import Command, ContactList, Outcome, OutcomeError, Result
 from adapter.privacy import Secret
 from adapter.provider import (
@@ -21,9 +22,7 @@ from adapter.provider import (
     NativeCall,
     Proof,
     Provider,
-    Route,
     Row,
-    SecretField,
     invalid_field,
     read_bearer,
     read_contact,
@@ -31,8 +30,8 @@ from adapter.provider import (
     read_object,
     read_texts,
     require_number,
-    session_field,
 )
+from adapter.routes import Route
 from adapter.wire import (
     Headers,
     HttpRequest,

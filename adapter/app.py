@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import traceback
 from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,9 +17,8 @@ from adapter.dialects import NativeApi
 from adapter.errors import ConfigurationError, Problem, RequestError
 from adapter.extension import State, install
 from adapter.faces import Access, Incoming, read_key, require_scope
-from adapter.logs import log
+from adapter.logs import write_error
 from adapter.outcome import Outcome
-from adapter.privacy import mask_text
 from adapter.settings import load_settings, read_toml
 from adapter.views import respond_data
 
@@ -219,9 +217,8 @@ def _add_errors(app: Flask) -> None:
 
     @app.errorhandler(Exception)
     def our_bug(error: Exception) -> Response:
-        # Masked here, not by a formatter: whoever configures the logging is not known.
-        log.error("internal error: %s", mask_text("".join(traceback.format_exception(error))))
         incoming = Incoming.now()
+        write_error("internal_error", error, request_id=incoming.request_id)
         result = incoming.result(Outcome.failure(Code.INTERNAL_ERROR))
         native = getattr(app.view_functions.get(request.endpoint or ""), "__self__", None)
         if isinstance(native, NativeApi):

@@ -113,7 +113,7 @@ class Contact:
 
     @property
     def masked(self) -> str:
-        """The person in a form fit for logs: `5511*****9999`, or a masked LID."""
+        """The person in a form fit for logs: `551*******999`, or a masked LID."""
         if self.number is not None:
             return mask_number(self.number)
         if self.lid is not None:

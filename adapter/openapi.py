@@ -14,7 +14,8 @@ from marshmallow import Schema
 from adapter.codes import Action, Code
 from adapter.dialects import CODE_HEADER, CONFIRMATION_HEADER
 from adapter.faces import FORM
-from adapter.provider import Dialect, Route
+from adapter.provider import Dialect
+from adapter.routes import Route
 from adapter.schemas import (
     AccountSchema,
     AccountsEnvelope,

@@ -13,13 +13,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from functools import cache, cached_property
-from os import environ
-from pathlib import Path
+from functools import cached_property
 from typing import Any, ClassVar, Final
-from urllib.parse import quote, unquote
 
-from marshmallow import Schema, ValidationError, fields, validate
+from marshmallow import Schema
 
 from adapter.codes import Action, Applied, Code, Confirmation, Retry
 from adapter.contact import Contact, ContactError
@@ -28,13 +25,12 @@ from adapter.evidence import holds_error, read_retry_after, says_no_route
 from adapter.identity import Relation, relation
 from adapter.outcome import Command, ContactList, Outcome
 from adapter.privacy import Secret, mask_text
+from adapter.routes import PLACEHOLDER, Route, has_loose_braces
 from adapter.wire import NO_HEADERS, Headers, HttpRequest, HttpResponse, Json
 
 REFUSED: Final = "was refused by the provider"
 """Our message for a field that a provider names as bad. Its own text may hold a phone number."""
 
-_PATH_ID = r"[A-Za-z0-9](?:[A-Za-z0-9._@:=+-]{0,127})"
-_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _MOST_MESSAGE: Final = 500
 
 
@@ -135,6 +131,7 @@ _NOT_FOLLOWED: Final = frozenset({307, 308})
 """
 
 CLOSEST: Final[Mapping[Code, Code]] = {
+    Code.BAD_REQUEST: Code.TARGET_REJECTED,
     Code.INVALID_JSON: Code.TARGET_REJECTED,
     Code.VALIDATION_ERROR: Code.TARGET_REJECTED,
     Code.INVALID_TARGET: Code.TARGET_REJECTED,
@@ -160,109 +157,6 @@ CLOSEST: Final[Mapping[Code, Code]] = {
 
 Where a claim changes, it only grows weaker: `not_applied` may become `unknown`.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A provider's address for an action, written once and read in both directions.
-
-    `template` names its variable parts: `/sessions/{session}/contacts/{jid}/block`. `returns_list`
-    says that a change is answered with the whole block list, to which the bounds of lists apply.
-    """
-
-    action: Action
-    method: str
-    template: str
-    returns_list: bool = False
-
-    def __post_init__(self) -> None:
-        if _has_loose_braces(self.template):
-            raise ValueError(f"{self.template}: a variable part is {{lower_case}}")
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the variable parts, in order."""
-        return tuple(_PLACEHOLDER.findall(self.template))
-
-    def fill(self, **ids: str) -> str:
-        """Return the path with its ids filled in and percent-encoded.
-
-        Raises ValueError for an id that could change the path: one that is empty, starts with a
-        dot, or holds anything but letters, digits and `._@:=+-`.
-        """
-        for name, text in ids.items():
-            if not re.fullmatch(_PATH_ID, text):
-                raise ValueError(f"{name} cannot be a part of a path")
-        return _PLACEHOLDER.sub(lambda part: quote(ids[part[1]], safe="@:"), self.template)
-
-    def match(self, path: str, *, lenient: bool = False) -> dict[str, str] | None:
-        """Return the ids that stand in `path`, decoded; None where it is another path.
-
-        With `lenient`, the fixed parts may be in any case, and one slash may follow.
-        """
-        found = _pattern(self.template, lenient).fullmatch(path)
-        return found and {name: unquote(text) for name, text in found.groupdict().items()}
-
-
-def _has_loose_braces(template: str) -> bool:
-    """Whether there are braces in the template that hold no name of a part."""
-    return bool(set(_PLACEHOLDER.sub("", template)) & set("{}"))
-
-
-@cache
-def _pattern(template: str, lenient: bool) -> re.Pattern[str]:
-    """Return the expression that a path of this template matches."""
-    parts = _PLACEHOLDER.split(template)
-    expression = "".join(
-        f"(?P<{part}>[^/]+)" if number % 2 else re.escape(part) for number, part in enumerate(parts)
-    )
-    return re.compile(f"{expression}/?", re.IGNORECASE) if lenient else re.compile(expression)
-
-
-class SecretField(fields.Field):  # type: ignore[type-arg, unused-ignore]
-    """A credential, given by reference: `{ env = "NAME" }` or `{ file = "/path" }`.
-
-    In a Python mapping an `adapter.Secret` may stand there too. The text is trimmed; what is left
-    must be visible ASCII, which is all that an HTTP header can carry safely.
-    """
-
-    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Secret:
-        text = value.reveal() if isinstance(value, Secret) else self._resolve(value)
-        text = text.strip()
-        if not text:
-            raise ValidationError("the secret is empty")
-        if not re.fullmatch(r"[\x21-\x7e]+", text):
-            raise ValidationError("the secret must be visible ASCII without spaces")
-        return Secret(text)
-
-    @staticmethod
-    def _resolve(value: Any) -> str:
-        match value:
-            case {"env": str(name)} if len(value) == 1:
-                try:
-                    return environ[name]
-                except (KeyError, UnicodeEncodeError):
-                    # What is no name of a variable may be the secret itself, in the wrong place.
-                    shown = name if re.fullmatch(r"[A-Z_][A-Z0-9_]*", name) else "of that name"
-                    raise ValidationError(f"the environment has no variable {shown}") from None
-            case {"file": str(name)} if len(value) == 1:
-                try:
-                    return Path(name).read_text("utf-8")
-                except (OSError, ValueError) as error:  # ValueError: no text in it, or no path
-                    why = getattr(error, "strerror", None) or "it is not text"
-                    raise ValidationError(f"cannot read the file: {why}") from None
-        raise ValidationError('write { env = "NAME" } or { file = "/path" }; never the secret')
-
-
-def session_field() -> fields.String:
-    """Return the option that names a session: required, and safe in a path."""
-    return fields.String(
-        required=True,
-        validate=validate.Regexp(
-            rf"^{_PATH_ID}\Z",
-            error="must start with a letter or digit and hold only letters, digits and ._@:=+-",
-        ),
-    )
 
 
 class Provider(ABC):
@@ -318,7 +212,7 @@ class Provider(ABC):
     def _fill_header(self, name: str) -> str:
         """Return the header with the texts of the options in it. Errors never show those."""
         template, where = self.header_templates[name], f"{type(self).__name__}.header_templates"
-        if _has_loose_braces(template):
+        if has_loose_braces(template):
             raise PluginError(f"{where}: {name} must name an option as {{lower_case}}")
 
         def read_option(part: re.Match[str]) -> str:
@@ -330,7 +224,7 @@ class Provider(ABC):
                 )
             return text
 
-        return _PLACEHOLDER.sub(read_option, template)
+        return PLACEHOLDER.sub(read_option, template)
 
     @classmethod
     def table(cls) -> tuple[Row, ...]:

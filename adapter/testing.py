@@ -55,6 +55,7 @@ from marshmallow import Schema, ValidationError, fields, validate
 from adapter.codes import Action, Applied, Code, Confirmation
 from adapter.contact import Contact
 from adapter.errors import RequestError
+from adapter.options import SecretField
 from adapter.outcome import MAX_RETRY_AFTER, Command, Outcome, OutcomeError, Result, write_error
 from adapter.privacy import Secret
 from adapter.provider import (
@@ -65,7 +66,6 @@ from adapter.provider import (
     Proof,
     Provider,
     Row,
-    SecretField,
 )
 from adapter.service import Account
 from adapter.settings import AccountSettings, TransportSettings

@@ -46,9 +46,7 @@ def fits_the_path(token: Secret) -> None:
     try:
         BLOCK.fill(instance_id="any", token=token.reveal())
     except ValueError:
-        raise ValidationError(
-            "must start with a letter or digit and hold only letters, digits and ._@:=+-"
-        ) from None
+        raise ValidationError("must fit into a path: 1 to 128 characters, no slash") from None
 
 
 class ZApiProvider(Provider):

@@ -21,14 +21,15 @@ PROVIDERS = ROOT.parent / "providers"
 
 FLOORS = [
     {"codes", "cors", "forwarded", "privacy", "refusal", "wire"},
-    {"logs"},
+    {"files", "logs", "names", "routes"},
+    {"options"},
     {"numbering", "written"},
     {"jids"},
     {"contact"},
     {"identity", "outcome"},
     {"errors", "evidence"},
     {"provider"},
-    {"hookspecs"},
+    {"hookspecs", "loops"},
     {"plugins"},
     {"settings"},
     {"connections", "keys", "schemas"},
@@ -57,7 +58,7 @@ PARTS = {file.stem: file for file in sorted(PROVIDERS.glob("*.py")) if file.stem
 """Every file of the providers, those that several of them share included."""
 SHARED = {name for name in PARTS if name.startswith("_")}
 PLUGINS = {name: file for name, file in PARTS.items() if name not in SHARED}
-FLASK_FREE = [name for name, height in FLOOR.items() if height <= FLOOR["service"]]
+FLASK_FREE = sorted(name for name, height in FLOOR.items() if height <= FLOOR["service"])
 
 
 def parse(file: Path) -> ast.Module:

@@ -568,9 +568,9 @@ def test_a_lid_is_written_as_itself() -> None:
 @pytest.mark.parametrize(
     ("contact", "masked"),
     [
-        (Contact(number="5511999999999"), "5511*****9999"),
+        (Contact(number="5511999999999"), "551*******999"),
         (Contact(number="37612345"), "37****45"),
-        (Contact(lid="123456789012345@lid"), "1234*******2345@lid"),
+        (Contact(lid="123456789012345@lid"), "123*********345@lid"),
         (Contact(user_id="BR.1"), "BR.*"),
     ],
 )

@@ -528,7 +528,7 @@ class WaitsForYears(Toy):
 
 FAULTY_PROVIDERS: list[tuple[type[Toy], set[str]]] = [
     (WrongPath, {REQUEST}),
-    (CannotBuildARequest, {REQUEST, NAMES}),
+    (CannotBuildARequest, {REQUEST, NAMES, OPTIONS}),
     (WrongCredentialHeader, {REQUEST}),
     (SendsMoreThanRecorded, {REQUEST}),
     (CountsItsRequests, {PURE_REQUEST}),
