@@ -6,10 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from adapter.codes import Action, Applied, Code, Confirmation, Retry
-from adapter.contact import Contact, ContactError
+from adapter.contact import Contact, ContactError, NotAPersonError
 from adapter.errors import ConfigurationError, PluginError, Problem, RequestError
+from adapter.evidence import bounded_wait, read_contacts
 from adapter.hookspecs import hookimpl
-from adapter.outcome import Command, Outcome, OutcomeError, Result
+from adapter.identity import Relation, relation
+from adapter.options import SecretField, session_field
+from adapter.outcome import Command, ContactList, Outcome, OutcomeError, Result
 from adapter.privacy import Secret
 from adapter.provider import (
     Addressing,
@@ -19,20 +22,25 @@ from adapter.provider import (
     NativeCall,
     Proof,
     Provider,
-    Route,
     Row,
-    SecretField,
     invalid_field,
     read_bearer,
     read_contact,
-    read_contacts,
     read_number_or_jid,
     read_object,
     read_texts,
     require_number,
-    session_field,
 )
-from adapter.wire import Headers, HttpRequest, HttpResponse, Json, json_response
+from adapter.routes import Route
+from adapter.wire import (
+    Headers,
+    HttpRequest,
+    HttpResponse,
+    Json,
+    StrictJsonError,
+    json_response,
+    read_json,
+)
 
 if TYPE_CHECKING:
     from adapter.app import create_app
@@ -51,6 +59,7 @@ __all__ = [
     "ContactAdapter",
     "ContactError",
     "ContactForm",
+    "ContactList",
     "Dialect",
     "Headers",
     "HttpRequest",
@@ -58,12 +67,14 @@ __all__ = [
     "Json",
     "LocalProvider",
     "NativeCall",
+    "NotAPersonError",
     "Outcome",
     "OutcomeError",
     "PluginError",
     "Problem",
     "Proof",
     "Provider",
+    "Relation",
     "RequestError",
     "Result",
     "Retry",
@@ -71,6 +82,8 @@ __all__ = [
     "Row",
     "Secret",
     "SecretField",
+    "StrictJsonError",
+    "bounded_wait",
     "connect",
     "create_app",
     "hookimpl",
@@ -79,9 +92,11 @@ __all__ = [
     "read_bearer",
     "read_contact",
     "read_contacts",
+    "read_json",
     "read_number_or_jid",
     "read_object",
     "read_texts",
+    "relation",
     "require_number",
     "session_field",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import traceback
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -17,17 +16,16 @@ from flask.sessions import NullSession, SessionInterface
 from werkzeug.exceptions import HTTPException
 
 from adapter.codes import Code, Scope
+from adapter.containment import contain
 from adapter.dialects import NativeApi
 from adapter.errors import ConfigurationError, Problem, RequestError
 from adapter.extension import State, install
 from adapter.faces import Access, Incoming, read_key, require_scope
-from adapter.logs import log
+from adapter.logs import write_error
 from adapter.outcome import Outcome
-from adapter.privacy import mask_text
-from adapter.service import contain, result_of
+from adapter.service import describe_call, result_of
 from adapter.settings import load_settings, read_toml
 from adapter.views import respond_data
-from adapter.wire import write_json
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -165,7 +163,9 @@ def _add_health(app: Flask) -> None:
     def answer(status: str) -> Callable[[], Response]:
         return lambda: respond_data(Incoming.now(), {"status": status})
 
-    # A configuration or a provider that is not ready has kept the process from starting at all.
+    # Ready means: configuration and plugins are loaded, and calls are taken. Where they could not
+    # be, the process has not started at all. No provider is asked, and a breaker that is open
+    # changes nothing: a provider's outage is no reason to take this server out of service.
     app.add_url_rule("/livez", "livez", answer("live"))
     app.add_url_rule("/readyz", "readyz", answer("ready"))
 
@@ -187,22 +187,9 @@ def _add_metrics(app: Flask) -> None:
 
 
 def _add_docs(app: Flask) -> None:
-    from flask_swagger_ui import get_swaggerui_blueprint
+    from adapter.docs import add_docs
 
-    from adapter.openapi import describe_api
-
-    document = write_json(describe_api(service_state(app).service.settings))
-
-    @app.get("/openapi.json")
-    def openapi() -> Response:
-        headers = {"Content-Type": "application/json"}
-        return Incoming.now().respond(200, document, headers)
-
-    docs = get_swaggerui_blueprint(
-        "/docs", "/openapi.json", config={"app_name": "Contact Adapter", "validatorUrl": None}
-    )
-    app.register_blueprint(docs, url_prefix="/docs")
-    app.add_url_rule("/docs", "docs", app.view_functions["swagger_ui.show"])
+    add_docs(app, service_state(app).service.settings)
 
     @app.after_request
     def mark(response: Response) -> Response:
@@ -242,14 +229,13 @@ def _add_errors(app: Flask) -> None:
 
     @app.errorhandler(Exception)
     def our_bug(error: Exception) -> Response:
-        # Masked here, not by a formatter: whoever configures the logging is not known.
-        log.error("internal error: %s", mask_text("".join(traceback.format_exception(error))))
         incoming, result = Incoming.now(), result_of(error)
         if result is None:
             result = incoming.result(Outcome.failure(Code.INTERNAL_ERROR))
         else:  # something may have been sent, under the id that the request had then
             started = time.monotonic() - result.duration_ms / 1000
             incoming = replace(incoming, request_id=result.request_id, started=started)
+        write_error("internal_error", error, request_id=describe_call(result)["request_id"])
         native = getattr(app.view_functions.get(request.endpoint or ""), "__self__", None)
         if isinstance(native, NativeApi):
             with suppress(Exception):  # the bug may be the dialect's own

@@ -6,15 +6,18 @@ import json
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 import click
+from flask import Flask
 
 from adapter import logs
 from adapter.app import CONFIG_VARIABLE, DEFAULT_ADDRESS, build_app, find_config, service_state
 from adapter.codes import Action
+from adapter.contact import name_field
 from adapter.describe import describe_accounts, describe_plugins
 from adapter.errors import ConfigurationError, PluginError
 from adapter.faces import Access
@@ -101,7 +104,10 @@ def serve(
     connections: int | None,
     allow_unauthenticated: bool,
 ) -> None:
-    """Start the production server. SIGTERM stops it when the calls in flight are answered."""
+    """Start the production server.
+
+    SIGTERM stops it when the calls in flight are answered; SIGHUP reads the configuration again.
+    """
     try:
         from adapter import server
     except ImportError as error:
@@ -112,20 +118,27 @@ def serve(
     access = Access.EVERYONE if allow_unauthenticated else Access.LOOPBACK
     with server.shared_numbers(workers), server.listen(host, port) as listener:
         address = server.address_of(listener)
-        app = _or_explain(lambda: build_app(config, access=access, own_address=address))
+
+        def build() -> Flask:
+            app = build_app(config, access=access, own_address=address)
+            keys = service_state(app).service.settings.keys
+            if not keys and not allow_unauthenticated and not is_loopback(host):
+                raise click.ClickException(
+                    f"no API key is configured, and {host} can be reached by others; configure "
+                    "[keys], listen on 127.0.0.1, or say --allow-unauthenticated"
+                )
+            return app
+
+        app = _or_explain(build)
         settings: Settings = service_state(app).service.settings
         logs.configure(settings.log.level, settings.log.format)
-        if not settings.keys and not allow_unauthenticated and not is_loopback(host):
-            raise click.ClickException(
-                f"no API key is configured, and {host} can be reached by others; configure [keys], "
-                "listen on 127.0.0.1, or say --allow-unauthenticated"
-            )
         ready = f"serving {find_config(config)} at {address} (docs at {address}/docs)"
         if settings.log.format == "json":
             logs.log.info(ready)
         else:
-            click.echo(ready, err=True)
-        server.run(app, listener, workers=workers, connections=connections)
+            with suppress(OSError, ValueError):  # a full disk, or nobody who reads it
+                click.echo(ready, err=True)
+        server.run(build, app, listener, workers=workers, connections=connections)
 
 
 @main.command()
@@ -137,6 +150,8 @@ def check(config: Path | None, own_address: str, live: bool) -> None:
     service = _open_service(config, own_address)
     for broken in service.settings.registry.broken:
         click.echo(f"note: the plugin {broken.plugin} is broken: {broken.reason}")
+    for clash in service.settings.registry.clashes:
+        click.echo(f"note: {clash}")
     click.echo(f"{find_config(config)}: sound; {len(service.accounts)} account(s)")
     if live:
         answers = [_ask(service, name) for name in service.accounts]
@@ -181,7 +196,7 @@ def accounts(config: Path | None, own_address: str, as_json: bool) -> None:
 
 
 def _change_command(action: Action) -> click.Command:
-    @click.argument("contact", metavar="NUMBER_OR_JID")
+    @click.argument("contact")
     @click.option("--account", help="The account; else the default one.")
     @_config_option
     @_own_option
@@ -190,12 +205,12 @@ def _change_command(action: Action) -> click.Command:
         contact: str, account: str | None, config: Path | None, own_address: str, as_json: bool
     ) -> None:
         contacts = Contacts(_open_service(config, own_address), ANYONE)
-        target = {"jid": contact} if "@" in contact else {"number": contact}
+        target = {name_field(contact): contact}
         call = contacts.block if action is Action.BLOCK else contacts.unblock
         result = call(account=account, **target)
         _print_result(result, as_json)
 
-    change.__doc__ = f"{action.value.capitalize()} a contact, named by number or JID."
+    change.__doc__ = f"{action.value.capitalize()} a contact, named by number, JID or user id."
     return main.command(action.value)(change)
 
 
@@ -209,7 +224,7 @@ unblock = _change_command(Action.UNBLOCK)
 @_own_option
 @_json_option
 def blocked(account: str | None, config: Path | None, own_address: str, as_json: bool) -> None:
-    """Read the block list, a JID a line."""
+    """Read the block list, a JID or user id a line."""
     contacts = Contacts(_open_service(config, own_address), ANYONE)
     _print_result(contacts.blocked(account=account), as_json)
 
@@ -299,5 +314,5 @@ def _print_result(result: Result, as_json: bool) -> NoReturn:
         )
     else:
         for contact in result.contacts or ():
-            click.echo(contact.jid)
+            click.echo(contact.jid or contact.user_id)
     sys.exit(0 if result.ok else 1)

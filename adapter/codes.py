@@ -78,6 +78,11 @@ class Code(Enum):
 
     # A row stays three lines: what it is, what it says, when it is used.
     # fmt: off
+    BAD_REQUEST = (
+        "bad_request", 400, Retry.NEVER, Applied.NOT_APPLIED,
+        "The request is not HTTP that can be read.",
+        "not HTTP, or its head is too large, at the server; `fields` says which",
+    )
     INVALID_JSON = (
         "invalid_json", 400, Retry.NEVER, Applied.NOT_APPLIED,
         "The body is not strict JSON.",
@@ -100,8 +105,8 @@ class Code(Enum):
     )
     PERMISSION_DENIED = (
         "permission_denied", 403, Retry.NEVER, Applied.NOT_APPLIED,
-        "This API key may not do that.",
-        "the key lacks the scope",
+        "This caller may not do that.",
+        "the key lacks the scope; without keys, a web page of another site calls",
     )
     ACCOUNT_NOT_FOUND = (
         "account_not_found", 404, Retry.NEVER, Applied.NOT_APPLIED,

@@ -4,37 +4,32 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
-from typing import Self
+from typing import Final, Self
 
-import phonenumbers
-
+from adapter.jids import read_jid
+from adapter.numbering import is_grouped_abroad, read_at_home, require_possible
 from adapter.privacy import mask_number
+from adapter.refusal import ContactError, NotAPersonError
+from adapter.written import Written, is_link, looks_dialled, read_written, trim
 
-MAX_TEXT = 64
+__all__ = ["MAX_TEXT", "MAX_USER_ID", "Contact", "ContactError", "NotAPersonError", "name_field"]
+
+MAX_TEXT: Final = 64
 """Longest text, in characters, that is looked at as a number or a JID."""
 
-_SEPARATORS = str.maketrans("", "", " -().")
-_DIGITS = re.compile(r"[0-9]{8,15}")
-_JID = re.compile(r"(?P<user>[0-9]{1,20})(?::[0-9]{1,4})?@(?P<server>s\.whatsapp\.net|c\.us|lid)")
-_COUNTRIES = frozenset(map(str, phonenumbers.COUNTRY_CODE_TO_REGION_CODE))
-_STILL_IN_USE = re.compile(r"521[0-9]{10}")  # Mexican mobiles before 2019; WhatsApp keeps their 1
-_NOT_A_PERSON = {
-    "g.us": "a group",
-    "newsletter": "a channel",
-    "broadcast": "a broadcast list or the status feed",
-}
+MAX_USER_ID: Final = 135
+"""Longest user id, in characters."""
 
+_SEPARATORS: Final = str.maketrans("", "", "+ -()")
+_WHOLE: Final = re.compile(r"\+[0-9 ()-]+")
+"""The usual writing of an international number, which needs no closer look."""
+_USER_ID: Final = re.compile(r"[A-Z]{2}\.(?:ENT\.)?[0-9A-Za-z]{1,128}")
+"""A user's country by ISO 3166, and up to 128 letters and digits; `ENT` of linked businesses.
 
-class ContactError(ValueError):
-    """The text names nobody who can be blocked.
-
-    `fields` maps each field at fault to its messages. They never repeat the text itself.
-    """
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(f"{field}: {message}")
-        self.fields: dict[str, tuple[str, ...]] = {field: (message,)}
+Source: https://developers.facebook.com/documentation/business-messaging/whatsapp/
+business-scoped-user-ids/, as of November 2026.
+"""
+_LIKE_A_USER_ID: Final = re.compile(r"[A-Za-z]{2}\.[0-9A-Za-z.]*[0-9][0-9A-Za-z.]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,46 +50,50 @@ class Contact:
 
     @classmethod
     def parse(
-        cls, number: str | None = None, jid: str | None = None, default_region: str | None = None
+        cls,
+        number: str | None = None,
+        jid: str | None = None,
+        default_region: str | None = None,
+        user_id: str | None = None,
     ) -> Self:
-        """Return the person whom a caller names by `number`, by `jid`, or by both.
+        """Return the person whom a caller names by `number`, by `jid`, by `user_id`, or by several.
 
-        A number must be possible by the international numbering plan. National numbers are taken
-        only with a `default_region` (ISO 3166 alpha-2, such as `BR`). Digits are never rewritten:
-        the Brazilian ninth digit is neither added nor removed.
+        A number must be possible by the international numbering plan; one in a JID is right
+        whatever the plan says. National numbers are taken only with a `default_region` (ISO 3166
+        alpha-2, such as `BR`). Digits are never rewritten: the Brazilian ninth digit is neither
+        added nor removed. A user id beside another name is kept, as the two cannot be compared.
 
-        Raises ContactError where the text names nobody, something that is not a person, or two
-        different people.
+        Raises ContactError where a text names nobody, something that is not a person, or where
+        number and JID name two people.
         """
-        if number is None and jid is None:
-            raise ContactError("number", "give a number or a jid")
+        if number is None and jid is None and user_id is None:
+            raise ContactError("number", "give a number, a jid or a user_id")
+        user = None if user_id is None else _parse_user_id(user_id)
         by_number = None if number is None else _parse_number(number, default_region)
         if jid is None:
-            return cls(number=by_number)
-        by_jid = cls.from_jid(jid)
-        if by_jid.number is not None:
-            _require_possible("jid", by_jid.number)
+            return cls(number=by_number, user_id=user)
+        by_jid = cls.from_jid(_require_jid(jid))
+        if by_jid.number is not None and by_jid.number.startswith("0"):
+            raise ContactError("jid", "starts with a 0, as no country code does; leave it out")
         if by_number is not None and by_jid.number != by_number:
             raise ContactError("jid", "names somebody else than number does; send only one of them")
-        return cls(number=by_jid.number, lid=by_jid.lid)
+        return cls(number=by_jid.number, lid=by_jid.lid, user_id=user)
 
     @classmethod
     def from_jid(cls, jid: str, field: str = "jid") -> Self:
         """Return the person a JID names by its form alone; the numbering plan is not asked.
 
         This is the reading for a provider's own lists: a number that WhatsApp has accepted is
-        right, whatever a numbering plan says. A device part (`:12`) is dropped.
+        right, whatever a numbering plan says. An agent and a device (`.0:12`) are dropped, and the
+        hosted forms of a person are that person.
 
-        Raises ContactError where it is no JID of a person.
+        Raises NotAPersonError for what WhatsApp's servers know besides persons, such as groups,
+        and ContactError for whatever else is no JID of a person.
         """
-        match = _JID.fullmatch(jid) if len(jid) <= MAX_TEXT else None
-        if match is None:
-            raise ContactError(field, _why_no_jid(jid))
-        if match["server"] == "lid":
-            return cls(lid=f"{match['user']}@lid")
-        if not _DIGITS.fullmatch(match["user"]):
-            raise ContactError(field, "the part before the @ must be a number of 8 to 15 digits")
-        return cls(number=match["user"])
+        if len(jid) > MAX_TEXT:
+            raise ContactError(field, f"is longer than {MAX_TEXT} characters")
+        number, lid = read_jid(field, jid)
+        return cls(number=number, lid=lid)
 
     @property
     def jid(self) -> str | None:
@@ -114,7 +113,7 @@ class Contact:
 
     @property
     def masked(self) -> str:
-        """The person in a form fit for logs: `5511*****9999`, or a masked LID."""
+        """The person in a form fit for logs: `551*******999`, or a masked LID."""
         if self.number is not None:
             return mask_number(self.number)
         if self.lid is not None:
@@ -127,81 +126,75 @@ class Contact:
         return f"Contact({self.masked})"
 
 
-def _why_no_jid(jid: str) -> str:
-    server = jid.rpartition("@")[2]
-    if "@" in jid and server in _NOT_A_PERSON:
-        return f"names {_NOT_A_PERSON[server]}, not a person"
+def name_field(text: str) -> str:
+    """Return the field that a text goes into, by its form: `number`, `jid` or `user_id`."""
+    if is_link(text):
+        return "number"
     return (
-        "must be a person's JID: digits followed by @s.whatsapp.net, @c.us or @lid "
-        "(a bare phone number goes into number)"
+        "jid" if "@" in text else "user_id" if _LIKE_A_USER_ID.fullmatch(trim(text)) else "number"
     )
 
 
-def _parse_number(text: str, default_region: str | None) -> str:
-    stripped = text.translate(_SEPARATORS) if len(text) <= MAX_TEXT else ""
-    international = stripped.startswith(("+", "00"))
-    digits = stripped.removeprefix("+") if stripped.startswith("+") else stripped.removeprefix("00")
-    if international or default_region is None:
-        if not _DIGITS.fullmatch(digits):
-            raise ContactError(
-                "number",
-                "must be an international phone number of 8 to 15 digits; it may hold spaces, "
-                "dashes, parentheses, dots and a leading + or 00, and nothing else",
-            )
-        _require_possible("number", digits)
-        return digits
-    return _parse_national(digits, default_region)
+def _require_jid(text: str) -> str:
+    """Return the text; raise ContactError where it belongs into another field."""
+    if len(text) <= MAX_USER_ID and "@" not in text:
+        if name_field(text) == "user_id":
+            raise ContactError("jid", "is a user id, not a JID; send it as user_id")
+        if is_link(text) or looks_dialled(text):
+            raise ContactError("jid", "is a phone number, not a JID; send it as number")
+    return text
 
 
-def _parse_national(digits: str, region: str) -> str:
-    if re.fullmatch(r"[0-9]{2,17}", digits):
-        try:
-            parsed = phonenumbers.parse(digits, region)
-        except phonenumbers.NumberParseException:
-            pass
-        else:
-            whole = f"{parsed.country_code}{phonenumbers.national_significant_number(parsed)}"
-            if phonenumbers.is_possible_number(parsed) and _DIGITS.fullmatch(whole):
-                return whole
+def _parse_user_id(text: str) -> str:
+    found = trim(text) if len(text) <= MAX_USER_ID else ""
+    if _USER_ID.fullmatch(found):
+        return found
+    hint = "; send a JID as jid" if "@" in text else ""
+    if is_link(text) or looks_dialled(text):
+        hint = "; send a phone number as number"
     raise ContactError(
-        "number",
-        f"is no possible phone number in region {region}; "
-        "write a number of another country with a leading +",
+        "user_id",
+        "must be a country's two capital letters, a dot, and 1 to 128 letters and digits, such as "
+        f"US.13491208655302741918{hint}",
     )
 
 
-def _is_plainly_possible(digits: str) -> bool:
-    """Whether the plan allows the digits, of which nothing looks like a prefix for dialling.
-
-    The library's own parser says the same at several times the cost; it is asked for all others.
-    """
-    code = next((size for size in (1, 2, 3) if digits[:size] in _COUNTRIES), None)
-    if code is None or _dialling_prefix(digits[:code]).match(digits, code):
-        return False
-    parsed = phonenumbers.PhoneNumber(int(digits[:code]), int(digits[code:]))
-    return phonenumbers.is_possible_number(parsed)
-
-
-@cache
-def _dialling_prefix(code: str) -> re.Pattern[str]:
-    """Return what a number of this country may begin with when it is dialled at home."""
-    region = phonenumbers.COUNTRY_CODE_TO_REGION_CODE[int(code)][0]
-    plan = phonenumbers.PhoneMetadata.metadata_for_region_or_calling_code(int(code), region)
-    return re.compile("0" if plan is None else f"0|{plan.national_prefix_for_parsing or '0'}")
-
-
-def _require_possible(field: str, digits: str) -> None:
-    """Refuse digits that no country's plan allows. The digits themselves are never changed."""
-    if _STILL_IN_USE.fullmatch(digits) or _is_plainly_possible(digits):
-        return
+def _parse_number(text: str, region: str | None) -> str:
+    if len(text) > MAX_TEXT:
+        raise ContactError("number", f"is longer than {MAX_TEXT} characters")
+    if _WHOLE.fullmatch(text) or (region is None and text.isdigit() and text.isascii()):
+        digits = text.translate(_SEPARATORS)
+        if digits and not digits.startswith("0"):
+            require_possible("number", digits)
+            return digits
     try:
-        parsed = phonenumbers.parse(f"+{digits}")
-    except phonenumbers.NumberParseException:
-        raise ContactError(field, "does not start with a country code that exists") from None
-    if not phonenumbers.is_possible_number(parsed):
-        raise ContactError(field, "has too few or too many digits for its country")
-    national = digits.removeprefix(str(parsed.country_code))
-    if national.startswith("0") and not phonenumbers.national_significant_number(parsed).startswith(
-        "0"
+        return _read_number(read_written("number", text), region)
+    except ContactError as error:
+        if region is None:
+            raise
+        message = f"{error.fields['number'][0]} (national numbers are those of region {region})"
+    raise ContactError("number", message)
+
+
+def _read_number(written: Written, region: str | None) -> str:
+    digits = written.digits
+    if written.international:
+        if digits.startswith("0"):
+            raise ContactError("number", "has a 0 where the country code begins; leave it out")
+    elif region is not None:
+        abroad = not written.national and is_grouped_abroad(digits, written.groups, region)
+        return read_at_home("number", digits, region, abroad=abroad)
+    elif digits.startswith("00"):
+        digits = digits[2:]
+    elif (
+        written.national
+        or digits.startswith("0")
+        or not is_grouped_abroad(digits, written.groups, None)
     ):
-        raise ContactError(field, "has a trunk 0 after the country code; leave that 0 out")
+        raise ContactError(
+            "number",
+            "is written as a national number and has no country code; "
+            "begin with + and the country code",
+        )
+    require_possible("number", digits)
+    return digits

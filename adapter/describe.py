@@ -25,8 +25,9 @@ def describe_accounts(accounts: Iterable[Account]) -> list[dict[str, Any]]:
 def describe_plugins(settings: Settings, *, in_full: bool = False) -> dict[str, Any]:
     """Return the installed providers and dialects, and the plugins that are broken.
 
-    The reason why a plugin is broken is the kind of its exception, and its text only `in_full`: a
-    stranger's text may hold anything, and is for the operator alone.
+    A plugin whose name another one has is among the broken ones too. The reason is the kind of the
+    exception, and its text only `in_full`: a third party's text may hold anything, and is for the
+    operator alone. All plugins are imported for it, those that no account uses included.
     """
     registry = settings.registry
     mounted = {dialect.name: dialect for dialect in settings.dialects}
@@ -62,6 +63,15 @@ def describe_plugins(settings: Settings, *, in_full: bool = False) -> dict[str, 
                 "reason": broken.reason if in_full else type(broken.error).__name__,
             }
             for broken in registry.broken
+        ]
+        + [
+            {
+                "name": loser.name,
+                "origin": loser.origin,
+                "reason": str(clash) if in_full else "Clash",
+            }
+            for clash in registry.clashes
+            for loser in clash.losers
         ],
     }
 

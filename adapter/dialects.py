@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import quote
@@ -9,16 +11,33 @@ from urllib.parse import quote
 from flask import Blueprint, Request, Response
 from werkzeug.routing import PathConverter
 
+from adapter.cors import EVERY_ORIGIN, Cors
 from adapter.errors import RequestError
-from adapter.faces import Guard, Incoming, read_strict, require_scope
+from adapter.faces import (
+    FORM,
+    Guard,
+    Incoming,
+    is_utf_8,
+    read_form,
+    read_strict,
+    require_scope,
+    unsupported_body,
+)
 from adapter.keys import scope_for
+from adapter.logs import log
 from adapter.outcome import Result
 from adapter.provider import Dialect, NativeCall
 from adapter.service import Service
-from adapter.wire import Headers, HttpRequest
+from adapter.wire import Headers, HttpRequest, Json
 
 CODE_HEADER: Final = "X-Contact-Adapter-Code"
 """The header in which every native answer carries the unified code, `ok` on success."""
+
+CONFIRMATION_HEADER: Final = "X-Contact-Adapter-Confirmation"
+"""The header in which every native success says how it is known."""
+
+_EXPOSED: Final = (CODE_HEADER, CONFIRMATION_HEADER, "X-Request-Id", "Retry-After")
+"""What a page of another origin may read besides the few headers that it always may."""
 
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 
@@ -34,12 +53,19 @@ class _Rest(PathConverter):
 
 
 class NativeApi:
-    """One dialect, served from one service."""
+    """One dialect, served from one service, also to the web pages of `origins`."""
 
-    def __init__(self, dialect: Dialect, service: Service, guard: Guard) -> None:
+    def __init__(
+        self, dialect: Dialect, service: Service, guard: Guard, origins: Collection[str] = ()
+    ) -> None:
         self._dialect = dialect
         self._service = service
         self._guard = guard
+        methods = [route.method for route in dialect.provider.routes]
+        self._cors = Cors(origins, methods, _EXPOSED)
+        if EVERY_ORIGIN in origins and not service.settings.keys:
+            where = f"dialects.{dialect.name}.cors_origins"
+            log.warning("%s: without API keys, every web page may change block lists", where)
 
     def add_to(self, blueprint: Blueprint, prefix: str, host: str | None = None) -> None:
         """Register the whole address space below `prefix`; the dialect knows its own paths."""
@@ -57,10 +83,14 @@ class NativeApi:
 
     def _serve(self, contact_adapter_path: str = "", **_of_the_host: object) -> Response:
         incoming = Incoming.now()
+        preflight = self._cors.preflight(incoming.request.environ)
+        if preflight is not None:
+            return incoming.respond(204, b"", preflight)
         call: NativeCall | None = None
         try:
             native = self._read_head(incoming.request, contact_adapter_path)
-            caller = self._guard.admit(self._dialect.read_credential(native), incoming.request)
+            credential = self._dialect.read_credential(native)
+            caller = self._guard.admit(credential, incoming.request, self._cors)
             route, _ = self._dialect.match(native)
             native = self._read_rest(native, incoming)
             require_scope(caller, scope_for(route.action))
@@ -84,9 +114,20 @@ class NativeApi:
         body = incoming.read_body() if self._dialect.takes_body else b""
         if not body and not (self._dialect.takes_body and incoming.request.content_length):
             return native
-        return HttpRequest(
-            native.method, native.path, native.headers, native.query, read_strict(body)
-        )
+        return replace(native, json=self._read_document(body, incoming.request))
+
+    def _read_document(self, body: bytes, request: Request) -> Json:
+        """Return the JSON of a body or, where the dialect takes those, the fields of a form.
+
+        JSON is read whatever the body is called: `curl -d` calls everything a form.
+        """
+        if not self._dialect.takes_forms or request.mimetype != FORM:
+            return read_strict(body)
+        if body.lstrip().startswith(b"{"):
+            return read_strict(body)
+        if not is_utf_8(request):
+            raise unsupported_body("Content-Type", "must be in UTF-8")
+        return read_form(body)
 
     def respond(
         self, incoming: Incoming, result: Result, call: NativeCall | None = None
@@ -94,6 +135,9 @@ class NativeApi:
         """Return the result in the provider's own shape."""
         native = self._dialect.build_response(result.outcome, call, now=datetime.now(UTC))
         headers = {**native.headers, CODE_HEADER: result.code.value if result.code else "ok"}
+        if result.confirmation is not None:
+            headers[CONFIRMATION_HEADER] = result.confirmation.value
+        headers.update(self._cors.headers(incoming.request.environ.get("HTTP_ORIGIN")))
         return incoming.respond(
             native.status, native.body, headers, code=result.code, result=result
         )

@@ -6,21 +6,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from adapter.outcome import Outcome
-from adapter.privacy import mask_text
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One fault of a configuration: the path of its key, and what to do about it.
 
-    A key may be a phone number by mistake; it is masked like everywhere else.
+    Neither holds a value, nor a key that may be a secret or a phone number by mistake.
     """
 
     path: str
     message: str
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "path", mask_text(self.path))
 
     def __str__(self) -> str:
         return f"{self.path}: {self.message}" if self.path else self.message

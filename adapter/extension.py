@@ -112,16 +112,26 @@ class ContactAdapter:
         raise RuntimeError(f"this app has no extension named {self._name!r}; call init_app")
 
     def block(
-        self, number: str | None = None, *, jid: str | None = None, account: str | None = None
+        self,
+        number: str | None = None,
+        *,
+        jid: str | None = None,
+        user_id: str | None = None,
+        account: str | None = None,
     ) -> Result:
-        """Block a contact, named by `number` or by `jid`."""
-        return self._contacts.block(number, jid=jid, account=account)
+        """Block a contact, named by `number`, by `jid` or by `user_id`."""
+        return self._contacts.block(number, jid=jid, user_id=user_id, account=account)
 
     def unblock(
-        self, number: str | None = None, *, jid: str | None = None, account: str | None = None
+        self,
+        number: str | None = None,
+        *,
+        jid: str | None = None,
+        user_id: str | None = None,
+        account: str | None = None,
     ) -> Result:
-        """Unblock a contact, named by `number` or by `jid`."""
-        return self._contacts.unblock(number, jid=jid, account=account)
+        """Unblock a contact, named by `number`, by `jid` or by `user_id`."""
+        return self._contacts.unblock(number, jid=jid, user_id=user_id, account=account)
 
     def blocked(self, *, account: str | None = None) -> Result:
         """Read the block list; its contacts are in `.contacts`."""
@@ -170,7 +180,8 @@ def install(
         host = "<contact_adapter_host>" if app.url_map.host_matching else None
         UnifiedApi(service, state.guard).add_to(blueprint, host)
         for mount in settings.dialects:
-            NativeApi(mount.dialect(), service, state.guard).add_to(blueprint, mount.prefix, host)
+            native = NativeApi(mount.dialect(), service, state.guard, mount.cors_origins)
+            native.add_to(blueprint, mount.prefix, host)
         if url_prefix:
             Rule(url_prefix).bind(app.url_map)  # raises while the app is still as it was
         app.register_blueprint(blueprint, url_prefix=url_prefix or None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 import time
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import flask
 from flask import Request, Response
@@ -17,10 +18,13 @@ from werkzeug.datastructures import Headers
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from adapter.codes import Code, Scope
+from adapter.cors import NO_CORS, Cors
 from adapter.errors import RequestError
+from adapter.forwarded import find_proxy_header
 from adapter.keys import ANYONE, Caller, KeyRing
 from adapter.logs import log, write_line
 from adapter.outcome import Outcome, Result
+from adapter.provider import invalid_field
 from adapter.service import Service, describe_call, new_request_id
 from adapter.settings import is_loopback
 from adapter.wire import Json, StrictJsonError, read_json, write_json
@@ -31,7 +35,12 @@ if TYPE_CHECKING:
 MAX_REQUEST_BODY: Final = 64 * 1024
 """Most bytes of a caller's body that are read."""
 
+FORM: Final = "application/x-www-form-urlencoded"
+
 _SANE_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_STATUS: Final = {each.value: f"{each.value} {each.phrase}" for each in HTTPStatus}
+_UTF_8: Final = ("utf-8", "utf8", "us-ascii")
+_MOST_FIELDS: Final = 100
 
 
 class Access(Enum):
@@ -88,7 +97,7 @@ class Incoming:
         result: Result | None = None,
     ) -> Response:
         """Return the answer with the headers that every answer carries, and log the request."""
-        response = _Final(body, status, [*headers.items(), *self._marks()])
+        response = _Final(body, _STATUS.get(status, status), [*headers.items(), *self._marks()])
         if not body:
             del response.headers["Content-Type"]
         if status == HTTPStatus.NO_CONTENT:
@@ -99,8 +108,9 @@ class Incoming:
         return response
 
     def mark(self, response: Response) -> None:
-        """Set the two headers that every answer carries."""
+        """Set what every answer carries: two headers, and the status in its standard words."""
         response.headers.update(self._marks())
+        response.status = _STATUS.get(response.status_code, response.status)
 
     def _marks(self) -> tuple[tuple[str, str], ...]:
         return ("X-Request-Id", self.request_id), ("Cache-Control", "no-store")
@@ -136,7 +146,13 @@ class Incoming:
         write_line("request", **{**facts, "request_id": request_id})
 
     def read_body(self) -> bytes:
-        """Return the body; beyond our limit or the host's, raise `payload_too_large`."""
+        """Return the body; beyond our limit or the host's, raise `payload_too_large`.
+
+        A compressed one is `unsupported_media_type`.
+        """
+        coding = self.request.environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
+        if coding not in ("", "identity"):
+            raise unsupported_body("Content-Encoding", "must be left out; send it uncompressed")
         hosts, length = self.request.max_content_length, self.request.content_length
         most = MAX_REQUEST_BODY if hosts is None else min(MAX_REQUEST_BODY, hosts)
         if length is not None and length > most:
@@ -158,6 +174,8 @@ class Incoming:
 
 def read_strict(body: bytes) -> Json:
     """Return what a caller's body says; raises RequestError (`invalid_json`) with the reason."""
+    if body.startswith(codecs.BOM_UTF8):
+        raise _broken_body("starts with a byte order mark; send UTF-8 without one")
     try:
         return read_json(body)
     except StrictJsonError as error:
@@ -166,6 +184,37 @@ def read_strict(body: bytes) -> Json:
 
 def _broken_body(why: str) -> RequestError:
     return RequestError(Outcome.failure(Code.INVALID_JSON, fields={"body": (why,)}))
+
+
+def unsupported_body(header: str, message: str) -> RequestError:
+    """Return the error that says which header speaks of a body that is not read here."""
+    return RequestError(Outcome.failure(Code.UNSUPPORTED_MEDIA_TYPE, fields={header: (message,)}))
+
+
+def is_utf_8(request: Request) -> bool:
+    """Whether the body is in UTF-8, by its `Content-Type`, where JSON and forms are without one."""
+    return request.mimetype_params.get("charset", "utf-8").lower() in _UTF_8
+
+
+def read_form(body: bytes) -> dict[str, Json]:
+    """Return the fields of a body of `application/x-www-form-urlencoded`, each a text.
+
+    Raises RequestError (`validation_error`) for one that is no form or names a field twice.
+    """
+    try:
+        pairs = parse_qsl(
+            body.decode("utf-8"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=_MOST_FIELDS,
+        )
+    except ValueError:
+        message = f"is no form of at most {_MOST_FIELDS} fields in UTF-8"
+        raise invalid_field("body", message) from None
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise invalid_field("body", "names one field of the form twice")
+    return dict(found)
 
 
 class Guard:
@@ -177,11 +226,13 @@ class Guard:
         if not len(self._keys) and access is Access.KEYS_ONLY:
             log.warning("no API key is configured: every call over HTTP will be answered 401")
 
-    def admit(self, secret: str | None, request: Request) -> Caller:
+    def admit(self, secret: str | None, request: Request, cors: Cors = NO_CORS) -> Caller:
         """Return the caller whose key this is.
 
-        Raises RequestError: `unauthenticated`, or `permission_denied` for a web page of another
-        origin that calls a server without keys through somebody's browser.
+        Raises RequestError: `unauthenticated`, or, on a server without keys, `permission_denied`
+        for a web page of another origin, which calls through somebody's browser, that `cors` does
+        not allow. Where such a server is for this machine alone, what a proxy passed on is
+        `unauthenticated`: nobody knows then from where it came.
         """
         if len(self._keys):
             caller = self._keys.find(secret) if secret else None
@@ -190,20 +241,35 @@ class Guard:
             return caller
         if self._access is Access.KEYS_ONLY:
             raise RequestError(Outcome.failure(Code.UNAUTHENTICATED))
-        if self._is_foreign(request):
-            raise RequestError(Outcome.failure(Code.PERMISSION_DENIED))
+        if self._access is Access.LOOPBACK:
+            _require_local(request)
+        origin = request.environ.get("HTTP_ORIGIN")
+        own = origin is None or origin.partition("://")[2].lower() == request.host.lower()
+        if not own and not cors.allows(origin):
+            raise _refused(Code.PERMISSION_DENIED, "Origin", _FOREIGN)
         return ANYONE
 
-    def _is_foreign(self, request: Request) -> bool:
-        origin = request.headers.get("Origin")
-        if origin is not None and origin.partition("://")[2].lower() != request.host.lower():
-            return True
-        if self._access is Access.EVERYONE:
-            return False
-        try:
-            return not is_loopback(urlsplit(f"//{request.host}").hostname or "")
-        except ValueError:
-            return True
+
+_FOREIGN: Final = "is of another site; without [keys], no web page but this server's own may call"
+_NOT_HERE: Final = "is no name of this machine; without [keys], only callers on it are served"
+_PASSED_ON: Final = "shows that a proxy passed this on; configure [keys] to serve behind one"
+
+
+def _require_local(request: Request) -> None:
+    """Raise RequestError for a request that was not meant for this machine by that very name."""
+    header = find_proxy_header(request.environ)
+    if header is not None:
+        raise _refused(Code.UNAUTHENTICATED, header, _PASSED_ON)
+    try:
+        local = is_loopback(urlsplit(f"//{request.host}").hostname or "")
+    except ValueError:
+        local = False
+    if not local:
+        raise _refused(Code.PERMISSION_DENIED, "Host", _NOT_HERE)
+
+
+def _refused(code: Code, header: str, message: str) -> RequestError:
+    return RequestError(Outcome.failure(code, fields={header: (message,)}))
 
 
 def require_scope(caller: Caller, scope: Scope) -> None:

@@ -4,41 +4,76 @@ from __future__ import annotations
 
 import json
 import logging
+import traceback
 from collections.abc import Mapping
 from typing import Any, Final
 
-from adapter.privacy import MaskingFormatter, mask_numbers
+from adapter.privacy import (
+    MaskingFormatter,
+    escape_controls,
+    indent_lines,
+    mask_numbers,
+    mask_text,
+)
 
 log: Final = logging.getLogger("adapter")
 """The one logger. Its records hold an event and its facts in `msg`, and as `event` and `facts`."""
 
 FORMATS: Final = ("text", "json")
-LEVELS: Final = ("debug", "info", "warning", "error")
+LEVELS: Final[Mapping[str, int]] = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+"""The levels by their names in the configuration."""
 
 
 def write_line(event: str, *, level: int = logging.INFO, **facts: Any) -> None:
-    """Log the event with its facts; a fact that is None is left out."""
+    """Log the event with its facts; a fact that is None is left out.
+
+    Numbers are masked and controls escaped here, since a host may log with any formatter.
+    """
     if not log.isEnabledFor(level):
         return
     known = {name: fact for name, fact in facts.items() if fact is not None}
     text = _write(known)
-    if mask_numbers(text) != text:
+    if escape_controls(mask_numbers(text)) != text:
         known = {
-            name: mask_numbers(fact) if isinstance(fact, str) else fact
+            name: escape_controls(mask_numbers(fact)) if isinstance(fact, str) else fact
             for name, fact in known.items()
         }
         text = _write(known)
     log.log(level, "%s %s", event, text, extra={"event": event, "facts": known})
 
 
+def write_error(event: str, error: BaseException, **facts: Any) -> None:
+    """Log the event with its facts at level `error`, and below it the traceback, masked."""
+    known = {
+        name: escape_controls(mask_numbers(str(fact)))
+        for name, fact in facts.items()
+        if fact is not None
+    }
+    trace = indent_lines(mask_text("".join(traceback.format_exception(error))))
+    head = " ".join(filter(None, (event, _write(known))))
+    log.error("%s\n%s", head, trace, extra={"event": event, "facts": {**known, "exception": trace}})
+
+
 def _write(facts: Mapping[str, Any]) -> str:
-    return " ".join([f"{name}={fact}" for name, fact in facts.items()])
+    """Return the facts as `name=fact`; a text that holds a blank is quoted, to stay one fact."""
+    return " ".join([f"{name}={_quote(fact)}" for name, fact in facts.items()])
+
+
+def _quote(fact: object) -> object:
+    if isinstance(fact, str) and " " in fact:
+        return '"' + fact.replace('"', r"\"") + '"'
+    return fact
 
 
 class JsonFormatter(MaskingFormatter):
-    """A log line as one JSON object, masked like every other."""
+    """A log line as one JSON object, masked and escaped like every other."""
 
-    def compose(self, record: logging.LogRecord) -> str:
+    def compose(self, record: logging.LogRecord, traces: str = "") -> str:
         """Return the object: time, level and logger, then the facts, or the message."""
         line: dict[str, Any] = {
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
@@ -47,8 +82,8 @@ class JsonFormatter(MaskingFormatter):
         }
         event = getattr(record, "event", None)
         line |= {"event": event, **record.facts} if event else {"message": record.getMessage()}  # type: ignore[attr-defined]
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+        if traces:
+            line["exception"] = indent_lines(traces)
         return json.dumps(line)
 
 
@@ -64,4 +99,7 @@ def configure(level: str, form: str) -> None:
     logging._srcfile = None  # type: ignore[attr-defined]  # noqa: SLF001
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # What libraries say below a warning, such as the paths of requests, is theirs to know.
+    logging.basicConfig(level=max(logging.WARNING, LEVELS[level]), handlers=[handler], force=True)
+    for name in ("adapter", "gunicorn"):
+        logging.getLogger(name).setLevel(LEVELS[level])

@@ -12,8 +12,10 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import Schema
 
 from adapter.codes import Action, Code
-from adapter.dialects import CODE_HEADER
-from adapter.provider import Dialect, Route
+from adapter.dialects import CODE_HEADER, CONFIRMATION_HEADER
+from adapter.faces import FORM
+from adapter.provider import Dialect
+from adapter.routes import Route
 from adapter.schemas import (
     AccountSchema,
     AccountsEnvelope,
@@ -32,6 +34,10 @@ _BODY = frozenset({Code.INVALID_JSON, Code.PAYLOAD_TOO_LARGE, Code.UNSUPPORTED_M
 _KEY = frozenset({Code.UNAUTHENTICATED, Code.PERMISSION_DENIED})
 _QUERY = frozenset({Code.VALIDATION_ERROR})
 _EVERY = frozenset(Code) - _BASICS
+_READY = (
+    "Configuration and plugins are loaded, and calls are taken. No provider is asked: one that is "
+    "down, or an account that is paused (`circuit_open`), changes nothing here."
+)
 
 
 def describe_api(settings: Settings) -> dict[str, Any]:
@@ -94,12 +100,12 @@ def describe_api(settings: Settings) -> dict[str, Any]:
     ):
         operation = _operation(tag, summary, envelope, codes, security)
         spec.path(path, operations={"get": {**operation, "parameters": parameters}})
-    for path, summary in (
-        ("/livez", "Is the process up?"),
-        ("/readyz", "Is every account ready to be called?"),
+    for path, summary, description in (
+        ("/livez", "Is the process up?", "It answers, and so it is."),
+        ("/readyz", "Is the server ready for calls?", _READY),
     ):
         operation = _operation("health", summary, StatusEnvelope, {Code.INTERNAL_ERROR}, [])
-        spec.path(path, operations={"get": operation})
+        spec.path(path, operations={"get": {**operation, "description": description}})
     spec.path("/metrics", operations={"get": _metrics_operation(security)})
     for mount in settings.dialects:
         provider = mount.dialect.provider
@@ -116,7 +122,8 @@ def _change_operation(action: Action, security: list[dict[str, list[str]]]) -> d
     summary = f"{action.value.capitalize()} a contact"
     return {
         **_operation("contacts", summary, ChangeEnvelope, _EVERY, security),
-        "description": "Name the contact in a JSON body or, where no body is sent, in the query.",
+        "description": "Name the contact in a JSON body or, where no body is sent, in the query. "
+        "Prefer the body: the access logs of proxies keep what stands in a query.",
         "parameters": _query_parameters(TargetSchema),
         "requestBody": {
             "required": False,
@@ -221,7 +228,9 @@ def _native_operation(dialect: type[Dialect], routes: list[Route], *, keys: bool
     """Return the operation of a dialect's address, with the statuses that it can answer."""
     provider = dialect.provider
     actions = " or ".join(route.action.value for route in routes)
-    header = {CODE_HEADER: {"schema": {"type": "string"}, "description": "The unified code."}}
+    text = {"schema": {"type": "string"}}
+    code = {CODE_HEADER: {**text, "description": "The unified code."}}
+    known = {CONFIRMATION_HEADER: {**text, "description": "How the success is known."}}
     statuses = sorted({*dialect.success_statuses, *(row.status for row in provider.table())})
     operation: dict[str, Any] = {
         "tags": [provider.name],
@@ -234,7 +243,10 @@ def _native_operation(dialect: type[Dialect], routes: list[Route], *, keys: bool
             for name in routes[0].names
         ],
         "responses": {
-            str(status): {"description": "In the provider's own shape", "headers": header}
+            str(status): {
+                "description": "In the provider's own shape",
+                "headers": code | known if status in dialect.success_statuses else code,
+            }
             for status in statuses
         },
     }
@@ -242,7 +254,9 @@ def _native_operation(dialect: type[Dialect], routes: list[Route], *, keys: bool
         operation["requestBody"] = {
             "description": "As the provider documents it.",
             "required": False,
-            "content": {_JSON: {"schema": {}}},
+            "content": {
+                kind: {"schema": {}} for kind in (_JSON, *([FORM] if dialect.takes_forms else []))
+            },
         }
     return operation
 

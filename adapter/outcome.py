@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Self
 
-from adapter.codes import Action, Applied, Code, Confirmation
+from adapter.codes import Action, Applied, Code, Confirmation, Retry
 from adapter.contact import Contact
 
 MAX_RETRY_AFTER: Final = 3600
@@ -41,12 +41,22 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
+class ContactList:
+    """The persons in a block list, in order, and the number of its entries that are no persons."""
+
+    contacts: tuple[Contact, ...]
+    others: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """The result of a command: success, or one row of the table (`code`).
 
     `contacts` is what a successful list found, `others` the number of its entries that are no
-    persons; `retry_after` is in seconds. The upstream status and
-    machine code are how the result was known, not what it is, and do not count in comparisons.
+    persons; `retry_after` is in seconds. The rest says how the result was known and does not count
+    in comparisons: the upstream status and machine code, `detail` and `advice` (our sentence and
+    retry advice where a provider's row says more than the code does), and `own_error`: the response
+    is in the provider's own error shape, which shows that the provider itself is there.
     """
 
     code: Code | None = None
@@ -57,6 +67,8 @@ class Outcome:
     upstream_status: int | None = field(default=None, compare=False)
     upstream_code: str | None = field(default=None, compare=False)
     others: int = 0
+    detail: str = field(default="", compare=False)
+    advice: Retry | None = field(default=None, compare=False)
     own_error: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -72,6 +84,9 @@ class Outcome:
         fields: Mapping[str, tuple[str, ...]] = _NO_FIELDS,
         upstream_status: int | None = None,
         upstream_code: str | None = None,
+        detail: str = "",
+        advice: Retry | None = None,
+        own_error: bool = False,
     ) -> Self:
         """Return the failure that `code` names."""
         return cls(
@@ -80,6 +95,9 @@ class Outcome:
             fields=fields,
             upstream_status=upstream_status,
             upstream_code=upstream_code,
+            detail=detail,
+            advice=advice,
+            own_error=own_error,
         )
 
     @classmethod
@@ -112,7 +130,7 @@ class Outcome:
     @property
     def message(self) -> str:
         """Our sentence for the failure; empty on success."""
-        return "" if self.code is None else self.code.message
+        return self.detail or ("" if self.code is None else self.code.message)
 
 
 class OutcomeError(Exception):
@@ -235,9 +253,9 @@ def write_error(outcome: Outcome) -> dict[str, Any] | None:
         return None
     return {
         "code": code.value,
-        "message": code.message,
+        "message": outcome.message,
         "outcome": code.applied.value,
-        "retry": code.retry.value,
+        "retry": (outcome.advice or code.retry).value,
         "retry_after": outcome.retry_after,
         "fields": {name: list(messages) for name, messages in outcome.fields.items()},
     }

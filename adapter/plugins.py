@@ -1,12 +1,15 @@
-"""Find the plugins, block, load and check them. Choosing one is a dict lookup afterwards."""
+"""Find the plugins, block them, and import and check those that are needed."""
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
+from threading import RLock
 from typing import Any, Final, Generic, TypeVar
 
 import pluggy
@@ -14,7 +17,9 @@ from marshmallow import Schema
 
 from adapter import hookspecs
 from adapter.errors import PluginError
-from adapter.provider import Dialect, Provider, Route
+from adapter.privacy import escape_controls
+from adapter.provider import Dialect, Provider
+from adapter.routes import Route
 
 ACCOUNT_KEYS: Final = frozenset(
     {"provider", "base_url", "aliases", "allow_insecure", "transport", "headers"}
@@ -23,6 +28,8 @@ ACCOUNT_KEYS: Final = frozenset(
 
 PROVIDER_NAME: Final = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 """How a provider may be called: lower-case words joined by dashes."""
+
+_OWN_DISTRIBUTION: Final = "contact-adapter"
 
 PartT = TypeVar("PartT", bound="type[Provider] | type[Dialect]")
 
@@ -44,6 +51,11 @@ class Plugin:
     def origin(self) -> str:
         """The distribution and its version."""
         return f"{self.distribution} {self.version}".strip()
+
+    @property
+    def is_builtin(self) -> bool:
+        """Whether it comes with the adapter, by the name of its distribution."""
+        return re.sub(r"[-_.]+", "-", self.distribution).lower() == _OWN_DISTRIBUTION
 
     def __str__(self) -> str:
         return f"{self.id} ({self.origin})"
@@ -67,72 +79,207 @@ class Broken:
     @property
     def reason(self) -> str:
         """What it raised, in one line."""
-        return " ".join(f"{type(self.error).__name__}: {self.error}".split())
+        try:
+            text = str(self.error)
+        except BaseException:  # noqa: BLE001 - the exception is a third party's too
+            text = "its text cannot be read"
+        return escape_controls(" ".join(f"{type(self.error).__name__}: {text}".split()))
 
 
 @dataclass(frozen=True, slots=True)
-class Registry:
-    """All that the plugins of this installation bring, by name."""
+class Clash:
+    """A name that several plugins bring.
 
-    providers: Mapping[str, Registered[type[Provider]]]
-    dialects: Mapping[str, Registered[type[Dialect]]]
-    broken: tuple[Broken, ...]
+    What is built in wins, else the only plugin that is called so; where nobody does, the name
+    cannot be selected.
+    """
+
+    kind: str
+    name: str
+    plugins: tuple[Plugin, ...]
+    winner: Plugin | None
+
+    @property
+    def losers(self) -> tuple[Plugin, ...]:
+        """The plugins that do not serve under this name."""
+        return tuple(plugin for plugin in self.plugins if plugin != self.winner)
+
+    def __str__(self) -> str:
+        """Say who clashes, and with which setting it ends. No plugin that wins is blocked by it."""
+        if self.winner is not None:
+            losers = ", ".join(map(str, self.losers))
+            what = f"the {self.kind} {self.name!r} is that of {self.winner}, and not of {losers}"
+        else:
+            these = " and ".join(map(str, self.plugins))
+            what = (
+                f"several plugins bring the {self.kind} {self.name!r}: {these}; block all but one"
+            )
+        newcomers = self.losers if self.winner is not None else self.losers[1:]
+        ids = ", ".join(f'"{plugin.id}"' for plugin in newcomers)
+        return f"{what}; to block: [plugins] blocked = [{ids}]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """What a plugin brings, once it was imported."""
+
+    providers: Mapping[str, type[Provider]]
+    dialects: Mapping[str, type[Dialect]]
+
+
+_NOTHING: Final = _Offer({}, {})
+
+
+class Registry:
+    """All that the plugins of this installation bring, by name. A plugin is imported when needed.
+
+    A name is looked for in the plugins of that name first, and only then in all of them. What is
+    built in goes before what is a third party's. Safe in threads.
+    """
+
+    def __init__(self, found: Iterable[tuple[Plugin, EntryPoint]]) -> None:
+        self._entries = dict(found)
+        self._manager = pluggy.PluginManager(hookspecs.PROJECT)
+        self._manager.add_hookspecs(hookspecs)
+        self._offers: dict[Plugin, _Offer] = {}
+        self._broken: dict[Plugin, Broken] = {}
+        self._lock = RLock()
+
+    @cached_property
+    def providers(self) -> Mapping[str, Registered[type[Provider]]]:
+        """Every provider that can be selected. Imports all plugins."""
+        return self._all("providers")
+
+    @cached_property
+    def dialects(self) -> Mapping[str, Registered[type[Dialect]]]:
+        """Every dialect that can be enabled. Imports all plugins."""
+        return self._all("dialects")
+
+    @cached_property
+    def broken(self) -> tuple[Broken, ...]:
+        """Every plugin that cannot be used. Imports all plugins."""
+        for plugin in self._entries:
+            self._offer(plugin)
+        return tuple(self._broken[plugin] for plugin in self._entries if plugin in self._broken)
+
+    @cached_property
+    def clashes(self) -> tuple[Clash, ...]:
+        """Every name that several plugins bring. Imports all plugins."""
+        found = []
+        for kind in ("providers", "dialects"):
+            names = {name: None for plugin in self._entries for name in self._parts(plugin, kind)}
+            found += [clash for name in sorted(names) if (clash := self._clash(name, kind))]
+        return tuple(found)
+
+    def find_provider(self, name: str) -> Registered[type[Provider]] | None:
+        """Return the provider of that name; None where there is none.
+
+        Raises PluginError where the plugin of that name is broken (with its own error as the
+        cause), and where several third-party plugins bring it.
+        """
+        return self._find(name, "providers")
+
+    def find_dialect(self, name: str) -> Registered[type[Dialect]] | None:
+        """Return the dialect of that name; None where there is none. Raises as `find_provider`."""
+        return self._find(name, "dialects")
 
     def find_broken(self, name: str) -> Broken | None:
         """Return the broken plugin of that name."""
-        return next((broken for broken in self.broken if broken.plugin.name == name), None)
+        for plugin in self._named(name):
+            self._offer(plugin)
+            if plugin in self._broken:
+                return self._broken[plugin]
+        return None
 
-    def require(self, name: str) -> None:
-        """Raise PluginError, with the plugin's own error as its cause, where `name` is broken."""
-        broken = self.find_broken(name)
-        if broken is not None:
-            raise PluginError(
-                f"the plugin {broken.plugin} is configured but broken: {broken.reason}"
-            ) from broken.error
+    def _find(self, name: str, kind: str) -> Registered[Any] | None:
+        named = self._named(name)
+        builtin = [plugin for plugin in named if plugin.is_builtin]
+        for candidates in (builtin, named, list(self._entries)):
+            owners = [plugin for plugin in candidates if name in self._parts(plugin, kind)]
+            if owners:
+                return self._choose(name, kind, owners)
+            for plugin in candidates:
+                if plugin.name == name and plugin in self._broken:
+                    broken = self._broken[plugin]
+                    raise PluginError(
+                        f"the plugin {plugin} is configured but broken: {broken.reason}"
+                    ) from broken.error
+        return None
+
+    def _choose(self, name: str, kind: str, owners: list[Plugin]) -> Registered[Any]:
+        winner = _winner(owners)
+        if winner is None:
+            raise PluginError(str(Clash(kind[:-1], name, tuple(owners), None)))
+        return Registered(self._parts(winner, kind)[name], winner)
+
+    def _clash(self, name: str, kind: str) -> Clash | None:
+        """Return the clash about the name; none where one plugin alone brings it."""
+        owners = [plugin for plugin in self._entries if name in self._parts(plugin, kind)]
+        named = [plugin for plugin in owners if plugin.name == name]
+        winner = _winner(owners) or _winner(named)
+        return Clash(kind[:-1], name, tuple(owners), winner) if len(owners) > 1 else None
+
+    def _all(self, kind: str) -> Mapping[str, Registered[Any]]:
+        found: dict[str, Registered[Any]] = {}
+        for plugin in self._entries:
+            for name in self._parts(plugin, kind):
+                if name not in found:
+                    with suppress(PluginError):
+                        registered = self._find(name, kind)
+                        if registered is not None:
+                            found[name] = registered
+        return found
+
+    def _named(self, name: str) -> list[Plugin]:
+        return [plugin for plugin in self._entries if plugin.name == name]
+
+    def _parts(self, plugin: Plugin, kind: str) -> Mapping[str, Any]:
+        offer = self._offer(plugin)
+        return offer.providers if kind == "providers" else offer.dialects
+
+    def _offer(self, plugin: Plugin) -> _Offer:
+        """Return what the plugin brings; import it if it was not. Nothing, where it is broken."""
+        with self._lock:
+            if plugin not in self._offers:
+                self._offers[plugin] = _NOTHING
+                try:
+                    self._offers[plugin] = _register(self._manager, plugin, self._entries[plugin])
+                except KeyboardInterrupt:
+                    del self._offers[plugin]
+                    raise
+                except BaseException as error:  # noqa: BLE001 - a third party's module may do that
+                    self._broken[plugin] = Broken(plugin, error)
+            return self._offers[plugin]
+
+
+def _winner(owners: list[Plugin]) -> Plugin | None:
+    """Return the one that serves: what is built in, else the only one."""
+    builtin = [plugin for plugin in owners if plugin.is_builtin]
+    chosen = builtin or owners
+    return chosen[0] if len(chosen) == 1 else None
 
 
 def load_plugins(blocked: Iterable[str] = ()) -> Registry:
-    """Import the plugins of the entry-point group and return what they register.
+    """Return the plugins of the entry-point group. None is imported before it is needed.
 
-    `blocked` holds names (`acme`) or ids (`some-distribution:acme`) that are never imported. A
-    plugin that fails is kept as broken. Raises PluginError for two of one name.
+    `blocked` holds names (`acme`) or ids (`some-distribution:acme`) that are never imported.
     """
-    found = _find(frozenset(blocked))
-    manager = pluggy.PluginManager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
-    providers: dict[str, Registered[type[Provider]]] = {}
-    dialects: dict[str, Registered[type[Dialect]]] = {}
-    broken: list[Broken] = []
-    for plugin, entry in found:
-        try:
-            offered = _register(manager, plugin, entry)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's module may do that
-            broken.append(Broken(plugin, error))
-            continue
-        for provider in offered[0]:
-            _add(providers, provider.name, Registered(provider, plugin))
-        for dialect in offered[1]:
-            _add(dialects, dialect.provider.name, Registered(dialect, plugin))
-    return Registry(providers, dialects, tuple(broken))
+    return Registry(_find_entries(frozenset(blocked)))
 
 
-def _find(blocked: frozenset[str]) -> list[tuple[Plugin, EntryPoint]]:
-    """Return the plugins that are not blocked, ordered by name. Nothing is imported here."""
-    found: dict[str, tuple[Plugin, EntryPoint]] = {}
-    for entry in sorted(entry_points(group=hookspecs.PROJECT), key=lambda entry: entry.name):
+def _find_entries(blocked: frozenset[str]) -> Iterator[tuple[Plugin, EntryPoint]]:
+    """Yield the plugins that are not blocked: what is built in, then the others by name."""
+    found = []
+    for entry in entry_points(group=hookspecs.PROJECT):
         meta = entry.dist.metadata if entry.dist else {"Name": "unknown", "Version": ""}
-        plugin = Plugin(entry.name, meta["Name"], meta["Version"])
-        if plugin.name in blocked or plugin.id in blocked:
-            continue
-        if plugin.name in found:
-            raise _two_of_one_name(plugin.name, found[plugin.name][0], plugin)
-        found[plugin.name] = (plugin, entry)
-    return list(found.values())
+        plugin = Plugin(entry.name, meta["Name"] or "unknown", meta["Version"] or "")
+        if plugin.name not in blocked and plugin.id not in blocked:
+            found.append((plugin, entry))
+    found.sort(key=lambda each: (not each[0].is_builtin, each[0].name, each[0].id))
+    yield from found
 
 
-def _register(
-    manager: pluggy.PluginManager, plugin: Plugin, entry: EntryPoint
-) -> tuple[list[type[Provider]], list[type[Dialect]]]:
+def _register(manager: pluggy.PluginManager, plugin: Plugin, entry: EntryPoint) -> _Offer:
     """Import one plugin, check it, and return the providers and dialects that it offers."""
     module = entry.load()
     manager.register(module, name=plugin.id)
@@ -151,10 +298,22 @@ def _register(
             _check_provider(part)
         for part in dialects:
             _check_dialect(part)
-    except Exception:
+        return _Offer(
+            _by_name((part.name, part) for part in providers),
+            _by_name((part.provider.name, part) for part in dialects),
+        )
+    except BaseException:
         manager.unregister(name=plugin.id)
         raise
-    return providers, dialects
+
+
+def _by_name(parts: Iterable[tuple[str, PartT]]) -> Mapping[str, PartT]:
+    found: dict[str, PartT] = {}
+    for name, part in parts:
+        if name in found:
+            raise PluginError(f"it registers two parts named {name!r}")
+        found[name] = part
+    return found
 
 
 def _check_provider(part: Any) -> None:
@@ -184,16 +343,3 @@ def _check_class(part: Any, base: type) -> None:
     missing = sorted(getattr(part, "__abstractmethods__", ()))
     if missing:
         raise PluginError(f"{part.__name__} lacks {', '.join(missing)}")
-
-
-def _add(parts: dict[str, Registered[PartT]], name: str, registered: Registered[PartT]) -> None:
-    if name in parts:
-        raise _two_of_one_name(name, parts[name].plugin, registered.plugin)
-    parts[name] = registered
-
-
-def _two_of_one_name(name: str, one: Plugin, other: Plugin) -> PluginError:
-    return PluginError(
-        f"two plugins bring {name!r}: {one} and {other}; block one of them, "
-        f'for example with [plugins] blocked = ["{other.id}"]'
-    )

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import Any
+from copy import copy
 
 _DIGIT_RUN = re.compile(r"\d{7,}")
 _LONE_NUMBER = re.compile(r"(?<![0-9A-Za-z-])\d{8,20}(?![0-9A-Za-z-])")
+_CONTROL = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 def mask_number(digits: str) -> str:
-    """Return `digits` with its middle starred out: `5511999999999` becomes `5511*****9999`.
+    """Return `digits` with its middle starred out: `5511999999999` becomes `551*******999`.
 
-    A number shorter than twelve digits keeps two digits on each side instead of four, so that at
-    least half of any possible phone number stays hidden.
+    At most half of the digits are shown, four on each side at most; of fewer than five, none.
     """
-    keep = 4 if len(digits) >= 12 else 2
-    if len(digits) <= 2 * keep:
-        return "*" * len(digits)
-    return f"{digits[:keep]}{'*' * (len(digits) - 2 * keep)}{digits[-keep:]}"
+    keep = min(4, len(digits) // 4) if len(digits) > 4 else 0
+    return f"{digits[:keep]}{'*' * (len(digits) - 2 * keep)}{digits[len(digits) - keep :]}"
 
 
 def mask_text(text: str) -> str:
@@ -35,24 +35,47 @@ def mask_numbers(text: str) -> str:
     return _LONE_NUMBER.sub(lambda run: mask_number(run.group()), text)
 
 
-class MaskingFormatter(logging.Formatter):
-    """A log formatter that lets no phone number through, not even in the text of an exception.
+def escape_controls(text: str) -> str:
+    """Return `text` on one line: what ends a line, controls a terminal or turns a text is escaped.
 
-    In a message, digits that are a part of an id (hexadecimal, or joined by dashes) stay.
+    These are C0, DEL, C1, U+2028 and U+2029, the marks of direction, and surrogates.
+    """
+    return _CONTROL.sub(lambda found: ascii(found.group())[1:-1], text)
+
+
+def indent_lines(text: str) -> str:
+    """Return a text of several lines, such as a traceback, none of which can pass for a record.
+
+    Each is indented, and within it controls are escaped. Lines end at a newline alone.
+    """
+    return "\n".join(f"    {escape_controls(line)}" for line in text.rstrip("\n").split("\n"))
+
+
+class MaskingFormatter(logging.Formatter):
+    """A log formatter that lets no phone number through, and no line that is no record.
+
+    A record is one line; a traceback follows it in lines that are indented. In a message, digits
+    that are a part of an id (hexadecimal, or joined by dashes) stay.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, with every number that stands alone masked."""
-        line = self.compose(record)
-        return line if hasattr(record, "facts") else mask_numbers(line)  # those are masked already
+        """Return the record as text, its numbers masked and its controls escaped."""
+        if hasattr(record, "facts"):  # masked and escaped where it was made
+            return self.compose(record)
+        plain = copy(record)
+        plain.msg, plain.args = escape_controls(mask_numbers(record.getMessage())), None
+        plain.exc_info = plain.exc_text = plain.stack_info = None
+        return self.compose(plain, self._write_traces(record))
 
-    def compose(self, record: logging.LogRecord) -> str:
-        """Return the line as it would be without masks."""
-        return super().format(record)
+    def compose(self, record: logging.LogRecord, traces: str = "") -> str:
+        """Return the record, whose message is safe, with the traceback that belongs to it."""
+        line = super().format(record)
+        return f"{line}\n{indent_lines(traces)}" if traces else line
 
-    def formatException(self, ei: Any) -> str:  # noqa: N802 - the name is logging's
-        """Return the traceback, with every longer run of digits masked."""
-        return mask_text(super().formatException(ei))
+    def _write_traces(self, record: logging.LogRecord) -> str:
+        """Return the traceback and the stack of the record, with longer runs of digits masked."""
+        found = self.formatException(record.exc_info) if record.exc_info else record.exc_text
+        return mask_text("\n".join(filter(None, (found, record.stack_info))))
 
 
 class Secret:

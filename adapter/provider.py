@@ -7,33 +7,31 @@ the provider's class, so that a path or a code is written once. Neither ever tal
 
 from __future__ import annotations
 
-import email.utils
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from functools import cache, cached_property
-from os import environ
-from pathlib import Path
+from functools import cached_property
 from typing import Any, ClassVar, Final
-from urllib.parse import quote, unquote
 
-from marshmallow import Schema, ValidationError, fields, validate
+from marshmallow import Schema
 
-from adapter.codes import Action, Code, Confirmation
+from adapter.codes import Action, Applied, Code, Confirmation, Retry
 from adapter.contact import Contact, ContactError
 from adapter.errors import PluginError, RequestError
-from adapter.outcome import MAX_RETRY_AFTER, Command, Outcome
-from adapter.privacy import Secret
+from adapter.evidence import holds_error, read_retry_after, says_no_route
+from adapter.identity import Relation, relation
+from adapter.outcome import Command, ContactList, Outcome
+from adapter.privacy import Secret, mask_text
+from adapter.routes import PLACEHOLDER, Route, has_loose_braces
 from adapter.wire import NO_HEADERS, Headers, HttpRequest, HttpResponse, Json
 
 REFUSED: Final = "was refused by the provider"
 """Our message for a field that a provider names as bad. Its own text may hold a phone number."""
 
-_PATH_ID = r"[A-Za-z0-9](?:[A-Za-z0-9._@:=+-]{0,127})"
-_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+_MOST_MESSAGE: Final = 500
 
 
 class Proof(StrEnum):
@@ -79,9 +77,13 @@ class Row:
     """One line of a provider's table: on this evidence, that is the outcome.
 
     The evidence is a `machine` code at any status; or a field of the body (`where`) at `status`; or
-    the status alone. A status of 200, 400 or 500 also speaks for the rest of its hundred, after the
-    rows of the exact status. In the other direction, the first row of a code is what a dialect
-    answers: its status, machine code and `text` (the provider's own words, where documented).
+    the status of a response in the provider's own error shape (`Provider.is_own_error`). With
+    `anyone`, the status counts whoever says it: the provider, a proxy or a gate in between.
+
+    A status of 200 or 500 also speaks for the rest of its hundred, after the rows of the exact
+    status. In the other direction, the first row of a code is what a dialect answers: its status,
+    machine code and `text` (the provider's own words, where documented). `message` and `retry` are
+    our sentence and our advice, where more is known of this failure than the code says.
     """
 
     code: Code
@@ -90,27 +92,46 @@ class Row:
     where: Callable[[Json], bool] | None = None
     text: str = ""
     proof: Proof = Proof.DOCUMENTED
+    anyone: bool = False
+    message: str = ""
+    retry: Retry | None = None
 
 
 SHARED_ROWS: Final = (
     Row(Code.TARGET_REJECTED, 400),
+    Row(Code.TARGET_REJECTED, 422),
     Row(Code.PROVIDER_AUTH_FAILED, 401),
     Row(Code.PROVIDER_PERMISSION_DENIED, 403),
     Row(Code.PROVIDER_PERMISSION_DENIED, 402),
-    Row(Code.PROVIDER_PERMISSION_DENIED, 407),  # said by a proxy in between
-    Row(Code.PROVIDER_BAD_RESPONSE, 404),
     Row(Code.PROVIDER_CONFLICT, 409),
-    Row(Code.PROVIDER_RATE_LIMITED, 429),
-    Row(Code.PROVIDER_ERROR, 500),
     Row(Code.OPERATION_NOT_SUPPORTED, 501),
-    Row(Code.PROVIDER_UNAVAILABLE, 503),
-    Row(Code.PROVIDER_TIMEOUT, 504),
-    Row(Code.PROVIDER_TIMEOUT, 408),
+    Row(Code.PROVIDER_RATE_LIMITED, 429, anyone=True),
+    Row(Code.PROVIDER_TIMEOUT, 504, anyone=True),
+    Row(Code.PROVIDER_TIMEOUT, 408, anyone=True),
+    Row(Code.PROVIDER_UNAVAILABLE, 503, anyone=True),
+    Row(Code.PROVIDER_MISADDRESSED, 501, anyone=True),
+    Row(Code.PROVIDER_ERROR, 500, anyone=True),
+    Row(Code.PROVIDER_ERROR, 400),  # with a machine code that no row knows
+    Row(Code.PROVIDER_ERROR, 422),
+    Row(Code.PROVIDER_MISADDRESSED, 400, anyone=True),
 )
-"""What HTTP's own statuses mean where a provider says nothing else: below every provider's rows."""
+"""What HTTP's own statuses mean where a provider says nothing else: below every provider's rows.
 
+The last row is for each status of its hundred: a page that is not the provider's blames neither the
+contact nor the session, and is certain of nothing.
+"""
+
+_SUCCESS_STATUSES: Final = (200, 201, 202)
+_NO_ROUTE_STATUSES: Final = frozenset({404, 405})
+_NOT_FOLLOWED: Final = frozenset({307, 308})
+"""The redirects that ask for the same request elsewhere, and so prove that it was not done here.
+
+303 is what a server says after it has done it, and 301 and 302 are used alike (RFC 9110, section
+15.4).
+"""
 
 CLOSEST: Final[Mapping[Code, Code]] = {
+    Code.BAD_REQUEST: Code.TARGET_REJECTED,
     Code.INVALID_JSON: Code.TARGET_REJECTED,
     Code.VALIDATION_ERROR: Code.TARGET_REJECTED,
     Code.INVALID_TARGET: Code.TARGET_REJECTED,
@@ -136,108 +157,6 @@ CLOSEST: Final[Mapping[Code, Code]] = {
 
 Where a claim changes, it only grows weaker: `not_applied` may become `unknown`.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A provider's address for an action, written once and read in both directions.
-
-    `template` names its variable parts: `/sessions/{session}/contacts/{jid}/block`. `returns_list`
-    says that a change is answered with the whole block list, to which the bounds of lists apply.
-    """
-
-    action: Action
-    method: str
-    template: str
-    returns_list: bool = False
-
-    def __post_init__(self) -> None:
-        if _has_loose_braces(self.template):
-            raise ValueError(f"{self.template}: a variable part is {{lower_case}}")
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the variable parts, in order."""
-        return tuple(_PLACEHOLDER.findall(self.template))
-
-    def fill(self, **ids: str) -> str:
-        """Return the path with its ids filled in and percent-encoded.
-
-        Raises ValueError for an id that could change the path: one that is empty, starts with a
-        dot, or holds anything but letters, digits and `._@:=+-`.
-        """
-        for name, text in ids.items():
-            if not re.fullmatch(_PATH_ID, text):
-                raise ValueError(f"{name} cannot be a part of a path")
-        return _PLACEHOLDER.sub(lambda part: quote(ids[part[1]], safe="@:"), self.template)
-
-    def match(self, path: str) -> dict[str, str] | None:
-        """Return the ids that stand in `path`, decoded; None where it is another path."""
-        found = _pattern(self.template).fullmatch(path)
-        return found and {name: unquote(text) for name, text in found.groupdict().items()}
-
-
-def _has_loose_braces(template: str) -> bool:
-    """Whether there are braces in the template that hold no name of a part."""
-    return bool(set(_PLACEHOLDER.sub("", template)) & set("{}"))
-
-
-@cache
-def _pattern(template: str) -> re.Pattern[str]:
-    """Return the expression that a path of this template matches."""
-    parts = _PLACEHOLDER.split(template)
-    return re.compile(
-        "".join(
-            f"(?P<{part}>[^/]+)" if number % 2 else re.escape(part)
-            for number, part in enumerate(parts)
-        )
-    )
-
-
-class SecretField(fields.Field):  # type: ignore[type-arg, unused-ignore]
-    """A credential, given by reference: `{ env = "NAME" }` or `{ file = "/path" }`.
-
-    In a Python mapping an `adapter.Secret` may stand there too. The text is trimmed; what is left
-    must be visible ASCII, which is all that an HTTP header can carry safely.
-    """
-
-    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Secret:
-        text = value.reveal() if isinstance(value, Secret) else self._resolve(value)
-        text = text.strip()
-        if not text:
-            raise ValidationError("the secret is empty")
-        if not re.fullmatch(r"[\x21-\x7e]+", text):
-            raise ValidationError("the secret must be visible ASCII without spaces")
-        return Secret(text)
-
-    @staticmethod
-    def _resolve(value: Any) -> str:
-        match value:
-            case {"env": str(name)} if len(value) == 1:
-                try:
-                    return environ[name]
-                except (KeyError, UnicodeEncodeError):
-                    # What is no name of a variable may be the secret itself, in the wrong place.
-                    shown = name if re.fullmatch(r"[A-Z_][A-Z0-9_]*", name) else "of that name"
-                    raise ValidationError(f"the environment has no variable {shown}") from None
-            case {"file": str(name)} if len(value) == 1:
-                try:
-                    return Path(name).read_text("utf-8")
-                except (OSError, ValueError) as error:  # ValueError: no text in it, or no path
-                    why = getattr(error, "strerror", None) or "it is not text"
-                    raise ValidationError(f"cannot read the file: {why}") from None
-        raise ValidationError('write { env = "NAME" } or { file = "/path" }; never the secret')
-
-
-def session_field() -> fields.String:
-    """Return the option that names a session: required, and safe in a path."""
-    return fields.String(
-        required=True,
-        validate=validate.Regexp(
-            rf"^{_PATH_ID}\Z",
-            error="must start with a letter or digit and hold only letters, digits and ._@:=+-",
-        ),
-    )
 
 
 class Provider(ABC):
@@ -293,7 +212,7 @@ class Provider(ABC):
     def _fill_header(self, name: str) -> str:
         """Return the header with the texts of the options in it. Errors never show those."""
         template, where = self.header_templates[name], f"{type(self).__name__}.header_templates"
-        if _has_loose_braces(template):
+        if has_loose_braces(template):
             raise PluginError(f"{where}: {name} must name an option as {{lower_case}}")
 
         def read_option(part: re.Match[str]) -> str:
@@ -305,7 +224,7 @@ class Provider(ABC):
                 )
             return text
 
-        return _PLACEHOLDER.sub(read_option, template)
+        return PLACEHOLDER.sub(read_option, template)
 
     @classmethod
     def table(cls) -> tuple[Row, ...]:
@@ -373,12 +292,25 @@ class Provider(ABC):
         raise RequestError(Outcome.failure(Code.INVALID_TARGET, fields={field: (message,)}))
 
     def success(
-        self, response: HttpResponse, contacts: tuple[Contact, ...] | None = None
+        self,
+        response: HttpResponse,
+        contacts: ContactList | tuple[Contact, ...] | None = None,
     ) -> Outcome:
         """Return the success that this response proves, known in this provider's usual way."""
+        listed = ContactList(contacts) if isinstance(contacts, tuple) else contacts
         return Outcome.success(
-            self.confirmation, contacts=contacts, upstream_status=response.status
+            self.confirmation,
+            contacts=listed.contacts if listed else None,
+            others=listed.others if listed else 0,
+            upstream_status=response.status,
         )
+
+    def is_own_error(self, response: HttpResponse) -> bool:
+        """Whether a failure is in the provider's own error shape, and not some server's page.
+
+        Only then does its bare status blame anybody. By default a body with a machine code is.
+        """
+        return self.read_machine_code(response.document) is not None
 
     def read_machine_code(self, document: Json) -> str | None:
         """Return the machine code that the body holds, declared or not."""
@@ -388,33 +320,86 @@ class Provider(ABC):
         """Return which of `number` and `jid` the provider names as bad."""
         return ()
 
+    def read_named_contact(self, command: Command, document: Json) -> Contact | None:
+        """Return the contact whom the response to a change is about; None where it names nobody.
+
+        Somebody else makes the response `provider_bad_response`. A LID where a number was asked
+        leaves a success, as `accepted`. Raises ContactError for a name that cannot be read.
+        """
+        return None
+
+    def read_retry_after(self, response: HttpResponse) -> int | None:
+        """Return the seconds that a response asks to wait, where its code may say so."""
+        return read_retry_after(response.headers)
+
+    def shows_success(self, command: Command, response: HttpResponse) -> bool:
+        """Whether the body of a refusal shows what was asked for, so that it contradicts itself."""
+        if response.document is None:
+            return False
+        bodies = (replace(response, status=status) for status in _SUCCESS_STATUSES)
+        return any(self.read_success(command, each) is not None for each in bodies)
+
     def read_response(self, command: Command, response: HttpResponse) -> Outcome:
         """Return what the response proves: machine code first, then body, then status."""
         if 300 <= response.status <= 399:
-            return Outcome.failure(Code.PROVIDER_REDIRECTED, upstream_status=response.status)
+            moved = response.status in _NOT_FOLLOWED
+            code = Code.PROVIDER_REDIRECTED if moved else Code.PROVIDER_MISADDRESSED
+            return self._fail(code, response)
+        if response.status in _NO_ROUTE_STATUSES and says_no_route(response.document):
+            return self._fail(Code.PROVIDER_MISADDRESSED, response)
         row = self.find_row(response)
         if row is not None:
-            return self._read_failure(row, response)
-        success = None
-        if 200 <= response.status <= 299:
-            success = self.read_success(command, response)
-        return success or Outcome.failure(
-            Code.PROVIDER_BAD_RESPONSE, upstream_status=response.status
-        )
+            refused = response.status < 500 or row.code.applied is Applied.NOT_APPLIED
+            if refused and self.shows_success(command, response):
+                return self._fail(Code.PROVIDER_BAD_RESPONSE, response)
+            outcome = self._read_failure(row, response)
+        else:
+            success = None
+            if 200 <= response.status <= 299 and not holds_error(response.document):
+                success = self.read_success(command, response)
+            outcome = success or self._fail(Code.PROVIDER_BAD_RESPONSE, response)
+        if command.contact is None:
+            return outcome
+        return self._compare_contact(command, response, outcome)
+
+    def _compare_contact(
+        self, command: Command, response: HttpResponse, outcome: Outcome
+    ) -> Outcome:
+        """Return what is left of an outcome after the contact that the response names is seen."""
+        try:
+            named = self.read_named_contact(command, response.document)
+        except ContactError:
+            return self._fail(Code.PROVIDER_BAD_RESPONSE, response) if outcome.ok else outcome
+        if named is None or named is command.contact:
+            return outcome
+        found = relation(command.target, named)
+        if found is Relation.DIFFERENT:
+            return self._fail(Code.PROVIDER_BAD_RESPONSE, response)
+        if found is Relation.UNCOMPARABLE and outcome.ok:
+            return replace(outcome, confirmation=Confirmation.ACCEPTED)
+        return outcome
 
     def find_row(self, response: HttpResponse) -> Row | None:
         """Return the row that the response is evidence for; None where it may be a success."""
-        document = response.document
+        document, status = response.document, response.status
         machine = self.read_machine_code(document)
         if isinstance(machine, str) and machine in self._by_machine:
             return self._by_machine[machine]
-        status = response.status
-        candidates = (
-            *self._by_status.get(status, ()),
-            *self._by_status.get(status // 100 * 100, ()),
-        )
-        for row in candidates:
-            if row.where is None or row.where(document):
+        rows = self._by_status.get(status, ())
+        if status % 100:
+            rows += self._by_status.get(status // 100 * 100, ())
+        own: bool | None = None
+        for row in rows:
+            if row.where is not None:
+                if row.where(document):
+                    return row
+                continue
+            if row.status != status and not row.anyone and status < 500:
+                continue  # a 4xx in the provider's shape speaks for itself alone
+            if row.anyone:
+                return row
+            own = self.is_own_error(response) if own is None else own
+            if own and not (machine is not None and row.code is Code.TARGET_REJECTED):
                 return row
         return None
 
@@ -423,11 +408,18 @@ class Provider(ABC):
         named = self.read_fields(response.document) if rejected else ()
         return Outcome.failure(
             row.code,
-            retry_after=read_retry_after(response.headers) if row.code.may_wait else None,
+            retry_after=self.read_retry_after(response) if row.code.may_wait else None,
             fields={name: (REFUSED,) for name in ("number", "jid") if name in named},
             upstream_status=response.status,
             upstream_code=row.machine,
+            detail=row.message,
+            advice=row.retry,
+            own_error=row.machine is not None or self.is_own_error(response),
         )
+
+    @staticmethod
+    def _fail(code: Code, response: HttpResponse) -> Outcome:
+        return Outcome.failure(code, upstream_status=response.status)
 
 
 class LocalProvider(Provider):
@@ -452,10 +444,16 @@ class Dialect(ABC):
 
     It shares the routes and rows of `provider`; `build_response` picks the row, the subclass
     writes it down.
+
+    It takes what its original takes: a body at all (`takes_body`), a form in place of JSON
+    (`takes_forms`; each field is then a text of the document), paths in any case and with one
+    slash behind them (`lenient_paths`).
     """
 
     provider: ClassVar[type[Provider]]
     takes_body: ClassVar[bool] = True
+    takes_forms: ClassVar[bool] = False
+    lenient_paths: ClassVar[bool] = False
     success_statuses: ClassVar[tuple[int, ...]] = (200,)
 
     @property
@@ -465,7 +463,8 @@ class Dialect(ABC):
 
     @cached_property
     def _first_rows(self) -> Mapping[Code, Row]:
-        return {row.code: row for row in reversed(self.provider.table())}
+        rows = [row for row in self.provider.table() if row.status >= 400]
+        return {row.code: row for row in reversed(rows)}
 
     @abstractmethod
     def read_credential(self, request: HttpRequest) -> str | None:
@@ -506,6 +505,21 @@ class Dialect(ABC):
         headers = Headers({**response.headers, "Retry-After": str(outcome.retry_after)})
         return HttpResponse(response.status, headers, response.body)
 
+    def message(self, row: Row, outcome: Outcome) -> str:
+        """Return the sentence for an error, followed by what is wrong with which field.
+
+        It is the provider's own where the row has one. Phone numbers are masked.
+        """
+        sentence = row.text or outcome.message
+        faults = "; ".join(
+            f"{name}: {text}" for name, texts in outcome.fields.items() for text in texts
+        )
+        if not faults:
+            return sentence
+        between = " " if sentence.endswith(".") else ": "
+        message = mask_text(f"{sentence}{between}{faults}")
+        return message if len(message) <= _MOST_MESSAGE else f"{message[: _MOST_MESSAGE - 1]}…"
+
     def expressed(self, code: Code) -> Code:
         """Return the code as which this dialect's clients are told of `code`."""
         nearest = CLOSEST.get(code, code)
@@ -518,34 +532,12 @@ class Dialect(ABC):
         """
         known = False
         for route in self.provider.routes:
-            ids = route.match(request.path)
+            ids = route.match(request.path, lenient=self.lenient_paths)
             if ids is not None:
                 if route.method == request.method:
                     return route, ids
                 known = True
         raise RequestError(Outcome.failure(Code.METHOD_NOT_ALLOWED if known else Code.NOT_FOUND))
-
-
-def read_retry_after(headers: Headers) -> int | None:
-    """Return the seconds that `Retry-After` asks for, at most 3600; None where it is junk.
-
-    A date is read against the response's own `Date`, which shares its clock.
-    """
-    text = headers.get("Retry-After", "").strip()
-    if re.fullmatch(r"[0-9]{1,18}", text):
-        return min(int(text), MAX_RETRY_AFTER)
-    then, now = _http_date(text), _http_date(headers.get("Date", ""))
-    if then is None or now is None:
-        return None
-    return min(max(0, round((then - now).total_seconds())), MAX_RETRY_AFTER)
-
-
-def _http_date(text: str) -> datetime | None:
-    try:
-        moment = email.utils.parsedate_to_datetime(text)
-    except (ValueError, IndexError, TypeError, OverflowError):
-        return None
-    return moment if moment.tzinfo is not None else None
 
 
 def read_bearer(request: HttpRequest, *, bare: bool = False) -> str | None:
@@ -560,46 +552,41 @@ def read_bearer(request: HttpRequest, *, bare: bool = False) -> str | None:
 
 
 def read_contact(
-    *, number: Json = None, jid: Json = None, default_region: str | None = None
+    *,
+    number: Json = None,
+    jid: Json = None,
+    default_region: str | None = None,
+    user_id: Json = None,
 ) -> Contact:
-    """Return the contact that a request names by `number`, by `jid`, or by both.
+    """Return the contact that a request names by `number`, `jid` or `user_id`, or by several.
 
     Raises RequestError: `validation_error` where nothing is named or a name is no text,
     `invalid_target` where the text names nobody who can be blocked.
     """
-    for name, value in (("number", number), ("jid", jid)):
+    for name, value in (("number", number), ("jid", jid), ("user_id", user_id)):
         if value is not None and not isinstance(value, str):
             raise invalid_field(name, "must be text, in quotes")
-    if number is None and jid is None:
-        raise invalid_field("number", "give a number or a jid")
+    if number is None and jid is None and user_id is None:
+        raise invalid_field("number", "give a number, a jid or a user_id")
     try:
-        return Contact.parse(number, jid, default_region)
+        return Contact.parse(number, jid, default_region, user_id)
     except ContactError as error:
         raise RequestError(Outcome.failure(Code.INVALID_TARGET, fields=error.fields)) from None
 
 
-def read_number_or_jid(text: str) -> Contact:
+def read_number_or_jid(text: str, field: str = "") -> Contact:
     """Return the contact that a text names: as a JID where it holds an `@`, else as a number.
 
-    Raises RequestError (`invalid_target`) where that is nobody who can be blocked.
+    Raises RequestError (`invalid_target`) where that is nobody who can be blocked; `field` is the
+    name under which the request holds the text, where it is neither `number` nor `jid`.
     """
-    return read_contact(jid=text) if "@" in text else read_contact(number=text)
-
-
-def read_contacts(jids: Iterable[Json]) -> tuple[Contact, ...] | None:
-    """Return the contacts that the JIDs of a provider's list name, in order.
-
-    None where a single one is no text or names nobody: a part of a list is no list.
-    """
-    contacts = []
-    for jid in jids:
-        if not isinstance(jid, str):
-            return None
-        try:
-            contacts.append(Contact.from_jid(jid))
-        except ContactError:
-            return None
-    return tuple(contacts)
+    try:
+        return read_contact(jid=text) if "@" in text else read_contact(number=text)
+    except RequestError as error:
+        if not field:
+            raise
+        messages = tuple(text for texts in error.outcome.fields.values() for text in texts)
+        raise RequestError(replace(error.outcome, fields={field: messages})) from None
 
 
 def require_number(contact: Contact) -> str:

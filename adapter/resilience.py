@@ -15,7 +15,7 @@ from typing import Final
 
 from adapter.attempt import MAX_BODY, Attempt
 from adapter.breaker import CLOSED, OPENED, Admission, Breaker
-from adapter.codes import Applied, Code
+from adapter.codes import Applied, Code, Retry
 from adapter.intents import Intent, Intents
 from adapter.outcome import Command, Outcome
 from adapter.settings import TransportSettings
@@ -32,6 +32,7 @@ MAX_LONG: Final = 4
 Each may take as many bytes of memory as a list may have, several times over while it is parsed.
 """
 
+_TOO_MANY_LISTS = "Too many lists of this account are being read."
 _JITTER = 0.25
 _RETRIES_PER_CALL = 0.1
 _RETRY_RESERVE = 10.0
@@ -185,7 +186,9 @@ class Resilience:
                 try:
                     places.pop()
                 except IndexError:
-                    return Verdict(Outcome.failure(Code.OVERLOADED, retry_after=1), 0)
+                    detail = "" if places is self._free else _TOO_MANY_LISTS
+                    refusal = Outcome.failure(Code.OVERLOADED, retry_after=1, detail=detail)
+                    return Verdict(refusal, 0)
                 taken.append(places)
             return self._try(attempt, limits, intent)
         finally:
@@ -278,5 +281,5 @@ def is_worth_a_retry(outcome: Outcome) -> bool:
     if outcome.code is Code.PROVIDER_RATE_LIMITED:
         return outcome.retry_after is not None
     if outcome.code in _WORTH_A_RETRY:
-        return not outcome.fields  # which say that a proxy refused, and would again
+        return outcome.advice is not Retry.AFTER_ACTION  # a proxy that refused would do so again
     return outcome.code in _PASSING_CODES and outcome.upstream_status in _PASSING_STATUSES

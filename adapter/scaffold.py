@@ -35,6 +35,7 @@ def check_name(name: str, registry: Registry) -> None:
     registered = registry.providers.values()
     owners = [each.plugin for each in registered if name in (each.part.name, each.plugin.name)]
     owners += [each.plugin for each in registry.broken if each.plugin.name == name]
+    owners += [each.plugins[0] for each in registry.clashes if each.name == name]
     if owners:
         raise ScaffoldError(f"the name {name!r} is taken by the plugin {owners[0]}")
 

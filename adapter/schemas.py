@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from marshmallow import Schema, ValidationError, fields, validate
 
 from adapter.codes import Action, Applied, Code, Confirmation, Retry
-from adapter.contact import MAX_TEXT
+from adapter.contact import MAX_TEXT, MAX_USER_ID
 from adapter.errors import RequestError
 from adapter.outcome import Outcome
 from adapter.provider import ContactForm
 
+MAX_STRANGE: Final = 8
+"""Most unknown fields of a request that its answer names; the others are counted."""
+
 _UNKNOWN = "Unknown field."
+_CODES: Final = [code.value for code in Code]
 _TEXT: dict[str, Any] = {
     "invalid": "must be text, in quotes",
     "null": "must be text; leave it out instead of null",
@@ -39,29 +43,34 @@ class AccountSchema(Schema):
 
 
 class TargetSchema(AccountSchema):
-    """Whom to block or unblock: `number`, `jid`, or both where they name the same person."""
+    """Whom to block or unblock: `number`, `jid`, `user_id`, or several of the same person."""
 
-    number = _text("International phone number", "+55 11 99999-9999")
+    number = _text("International phone number, or a link to it", "+55 11 99999-9999")
     jid = _text("JID of a person", "5511999999999@s.whatsapp.net")
+    user_id = _text("Meta's business-scoped user id", "BR.00000000000000000001", MAX_USER_ID)
 
 
 def load(schema: Schema, document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the checked document.
 
-    Raises RequestError (`validation_error`) whose fields name everything that is wrong.
+    Raises RequestError (`validation_error`) whose fields name everything that is wrong, but for
+    more than `MAX_STRANGE` that are not known.
     """
     try:
         return dict(schema.load(document))
     except ValidationError as error:
         messages = error.messages_dict
     known = ", ".join(sorted(schema.fields))
+    strange = [str(name) for name, texts in messages.items() if texts == [_UNKNOWN]]
     faults = {
-        str(name)[:MAX_TEXT]: tuple(
-            f"is not known here; known are: {known}" if text == _UNKNOWN else str(text)
-            for text in texts
-        )
+        str(name): tuple(str(text) for text in texts)
         for name, texts in messages.items()
+        if str(name) in schema.fields
     }
+    for name in strange[:MAX_STRANGE]:
+        faults.setdefault(name[:MAX_TEXT], (f"is not known here; known are: {known}",))
+    if len(strange) > MAX_STRANGE:
+        faults["others"] = (f"{len(strange) - MAX_STRANGE} more are not known here",)
     raise RequestError(Outcome.failure(Code.VALIDATION_ERROR, fields=faults))
 
 
@@ -87,8 +96,21 @@ class ChangeSchema(Schema):
         required=True, validate=validate.OneOf([Action.BLOCK.value, Action.UNBLOCK.value])
     )
     account = fields.String(required=True)
-    blocked = fields.Boolean(required=True)
-    confirmation = fields.String(required=True, validate=_values(Confirmation))
+    blocked = fields.Boolean(
+        required=True,
+        metadata={
+            "description": "the state that was asked for, and accepted by the provider; "
+            "`confirmation` says how far it is known to be so"
+        },
+    )
+    confirmation = fields.String(
+        required=True,
+        validate=_values(Confirmation),
+        metadata={
+            "description": "`provider_state`: the provider returned the state, and it matches; "
+            "`accepted`: it said yes and no more"
+        },
+    )
     contact = fields.Nested(ContactSchema, required=True)
 
 
@@ -176,7 +198,7 @@ class ProvidersSchema(Schema):
 
 
 class StatusSchema(Schema):
-    """The state of this process."""
+    """The state of this process. Ready: its configuration is loaded, and it takes calls."""
 
     status = fields.String(required=True, validate=validate.OneOf(["live", "ready"]))
 
@@ -184,7 +206,15 @@ class StatusSchema(Schema):
 class ErrorSchema(Schema):
     """What went wrong, whether it took effect, and when to try again."""
 
-    code = fields.String(required=True, validate=_values(Code))
+    code = fields.String(
+        required=True,
+        metadata={
+            "description": "one of the known codes; codes are added, never renamed, so that a "
+            "client takes an unknown one by its HTTP status",
+            "examples": _CODES,
+            "x-extensible-enum": _CODES,
+        },
+    )
     message = fields.String(required=True)
     outcome = fields.String(required=True, validate=_values(Applied))
     retry = fields.String(required=True, validate=_values(Retry))

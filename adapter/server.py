@@ -13,7 +13,7 @@ import resource
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,11 @@ from flask import Flask
 from gunicorn.app.base import Application
 from gunicorn.glogging import Logger
 
+from adapter import logs
 from adapter.app import sandbox_path, service_state
-from adapter.settings import MULTIPROCESS_VARIABLE
+from adapter.errors import ConfigurationError
+from adapter.provider import LocalProvider
+from adapter.settings import MULTIPROCESS_VARIABLE, Settings
 
 _MOST_FILES = 65536
 
@@ -42,11 +45,26 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def address_of(listener: socket.socket) -> str:
-    """Return the URL at which this machine itself reaches the socket."""
+    """Return the URL at which this machine itself reaches the app, below any SCRIPT_NAME."""
     host, port = listener.getsockname()[:2]
     if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
         host = "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    root = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return root + _script_name()
+
+
+def _script_name() -> str:
+    """Return the path below which the environment wants the app: "" or such as "/wa".
+
+    gunicorn reads the variable for each request, and takes it as it is; a last slash is removed.
+    Raises click.ClickException for what is no path.
+    """
+    prefix = os.environ.get("SCRIPT_NAME", "").rstrip("/")
+    if prefix and not prefix.startswith("/"):
+        raise click.ClickException("SCRIPT_NAME must be a path that starts with a slash, or unset")
+    if "SCRIPT_NAME" in os.environ:
+        os.environ["SCRIPT_NAME"] = prefix
+    return prefix
 
 
 @contextmanager
@@ -70,11 +88,20 @@ def shared_numbers(workers: int | None) -> Iterator[None]:
 
 
 def run(
-    app: Flask, listener: socket.socket, *, workers: int | None, connections: int | None
+    build: Callable[[], Flask],
+    app: Flask,
+    listener: socket.socket,
+    *,
+    workers: int | None,
+    connections: int | None,
 ) -> None:
-    """Serve the app on the socket until SIGTERM or SIGINT. Does not return."""
+    """Serve the app on the socket until SIGTERM or SIGINT. Does not return.
+
+    On SIGHUP, `build` is called for an app of what the configuration says by then. Where it
+    raises, the app that there is serves on.
+    """
     _allow_many_files()
-    _Server(app, listener, {"workers": workers, "worker_connections": connections}).run()
+    _Server(build, app, listener, {"workers": workers, "worker_connections": connections}).run()
 
 
 def _allow_many_files() -> None:
@@ -93,7 +120,7 @@ def _config_file() -> Path:
 class _Log(Logger):
     """gunicorn's own log, as a part of ours: its lines at our level, in our form, with our masks.
 
-    They may hold the path of a request that could not be read.
+    Lines about what a client sent are not among them: the worker writes its own.
     """
 
     def setup(self, cfg: Any) -> None:
@@ -103,23 +130,27 @@ class _Log(Logger):
         self.error_log.setLevel(logging.NOTSET)
         self.error_log.propagate = True
 
-    def warning(self, msg: str, *args: Any, **kwargs: Any) -> None:  # type: ignore[override, unused-ignore]
-        """Leave out what an unreadable request said: a header without a colon may be a key."""
-        if msg.startswith("Invalid request from"):
-            msg = msg.partition(": ")[0]
-        super().warning(msg, *args, **kwargs)
-
 
 class _Server(Application):  # type: ignore[misc, unused-ignore]
     """gunicorn, told everything by us and nothing by the command line that started us."""
 
     def __init__(
-        self, app: Flask, listener: socket.socket, overrides: dict[str, int | None]
+        self,
+        build: Callable[[], Flask],
+        app: Flask,
+        listener: socket.socket,
+        overrides: dict[str, int | None],
     ) -> None:
+        self._build = build
         self._app = app
-        self._listener = listener
+        # gunicorn takes over the descriptor it is told of; ours stays ours to close.
+        self._bind = f"fd://{os.dup(listener.fileno())}"
         self._overrides = overrides
         super().__init__()
+
+    @property
+    def _settings(self) -> Settings:
+        return service_state(self._app).service.settings
 
     def init(self, parser: Any, opts: Any, args: Any) -> None:
         """Take nothing from the command line."""
@@ -127,12 +158,11 @@ class _Server(Application):  # type: ignore[misc, unused-ignore]
     def load_config(self) -> None:
         """Read gunicorn.conf.py, then what the caller said."""
         self.load_config_from_file(str(_config_file()))
-        # gunicorn takes over the descriptor it is told of; ours stays ours to close.
-        self.cfg.set("bind", f"fd://{os.dup(self._listener.fileno())}")
+        self.cfg.set("bind", self._bind)
         self.cfg.set("logger_class", _Log)
-        settings = service_state(self._app).service.settings
-        all_bounds = [account.transport for account in settings.accounts.values()]
-        longest = max(max(each.deadline, each.list_deadline) for each in all_bounds)
+        self.cfg.set("nworkers_changed", self._warn_of_split_lists)
+        bounds = [account.transport for account in self._settings.accounts.values()]
+        longest = max(max(each.deadline, each.list_deadline) for each in bounds)
         self.cfg.set("graceful_timeout", max(self.cfg.graceful_timeout, math.ceil(longest) + 5))
         for name, value in self._overrides.items():
             if value is not None:
@@ -141,3 +171,42 @@ class _Server(Application):  # type: ignore[misc, unused-ignore]
     def load(self) -> Any:
         """Return the app, which was built, and found sound, before any worker was started."""
         return self._app
+
+    def reload(self) -> None:
+        """Read the configuration and its secrets again (SIGHUP); keep the old ones on a fault."""
+        try:
+            self._app = self._build()
+        except ConfigurationError as error:
+            self._keep("; ".join(map(str, error.problems)))
+        except click.ClickException as error:
+            self._keep(error.message)
+        except Exception as error:  # noqa: BLE001 - a plugin's, or ours: the server goes on
+            self._keep(f"{type(error).__name__}: {error}")
+        else:
+            self.callable = None  # so that the next workers ask `load` for the new one
+            logs.configure(self._settings.log.level, self._settings.log.format)
+            logs.log.info("the configuration was read again; new workers take over")
+        cfg = self.cfg
+        try:
+            super().reload()
+        except SystemExit:  # what gunicorn says to a fault of gunicorn.conf.py
+            self.cfg = cfg
+            self._keep("gunicorn.conf.py cannot be used")
+
+    def _keep(self, reason: str) -> None:
+        logs.log.error("the configuration was not reloaded, the old one goes on: %s", reason)
+
+    def _warn_of_split_lists(self, _arbiter: Any, workers: int, _before: int | None) -> None:
+        """Warn where several processes would each have a block list of their own."""
+        local = [
+            name
+            for name, account in self._settings.accounts.items()
+            if issubclass(account.provider, LocalProvider)
+        ]
+        if workers > 1 and local:
+            logs.log.warning(
+                "with %s workers, these accounts have a block list in each of them, and show one "
+                "or another: %s; use one worker, or another provider",
+                workers,
+                ", ".join(local),
+            )

@@ -16,6 +16,7 @@ from typing import Any, Final, ParamSpec, Protocol, Self, TypeVar
 from adapter.attempt import MAX_BODY, Attempt
 from adapter.codes import Action, Code
 from adapter.contact import Contact
+from adapter.containment import contain
 from adapter.errors import PluginError, RequestError
 from adapter.keys import ANYONE, Caller
 from adapter.logs import write_line
@@ -35,8 +36,6 @@ from adapter.wire import NO_HEADERS, HttpRequest, HttpResponse, Json, write_json
 
 RESULT_ATTRIBUTE: Final = "contact_adapter_result"
 """The attribute of an exception out of a call that holds the call's Result (`internal_error`)."""
-
-_SCHEDULERS = frozenset({"gevent", "greenlet", "eventlet"})
 
 ParametersT = ParamSpec("ParametersT")
 ReturnedT = TypeVar("ReturnedT")
@@ -198,26 +197,6 @@ class _Reading:
         return _contain_late(self._provider.build_next, self._command, response)
 
 
-def contain(
-    call: Callable[ParametersT, ReturnedT],
-    *args: ParametersT.args,
-    **options: ParametersT.kwargs,
-) -> ReturnedT:
-    """Call a plugin; what it raises to end the process becomes PluginError.
-
-    What its surroundings raise to end the call goes through: Ctrl-C, and the timeouts and kills of
-    a scheduler.
-    """
-    try:
-        return call(*args, **options)
-    except Exception:
-        raise
-    except BaseException as error:
-        if is_from_outside(error):
-            raise
-        raise PluginError(f"the plugin raised {type(error).__name__}") from error
-
-
 def _contain_late(
     call: Callable[ParametersT, ReturnedT],
     *args: ParametersT.args,
@@ -228,13 +207,6 @@ def _contain_late(
         return contain(call, *args, **options)
     except RequestError as error:
         raise PluginError("the plugin refused a request after it was sent") from error
-
-
-def is_from_outside(error: BaseException) -> bool:
-    """Whether an exception is how the surroundings end a call, and not a fault of a plugin."""
-    if isinstance(error, (KeyboardInterrupt, GeneratorExit)):
-        return True
-    return any(kind.__module__.partition(".")[0] in _SCHEDULERS for kind in type(error).__mro__)
 
 
 def result_of(error: BaseException) -> Result | None:
@@ -343,12 +315,15 @@ class Service:
         """Return the accounts that the caller may use."""
         return [each for name, each in self.accounts.items() if caller.may_use(name)]
 
-    def read_contact(self, number: str | None = None, jid: str | None = None) -> Contact:
+    def read_contact(
+        self, number: str | None = None, jid: str | None = None, user_id: str | None = None
+    ) -> Contact:
         """Return the contact, by the rules of the configuration.
 
         Raises RequestError where the texts name nobody who can be blocked.
         """
-        return read_contact(number=number, jid=jid, default_region=self.settings.default_region)
+        region = self.settings.default_region
+        return read_contact(number=number, jid=jid, user_id=user_id, default_region=region)
 
     def close(self) -> None:
         """Close all connections. A later call opens new ones."""
@@ -390,26 +365,34 @@ class Contacts:
         self._caller = caller
 
     def block(
-        self, number: str | None = None, *, jid: str | None = None, account: str | None = None
+        self,
+        number: str | None = None,
+        *,
+        jid: str | None = None,
+        user_id: str | None = None,
+        account: str | None = None,
     ) -> Result:
-        """Block a contact, named by `number` or by `jid`."""
-        return self._change(Action.BLOCK, number, jid, account)
+        """Block a contact, named by `number`, by `jid` or by `user_id`."""
+        return self._change(Action.BLOCK, account, number, jid, user_id)
 
     def unblock(
-        self, number: str | None = None, *, jid: str | None = None, account: str | None = None
+        self,
+        number: str | None = None,
+        *,
+        jid: str | None = None,
+        user_id: str | None = None,
+        account: str | None = None,
     ) -> Result:
-        """Unblock a contact, named by `number` or by `jid`."""
-        return self._change(Action.UNBLOCK, number, jid, account)
+        """Unblock a contact, named by `number`, by `jid` or by `user_id`."""
+        return self._change(Action.UNBLOCK, account, number, jid, user_id)
 
     def blocked(self, *, account: str | None = None) -> Result:
         """Read the block list; its contacts are in `.contacts`."""
         return self._perform(account, lambda: Command(Action.LIST))
 
-    def _change(
-        self, action: Action, number: str | None, jid: str | None, account: str | None
-    ) -> Result:
+    def _change(self, action: Action, account: str | None, *target: str | None) -> Result:
         def command() -> Command:
-            return Command(action, self.service.read_contact(number, jid))
+            return Command(action, self.service.read_contact(*target))
 
         return self._perform(account, command)
 

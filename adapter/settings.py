@@ -8,7 +8,7 @@ import re
 import ssl
 import tomllib
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,14 +17,19 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 import phonenumbers
-from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
+from marshmallow import INCLUDE, Schema, ValidationError, fields, validate, validates_schema
 
 from adapter.codes import Scope
+from adapter.cors import EVERY_ORIGIN
 from adapter.errors import ConfigurationError, Problem
+from adapter.files import MAX_CONFIG, FileError, read_file
 from adapter.logs import FORMATS, LEVELS
+from adapter.loops import Mount, Upstream, find_loops
+from adapter.names import holds_phone_number, show_name, show_unknown
+from adapter.options import SecretField
 from adapter.plugins import ACCOUNT_KEYS, Registry, load_plugins
 from adapter.privacy import Secret
-from adapter.provider import Dialect, LocalProvider, Provider, SecretField
+from adapter.provider import Dialect, LocalProvider, Provider
 
 EVERY_ACCOUNT: Final = "*"
 
@@ -35,14 +40,19 @@ It stands here and not with the metrics, since it is needed before that client i
 """
 
 _RESERVED = ("/v1", "/livez", "/readyz", "/metrics", "/openapi.json", "/docs")
+
+
+def _require_no_phone_number(name: str) -> None:
+    if holds_phone_number(name):
+        raise ValidationError("looks like it holds a phone number, and names are logged")
+
+
 _NAME = validate.And(
     validate.Regexp(
         r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z",
         error="must start with a letter or digit and hold only letters, digits and ._-",
     ),
-    validate.Regexp(
-        r"^(?!.*[0-9]{7})", error="looks like it holds a phone number, and names are logged"
-    ),
+    _require_no_phone_number,
 )
 
 
@@ -132,6 +142,7 @@ class DialectSettings:
     dialect: type[Dialect]
     prefix: str
     host: str | None
+    cors_origins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +240,15 @@ class _KeySchema(Schema):
     default_account = fields.String()
 
 
+_ORIGIN = validate.Regexp(
+    # A browser leaves the port out where it is the scheme's own, and so it is never met.
+    r"^(\*|(?!http://.*:80\Z)(?!https://.*:443\Z)"
+    r"[a-z][a-z0-9+.-]*://([a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?)\Z",
+    error='must be an origin as browsers write it, such as "https://app.example": '
+    'lower case, no path, no default port; or "*" alone',
+)
+
+
 class _DialectSchema(Schema):
     prefix = fields.String(
         validate=validate.Regexp(
@@ -240,6 +260,14 @@ class _DialectSchema(Schema):
             r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?\Z", error="must be a lower-case host name, no port"
         )
     )
+    cors_origins = fields.List(fields.String(validate=_ORIGIN))
+
+    @validates_schema
+    def _check_origins(self, data: Mapping[str, Any], **_: Any) -> None:
+        origins = data.get("cors_origins") or []
+        if EVERY_ORIGIN in origins and len(origins) > 1:
+            message = f'"{EVERY_ORIGIN}" means all of them; name no other'
+            raise ValidationError(message, "cors_origins")
 
 
 class _LogSchema(Schema):
@@ -268,12 +296,10 @@ def read_toml(path: Path) -> dict[str, Any]:
     Raises ConfigurationError where it cannot be read or is no TOML.
     """
     try:
-        with path.open("rb") as file:
-            return _anchored(tomllib.load(file), path.parent)
-    except OSError as error:
-        raise ConfigurationError(
-            [Problem(str(path), f"cannot be read: {error.strerror}")]
-        ) from None
+        text = read_file(path, MAX_CONFIG).decode("utf-8")
+        return _anchored(tomllib.loads(text), path.parent)
+    except FileError as error:
+        raise ConfigurationError([Problem(str(path), f"cannot be read: {error}")]) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError([Problem(str(path), f"is no TOML: {error}")]) from None
     except RecursionError:
@@ -297,7 +323,7 @@ def load_settings(mapping: Mapping[str, Any], *, own_address: str | None = None)
     stands for a path on it.
 
     Raises ConfigurationError with every fault that was found, and PluginError for a plugin that is
-    selected and broken, or two of one name.
+    selected and broken, or for a selected name that several third-party plugins bring.
     """
     return _Loader(mapping, own_address).load()
 
@@ -331,6 +357,8 @@ class _Loader:
         dialects = self._dialects(top.get("dialects") or {}, registry)
         default = top.get("default_account") or (next(iter(names)) if len(names) == 1 else None)
         self._require_account("default_account", default, names)
+        if not self._problems:
+            self._check_loops(accounts, [key for key in keys if key is not None], dialects, default)
         if self._problems:
             raise ConfigurationError(dict.fromkeys(self._problems))
         return Settings(
@@ -364,13 +392,12 @@ class _Loader:
     def _account(
         self, name: str, raw: Any, registry: Registry, defaults: Mapping[str, Any]
     ) -> AccountSettings | None:
-        path = f"accounts.{name}"
+        path = f"accounts.{show_name(name)}"
         account = self._validate(_AccountSchema, raw, path)
         if "provider" not in account:
             return None
-        registered = registry.providers.get(account["provider"])
+        registered = registry.find_provider(account["provider"])
         if registered is None:
-            registry.require(account["provider"])
             known = sorted(registry.providers)
             self._fault(
                 f"{path}.provider",
@@ -419,7 +446,7 @@ class _Loader:
         providers = {name.lower() for name in provider.header_templates}
         found: set[str] = set()
         for name, value in given.items():
-            where, lower = f"{path}.{name}", name.lower()
+            where, lower = f"{path}.{show_name(name)}", name.lower()
             text = value.reveal() if isinstance(value, Secret) else value
             if not re.fullmatch(HEADER_NAME, name):
                 self._fault(path, "one of the names is none that HTTP knows")
@@ -438,8 +465,9 @@ class _Loader:
         """Whether certificates can be read from it; many accounts may share one, read once."""
         if path not in self._ca_files:
             try:
+                read_file(path, MAX_CONFIG)  # OpenSSL would wait for a FIFO, and read without end
                 ssl.create_default_context(cafile=path)
-            except OSError:
+            except (FileError, OSError):
                 self._ca_files[path] = False
             else:
                 self._ca_files[path] = True
@@ -494,14 +522,15 @@ class _Loader:
         for account in accounts:
             for alias in account.aliases:
                 taken = alias if alias in names else owner.get(alias)
-                if taken not in (None, account.name):
+                if taken is not None and taken != account.name:
                     self._fault(
-                        f"accounts.{account.name}.aliases", f"one of them also means {taken}"
+                        f"accounts.{show_name(account.name)}.aliases",
+                        f"one of them also means {show_name(taken)}",
                     )
                 owner[alias] = account.name
 
     def _key(self, name: str, raw: Any, accounts: set[str]) -> KeySettings | None:
-        path = f"keys.{name}"
+        path = f"keys.{show_name(name)}"
         before = len(self._problems)
         key = self._validate(_KeySchema, raw, path)
         listed = key.get("accounts") or []
@@ -530,7 +559,47 @@ class _Loader:
         owner: dict[Secret, str] = {}
         for key in keys:
             if owner.setdefault(key.secret, key.name) != key.name:
-                self._fault(f"keys.{key.name}.secret", f"is also the secret of {owner[key.secret]}")
+                self._fault(
+                    f"keys.{show_name(key.name)}.secret",
+                    f"is also the secret of {show_name(owner[key.secret])}",
+                )
+
+    def _check_loops(
+        self,
+        accounts: Mapping[str, AccountSettings],
+        keys: Sequence[KeySettings],
+        dialects: Sequence[DialectSettings],
+        default: str | None,
+    ) -> None:
+        """Refuse accounts whose requests would come back to them through our own dialects."""
+        native = {alias: each.name for each in accounts.values() for alias in each.aliases}
+        native |= {name: name for name in accounts}
+
+        def choose(credential: str | None, session: str | None) -> str | None:
+            allowed, chosen = frozenset(accounts), default
+            if keys:
+                key = next((key for key in keys if key.secret == Secret(credential or "")), None)
+                if key is None:
+                    return None
+                allowed, chosen = key.accounts, key.default_account or default
+            if session is not None:
+                chosen = native.get(session)
+            elif chosen not in allowed and len(allowed) == 1:
+                chosen = next(iter(allowed))
+            return chosen if chosen in allowed else None
+
+        upstreams = {
+            name: Upstream(each.provider, each.options, each.base_url)
+            for name, each in accounts.items()
+        }
+        mounts = [Mount(each.dialect(), each.prefix, each.host) for each in dialects]
+        for loop in find_loops(upstreams, mounts, choose, self._own_address):
+            names = " → ".join(show_name(name) for name in (*loop, loop[0]))
+            self._fault(
+                f"accounts.{show_name(loop[0])}.base_url",
+                f"its calls come back to it through the dialects of this server, which is at "
+                f"{self._own_address}: {names}; give one of them the address of a provider",
+            )
 
     def _dialects(self, raw: Mapping[str, Any], registry: Registry) -> list[DialectSettings]:
         enabled = raw.get("enabled", [])
@@ -540,14 +609,14 @@ class _Loader:
         for name, _ in _tables(raw):
             if name != "enabled" and name not in enabled:
                 self._fault(
-                    f"dialects.{name}", 'is configured, but not enabled; add it to "enabled"'
+                    f"dialects.{show_unknown(name)}",
+                    'is configured, but not enabled; add it to "enabled"',
                 )
         mounted: dict[str, str] = {}
         found = []
         for name in dict.fromkeys(enabled):
-            registered = registry.dialects.get(name)
+            registered = registry.find_dialect(name)
             if registered is None:
-                registry.require(name)
                 known = sorted(registry.dialects)
                 self._fault(
                     "dialects.enabled",
@@ -557,7 +626,11 @@ class _Loader:
                 continue
             table = self._validate(_DialectSchema, raw.get(name, {}), f"dialects.{name}")
             settings = DialectSettings(
-                name, registered.part, table.get("prefix", f"/dialects/{name}"), table.get("host")
+                name,
+                registered.part,
+                table.get("prefix", f"/dialects/{name}"),
+                table.get("host"),
+                tuple(table.get("cors_origins", ())),
             )
             self._check_mount(settings, mounted)
             found.append(settings)
@@ -577,8 +650,9 @@ class _Loader:
 
     def _require_account(self, path: str, name: str | None, names: set[str]) -> None:
         if name is not None and name not in names:
-            known = ", ".join(sorted(names)) or "none"
-            self._fault(path, f"no such account{_hint(name, names)}; configured are: {known}")
+            shown = {show_name(each) for each in names}
+            known = ", ".join(sorted(shown)) or "none"
+            self._fault(path, f"no such account{_hint(name, shown)}; configured are: {known}")
 
 
 def is_loopback(host: str) -> bool:
@@ -677,8 +751,11 @@ def _problems(messages: Any, path: str, schema: Schema | None) -> list[Problem]:
         found = []
         for key, below in messages.items():
             about_all = key == "_schema" or (schema is None and key in ("key", "value"))
-            here = path if about_all else f"{path}.{key}".lstrip(".")
             known = schema.fields.get(str(key)) if schema else None
+            shown = str(key) if known or isinstance(key, int) else show_name(str(key))
+            if schema is not None and known is None:
+                shown = show_unknown(str(key), schema.fields)
+            here = path if about_all else f"{path}.{shown}".lstrip(".")
             if below == ["Unknown field."] and schema is not None:
                 hint = _hint(str(key), schema.fields)
                 keys = ", ".join(sorted(schema.fields)) or "none"

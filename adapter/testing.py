@@ -11,12 +11,13 @@ The recorded exchanges in `answers` are JSON files. A file is one exchange, or m
 
 - `title`, `source` (where it was read), `date` (`2026-11`), and `proof`: `documented`,
   `read in source`, `inferred`, or `seen live`; `note` is free;
-- `command`: `{"action", "contact"}`, the contact as a JID, none for `list`;
+- `command`: `{"action", "contact"}`, the contact as a JID or a user id, none for `list`;
 - `request`: `{"method", "path", "headers", "query", "json"}`, all that the provider must send;
   `<token>` stands for the secret that the kit puts into the option `token`;
 - `answer`: `{"status", "headers", "body"}`; `text` in place of `body` gives the bytes as they are;
-- `outcome`: `{"confirmation", "contacts"}`, or `{"code", "retry_after", "fields",
-  "upstream_code"}`; a contact is `{"number", "lid"}`, `fields` is a list of names;
+- `outcome`: `{"confirmation", "contacts", "others"}`, or `{"code", "retry_after", "fields",
+  "upstream_code"}`; a contact is `{"number", "lid", "user_id"}`, `others` counts the entries of a
+  list that are no persons, `fields` is a list of names;
 - `evidence`, of a success with a body: JSON pointers to the values that prove it. With a `?` at
   its end a pointer may be missing, but not wrong. The word `status` makes the status a part of
   the proof; without a body it always is;
@@ -54,18 +55,17 @@ from marshmallow import Schema, ValidationError, fields, validate
 from adapter.codes import Action, Applied, Code, Confirmation
 from adapter.contact import Contact
 from adapter.errors import RequestError
+from adapter.options import SecretField
 from adapter.outcome import MAX_RETRY_AFTER, Command, Outcome, OutcomeError, Result, write_error
 from adapter.privacy import Secret
 from adapter.provider import (
     REFUSED,
-    SHARED_ROWS,
     ContactForm,
     Dialect,
     LocalProvider,
     Proof,
     Provider,
     Row,
-    SecretField,
 )
 from adapter.service import Account
 from adapter.settings import AccountSettings, TransportSettings
@@ -81,6 +81,12 @@ CONTACTS: Final = (
     Contact("14155550123"),
     Contact(lid="205227043110953@lid"),
 )
+
+USER: Final = Contact(user_id="BR.13491208655302741918")
+"""A person for the providers that know user ids; to others, no command names one."""
+
+ANOTHER: Final = Contact("4915123456789", "998877665544332@lid", "DE.998877665544332211")
+"""A person whom no command of the kit is about."""
 
 PLAIN_NUMBER: Final = "5511999999999"
 TRICKY_NUMBERS: Final = (
@@ -103,6 +109,16 @@ _NOW: Final = datetime(2026, 11, 1, 12, tzinfo=UTC)
 _MOST_SHOWN: Final = 8
 _SOUNDS_SECRET = re.compile(r"token|secret|password|api_?key", re.IGNORECASE)
 _GONE: Final = object()
+_NOT_PERSONS: Final = ("120363039000000000@g.us", "120363039000000001@newsletter")
+_ERRORS_BESIDE: Final[tuple[tuple[str, Json], ...]] = (
+    ("error", "You are not connected."),
+    ("error", {"message": "x"}),
+    ("errors", ["x"]),
+    ("error_code", "SOME_CODE"),
+    ("errorMessage", "x"),
+    ("statusCode", 500),
+    ("success", False),
+)
 _PLAUSIBLE: Final = frozenset((100, *range(200, 300), *range(400, 432), *range(500, 512)))
 _FEW: Final = 6  # hostile bodies that are tried at every other status, too
 _WRONG_OPTIONS: Final[tuple[Json, ...]] = (
@@ -134,12 +150,14 @@ class _AnswerSchema(Schema):
 class _ContactSchema(Schema):
     number = fields.String(load_default=None, allow_none=True)
     lid = fields.String(load_default=None, allow_none=True)
+    user_id = fields.String(load_default=None, allow_none=True)
 
 
 class _OutcomeSchema(Schema):
     code = fields.Enum(Code, by_value=True, load_default=None)
     confirmation = fields.Enum(Confirmation, by_value=True, load_default=None)
     contacts = fields.List(fields.Nested(_ContactSchema), load_default=None)
+    others = fields.Integer(strict=True, load_default=0)
     retry_after = fields.Integer(strict=True, load_default=None)
     refused = fields.List(fields.String(), data_key="fields", load_default=list)
     upstream_code = fields.String(load_default=None)
@@ -245,7 +263,7 @@ def _read_exchange(file: str, raw: Json, secrets: Mapping[str, str]) -> Exchange
     if answer["body"] is not None and answer["text"] is not None:
         raise ValidationError({"answer": "give body or text, not both"})
     named = record["command"]["contact"]
-    command = Command(record["command"]["action"], named and Contact.from_jid(named))
+    command = Command(record["command"]["action"], named and _read_name(named))
     if answer["body"] is not None:
         response = json_response(answer["status"], answer["body"], answer["headers"])
     else:
@@ -260,6 +278,7 @@ def _read_exchange(file: str, raw: Json, secrets: Mapping[str, str]) -> Exchange
         dict.fromkeys(told["refused"], (REFUSED,)),
         answer["status"],
         told["upstream_code"],
+        told["others"],
     )
     evidence = tuple(record["evidence"])
     pointers = [pointer for pointer in evidence if pointer != "status"]
@@ -285,6 +304,11 @@ def _read_exchange(file: str, raw: Json, secrets: Mapping[str, str]) -> Exchange
         following and _read_request(following, secrets),
         evidence,
     )
+
+
+def _read_name(text: str) -> Contact:
+    """Return the contact that a JID names, or a user id, in which there is no `@`."""
+    return Contact.from_jid(text) if "@" in text else Contact(user_id=text)
 
 
 def _read_request(raw: Mapping[str, Any], secrets: Mapping[str, str]) -> HttpRequest:
@@ -428,25 +452,28 @@ class ProviderContract:
         _require(faults, f"let the live test write {LIVE_FILE}, and set `proven` to its day.")
 
     def test_a_bare_status_means_what_it_means_for_every_provider(self) -> None:
-        """A status of which the provider says nothing itself is read by the shared rows."""
-        shared = {row.status: row.code for row in SHARED_ROWS}
-        own = {
-            row.status: row.code
-            for row in reversed(self._class.rows)
-            if not row.machine and (row.where is None or row.where(None))
-        }
+        """The status of a page that is not the provider's is read by the shared rows.
+
+        Such a page blames neither the contact nor the session, and says nothing for certain.
+        """
+        known = {row.status: row.code for row in reversed(self._class.table()) if row.anyone}
         faults = []
         for provider, command in self._questions():
-            for status in sorted(set(range(400, 600)) - set(own)):
-                rest = status // 100 * 100
-                expected = shared.get(status, own.get(rest, shared[rest]))
-                read = _try_reading(provider, command, HttpResponse(status))
-                if not isinstance(read, Outcome) or read.code is not expected:
-                    faults.append(
-                        f"{command.action}: an empty {status} is read as {_tell(read)}, "
-                        f"not as {expected.value}"
-                    )
-        _require(faults, "state what is the provider's own as a Row, and leave the rest alone.")
+            for status in range(400, 600):
+                expected = known.get(status, known[status // 100 * 100])
+                bare = provider.is_own_error(HttpResponse(status))  # documented without a body
+                for what, body in _foreign_bodies(status)[bare:]:
+                    read = _try_reading(provider, command, HttpResponse(status, body=body))
+                    if not isinstance(read, Outcome) or read.code is not expected:
+                        faults.append(
+                            f"{command.action}: {status} with {what} is read as {_tell(read)}, "
+                            f"not as {expected.value}"
+                        )
+        _require(
+            faults,
+            "let is_own_error take the provider's own shape alone; "
+            "state what is the provider's own as a Row, and leave the rest alone.",
+        )
 
     # -- pages
 
@@ -518,6 +545,95 @@ class ProviderContract:
             "list in `evidence` what it must check, and nothing that it rightly ignores.",
         )
 
+    def test_an_error_beside_a_success_is_no_success(self) -> None:
+        """A success with an error, an error status or `success: false` in it proves nothing."""
+        faults = []
+        for exchange in self._exchanges:
+            document = exchange.response.document
+            if not exchange.outcome.ok or not isinstance(document, dict):
+                continue
+            provider = self._provider(exchange.options)
+            for name, value in _ERRORS_BESIDE:
+                body = to_bytes({**document, name: value})
+                response = HttpResponse(exchange.response.status, exchange.response.headers, body)
+                read = _try_reading(provider, exchange.command, response)
+                if not isinstance(read, Outcome) or read.applied is not Applied.UNKNOWN:
+                    faults.append(f"{exchange.name}, with {name} = {value!r}: {_tell(read)}")
+        _require(faults, "leave Provider.read_response alone, which refuses such a success.")
+
+    def test_a_refusal_that_shows_a_success_is_not_certain(self) -> None:
+        """A refusal in whose body the evidence of a success stands contradicts itself."""
+        faults = []
+        for refusal in self._exchanges:
+            told = refusal.response.document
+            certain = refusal.outcome.applied is Applied.NOT_APPLIED
+            if not certain or not isinstance(told, dict) or refusal.command.contact is None:
+                continue
+            for success in self._exchanges:
+                if not success.outcome.ok or success.command != refusal.command:
+                    continue
+                shown = success.response.document
+                tops = {
+                    each.strip("/?").split("/")[0] for each in success.evidence if each[0] == "/"
+                }
+                if not isinstance(shown, dict) or tops & set(told):
+                    continue  # the refusal's own keys replace evidence of the success
+                provider = self._provider(refusal.options)
+                more = json_response(success.response.status, {**shown, "more": "x"})
+                if not _is_success(_try_reading(provider, refusal.command, more)):
+                    continue  # to this provider, a body with more in it shows nothing
+                body = to_bytes({**shown, **told})
+                response = HttpResponse(refusal.response.status, refusal.response.headers, body)
+                read = _try_reading(provider, refusal.command, response)
+                if not isinstance(read, Outcome) or read.applied is not Applied.UNKNOWN:
+                    faults.append(f"{refusal.name}, with {success.name} in it: {_tell(read)}")
+        _require(faults, "let shows_success find the state that was asked for in such a body.")
+
+    def test_a_response_about_another_contact_is_no_success(self) -> None:
+        """Where a success names its contact, another name in its place makes it no success."""
+        faults = []
+        for exchange in self._exchanges:
+            contact = exchange.command.contact
+            if not exchange.outcome.ok or contact is None:
+                continue
+            provider = self._provider(exchange.options)
+            for pointer, document in _renamed(exchange.response.document, contact):
+                body = to_bytes(document)
+                response = HttpResponse(exchange.response.status, exchange.response.headers, body)
+                read = _try_reading(provider, exchange.command, response)
+                # A list may hold the contact by another id: then a yes is all that it says.
+                unclear = self._class.route(exchange.command.action).returns_list
+                if (
+                    not isinstance(read, Outcome)
+                    or read.confirmation is Confirmation.PROVIDER_STATE
+                    or (read.ok and not unclear)
+                ):
+                    faults.append(
+                        f"{exchange.name}, with another contact at {pointer}: {_tell(read)}"
+                    )
+        _require(faults, "let read_named_contact return the contact that the response names.")
+
+    def test_list_entries_that_are_not_persons_are_counted(self) -> None:
+        """A group or a channel in a list is counted in `others`; the persons stay readable."""
+        faults = []
+        for exchange in self._exchanges:
+            contacts = exchange.outcome.contacts
+            if not contacts:
+                continue
+            provider = self._provider(exchange.options)
+            for pointer, document in _with_strangers(exchange.response.document):
+                body = to_bytes(document)
+                response = HttpResponse(exchange.response.status, exchange.response.headers, body)
+                read = _try_reading(provider, exchange.command, response)
+                counted = exchange.outcome.others + len(_NOT_PERSONS)
+                if (
+                    not isinstance(read, Outcome)
+                    or read.contacts != contacts
+                    or read.others != counted
+                ):
+                    faults.append(f"{exchange.name}, with groups at {pointer}: {_tell(read)}")
+        _require(faults, "read the JIDs of a list with read_contacts, or catch NotAPersonError.")
+
     def test_a_hostile_answer_is_no_success_and_raises_nothing(self) -> None:
         """HTML, broken and evil JSON, wrong shapes, at every status: an outcome, and a failure."""
         faults = []
@@ -557,14 +673,22 @@ class ProviderContract:
         _require(faults, "compare the state in the answer with command.blocked.")
 
     def test_a_redirect_is_never_an_answer(self) -> None:
-        """Any status from 300 to 399 is `provider_redirected`, whatever the body says."""
+        """A status from 300 to 399 is no success and blames nobody, whatever the body says.
+
+        307 and 308 are `provider_redirected`; any other may stand for a change that was made.
+        """
         faults = []
         bodies = {exchange.response.body for exchange in self._exchanges} | {b""}
         for provider, command in self._questions():
             for status in range(300, 400):
                 for body in bodies:
                     read = _try_reading(provider, command, HttpResponse(status, body=body))
-                    if not isinstance(read, Outcome) or read.code is not Code.PROVIDER_REDIRECTED:
+                    expected = (
+                        Code.PROVIDER_REDIRECTED
+                        if status in (307, 308)
+                        else Code.PROVIDER_MISADDRESSED
+                    )
+                    if not isinstance(read, Outcome) or read.code is not expected:
                         faults.append(f"{command.action}: {status} is read as {_tell(read)}")
         _require(faults, "leave 3xx to Provider.read_response.")
 
@@ -842,7 +966,8 @@ class ProviderContract:
 
     def _all_commands(self) -> list[Command]:
         found: list[Command] = []
-        for contact in CONTACTS:
+        users = (USER,) if ContactForm.USER_ID in self._class.contact_forms else ()
+        for contact in (*CONTACTS, *users):
             found += [each for each in self._commands(contact) if each not in found]
         return found
 
@@ -1100,6 +1225,10 @@ def _try_reading(provider: Provider, command: Command, response: HttpResponse) -
     return read if isinstance(read, Outcome) else f"it is read as {type(read).__name__}"  # type: ignore[redundant-expr, unused-ignore]
 
 
+def _is_success(read: Outcome | str) -> bool:
+    return isinstance(read, Outcome) and read.ok
+
+
 def _differences(built: HttpRequest | str | None, recorded: HttpRequest | None) -> Iterator[str]:
     """Give in words each part in which a request is not the recorded one."""
     if isinstance(built, str):
@@ -1264,6 +1393,54 @@ def _changed(document: Json, pointer: str, value: Json) -> Json:
     return result
 
 
+def _renamed(document: Json, contact: Contact) -> Iterator[tuple[str, Json]]:
+    """Give the document with another contact in place of the command's: at each place, and at all.
+
+    A place is a text that is the contact in one of its forms, with a `+` or not, and nothing more.
+    """
+    forms = {form: form.write(contact) for form in ContactForm}
+    places = []
+    for pointer, value in [] if document is None else list(_places(document)):
+        for form, name in forms.items():
+            if name and isinstance(value, str) and value.removeprefix("+") == name:
+                plus = "+" if value.startswith("+") else ""
+                places.append((pointer, f"{plus}{form.write(ANOTHER)}"))
+                break
+    for pointer, name in places:
+        yield pointer, _changed(document, pointer, name)
+    if len(places) > 1:
+        everywhere = document
+        for pointer, name in places:
+            everywhere = _changed(everywhere, pointer, name)
+        yield "all its places", everywhere
+
+
+def _with_strangers(document: Json) -> Iterator[tuple[str, Json]]:
+    """Give the document with entries of groups and channels in each array of JIDs.
+
+    An entry is a JID, or an object with one. A count beside the array grows with it.
+    """
+    for pointer, value in [] if document is None else list(_places(document)):
+        if not isinstance(value, list) or not value:
+            continue
+        first = value[0]
+        inside = [
+            where
+            for where, text in _places(first)
+            if isinstance(text, str) and re.fullmatch(r"[0-9]+@(s\.whatsapp\.net|c\.us|lid)", text)
+        ]
+        if len(inside) != 1:
+            continue
+        more = [_changed(first, inside[0], jid) for jid in _NOT_PERSONS]
+        changed = _changed(document, pointer, [*value, *more])
+        above = _at(changed, pointer.rpartition("/")[0])
+        if isinstance(above, dict):
+            for key, count in above.items():
+                if type(count) is int and count == len(value):
+                    above[key] = count + len(more)
+        yield pointer, changed
+
+
 def _overlap(one: str, other: str) -> bool:
     """Whether one pointer leads to the other's value, or into it. Both end with a slash."""
     return one.startswith(other) or other.startswith(one)
@@ -1289,6 +1466,21 @@ def _mutations(document: Json) -> Iterator[tuple[str, str, Json]]:
             emptied = each == [] and isinstance(value, list)
             if each != value and not emptied:
                 yield pointer, json.dumps(each), _changed(document, pointer, each)
+
+
+def _foreign_bodies(status: int) -> list[tuple[str, bytes]]:
+    """Return what gates, proxies and other servers send at an error status, by what it is."""
+    shapes: tuple[Json, ...] = (
+        {},
+        [],
+        "Not Found",
+        {"detail": "Not Found"},
+        {"unknown": "shape"},
+        {"timestamp": "2026-11-01T12:00:00Z", "status": status, "path": "/"},
+        {"type": "about:blank", "title": "x", "status": status},
+    )
+    pages = [("no body", b""), ("HTML", b"<!doctype html><h1>Forbidden</h1>"), ("a word", b"No")]
+    return pages + [(json.dumps(each), to_bytes(each)) for each in shapes]
 
 
 def _hostile_bodies(successes: Iterable[Exchange]) -> list[tuple[str, bytes]]:

@@ -19,7 +19,7 @@ import requests
 import urllib3.exceptions
 
 from adapter.attempt import Attempt
-from adapter.codes import Code
+from adapter.codes import Code, Retry
 from adapter.connections import Deadline, TooLongAnswerError, UnusableAnswerError, Wire
 from adapter.errors import PluginError
 from adapter.outcome import Outcome
@@ -200,7 +200,8 @@ def _explain(error: BaseException, attempt: Attempt) -> Outcome:
     short = any(isinstance(cause, ShortageError) for cause in causes)
     if short or (attempt.inconclusive and not attempt.sent):
         attempt.inconclusive = True
-        return Outcome.failure(Code.OVERLOADED, retry_after=1)
+        detail = "This process has no descriptor, memory or port left for a connection."
+        return Outcome.failure(Code.OVERLOADED, retry_after=1, detail=detail)
     for kinds, code in _CODES:
         if any(isinstance(cause, kinds) for cause in causes):
             return Outcome.failure(code)
@@ -209,8 +210,8 @@ def _explain(error: BaseException, attempt: Attempt) -> Outcome:
 
 def _refused_by_proxy(why: str) -> Outcome:
     """Return what it is where the proxy let nothing through; `why` says what it did."""
-    fields = {"proxy": (f"the proxy of the configuration {why}",)}
-    return Outcome.failure(Code.PROVIDER_UNREACHABLE, fields=fields)
+    detail = f"The proxy of the configuration (transport.proxy) {why}."
+    return Outcome.failure(Code.PROVIDER_UNREACHABLE, detail=detail, advice=Retry.AFTER_ACTION)
 
 
 def _causes(error: BaseException) -> list[BaseException]:

@@ -8,9 +8,18 @@ from typing import Any
 from flask import Blueprint, Request, Response
 
 from adapter.codes import Action, Code, Scope
+from adapter.contact import MAX_TEXT
 from adapter.describe import describe_accounts, describe_plugins
 from adapter.errors import RequestError
-from adapter.faces import Guard, Incoming, read_key, read_strict, require_scope
+from adapter.faces import (
+    Guard,
+    Incoming,
+    is_utf_8,
+    read_key,
+    read_strict,
+    require_scope,
+    unsupported_body,
+)
 from adapter.keys import Caller, scope_for
 from adapter.outcome import Command, Outcome, write_envelope
 from adapter.provider import invalid_field
@@ -77,6 +86,12 @@ class UnifiedApi:
 
     def _blocked(self, incoming: Incoming, caller: Caller) -> Response:
         require_scope(caller, Scope.READ)
+        if incoming.request.method == "HEAD":
+            # A provider would be asked for a list that nobody reads.
+            refused = incoming.result(Outcome.failure(Code.METHOD_NOT_ALLOWED))
+            response = incoming.respond_result(refused)
+            response.headers["Allow"] = "GET, OPTIONS"
+            return response
         asked = load(_ACCOUNT, _read_query(incoming.request))
         account = self._service.choose_account(caller, asked.get("account"))
         command = Command(Action.LIST)
@@ -107,12 +122,12 @@ def _read_target(incoming: Incoming) -> Mapping[str, Json]:
     body, request = incoming.read_body(), incoming.request
     if not body and not request.content_length:
         return _read_query(request)
+    if "account" in request.args:
+        raise invalid_field("query", "holds account; where a body is sent, account stands in it")
     if request.args:
         raise invalid_field("query", "send the target in the body or in the query, not in both")
-    charset = request.mimetype_params.get("charset", "utf-8").lower()
-    if request.mimetype != "application/json" or charset not in ("utf-8", "utf8", "us-ascii"):
-        fields = {"Content-Type": ("must be application/json, in UTF-8",)}
-        raise RequestError(Outcome.failure(Code.UNSUPPORTED_MEDIA_TYPE, fields=fields))
+    if request.mimetype != "application/json" or not is_utf_8(request):
+        raise unsupported_body("Content-Type", "must be application/json, in UTF-8")
     document = read_strict(body)
     if not isinstance(document, dict):
         raise invalid_field("body", "must be a JSON object")
@@ -123,7 +138,7 @@ def _read_query(request: Request) -> Mapping[str, str]:
     found: dict[str, str] = {}
     for name, values in request.args.lists():
         if len(values) > 1:
-            raise invalid_field(name, "is given more than once")
+            raise invalid_field(name[:MAX_TEXT], "is given more than once")
         found[name] = values[0]
     if found.get("number", "").startswith(" "):
         # An unescaped + arrives as a space, and without it a national number would be meant.
@@ -133,4 +148,4 @@ def _read_query(request: Request) -> Mapping[str, str]:
 
 def _refuse_query(request: Request) -> None:
     for name in request.args:
-        raise invalid_field(name, "is not known here; nothing is asked in the query")
+        raise invalid_field(name[:MAX_TEXT], "is not known here; nothing is asked in the query")

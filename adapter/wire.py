@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -160,10 +161,11 @@ class HttpResponse:
     def document(self) -> Json:
         """What the body says as strict JSON; None where it is empty, unreadable, or `null`.
 
-        No provider's contract gives `null` a meaning, so the three need no telling apart.
+        No provider's contract gives `null` a meaning, so the three need no telling apart. A byte
+        order mark before the JSON is passed over.
         """
         try:
-            return read_json(self.body)
+            return read_json(self.body.removeprefix(codecs.BOM_UTF8))
         except StrictJsonError:
             return None
 

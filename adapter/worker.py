@@ -1,19 +1,55 @@
-"""gunicorn's gevent worker, with patience for no client and a stop that waits for nobody idle."""
+"""gunicorn's gevent worker, with bounds for every client and a stop that waits for nobody idle."""
 
 from __future__ import annotations
 
+import logging
 import socket
+import time
+from collections.abc import Iterator
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any, Final
 
-from gevent import Timeout, get_hub, getcurrent, sleep
+from gevent import GreenletExit, Timeout, get_hub, getcurrent, sleep
+from gunicorn.http import errors
 from gunicorn.workers.ggevent import GeventWorker
+
+from adapter.codes import Code
+from adapter.logs import write_error, write_line
+from adapter.outcome import Outcome, Result
+from adapter.service import new_request_id
+from adapter.wire import write_json
 
 PATIENCE: Final = 10
 """Seconds for the head of a connection's first request, and for a pause within any body."""
 
+BODY_TIME: Final = 30
+"""Seconds for the whole of a body, however steadily it arrives."""
+
 LOOKUPS: Final = 1024
 """Most names that are looked up at a time: more than a few accounts may wait for (256 each)."""
+
+_FAREWELL: Final = 2
+"""Seconds in which a client that was refused may read why, and what it still sends is dropped."""
+
+_OURS: Final = tuple(
+    getattr(errors, name) for name in ("InvalidResponseHeader", "InvalidResponseHeaderName")
+)
+"""What gunicorn raises for a header that the app wrote."""
+
+_WRONG: Final[tuple[tuple[type[Exception], str], ...]] = (
+    (errors.LimitRequestLine, "the first line is too long"),
+    (errors.LimitRequestHeaders, "the headers are too many or too long"),
+    (errors.InvalidRequestLine, "the first line is not METHOD TARGET HTTP/1.1"),
+    (errors.InvalidRequestMethod, "the method is not known"),
+    (errors.InvalidHTTPVersion, "the version of HTTP is not known; use HTTP/1.1"),
+    (errors.InvalidHeaderName, "a header's name is not valid"),
+    (errors.InvalidHeader, "a header is not valid, or stands twice"),
+    (errors.ObsoleteFolding, "a header is folded over several lines"),
+    (errors.UnsupportedTransferCoding, "only the transfer coding chunked is known"),
+    (errors.ExpectationFailed, "only the expectation 100-continue is known"),
+)
+"""What is said of a request that cannot be read, by gunicorn's exception. Its text is not used."""
 
 
 class _Wait(Timeout):  # type: ignore[misc, unused-ignore]
@@ -41,13 +77,84 @@ class _Wait(Timeout):  # type: ignore[misc, unused-ignore]
         return super().__exit__(*what)
 
 
+class _Body:
+    """A request's body (`wsgi.input`), of which nothing is read after `BODY_TIME`.
+
+    A read that takes longer raises TimeoutError, after which gunicorn closes the connection.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._ends = time.monotonic() + BODY_TIME
+
+    def _bounded(self) -> Timeout:
+        left = self._ends - time.monotonic()
+        return Timeout(max(0.001, left), TimeoutError("the body took too long"))
+
+    def read(self, size: int | None = None) -> bytes:
+        """Return the next bytes, at most `size`."""
+        with self._bounded():
+            return self._stream.read(size)  # type: ignore[no-any-return]
+
+    def readline(self, size: int | None = None) -> bytes:
+        """Return the next line, at most `size` bytes of it."""
+        with self._bounded():
+            return self._stream.readline(size)  # type: ignore[no-any-return]
+
+    def readlines(self, size: int | None = None) -> list[bytes]:
+        """Return all lines that are left."""
+        with self._bounded():
+            return self._stream.readlines(size)  # type: ignore[no-any-return]
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.readline, b"")
+
+
+class _Quiet:
+    """The log of gunicorn while a connection is served: silent, but for an access log.
+
+    Its lines there may hold what the client sent: a path, a header, a part of a body.
+    """
+
+    def __init__(self, log: Any) -> None:
+        self.access = log.access
+
+    def debug(self, *_: object, **__: object) -> None:
+        """Write nothing."""
+
+    info = warning = error = critical = exception = log = debug
+
+
 class Worker(GeventWorker):  # type: ignore[misc, unused-ignore]
     """A worker whose connections are greenlets: thousands of calls can wait."""
 
     def __init__(self, *args: Any, **rest: Any) -> None:
-        super().__init__(*args, **rest)
         self._clients: dict[Any, socket.socket] = {}
         self._idle: set[socket.socket] = set()
+        super().__init__(*args, **rest)
+
+    @property
+    def log(self) -> Any:
+        """The log for gunicorn's lines: none of those that it writes while serving a client."""
+        return self._quiet if getcurrent() in self._clients else self._log
+
+    @log.setter
+    def log(self, log: Any) -> None:
+        self._log, self._quiet = log, _Quiet(log)
+
+    def load_wsgi(self) -> None:
+        """Load the app, and bound the time in which it can read a body."""
+        super().load_wsgi()
+        app = self.wsgi
+
+        def serve(environ: Any, start: Any) -> Any:
+            environ["wsgi.input"] = _Body(environ["wsgi.input"])
+            try:
+                return app(environ, start)
+            except SystemExit as error:  # gunicorn would leave the caller without an answer
+                raise RuntimeError("the app raised SystemExit") from error
+
+        self.wsgi = serve
 
     def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:
         """Serve one connection until it ends."""
@@ -65,6 +172,36 @@ class Worker(GeventWorker):  # type: ignore[misc, unused-ignore]
         """
         sleep(0)
         return super().handle_request(*request)
+
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
+        """Answer a request that could not be read or served, in place of gunicorn's HTML page."""
+        if isinstance(exc, GreenletExit):  # the worker stops, and has waited long enough
+            return
+        fields = {}
+        if isinstance(exc, errors.ConfigurationProblem):
+            code = Code.NOT_FOUND  # the path does not begin with the environment's SCRIPT_NAME
+        elif isinstance(exc, _OURS):
+            code = Code.INTERNAL_ERROR
+        elif isinstance(
+            exc, (errors.ParseException, OSError)
+        ):  # OSError: no TLS where it should be
+            code = Code.BAD_REQUEST
+            words = (words for kind, words in _WRONG if isinstance(exc, kind))
+            fields = {"request": (next(words, "it is not HTTP"),)}
+        else:
+            code = Code.INTERNAL_ERROR
+        result = Result(Outcome.failure(code, fields=fields), request_id=new_request_id())
+        if code is Code.INTERNAL_ERROR:
+            write_error("internal_error", exc, request_id=result.request_id)
+        write_line(
+            "request",
+            level=logging.WARNING,
+            status=code.http_status,
+            code=code.value,
+            request_id=result.request_id,
+        )
+        with suppress(OSError):
+            _refuse(client, code, result)
 
     def run(self) -> None:
         """Serve until the worker is told to stop."""
@@ -86,3 +223,21 @@ class Worker(GeventWorker):  # type: ignore[misc, unused-ignore]
                     # Whatever has arrived is still read: a request that has just come is answered.
                     # gevent's own method would break the wait off, and so that read.
                     client._sock.shutdown(socket.SHUT_RD)  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+def _refuse(client: socket.socket, code: Code, result: Result) -> None:
+    """Send the envelope and end the connection, so that the client gets to read it.
+
+    What a client has sent and nobody has read would make the kernel throw the answer away.
+    """
+    status, body = HTTPStatus(code.http_status), write_json(result.envelope())
+    head = (
+        f"HTTP/1.1 {status} {status.phrase}\r\nConnection: close\r\nCache-Control: no-store\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        f"X-Request-Id: {result.request_id}\r\n\r\n"
+    )
+    with Timeout(_FAREWELL, False):  # type: ignore[arg-type]
+        client.sendall(head.encode("ascii") + body)
+        client.shutdown(socket.SHUT_WR)
+        while client.recv(65536):
+            pass

@@ -44,6 +44,12 @@ timeout = 60
 # That line needs a log that is set up: `serve` does it; with gunicorn by yourself, you do.
 accesslog = None
 
+# No header of a request may say where the app is mounted, whatever address it comes from. To serve
+# below a path, set SCRIPT_NAME in the environment (SCRIPT_NAME=/wa); a proxy then passes the path
+# whole. Nor may one say that the connection is https; the app needs neither.
+forwarder_headers = ""
+forwarded_allow_ips = ""
+
 # gunicorn's remote control leaves a socket in the home directory; signals are enough.
 control_socket_disable = True
 

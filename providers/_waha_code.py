@@ -5,13 +5,11 @@ Read in the source of https://github.com/devlikeapro/waha in November 2026.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from http import HTTPStatus
 
 from adapter import (
     Action,
-    Code,
     Command,
     ContactForm,
     Dialect,
@@ -19,7 +17,6 @@ from adapter import (
     Json,
     NativeCall,
     Outcome,
-    Proof,
     Provider,
     Route,
     Row,
@@ -32,12 +29,32 @@ ROUTES = (
 )
 
 
-def has_three_keys(document: Json) -> bool:
-    """Whether the body is Nest's plain error: a sentence, its status, and nothing else."""
+def is_nest_error(document: Json, status: int) -> bool:
+    """Whether the body is Nest's plain error: a message, the status and, mostly, its phrase.
+
+    The message is a sentence, or the list of what is wrong with which field.
+    """
     match document:
-        case {"message": str(), "error": str(), "statusCode": int(), **rest}:
-            return not rest
+        case {"message": str() | list(), "statusCode": int(said), **rest}:
+            return said == status and not set(rest) - {"error"}
     return False
+
+
+def has_three_keys(document: Json) -> bool:
+    """Whether the body is Nest's error of a thrown sentence: message, phrase and status."""
+    match document:
+        case {"message": str(), "error": str(), "statusCode": int(said)}:
+            return is_nest_error(document, said)
+    return False
+
+
+def is_own(response: HttpResponse) -> bool:
+    """Whether an error is in one of the code base's shapes: Nest's, a session's, an exception's."""
+    match response.document:
+        case {"statusCode": int(said), "timestamp": str(), "exception": _}:
+            return said == response.status
+    named = names_expected_status(response.document)
+    return named or is_nest_error(response.document, response.status)
 
 
 def names_expected_status(document: Json) -> bool:
@@ -46,22 +63,6 @@ def names_expected_status(document: Json) -> bool:
         case {"status": str(), "expected": list()}:
             return True
     return False
-
-
-def is_object(document: Json) -> bool:
-    """Whether the body is a JSON object, where no more is known of an error's shape."""
-    return isinstance(document, dict)
-
-
-def session_rows(proof: Proof, is_error: Callable[[Json], bool]) -> tuple[Row, ...]:
-    """Return the rows of a session that is unknown, and of one that is not working.
-
-    `is_error` knows an error of the server's own from the page of something in between.
-    """
-    return (
-        Row(Code.SESSION_NOT_FOUND, 404, where=is_error, proof=proof),
-        Row(Code.SESSION_NOT_CONNECTED, 422, where=names_expected_status, proof=proof),
-    )
 
 
 def write_body(provider: Provider, command: Command) -> dict[str, Json]:
@@ -82,8 +83,12 @@ class WahaCodeDialect(Dialect):
         """
         if row.where is names_expected_status:
             session = call.session if call else None
-            document = {"error": outcome.message, "session": session, "status": "STOPPED"}
+            document = {
+                "error": self.message(row, outcome),
+                "session": session,
+                "status": "STOPPED",
+            }
             return json_response(row.status, {**document, "expected": ["WORKING"]})
-        message, phrase = row.text or outcome.message, HTTPStatus(row.status).phrase
+        message, phrase = self.message(row, outcome), HTTPStatus(row.status).phrase
         named = {} if message == phrase else {"error": phrase}
         return json_response(row.status, {"message": message, **named, "statusCode": row.status})

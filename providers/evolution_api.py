@@ -38,11 +38,11 @@ NOT_HERE = "Method not available on WhatsApp Business API"
 READ = Proof.READ_IN_SOURCE
 
 
-def is_own_404(document: Json) -> bool:
+def is_own(document: Json, status: int) -> bool:
     """Whether the body is the server's own error, and not the page of something in between."""
     match document:
-        case {"status": 404, "response": {"message": _}}:
-            return True
+        case {"status": int(said), "response": {"message": _}}:
+            return said == status
     return False
 
 
@@ -76,7 +76,7 @@ class EvolutionApiProvider(Provider):
         # Said by the Meta and Evolution channels. No other 400 of this address has that shape.
         Row(Code.OPERATION_NOT_SUPPORTED, 400, where=is_one_sentence, text=NOT_HERE, proof=READ),
         Row(Code.PROVIDER_AUTH_FAILED, 401, text="Unauthorized", proof=READ),
-        Row(Code.SESSION_NOT_FOUND, 404, where=is_own_404, proof=READ),
+        Row(Code.SESSION_NOT_FOUND, 404, proof=READ),
         Row(Code.PROVIDER_ERROR, 500, proof=READ),
     )
 
@@ -91,6 +91,10 @@ class EvolutionApiProvider(Provider):
         body = {"number": self.name_contact(command.target), "status": command.action.value}
         return self.request(command, body, instance=self.options["session"])
 
+    def is_own_error(self, response: HttpResponse) -> bool:
+        """Take the error object that repeats the status."""
+        return is_own(response.document, response.status)
+
     def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
         """Take the 201 that says `success` under `block`, for an unblock too."""
         match response.document:
@@ -100,9 +104,11 @@ class EvolutionApiProvider(Provider):
 
 
 class EvolutionApiDialect(Dialect):
-    """Evolution API's own API, served by us."""
+    """Evolution API's own API, served by us. Express reads its paths and bodies (src/main.ts)."""
 
     provider = EvolutionApiProvider
+    takes_forms = True
+    lenient_paths = True
     success_statuses = (201,)
 
     def read_credential(self, request: HttpRequest) -> str | None:
@@ -119,7 +125,8 @@ class EvolutionApiDialect(Dialect):
         if body.get("status") not in (Action.BLOCK, Action.UNBLOCK):
             raise invalid_field("status", 'must be "block" or "unblock"')
         number, status = read_texts(body, "number", "status")
-        return NativeCall(Command(Action(status), read_number_or_jid(number)), ids["instance"])
+        contact = read_number_or_jid(number, "number")
+        return NativeCall(Command(Action(status), contact), ids["instance"])
 
     def write_success(self, call: NativeCall, outcome: Outcome) -> HttpResponse:
         """Answer what it answers to both actions."""
@@ -129,7 +136,7 @@ class EvolutionApiDialect(Dialect):
         self, row: Row, outcome: Outcome, call: NativeCall | None, now: datetime
     ) -> HttpResponse:
         """Write status, phrase and message: an array, within another for a refused contact."""
-        message: Json = row.text or outcome.message
+        message: Json = self.message(row, outcome)
         if row.code is not Code.PROVIDER_AUTH_FAILED:  # of which the server sends the bare text
             message = [[message]] if row.code is Code.TARGET_REJECTED else [message]
         error = {"status": row.status, "error": HTTPStatus(row.status).phrase}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from marshmallow import Schema
 
 from adapter import (
@@ -10,20 +12,31 @@ from adapter import (
     Command,
     Confirmation,
     Contact,
+    ContactList,
     Headers,
     HttpRequest,
     HttpResponse,
     Json,
     Outcome,
     Provider,
+    Relation,
     Route,
     SecretField,
     hookimpl,
     read_contacts,
+    relation,
 )
 
 
-def read_list(document: Json) -> tuple[Contact, ...] | None:
+def is_own(document: Json) -> bool:
+    """Whether the body is the server's own error: one key with a sentence."""
+    match document:
+        case {"error": str(), **rest}:
+            return not rest
+    return False
+
+
+def read_list(document: Json) -> ContactList | None:
     """Return the contacts of a list; None where it, or a single one of them, is unreadable.
 
     An empty list is `null`, which is how Go writes a list that was never begun, or `[]`.
@@ -32,6 +45,11 @@ def read_list(document: Json) -> tuple[Contact, ...] | None:
         case {"message": "success", "data": {"JIDs": list() | None as jids}}:
             return read_contacts(jids or [])
     return None
+
+
+def any_lid(entries: Iterable[Contact]) -> bool:
+    """Whether at least one entry is known by its LID."""
+    return any(entry.lid for entry in entries)
 
 
 class EvolutionGoProvider(Provider):
@@ -54,8 +72,8 @@ class EvolutionGoProvider(Provider):
     addressing = Addressing.TOKEN
     header_templates = Headers({"apikey": "{token}"})
     routes = (
-        Route(Action.BLOCK, "POST", "/user/block"),
-        Route(Action.UNBLOCK, "POST", "/user/unblock"),
+        Route(Action.BLOCK, "POST", "/user/block", returns_list=True),
+        Route(Action.UNBLOCK, "POST", "/user/unblock", returns_list=True),
         Route(Action.LIST, "GET", "/user/blocklist"),
     )
 
@@ -69,19 +87,26 @@ class EvolutionGoProvider(Provider):
         body = None if command.contact is None else {"number": self.name_contact(command.contact)}
         return self.request(command, body)
 
+    def is_own_error(self, response: HttpResponse) -> bool:
+        """Take `{"error": "…"}` alone."""
+        return is_own(response.document)
+
     def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
         """Take a 200 with the whole list, unless the list shows that it was not done.
 
-        The list shows the state of whoever stands in it, and an empty one that of everybody. A LID
-        is not in it where others' LIDs are; a number may stand in it as a LID, and a LID as a
-        number. Then the answer says yes and no more.
+        Whoever stands in it is blocked; so is the other form of a number. Who is missing is not,
+        where the list holds ids of the same kind: numbers only, or at least one LID where a LID was
+        asked. Else a number may stand in it as a LID, and the response says yes and no more.
         """
         listed = read_list(response.document) if response.status == 200 else None
         if listed is None or command.contact is None:
             return None if listed is None else self.success(response, listed)
-        blocked = command.contact in listed
-        comparable = command.contact.number is None and any(contact.lid for contact in listed)
-        if listed and not blocked and not comparable:
+        target, entries = command.contact, listed.contacts
+        blocked = any(
+            relation(target, entry) in (Relation.SAME, Relation.RELATIVE) for entry in entries
+        )
+        comparable = all(entry.number for entry in entries) and target.number is not None
+        if not (blocked or comparable or not entries or (target.lid and any_lid(entries))):
             return self.success(response)
         if blocked is not command.blocked:
             return None

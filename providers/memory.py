@@ -58,6 +58,7 @@ MAGIC_NUMBERS: Final[Mapping[str, Code]] = {
     "15005550029": Code.INTERNAL_ERROR,
     "15005550030": Code.PROVIDER_MISADDRESSED,
     "15005550031": Code.PROVIDER_RESPONSE_TOO_LARGE,
+    "15005550032": Code.BAD_REQUEST,
 }
 """Blocking or unblocking one of these answers its code, and changes no list."""
 

@@ -113,7 +113,7 @@ class SessionGatewayDialect(Dialect):
         """
         error = {
             "code": row.machine or row.code.value,
-            "message": row.text or outcome.message,
+            "message": self.message(row, outcome),
             "details": {name: list(messages) for name, messages in outcome.fields.items()},
         }
         return json_response(row.status, {"error": error})

@@ -17,6 +17,7 @@ from adapter import (
     Outcome,
     Proof,
     Provider,
+    Retry,
     Row,
     SecretField,
     hookimpl,
@@ -26,17 +27,24 @@ from adapter import (
     session_field,
 )
 
-from ._waha_code import ROUTES, WahaCodeDialect, has_three_keys, session_rows, write_body
+from ._waha_code import (
+    ROUTES,
+    WahaCodeDialect,
+    has_three_keys,
+    is_own,
+    names_expected_status,
+    write_body,
+)
 
 
 class WahaProvider(Provider):
     """WAHA, read in the source of https://github.com/devlikeapro/waha in November 2026.
 
-    Its engine decides what it can do: WEBJS blocks, NOWEB and GOWS answer 501; the releases of late
-    2024 answered 422 with Nest's three keys. The Core tier says the same 422 to any session but
-    `default`. Nothing but the sentences tells those two apart, and both mean that this server
-    cannot do it and has done nothing. A session that is stopped may be answered as one that is
-    unknown, with the same 404. There is no block list to read.
+    Its engine decides what it can do: WEBJS blocks, as do the newer WPP and ZAPO; NOWEB and GOWS
+    answer 501; the releases of late 2024 answered 422 with Nest's three keys. The Core tier says
+    the same 422 to any session but `default`. Nothing but the sentences tells those two apart, and
+    both mean that this server cannot do it and has done nothing. A session that is stopped may be
+    answered as one that is unknown, with the same 404. There is no block list to read.
     """
 
     name = "waha"
@@ -50,7 +58,21 @@ class WahaProvider(Provider):
         # First, since it is what the dialect answers.
         Row(Code.OPERATION_NOT_SUPPORTED, 501, proof=Proof.READ_IN_SOURCE),
         Row(Code.OPERATION_NOT_SUPPORTED, 422, where=has_three_keys, proof=Proof.READ_IN_SOURCE),
-        *session_rows(Proof.READ_IN_SOURCE, has_three_keys),
+        # A session that is stopped or starting is answered so, too; a start helps.
+        Row(
+            Code.SESSION_NOT_FOUND,
+            404,
+            where=has_three_keys,
+            proof=Proof.READ_IN_SOURCE,
+            message="The account's session is unknown to the provider, or stopped.",
+            retry=Retry.AFTER_ACTION,
+        ),
+        Row(
+            Code.SESSION_NOT_CONNECTED,
+            422,
+            where=names_expected_status,
+            proof=Proof.READ_IN_SOURCE,
+        ),
         Row(Code.PROVIDER_AUTH_FAILED, 401, text="Unauthorized", proof=Proof.INFERRED),
         # Any exception, at any moment of the call. It repeats the request, which nobody reads.
         Row(Code.PROVIDER_ERROR, 500, proof=Proof.READ_IN_SOURCE),
@@ -66,6 +88,10 @@ class WahaProvider(Provider):
         """Name session and contact in the body."""
         return self.request(command, write_body(self, command))
 
+    def is_own_error(self, response: HttpResponse) -> bool:
+        """Take the three shapes of the code base."""
+        return is_own(response)
+
     def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
         """Take an empty 201, which is all that WAHA ever says."""
         if response.status != 201 or response.body:
@@ -74,20 +100,25 @@ class WahaProvider(Provider):
 
 
 class WahaDialect(WahaCodeDialect):
-    """WAHA's own API, served by us."""
+    """WAHA's own API, served by us. Express reads its paths and bodies, forms among them."""
 
     provider = WahaProvider
+    takes_forms = True
+    lenient_paths = True
     success_statuses = (201,)
 
     def read_credential(self, request: HttpRequest) -> str | None:
-        """Read the `X-Api-Key` header."""
-        return request.headers.get("X-Api-Key")
+        """Read the `X-Api-Key` header or, where there is none, `x-api-key` of the query.
+
+        WAHA takes the latter since 2026 (src/core/auth/HeaderOrQueryApiKeyStrategy.ts).
+        """
+        return request.headers.get("X-Api-Key", request.query.get("x-api-key"))
 
     def read_request(self, request: HttpRequest) -> NativeCall:
         """Read `session` and `contactId` (digits alone, or a JID); both are required."""
         route, _ = self.match(request)
         session, target = read_texts(read_object(request), "session", "contactId")
-        return NativeCall(Command(route.action, read_number_or_jid(target)), session)
+        return NativeCall(Command(route.action, read_number_or_jid(target, "contactId")), session)
 
     def write_success(self, call: NativeCall, outcome: Outcome) -> HttpResponse:
         """Answer 201 with nothing in it."""

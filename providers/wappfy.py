@@ -29,7 +29,14 @@ from adapter import (
     session_field,
 )
 
-from ._waha_code import ROUTES, WahaCodeDialect, is_object, session_rows, write_body
+from ._waha_code import (
+    ROUTES,
+    WahaCodeDialect,
+    has_three_keys,
+    is_own,
+    names_expected_status,
+    write_body,
+)
 
 OPENAPI = "openapi"
 GUIDE = "guide"
@@ -38,6 +45,14 @@ GUIDE = "guide"
 def is_refusal(document: Json) -> bool:
     """Whether the body says no."""
     return isinstance(document, dict) and document.get("success") is False
+
+
+def is_refusal_with_text(document: Json) -> bool:
+    """Whether the body says no in the form of the guide's success: `success` and a sentence."""
+    match document:
+        case {"success": False, "message": str()} | {"success": False, "error": str()}:
+            return True
+    return False
 
 
 class WappfyProvider(Provider):
@@ -57,9 +72,9 @@ class WappfyProvider(Provider):
     header_templates = Headers({"apikey": "{api_key}"})
     routes = ROUTES
     rows = (
-        Row(Code.TARGET_REJECTED, 400),  # first, since it is what the dialect answers
-        Row(Code.TARGET_REJECTED, 200, where=is_refusal, proof=Proof.INFERRED),
-        *session_rows(Proof.INFERRED, is_object),
+        Row(Code.PROVIDER_ERROR, 200, where=is_refusal, proof=Proof.INFERRED),  # names no cause
+        Row(Code.SESSION_NOT_FOUND, 404, where=has_three_keys, proof=Proof.INFERRED),
+        Row(Code.SESSION_NOT_CONNECTED, 422, where=names_expected_status, proof=Proof.INFERRED),
     )
 
     class Options(Schema):
@@ -75,6 +90,15 @@ class WappfyProvider(Provider):
             jid = self.name_contact(command.target, ContactForm.JID, ContactForm.LID)
             return self.request(command, {"sessionId": self.options["session"], "jid": jid})
         return self.request(command, write_body(self, command))
+
+    def is_own_error(self, response: HttpResponse) -> bool:
+        """Take the shapes of the code base, or a refusal with a sentence.
+
+        The pages document 401 and 501 without a body; an empty one blames neither contact nor
+        session.
+        """
+        bare = not response.body and response.status in (401, 501)
+        return bare or is_own(response) or is_refusal_with_text(response.document)
 
     def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
         """Take 200 or 201 that says `success`, or the empty 201 of the OpenAPI section."""
@@ -105,7 +129,8 @@ class WappfyDialect(WahaCodeDialect):
             session, jid = read_texts(body, "sessionId", "jid")
             return NativeCall(Command(route.action, read_contact(jid=jid)), session, GUIDE)
         session, target = read_texts(body, "session", "contactId")
-        return NativeCall(Command(route.action, read_number_or_jid(target)), session, OPENAPI)
+        contact = read_number_or_jid(target, "contactId")
+        return NativeCall(Command(route.action, contact), session, OPENAPI)
 
     def write_success(self, call: NativeCall, outcome: Outcome) -> HttpResponse:
         """Answer in the form of the question: 200 with a sentence, or an empty 201."""

@@ -25,9 +25,14 @@ from adapter import (
 
 def is_own_404(document: Json) -> bool:
     """Whether the body is Whapi's own error with the code 404, and not some server's page."""
+    return is_own(document, 404)
+
+
+def is_own(document: Json, status: int) -> bool:
+    """Whether the body is Whapi's own error, which repeats the status as its code."""
     match document:
-        case {"error": {"code": 404, "message": str()}}:
-            return True
+        case {"error": {"code": int(code), "message": str()}}:
+            return code == status
     return False
 
 
@@ -63,6 +68,10 @@ class WhapiProvider(Provider):
     def build_request(self, command: Command) -> HttpRequest:
         """Put the digits into the path. There is no body."""
         return self.request(command, number=self.name_contact(command.target))
+
+    def is_own_error(self, response: HttpResponse) -> bool:
+        """Take `error` with the status as its code."""
+        return is_own(response.document, response.status)
 
     def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
         """Take a 200 that says `success`. It does not say which state came of it."""

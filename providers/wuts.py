@@ -15,15 +15,18 @@ from adapter import (
     Confirmation,
     Contact,
     ContactError,
+    ContactList,
     Dialect,
     Headers,
     HttpRequest,
     HttpResponse,
     Json,
     NativeCall,
+    NotAPersonError,
     Outcome,
     Proof,
     Provider,
+    Relation,
     Route,
     Row,
     SecretField,
@@ -32,14 +35,23 @@ from adapter import (
     read_bearer,
     read_contact,
     read_object,
+    relation,
 )
 
 INVALID_TOKEN = "Invalid token"  # noqa: S105 - the documented text of an error
 
 
-def in_envelope(document: Json) -> bool:
-    """Whether the body is WUTS's own envelope of a failure."""
+def says_no(document: Json) -> bool:
+    """Whether the body says that the call failed."""
     return isinstance(document, dict) and document.get("success") is False
+
+
+def in_envelope(document: Json) -> bool:
+    """Whether the body is WUTS's own envelope of a failure: `success` is false, with an error."""
+    match document:
+        case {"success": False, "error": str() | dict()} | {"success": False, "message": str()}:
+            return True
+    return False
 
 
 def is_named(entry: Json) -> bool:
@@ -47,9 +59,23 @@ def is_named(entry: Json) -> bool:
     return isinstance(entry, dict) and isinstance(entry.get("field"), str)
 
 
-def read_items(items: list[Json]) -> tuple[Contact, ...] | None:
-    """Return the contacts of a list; None where a single one is unreadable."""
-    contacts = []
+def read_person(jid: str, number: Json) -> Contact:
+    """Return the contact of a JID and of the number beside it, which is how a LID is mapped.
+
+    Raises ContactError where one of them names nobody, or the two name different people.
+    """
+    contact = Contact.from_jid(jid)
+    if not (isinstance(number, str) and number):
+        return contact
+    by_number = Contact.from_jid(f"{number.removeprefix('+')}@s.whatsapp.net", "phone_number")
+    if relation(contact, by_number) is Relation.DIFFERENT:
+        raise ContactError("phone_number", "names somebody else than jid does")
+    return Contact(contact.number or by_number.number, contact.lid)
+
+
+def read_items(items: list[Json]) -> ContactList | None:
+    """Return the persons of a list; None where a single entry is unreadable."""
+    contacts, others = [], 0
     for item in items:
         match item:
             case {"jid": str(jid), **rest}:
@@ -57,14 +83,12 @@ def read_items(items: list[Json]) -> tuple[Contact, ...] | None:
             case _:
                 return None
         try:
-            contact = Contact.from_jid(jid)
-            if contact.number is None and isinstance(number, str) and number:
-                by_number = Contact.from_jid(f"{number}@s.whatsapp.net")
-                contact = Contact(by_number.number, contact.lid)
+            contacts.append(read_person(jid, number))
+        except NotAPersonError:
+            others += 1
         except ContactError:
             return None
-        contacts.append(contact)
-    return tuple(contacts)
+    return ContactList(tuple(contacts), others)
 
 
 class WutsProvider(Provider):
@@ -91,7 +115,7 @@ class WutsProvider(Provider):
             proof=Proof.INFERRED,
         ),
         Row(Code.TARGET_REJECTED, 400, "invalid_request", proof=Proof.INFERRED),
-        Row(Code.TARGET_REJECTED, 200, where=in_envelope, proof=Proof.INFERRED),
+        Row(Code.PROVIDER_ERROR, 200, where=says_no, proof=Proof.INFERRED),  # names no cause
         Row(Code.PROVIDER_AUTH_FAILED, 401, text=INVALID_TOKEN),
         Row(Code.SESSION_NOT_FOUND, 404, where=in_envelope, proof=Proof.INFERRED),
         Row(
@@ -124,6 +148,31 @@ class WutsProvider(Provider):
                 return code
         return None
 
+    def is_own_error(self, response: HttpResponse) -> bool:
+        """Take the envelope of a failure alone."""
+        return in_envelope(response.document)
+
+    def read_named_contact(self, command: Command, document: Json) -> Contact | None:
+        """Read `data.jid`, with the number beside it: WUTS resolves LIDs, and ninth digits."""
+        match document:
+            case {"data": {"jid": jid} as data} if jid is not None:
+                if not isinstance(jid, str):
+                    raise ContactError("jid", "must be text")
+                number = data.get("phone_number")
+                if jid == command.target.jid and number in (None, "", command.target.number):
+                    return command.target
+                return read_person(jid, number)
+            case {"data": {"phone_number": str(number)}} if number:
+                return read_person(f"{number.removeprefix('+')}@s.whatsapp.net", None)
+        return None
+
+    def shows_success(self, command: Command, response: HttpResponse) -> bool:
+        """Look at the state, too: it may stand beside `success: false`."""
+        match response.document:
+            case {"data": {"blocked": bool(blocked)}} if command.contact:
+                return blocked is command.blocked
+        return super().shows_success(command, response)
+
     def read_fields(self, document: Json) -> Iterable[str]:
         """Read the names in `validation`, an array that only field errors have."""
         match document:
@@ -142,7 +191,6 @@ class WutsProvider(Provider):
                     return None
                 return self.success(response, contacts)
             case {"success": True, "data": {"blocked": bool(blocked)} as data} if command.contact:
-                # Its `jid` may rightly differ: WUTS resolves LIDs, and WhatsApp ninth digits.
                 named = data.get("action", command.action.value)
                 if blocked is command.blocked and named == command.action.value:
                     return self.success(response)
@@ -193,13 +241,18 @@ class WutsDialect(Dialect):
     def write_error(
         self, row: Row, outcome: Outcome, call: NativeCall | None, now: datetime
     ) -> HttpResponse:
-        """Write the flat shape; the 401 alone has neither code nor time."""
-        document: dict[str, Json] = {"success": False, "error": row.text or outcome.message}
+        """Write the flat shape; the 401 alone has neither code nor time.
+
+        Where WUTS lists what is wrong with which field, the sentence is its own and no more.
+        """
+        listed = row.machine == "VALIDATION_ERROR"
+        sentence = row.text if listed else self.message(row, outcome)
+        document: dict[str, Json] = {"success": False, "error": sentence}
         if row.text != INVALID_TOKEN:
             document["timestamp"] = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         if row.machine is not None:
             document["error_code"] = row.machine
-        if outcome.fields and row.machine == "VALIDATION_ERROR":
+        if outcome.fields and listed:
             document["validation"] = [
                 {"field": name, "message": messages[0], "value": ""}
                 for name, messages in outcome.fields.items()

@@ -46,16 +46,14 @@ def fits_the_path(token: Secret) -> None:
     try:
         BLOCK.fill(instance_id="any", token=token.reveal())
     except ValueError:
-        raise ValidationError(
-            "must start with a letter or digit and hold only letters, digits and ._@:=+-"
-        ) from None
+        raise ValidationError("must fit into a path: 1 to 128 characters, no slash") from None
 
 
 class ZApiProvider(Provider):
     """Z-API, read at https://developer.z-api.io/en/contacts/block-contact in November 2026.
 
     `value` is a flag of confirmation: true is no state, and false has to be taken for a failure.
-    The pages show no other body of an error than the bare statuses 405 and 415, and no block list.
+    The pages show no body of an error: a bare status may be anybody's. They show no block list.
     """
 
     name = "z-api"
@@ -66,13 +64,8 @@ class ZApiProvider(Provider):
     contact_forms = (ContactForm.DIGITS,)
     header_templates = Headers({"Client-Token": "{client_token}"})
     routes = (BLOCK, Route(Action.UNBLOCK, BLOCK.method, BLOCK.template))
-    # That it failed is documented. That the contact is why, and that nothing was done, is not.
-    rows = (
-        Row(Code.TARGET_REJECTED, 200, where=is_refusal, proof=Proof.INFERRED),
-        # A wrong method, and no Content-Type: nothing that is the contact's.
-        Row(Code.PROVIDER_BAD_RESPONSE, 405),
-        Row(Code.PROVIDER_BAD_RESPONSE, 415),
-    )
+    # That it failed is documented; why, and whether nothing was done, is not.
+    rows = (Row(Code.PROVIDER_ERROR, 200, where=is_refusal, proof=Proof.INFERRED),)
 
     class Options(Schema):
         """`instance_id` and `token`: the instance's; `client_token`: the account's security token.

@@ -463,6 +463,8 @@ BAD = Code.PROVIDER_BAD_RESPONSE
 TOO_LARGE = Code.PROVIDER_RESPONSE_TOO_LARGE
 LOST = Code.PROVIDER_CONNECTION_LOST
 LATE = Code.PROVIDER_TIMEOUT
+ELSEWHERE = Code.PROVIDER_MISADDRESSED
+SOMEBODY_ELSE = "14155552671@s.whatsapp.net"
 
 _BROKEN_CHUNK = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnot-hex\r\n{}\r\n0\r\n\r\n"
 _BOTH_LENGTHS = (
@@ -549,7 +551,7 @@ FAULTS = (
     Fault(
         "a byte order mark",
         always(answer(200, b"\xef\xbb\xbf" + json.dumps(WUTS_OK).encode())),
-        BAD,
+        {"session-gateway": BAD, "*": None},
     ),
     Fault("UTF-16", always(answer(200, json.dumps(WUTS_OK).encode("utf-16"))), BAD),
     Fault("gzip although identity was asked", _packed, None, calls=2),
@@ -574,33 +576,45 @@ FAULTS = (
     Fault(
         "200 with success: false",
         always(answer(200, WUTS_NO)),
-        {"session-gateway": BAD, "*": Code.TARGET_REJECTED},
+        {"session-gateway": BAD, "*": Code.PROVIDER_ERROR},
+    ),
+    Fault("200 with success beside an error", always(answer(200, {**WUTS_OK, "error": "x"})), BAD),
+    Fault(
+        "400 with the state that was asked for",
+        always(answer(400, {**WUTS_NO, "data": {"blocked": True}})),
+        {"wuts": BAD, "wappfy": Code.TARGET_REJECTED, "*": ELSEWHERE},
+    ),
+    Fault(
+        "a state of another contact",
+        always(answer(200, {"success": True, "data": {"blocked": True, "jid": SOMEBODY_ELSE}})),
+        {"wappfy": None, "*": BAD},
     ),
     Fault(
         "a state that is not what was asked",
         always(answer(200, {"success": True, "data": {"blocked": False}})),
         {"wappfy": None, "*": BAD},
     ),
-    _status(400, Code.TARGET_REJECTED),
-    _status(401, Code.PROVIDER_AUTH_FAILED),
-    _status(402, Code.PROVIDER_PERMISSION_DENIED),
-    _status(403, Code.PROVIDER_PERMISSION_DENIED),
-    _status(404, BAD),
+    *(_status(status, ELSEWHERE) for status in (400, 401, 402, 403, 404)),
+    Fault("403, an empty body", always(answer(403)), ELSEWHERE),
+    Fault("404, JSON of another server", always(answer(404, {"detail": "Not Found"})), ELSEWHERE),
+    Fault(
+        '404, the server\'s own "no such route"',
+        always(answer(404, {"message": "Cannot POST /x", "error": "x", "statusCode": 404})),
+        ELSEWHERE,
+    ),
     Fault(
         "404 in the envelope of WUTS",
         always(answer(404, WUTS_NO)),
-        {"session-gateway": BAD, "*": Code.SESSION_NOT_FOUND},
+        {"wuts": Code.SESSION_NOT_FOUND, "*": ELSEWHERE},
     ),
     Fault(
         "404 with the gateway's code",
         always(answer(404, {"error": {"code": "not_found", "message": "no", "details": {}}})),
-        {"wuts": BAD, "*": Code.SESSION_NOT_FOUND},
+        {"session-gateway": Code.SESSION_NOT_FOUND, "*": ELSEWHERE},
     ),
-    _status(405, Code.TARGET_REJECTED),
+    _status(405, ELSEWHERE),
     _status(408, LATE),
-    _status(409, Code.PROVIDER_CONFLICT),
-    _status(418, Code.TARGET_REJECTED),
-    _status(422, Code.TARGET_REJECTED),
+    *(_status(status, ELSEWHERE) for status in (409, 410, 413, 418, 422, 426, 431, 451, 499)),
     _busy("0", "0", 2),
     _busy("1", "1", 2),
     _busy("3", "3", 1),
@@ -609,11 +623,11 @@ FAULTS = (
     _busy("a date", "Wed, 21 Oct 2037 07:28:00 GMT", 1),
     _busy("junk", "soon", 1),
     _status(500, Code.PROVIDER_ERROR),
-    _status(501, Code.OPERATION_NOT_SUPPORTED),
+    _status(501, ELSEWHERE),
     Fault(
         "501 with the gateway's code",
         always(answer(501, {"error": {"code": "not_implemented", "message": "x", "details": {}}})),
-        {"session-gateway": Code.SESSION_NOT_CONNECTED, "*": Code.OPERATION_NOT_SUPPORTED},
+        {"session-gateway": Code.SESSION_NOT_CONNECTED, "*": ELSEWHERE},
     ),
     _status(502, Code.PROVIDER_ERROR, 2),
     _status(503, Code.PROVIDER_UNAVAILABLE, 2),
@@ -992,7 +1006,7 @@ SCENES = (
         Scene(
             f"{status} to elsewhere, with a body without end",
             partial(_redirect, status=status),
-            Code.PROVIDER_REDIRECTED,
+            Code.PROVIDER_REDIRECTED if status in (307, 308) else ELSEWHERE,
             hangs=True,
         )
         for status in (301, 302, 303, 307, 308)

@@ -213,11 +213,15 @@ def write_outcome(outcome: Outcome) -> dict[str, Any]:
     """Return the outcome as the files of answers hold it."""
     contacts = None
     if outcome.contacts is not None:
-        contacts = [{"number": each.number, "lid": each.lid} for each in outcome.contacts]
+        contacts = [
+            {"number": each.number, "lid": each.lid, "user_id": each.user_id}
+            for each in outcome.contacts
+        ]
     written = {
         "code": outcome.code and outcome.code.value,
         "confirmation": outcome.confirmation and outcome.confirmation.value,
         "contacts": contacts,
+        "others": outcome.others or None,
         "retry_after": outcome.retry_after,
         "fields": list(outcome.fields) or None,
         "upstream_code": outcome.upstream_code,

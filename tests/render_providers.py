@@ -23,8 +23,9 @@ This page is written from the providers' classes, and from the answers in `tests
 `tests/render_providers.py` (`make readme`); do not edit it.
 
 Evidence is looked for in this order: a machine code, at any status (the one in parentheses is
-where it is expected); what the body shows; the status alone. A row for 200, 400 or 500 also
-speaks for the rest of its hundred, where nothing says more. *Known from* tells how sure a line is:
+where it is expected); what the body shows; the status alone, of a body in the provider's own error
+shape. A row for 200 or 500 also speaks for the rest of its hundred, where nothing says more. A page
+that is not the provider's is read by the last table. *Known from* tells how sure a line is:
 
 - *documented*: the provider's own pages say so;
 - *read in source*: the program that the provider runs does so;
@@ -36,7 +37,8 @@ speaks for the rest of its hundred, where nothing says more. *Known from* tells 
 def page() -> str:
     """Return the whole page."""
     sections = [section(CONTRACTS[name].provider) for name in sorted(CONTRACTS)]
-    shared = table(TITLES[:1] + TITLES[3:4], ((line[0], line[3]) for line in map(cells, SHARED)))
+    titles = ("status", "the provider's own error", "any other page")
+    shared = table(titles, shared_lines())
     return (
         "\n".join([_HEAD, *sections])
         + "\n## Where a provider says nothing itself\n\n"
@@ -45,7 +47,22 @@ def page() -> str:
     )
 
 
-SHARED = sorted(SHARED_ROWS, key=lambda row: row.status)
+def shared_lines() -> Iterator[tuple[str, ...]]:
+    """Give a line for each status of the shared rows: of the provider's own errors, and others."""
+    for status in sorted({row.status for row in SHARED_ROWS}):
+        rows = [row for row in SHARED_ROWS if row.status == status]
+        others = [row for row in rows if row.anyone] or [
+            row for row in SHARED_ROWS if row.anyone and row.status == status // 100 * 100
+        ]
+        own = rows[0].code
+        unknown = " (`provider_error` with an unknown machine code)"
+        rest = ", other 5xx" if status == 500 else ""
+        yield (
+            f"{status}{rest}",
+            f"`{own.value}`{unknown if own.value == 'target_rejected' else ''}",
+            f"`{others[0].code.value}`",
+        )
+    yield "other 4xx", "`provider_misaddressed`", "`provider_misaddressed`"
 
 
 def section(provider: type[Provider]) -> str:
@@ -84,7 +101,7 @@ def forms(provider: type[Provider], exchanges: Iterable[Exchange]) -> Iterator[s
 def cells(row: Row) -> tuple[str, ...]:
     """Return a row's line."""
     status = f"any ({row.status})" if row.machine else str(row.status)
-    if not row.machine and row.status in (200, 400, 500):
+    if not row.machine and (row.status in (200, 500) or (row.anyone and row.status == 400)):
         status += f", other {row.status // 100}xx"
     machine = f"`{row.machine}`" if row.machine else ""
     return status, machine, body(row), f"`{row.code.value}`", known_from(row.proof)

@@ -319,7 +319,7 @@ def run_server(
         reader = threading.Thread(target=server.stderr.read)
         reader.start()
         try:
-            found = re.search(r" at (http://[0-9.:]+) ", first)
+            found = re.search(r" at (http://[0-9.:]+)\S* ", first)
             assert found, first
             yield found[1]
         finally:

@@ -42,7 +42,7 @@ TWO = {
     "accounts": {"support": {"provider": "memory"}, "sales": {"provider": "memory"}},
 }
 BLOCK, UNBLOCK, BLOCKED = "/v1/contacts/block", "/v1/contacts/unblock", "/v1/contacts/blocked"
-CONTACT = {"jid": JID, "number": NUMBER, "lid": None}
+CONTACT = {"jid": JID, "number": NUMBER, "lid": None, "user_id": None}
 
 
 @pytest.fixture
@@ -104,15 +104,22 @@ def test_block_and_unblock_answer_the_documented_envelope(
         ({"jid": JID}, CONTACT),
         ({"jid": f"{NUMBER}@c.us"}, CONTACT),
         ({"jid": f"{NUMBER}:12@s.whatsapp.net"}, CONTACT),
+        ({"jid": f"{NUMBER}:99@hosted"}, CONTACT),
+        ({"jid": f" {NUMBER}.0:12@s.whatsapp.net\n"}, CONTACT),
+        ({"number": f"https://wa.me/{NUMBER}"}, CONTACT),
+        ({"number": "tel:+55-11-99999-9999"}, CONTACT),
+        ({"number": f"whatsapp://send?phone={NUMBER}"}, CONTACT),
+        ({"number": "\u202a+55\u00a011\u00a099999\u20119999\u202c\n"}, CONTACT),
+        ({"number": f"'{NUMBER},"}, CONTACT),
         ({"number": NUMBER, "jid": JID}, CONTACT),
         (
             {"jid": "123456789@lid"},
-            {"jid": "123456789@lid", "number": None, "lid": "123456789@lid"},
+            {**CONTACT, "jid": "123456789@lid", "number": None, "lid": "123456789@lid"},
         ),
         # an old Brazilian mobile keeps its eight digits
         (
             {"number": "+55 11 8888-8888"},
-            {"jid": "551188888888@s.whatsapp.net", "number": "551188888888", "lid": None},
+            {**CONTACT, "jid": "551188888888@s.whatsapp.net", "number": "551188888888"},
         ),
     ],
 )
@@ -127,7 +134,15 @@ def test_a_person_is_named_in_every_documented_form_in_the_body_or_in_the_query(
         "account": "support",
         "contacts": [contact],
         "count": 1,
+        "others": 0,
     }
+
+
+def test_a_user_id_beside_a_number_is_kept_with_it(client: FlaskClient) -> None:
+    target = {"number": NUMBER, "user_id": "BR.00000000000000000001"}
+    for answer in (client.post(BLOCK, json=target), client.post(BLOCK, query_string=target)):
+        contact = answer.get_json()["data"]["contact"]
+        assert contact == {**CONTACT, "user_id": "BR.00000000000000000001"}
 
 
 def test_the_list_follows_blocks_and_unblocks_of_its_own_account_only(client: FlaskClient) -> None:
@@ -240,7 +255,6 @@ def test_a_list_that_the_provider_has_not_is_refused_without_a_call(
         (200, {"success": True, "data": {"items": [], "count": 2}}),
         (200, []),
         (204, None),
-        (404, None),
     ],
 )
 def test_a_list_that_cannot_be_read_is_never_an_empty_one(
@@ -689,7 +703,13 @@ BAD_BODIES: list[tuple[bytes, str, set[str]]] = [
     (f'{{"number": "{FULL_WIDTH}"}}'.encode(), "invalid_target", {"number"}),
     (f'{{"jid": "{FULL_WIDTH}@c.us"}}'.encode(), "invalid_target", {"jid"}),
     ('{"number": "+٥٥١١٩٩٩٩٩٩٩٩٩"}'.encode(), "invalid_target", {"number"}),
-    (b'{"number": "+5511999999999\\n"}', "invalid_target", {"number"}),
+    (b'{"number": "+55119999\\n99999"}', "invalid_target", {"number"}),
+    (b'{"number": "5511999999999.0"}', "invalid_target", {"number"}),
+    (b'{"number": "(11) 99999-9999"}', "invalid_target", {"number"}),
+    (b'{"user_id": "br.1"}', "invalid_target", {"user_id"}),
+    (b'{"user_id": "5511999999999"}', "invalid_target", {"user_id"}),
+    (b'{"user_id": 1}', "validation_error", {"user_id"}),
+    (b'{"user_id": "%s"}' % (b"B" * 136), "validation_error", {"user_id"}),
     (b'{"number": "+5511999999999\\u0000"}', "invalid_target", {"number"}),
     (b'{"number": "+55 11 9999a-9999"}', "invalid_target", {"number"}),
     (b'{"number": "11 9999-9999"}', "invalid_target", {"number"}),
@@ -699,7 +719,6 @@ BAD_BODIES: list[tuple[bytes, str, set[str]]] = [
     (b'{"number": "5511999999999@s.whatsapp.net"}', "invalid_target", {"number"}),
     (b'{"jid": "5511999999999"}', "invalid_target", {"jid"}),
     (b'{"jid": "+5511999999999@c.us"}', "invalid_target", {"jid"}),
-    (b'{"jid": "5511999999999@s.whatsapp.net\\n"}', "invalid_target", {"jid"}),
     (b'{"jid": "5511999999999\\n@s.whatsapp.net"}', "invalid_target", {"jid"}),
     (b'{"jid": "../../admin@s.whatsapp.net"}', "invalid_target", {"jid"}),
     (b'{"jid": "..%2f5511999999999@s.whatsapp.net"}', "invalid_target", {"jid"}),
@@ -777,7 +796,8 @@ GOOD = b'{"number": "+5511999999999"}'
         ("?phone=1", b"", "", 422, "phone"),
         ("?number=", b"", "", 422, "number"),
         ("?jid=status%40broadcast", b"", "", 422, "jid"),
-        ("?jid=5511999999999%40c.us%0A", b"", "", 422, "jid"),
+        ("?jid=5511999%0A999999%40c.us", b"", "", 422, "jid"),
+        ("?user_id=x", b"", "", 422, "user_id"),
         ("?number=%FF%FE", b"", "", 422, "number"),
         (f"?number={quote(FULL_WIDTH)}", b"", "", 422, "number"),
     ],
@@ -822,6 +842,20 @@ def test_a_national_number_is_taken_only_where_a_region_is_configured(make_app: 
     response = client.post(BLOCK, json={"number": "(11) 99999-9999"})
     assert response.get_json()["data"]["contact"] == CONTACT
     assert code_of(client.post(BLOCK, json={"number": "999"})) == "invalid_target"
+
+
+def test_a_number_that_may_be_two_peoples_is_refused_and_a_plus_decides(make_app: MakeApp) -> None:
+    client = make_app({**MEMORY, "default_region": "DE"}).test_client()
+    for number, person in (
+        ("491713920012", "491713920012"),
+        ("+17139200123", "17139200123"),
+        ("017139200123", "4917139200123"),
+    ):
+        data = client.post(BLOCK, json={"number": number}).get_json()["data"]
+        assert data["contact"]["number"] == person
+    response = client.post(BLOCK, json={"number": "17139200123"})
+    assert code_of(response) == "invalid_target"
+    assert "leading +" in response.get_json()["error"]["fields"]["number"][0]
 
 
 def test_a_message_never_repeats_the_text_at_fault(client: FlaskClient) -> None:

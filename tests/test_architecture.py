@@ -20,13 +20,20 @@ ROOT = Path(adapter.__file__).parent
 PROVIDERS = ROOT.parent / "providers"
 
 FLOORS = [
-    {"attempt", "breaker", "codes", "decoding", "privacy", "wire"},
-    {"logs"},
+    {
+        *("attempt", "breaker", "codes", "cors", "decoding"),
+        *("forwarded", "privacy", "refusal", "wire"),
+    },
+    {"files", "logs", "names", "routes"},
+    {"options"},
+    {"numbering", "written"},
+    {"jids"},
     {"contact"},
     {"identity", "outcome", "redaction"},
-    {"errors", "intents"},
+    {"errors", "evidence", "intents"},
+    {"containment"},
     {"provider"},
-    {"hookspecs"},
+    {"hookspecs", "loops"},
     {"plugins"},
     {"settings"},
     {"keys", "schemas", "sockets"},
@@ -38,7 +45,7 @@ FLOORS = [
     {"faces", "metrics"},
     {"views", "dialects"},
     {"openapi"},
-    {"extension"},
+    {"docs", "extension"},
     {"app"},
     {"worker", "server"},
     {"scaffold"},
@@ -56,7 +63,7 @@ PARTS = {file.stem: file for file in sorted(PROVIDERS.glob("*.py")) if file.stem
 """Every file of the providers, those that several of them share included."""
 SHARED = {name for name in PARTS if name.startswith("_")}
 PLUGINS = {name: file for name, file in PARTS.items() if name not in SHARED}
-FLASK_FREE = [name for name, height in FLOOR.items() if height <= FLOOR["service"]]
+FLASK_FREE = sorted(name for name, height in FLOOR.items() if height <= FLOOR["service"])
 
 
 def parse(file: Path) -> ast.Module:

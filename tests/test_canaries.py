@@ -240,7 +240,7 @@ def test_no_canary_gets_out_of_any_face_whatever_a_provider_does(
     with suppress(OutcomeError):
         result.raise_for_code()
     assert {"adapter", "urllib3.connectionpool"} <= records.loggers
-    assert "5521*****3210" in records.text
+    assert "552*******210" in records.text
     assert_no_canary(records.text, "the log")
 
 
@@ -364,7 +364,7 @@ def test_no_public_object_shows_a_canary(show: Callable[[object], str]) -> None:
 
 
 def test_a_public_value_shows_its_fields_with_the_contact_masked() -> None:
-    assert repr(Command(Action.BLOCK, Contact(NUMBER))).endswith("contact=Contact(5521*****3210))")
+    assert repr(Command(Action.BLOCK, Contact(NUMBER))).endswith("contact=Contact(552*******210))")
 
 
 @pytest.mark.parametrize(
@@ -590,7 +590,7 @@ def test_every_class_that_the_package_offers_is_looked_at() -> None:
         for name in adapter.__all__
         if isinstance(each := getattr(adapter, name), type) and dataclasses.is_dataclass(each)
     }
-    holding_nothing = {adapter.Route, adapter.Row, adapter.Problem}
+    holding_nothing = {adapter.Route, adapter.Row, adapter.Problem, adapter.ContactList}
     assert {each.__name__ for each in values - holding_nothing - seen} == set()
 
 

@@ -25,12 +25,13 @@ from support import (
     free_port,
     install_plugin,
 )
+from support_dists import PROVIDER
 
 from adapter.cli import main
 from adapter.codes import Code
 
 COMMAND = Path(sys.executable).with_name("contact-adapter")
-MASKED = "5511*****9999"
+MASKED = "551*******999"
 MEMORY = '[accounts.support]\nprovider = "memory"\n'
 
 
@@ -85,7 +86,10 @@ def wuts(
 # block, unblock, blocked
 
 
-@pytest.mark.parametrize("target", [NUMBER, "+55 11 99999-9999", f"{NUMBER}@c.us"])
+@pytest.mark.parametrize(
+    "target",
+    [NUMBER, "+55 11 99999-9999", f"{NUMBER}@c.us", f"https://wa.me/{NUMBER}", f"tel:+{NUMBER}"],
+)
 @pytest.mark.parametrize("command", ["block", "unblock"])
 def test_a_change_is_told_with_the_number_masked(command: str, target: str) -> None:
     result = run(command, target)
@@ -129,6 +133,8 @@ def test_a_failure_ends_with_a_status_that_a_shell_sees(
         (("block", "120363025246125486@g.us"), "invalid_target", "jid"),
         (("unblock", "status@broadcast"), "invalid_target", "jid"),
         (("block", ""), "invalid_target", "number"),
+        (("block", "BR.00000000000000000001"), "invalid_target", "user_id"),  # not at this provider
+        (("unblock", "br.1"), "invalid_target", "user_id"),
         (("block", NUMBER, "--account", "nowhere"), "account_not_found", ""),
         (("blocked", "--account", "nowhere"), "account_not_found", ""),
     ],
@@ -182,7 +188,7 @@ def test_an_empty_list_prints_nothing_and_succeeds() -> None:
     result = run("blocked")
     assert (result.exit_code, result.output) == (0, "")
     document = json.loads(run("blocked", "--json").stdout)
-    assert document["data"] == {"account": "memory", "contacts": [], "count": 0}
+    assert document["data"] == {"account": "memory", "contacts": [], "count": 0, "others": 0}
 
 
 # accounts, providers
@@ -215,6 +221,23 @@ def test_a_broken_plugin_that_nobody_selected_is_listed_and_stops_nothing(
         assert "the moon is not where it was" in result.stdout
     broken = json.loads(run("providers", "--json").stdout)["data"]["broken"]
     assert [each["name"] for each in broken] == ["moon"]
+
+
+def test_a_clash_with_what_is_built_in_is_shown_and_stops_nothing(
+    plugin: Callable[[str, str], Path],
+) -> None:
+    plugin("wuts", PROVIDER.format(name="wuts"))
+    advice = '[plugins] blocked = ["plugin_wuts:wuts"]'
+    for command in ("providers", "check"):
+        result = run(command)
+        assert result.exit_code == 0
+        assert advice in result.stdout
+    document = json.loads(run("providers", "--json").stdout)["data"]
+    (listed,) = document["broken"]
+    assert listed["origin"] == "plugin_wuts 1.0"
+    assert listed["reason"].endswith(advice)
+    (wuts,) = [each for each in document["providers"] if each["name"] == "wuts"]
+    assert wuts["origin"].startswith("contact-adapter ")
 
 
 # Which configuration
@@ -279,7 +302,7 @@ def test_a_bad_configuration_is_explained_whole_by_every_command(
         "default_acount: unknown key (did you mean default_account?)",
         "accounts.support.provider: no such provider (did you mean wuts?)",
         "accounts.sales.base_url: ",
-        "accounts.sales.token: the environment has no variable NO_SUCH_VARIABLE_HERE",
+        "accounts.sales.token: the environment has no variable of the name that stands there",
         "accounts.sales.sesion: unknown key (did you mean session?)",
         "accounts.sales.session: is required",
         "keys.crm.secret: ",
@@ -288,7 +311,8 @@ def test_a_bad_configuration_is_explained_whole_by_every_command(
         "dialects.enabled: one of them is no dialect (did you mean wuts?)",
     ):
         assert path in result.stderr
-    assert "in-the-clear-secret" not in result.output
+    for secret in ("in-the-clear-secret", "NO_SUCH_VARIABLE_HERE"):
+        assert secret not in result.output
     assert "Traceback" not in result.output
 
 
@@ -301,6 +325,31 @@ def test_a_file_that_cannot_be_used_at_all_is_explained(tmp_path: Path, text: st
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: ")
     assert "Traceback" not in result.output
+
+
+def test_a_configuration_that_never_ends_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path / "fifo", Path("/dev/zero"), tmp_path):
+        for command in (("check",), ("serve", "--port", "0")):
+            result = run_installed(*command, "--config", str(path))
+            assert result.returncode == 1
+            assert f"{path}: cannot be read: it is a " in result.stderr
+            assert "Traceback" not in result.stderr
+
+
+def test_accounts_that_call_each_other_are_refused_with_the_loop(
+    write: Callable[[str], str],
+) -> None:
+    config = write(
+        '[accounts.a]\nprovider = "wuts"\ntoken = { file = "token" }\n'
+        'base_url = { self = "/dialects/wuts" }\n[dialects]\nenabled = ["wuts"]\n'
+    )
+    Path(config).with_name("token").write_text("any")
+    for command in (("check",), ("serve", "--port", "0")):
+        result = run_installed(*command, "--config", config)
+        assert result.returncode == 1
+        assert "accounts.a.base_url: " in result.stderr
+        assert "a → a" in result.stderr
 
 
 def test_check_sends_nothing(wuts: tuple[str, Upstream]) -> None:

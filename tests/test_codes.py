@@ -9,6 +9,7 @@ import pytest
 from adapter.codes import Action, Applied, Code, Confirmation, Retry
 
 TABLE = {
+    "bad_request": (400, "never", "not_applied"),
     "invalid_json": (400, "never", "not_applied"),
     "validation_error": (422, "never", "not_applied"),
     "invalid_target": (422, "never", "not_applied"),

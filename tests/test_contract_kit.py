@@ -22,6 +22,7 @@ from adapter import (
     Code,
     Confirmation,
     Contact,
+    ContactError,
     ContactForm,
     Dialect,
     Headers,
@@ -36,6 +37,7 @@ from adapter import (
     SecretField,
     json_response,
     read_contact,
+    read_contacts,
     read_object,
     require_number,
     session_field,
@@ -57,6 +59,10 @@ PAGES = "test_every_page_of_a_list_leads_to_the_recorded_next_one"
 EVIDENCE = "test_a_success_needs_all_of_its_evidence"
 HOSTILE = "test_a_hostile_answer_is_no_success_and_raises_nothing"
 OTHER_COMMAND = "test_the_answer_to_another_command_is_no_success"
+BESIDE = "test_an_error_beside_a_success_is_no_success"
+CONTRADICTION = "test_a_refusal_that_shows_a_success_is_not_certain"
+OTHER_CONTACT = "test_a_response_about_another_contact_is_no_success"
+NOT_PERSONS = "test_list_entries_that_are_not_persons_are_counted"
 REDIRECT = "test_a_redirect_is_never_an_answer"
 DIGITS = "test_digits_in_a_text_change_no_outcome"
 UNDECLARED = "test_nothing_is_sent_for_an_action_that_is_not_declared"
@@ -100,7 +106,7 @@ class Toy(Provider):
         assert command.contact
         route = self.route(command.action)
         headers = Headers({"X-Key": self.options["key"].reveal()})
-        body = {"who": command.contact.jid, "session": self.options["session"]}
+        body = {"who": self.name_contact(command.contact), "session": self.options["session"]}
         return HttpRequest(route.method, route.template, headers, json=body)
 
     def read_machine_code(self, document: Any) -> str | None:
@@ -108,6 +114,12 @@ class Toy(Provider):
             case {"error": str(code)}:
                 return code
         return None
+
+    def is_own_error(self, response: HttpResponse) -> bool:
+        match response.document:
+            case {"error": str() | None, "refused": bool()} | {"error": str()}:
+                return True
+        return False
 
     def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
         match response.document:
@@ -263,6 +275,9 @@ class NamesAFormThatItNeverUses(Toy):
 class UsesAFormThatItDoesNotName(Toy):
     contact_forms = (ContactForm.JID,)
 
+    def name_contact(self, contact: Contact, *forms: ContactForm) -> str:
+        return str(contact.jid)
+
 
 class NamesTheContactInNoWay(Toy):
     def build_request(self, command: Command) -> HttpRequest:
@@ -390,6 +405,20 @@ class TakesTheStateThatWasNotAsked(Toy):
         return Outcome.success(Confirmation.PROVIDER_STATE, upstream_status=response.status)
 
 
+class BelievesASuccessBesideAnError(Toy):
+    def read_response(self, command: Command, response: HttpResponse) -> Outcome:
+        if response.status == 200 and isinstance(response.document, dict):
+            kept = {key: each for key, each in response.document.items() if key == "blocked"}
+            if kept and "error" in response.document:
+                return super().read_response(command, json_response(200, kept))
+        return super().read_response(command, response)
+
+
+class BelievesARefusalThatShowsASuccess(Toy):
+    def shows_success(self, command: Command, response: HttpResponse) -> bool:
+        return False
+
+
 class ReadsARedirect(Toy):
     def read_response(self, command: Command, response: HttpResponse) -> Outcome:
         if response.status == 304:
@@ -499,7 +528,7 @@ class WaitsForYears(Toy):
 
 FAULTY_PROVIDERS: list[tuple[type[Toy], set[str]]] = [
     (WrongPath, {REQUEST}),
-    (CannotBuildARequest, {REQUEST, NAMES}),
+    (CannotBuildARequest, {REQUEST, NAMES, OPTIONS}),
     (WrongCredentialHeader, {REQUEST}),
     (SendsMoreThanRecorded, {REQUEST}),
     (CountsItsRequests, {PURE_REQUEST}),
@@ -516,10 +545,12 @@ FAULTY_PROVIDERS: list[tuple[type[Toy], set[str]]] = [
     (SupportsAnActionThatNobodyRecorded, {COMPLETE}),
     (TakesA404ForTheSession, {BARE_STATUS}),
     (TakesTruthForTrue, {EVIDENCE}),
-    (TakesAnyYes, {EVIDENCE, HOSTILE, OTHER_COMMAND}),
+    (TakesAnyYes, {EVIDENCE, HOSTILE, OTHER_COMMAND, ANSWER, BARE_STATUS}),
     (ReadsLaxJson, {HOSTILE}),
     (RaisesOnBytes, {HOSTILE}),
-    (TakesAStateAtAnyStatus, {HOSTILE}),
+    (TakesAStateAtAnyStatus, {HOSTILE, BESIDE, CONTRADICTION}),
+    (BelievesASuccessBesideAnError, {BESIDE}),
+    (BelievesARefusalThatShowsASuccess, {CONTRADICTION}),
     (WaitsForYears, {HOSTILE}),
     (TakesTheStateThatWasNotAsked, {EVIDENCE, HOSTILE, OTHER_COMMAND}),
     (ReadsARedirect, {REDIRECT}),
@@ -585,6 +616,39 @@ def test_a_provider_that_claims_a_state_which_no_answer_shows_is_caught(tmp_path
     assert "it shows another state" in found[OTHER_COMMAND]
 
 
+def test_a_provider_that_does_not_look_at_the_named_contact_is_caught(tmp_path: Path):
+    class Named(Toy):
+        def read_named_contact(self, command: Command, document: Any) -> Contact | None:
+            match document:
+                case {"who": str(jid)}:
+                    return Contact.from_jid(jid)
+                case {"who": _}:
+                    raise ContactError("who", "is no text")
+            return None
+
+    answers = right_answers()
+    for each in answers[:2]:
+        each["answer"]["body"]["who"] = JID
+        each["evidence"].append("/who?")
+    folder = write_answers(tmp_path / "toy", answers)
+    assert failures(contract_for(folder, Named)) == {}
+    found = failures(contract_for(folder, type("Unnamed", (Toy,), {})))
+    assert set(found) == {EVIDENCE, OTHER_CONTACT}
+    assert "with another contact at /who" in found[OTHER_CONTACT]
+
+
+def test_a_list_that_a_group_makes_unreadable_is_caught(tmp_path: Path):
+    class KnowsPersonsOnly(Lister):
+        def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+            read = super().read_success(command, response)
+            return None if read and read.others else read
+
+    folder = write_answers(tmp_path / "toy", paged_answers())
+    found = failures(contract_for(folder, KnowsPersonsOnly))
+    assert set(found) == {NOT_PERSONS}
+    assert "with groups at /people" in found[NOT_PERSONS]
+
+
 def test_a_provider_that_knows_numbers_only_refuses_a_lid_before_anything_is_sent(tmp_path: Path):
     class KnowsNumbers(Toy):
         contact_forms = (ContactForm.JID,)
@@ -646,11 +710,8 @@ class Lister(Toy):
             return super().read_success(command, response)
         match response.document:
             case {"people": list(people), **rest} if isinstance(rest.get("after"), str | None):
-                try:
-                    contacts = tuple(read_contact(jid=each) for each in people)
-                except adapter.RequestError:
-                    return None
-                return self.success(response, contacts)
+                contacts = read_contacts(people)
+                return None if contacts is None else self.success(response, contacts)
         return None
 
     def build_next(self, command: Command, response: HttpResponse) -> HttpRequest | None:
@@ -890,7 +951,8 @@ def test_a_faulty_dialect_is_caught_by_the_clause_for_its_fault(
 
 def test_every_clause_has_a_fault_that_it_alone_finds():
     alone = [clauses for _, clauses in [*FAULTY_PROVIDERS, *FAULTY_DIALECTS] if len(clauses) == 1]
-    elsewhere = {OTHER_COMMAND, SECRET_PLACE, PAGES}  # above, and below
+    # above, and below
+    elsewhere = {OTHER_COMMAND, OTHER_CONTACT, SECRET_PLACE, PAGES, NOT_PERSONS}
     assert set().union(*alone) == CLAUSES - elsewhere
 
 

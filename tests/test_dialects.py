@@ -615,7 +615,6 @@ BAD_TARGETS = [
     "5511999999999@broadcast",
     "../../x@s.whatsapp.net",
     "..@c.us",
-    "5511999999999@s.whatsapp.net\n",
     "55119999\n99999@c.us",
     f"{FULL_WIDTH}@c.us",
     "0@c.us",

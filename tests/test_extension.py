@@ -42,6 +42,11 @@ def test_in_process_a_contact_is_blocked_listed_and_unblocked(host: Flask) -> No
     with host.app_context():
         blocked = contacts.block("+55 11 99999-9999")
         contacts.block(jid=f"{OTHER_NUMBER}@c.us", account="support")
+        named = contacts.block(NUMBER, user_id="BR.1", account="support").command
+        assert named is not None
+        assert named.contact is not None
+        assert named.contact.user_id == "BR.1"
+        assert contacts.unblock(user_id="x", account="support").code is Code.INVALID_TARGET
         listed = contacts.blocked()
         unblocked = contacts.unblock(NUMBER)
         left = contacts.blocked(account="support")

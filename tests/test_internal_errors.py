@@ -14,7 +14,8 @@ from flask import Flask
 from support import NUMBER, Upstream
 
 from adapter import Code, ContactAdapter, PluginError, Result
-from adapter.service import RESULT_ATTRIBUTE, connect, is_from_outside, result_of
+from adapter.containment import is_from_outside
+from adapter.service import RESULT_ATTRIBUTE, connect, result_of
 
 SOURCE = '''
 from adapter import (

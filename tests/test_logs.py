@@ -23,10 +23,11 @@ from test_server import ENVIRONMENT, Served, serve
 import adapter.logs
 from adapter import ContactAdapter
 from adapter.keys import ANYONE
+from adapter.privacy import MaskingFormatter, escape_controls
 from adapter.service import Contacts, Service
 from adapter.settings import load_settings
 
-MASKED = "5511*****9999"
+MASKED = "551*******999"
 BLOCK = "/v1/contacts/block"
 
 
@@ -217,6 +218,39 @@ def test_a_line_says_the_same_in_its_text_and_in_its_facts(lines: Lines) -> None
     assert (record.name, record.levelno) == ("adapter", logging.INFO)
 
 
+@pytest.mark.parametrize("control", ["\n", "\r", "\x1b[2K", "\x7f", "\x85", "\u2028", "\u2029"])
+def test_a_fact_with_control_characters_forges_no_line_in_text_or_json(
+    lines: Lines, control: str
+) -> None:
+    forged = f"x{control}2026-11-25 INFO adapter call account=a code=ok"
+    adapter.logs.write_line("call", account=forged, code="bad")
+    (record,) = lines.records
+    shown = forged.replace(control, escape_controls(control))
+    assert record.getMessage() == f'call account="{shown}" code=bad'
+    assert record.facts == {"account": shown, "code": "bad"}
+    text = MaskingFormatter("%(levelname)s %(message)s").format(record)
+    assert text == f"INFO {record.getMessage()}"
+    document = json.loads(adapter.logs.JsonFormatter().format(record))
+    assert document["account"] == shown
+
+
+def test_a_failure_is_one_record_with_its_traceback_indented_below_and_masked(
+    lines: Lines,
+) -> None:
+    error = ValueError(f"x{NUMBER}\n2026-11-25 INFO adapter call code=ok\u2028y")
+    adapter.logs.write_error("internal_error", error, request_id="a\nb", code=None)
+    (record,) = lines.records
+    assert record.levelno == logging.ERROR
+    first, *below = record.getMessage().splitlines()
+    assert first == r"internal_error request_id=a\nb"
+    assert below
+    assert all(line.startswith("    ") for line in below)
+    assert NUMBER not in record.getMessage()
+    document = json.loads(adapter.logs.JsonFormatter().format(record))
+    assert document["request_id"] == r"a\nb"
+    assert document["exception"].splitlines() == below
+
+
 def test_nothing_is_put_together_where_nobody_listens(lines: Lines) -> None:
     logging.getLogger("adapter").setLevel(logging.WARNING)
     adapter.logs.write_line("seen", a="x")
@@ -322,7 +356,7 @@ def test_in_json_every_line_is_an_object_with_its_time_level_logger_and_facts(
     with logging_server(tmp_path, 'format = "json"') as served:
         block(served, "r-7", "gateway")
         send_no_http(served)
-        wait_until(lambda: "nvalid" in served.log, "the complaint of the server")
+        wait_until(lambda: "bad_request" in served.log, "the complaint of the server")
         assert served.stop() == 0
     documents = [json.loads(line) for line in served.lines]
     for document in documents:
@@ -349,7 +383,7 @@ def test_a_key_in_a_header_without_a_colon_reaches_no_log(tmp_path: Path) -> Non
             connection.sendall(b"GET /livez HTTP/1.1\r\nAuthorization Bearer my-own-key\r\n\r\n")
             while connection.recv(65536):
                 pass
-        wait_until(lambda: "Invalid request" in served.log, "the complaint of the server")
+        wait_until(lambda: "bad_request" in served.log, "the complaint of the server")
         assert served.stop() == 0
     assert "my-own-key" not in served.log
 
@@ -358,7 +392,7 @@ def test_in_text_every_line_has_its_time_level_and_logger(tmp_path: Path) -> Non
     with logging_server(tmp_path, 'format = "text"') as served:
         block(served, "r-8")
         send_no_http(served)
-        wait_until(lambda: "nvalid" in served.log, "the complaint of the server")
+        wait_until(lambda: "bad_request" in served.log, "the complaint of the server")
         assert served.stop() == 0
     first, *lines = served.lines
     assert first.startswith("serving ")
@@ -380,14 +414,15 @@ def test_the_level_is_respected(
     tmp_path: Path, level: str, least: set[str], most: set[str]
 ) -> None:
     with logging_server(tmp_path, f'level = "{level}"') as served:
-        block(served, "r-9")
+        block(served, "r-9", "gateway")
         send_no_http(served)
         if "WARNING" in least:
-            wait_until(lambda: "nvalid" in served.log, "the complaint of the server")
+            wait_until(lambda: "bad_request" in served.log, "the complaint of the server")
         assert served.stop() == 0
     told = set(re.findall(r"\b(DEBUG|INFO|WARNING|ERROR|CRITICAL)\b", served.log))
     assert least <= told <= most
     assert ("request_id=r-9" in served.log) is ("INFO" in most)
+    assert "urllib3" not in served.log  # its lines hold paths
     assert NUMBER not in served.log
 
 

@@ -103,7 +103,7 @@ def test_the_longest_list_that_there_can_be_is_read() -> None:
 @pytest.mark.parametrize(
     ("status", "document", "code"),
     [
-        (200, {"data": [{"user_id": "US.1"}]}, Code.PROVIDER_BAD_RESPONSE),
+        (200, {"data": [{"user_id": "nobody"}]}, Code.PROVIDER_BAD_RESPONSE),
         (200, {"data": [{"wa_id": 5511999999999}]}, Code.PROVIDER_BAD_RESPONSE),
         (200, {"data": None}, Code.PROVIDER_BAD_RESPONSE),
         (200, {"data": [], "paging": None}, Code.PROVIDER_BAD_RESPONSE),
@@ -188,7 +188,11 @@ def test_a_change_names_its_user_in_a_body_whatever_the_method(
 
 @pytest.mark.parametrize(
     ("status", "code"),
-    [(307, Code.PROVIDER_REDIRECTED), (401, Code.PROVIDER_BAD_RESPONSE)],
+    [
+        (307, Code.PROVIDER_REDIRECTED),
+        (303, Code.PROVIDER_MISADDRESSED),
+        (401, Code.PROVIDER_BAD_RESPONSE),
+    ],
 )
 def test_a_refusal_that_names_its_user_as_changed_is_not_believed_and_a_redirect_stays_one(
     status: int, code: Code

@@ -134,7 +134,7 @@ def test_a_call_is_counted_by_account_provider_action_and_code(
     change(front)
     change(front)
     change(front, "unblock")  # the upstream says that the contact is blocked
-    upstream.will_answer(401, {})
+    upstream.will_answer(401, {"success": False, "error": "Invalid token"})
     change(front)
     upstream.will_answer(200, {"success": True, "data": {"items": [], "count": 0}})
     front.get("/v1/contacts/blocked")

@@ -235,11 +235,12 @@ def test_in_the_dialects_answers_nothing_changes_but_what_is_said_to(
         assert list(body["data"]) == list(their_body["data"])
         changed.append({k for k in body["data"] if body["data"][k] != their_body["data"][k]})
         assert all(body["data"][name] is None for name in changed[-1])
-        assert {"X-Request-Id", "Cache-Control", "X-Contact-Adapter-Code"} <= headers
+        added = {"X-Contact-Adapter-Code", "X-Contact-Adapter-Confirmation"}
+        assert {"X-Request-Id", "Cache-Control", *added} <= headers
         assert headers - their_headers <= {
             "X-Request-Id",
             "Cache-Control",
-            "X-Contact-Adapter-Code",
+            *added,
             "Content-Type",
             "Connection",
         }

@@ -329,7 +329,7 @@ def test_the_guide_leads_from_nothing_to_a_provider_that_blocks(
     said = [(line.split()[0], done.returncode) for line, done in outputs]
     assert [code for program, code in said if program == "pytest"] == [1, 0]
     assert "acme: Acme; block, unblock" in outputs[-2][1].stdout
-    assert outputs[-1][1].stdout == "blocked 5511*****9999 for support (provider_state)\n"
+    assert outputs[-1][1].stdout == "blocked 551*******999 for support (provider_state)\n"
     (seen,) = upstream.seen
     assert (seen.method, seen.path) == ("POST", "/sessions/my-session/block")
     assert seen.headers["Authorization"] == "Bearer a-token"

@@ -15,7 +15,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from support import DIALECTS, JID, NUMBER, key_for
 
 from adapter.app import create_app
-from adapter.codes import Code
+from adapter.codes import Code, Confirmation
 from adapter.settings import load_settings
 
 CONFIG: dict[str, Any] = {
@@ -130,9 +130,42 @@ def test_every_code_stands_under_its_status(
     assert places == [str(code.http_status)]
 
 
-def test_the_schema_of_an_error_knows_every_code(document: dict[str, Any]) -> None:
-    codes = document["components"]["schemas"]["Error"]["properties"]["code"]["enum"]
-    assert codes == [code.value for code in Code]
+def test_the_code_of_an_error_is_an_open_text_with_known_values(document: dict[str, Any]) -> None:
+    described = document["components"]["schemas"]["Error"]["properties"]["code"]
+    assert described["type"] == "string"
+    assert described["x-extensible-enum"] == [code.value for code in Code]
+    assert described["examples"] == described["x-extensible-enum"]
+    validator = Draft202012Validator(described)
+    for code in ("target_rejected", "a_code_of_next_year"):
+        assert validator.is_valid(code)
+
+
+def test_what_blocked_means_is_described(document: dict[str, Any]) -> None:
+    described = document["components"]["schemas"]["Change"]["properties"]
+    assert "asked for, and accepted" in described["blocked"]["description"]
+    for confirmation in Confirmation:
+        assert f"`{confirmation.value}`" in described["confirmation"]["description"]
+
+
+def test_ready_is_described_as_what_it_is(document: dict[str, Any]) -> None:
+    description = document["paths"]["/readyz"]["get"]["description"]
+    assert "No provider is asked" in description
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_form_is_described_where_a_dialect_takes_one(
+    document: dict[str, Any], dialect: str
+) -> None:
+    mount = next(each for each in load_settings(CONFIG).dialects if each.name == dialect)
+    found = {
+        kind
+        for path, operations in document["paths"].items()
+        if path.startswith(mount.prefix)
+        for operation in operations.values()
+        for kind in operation.get("requestBody", {}).get("content", ())
+    }
+    forms = {"application/x-www-form-urlencoded"} if mount.dialect.takes_forms else set()
+    assert found == forms | ({"application/json"} if mount.dialect.takes_body else set())
 
 
 def test_every_documented_answer_has_the_headers_that_every_answer_carries(

@@ -130,6 +130,7 @@ def test_the_envelope_of_a_change_is_exactly_the_promised_one() -> None:
                     "jid": "5511999999999@s.whatsapp.net",
                     "number": "5511999999999",
                     "lid": None,
+                    "user_id": None,
                 },
             },
             "error": None,
@@ -195,12 +196,19 @@ def test_the_envelope_of_a_list_is_exactly_the_promised_one() -> None:
                 "jid": "5511999999999@s.whatsapp.net",
                 "number": "5511999999999",
                 "lid": None,
+                "user_id": None,
             },
-            {"jid": "123456789012345@lid", "number": None, "lid": "123456789012345@lid"},
+            {
+                "jid": "123456789012345@lid",
+                "number": None,
+                "lid": "123456789012345@lid",
+                "user_id": None,
+            },
         ],
         "count": 2,
+        "others": 0,
     }
-    assert list(envelope["data"]) == ["account", "contacts", "count"]
+    assert list(envelope["data"]) == ["account", "contacts", "count", "others"]
     assert BlockedEnvelope().validate(envelope) == {}
 
 
@@ -275,6 +283,7 @@ def test_every_change_fits_the_published_schema(
         "jid": contact.jid,
         "number": contact.number,
         "lid": contact.lid,
+        "user_id": contact.user_id,
     }
     assert json.loads(json.dumps(envelope)) == envelope
 

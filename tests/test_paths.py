@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import string
 from collections.abc import Callable, Iterator
@@ -14,15 +15,12 @@ from adapter.providers.session_gateway import CONTACT
 from flask import Flask
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from support import NUMBER, SESSION, Upstream, account_for, run_upstream
+from support import JID, NUMBER, SESSION, Upstream, account_for, call, run_app, run_upstream
 
 from adapter import Action, ConfigurationError, PluginError, Route
 from adapter.app import create_app, service_state
 from adapter.service import connect
 from adapter.settings import load_settings
-
-SAFE = set(string.ascii_letters + string.digits + "._@:=+-")
-"""All that an id in a path may be made of. It never begins with a dot, nor with any sign."""
 
 ATTACKS = (
     *("", ".", "..", "...", "%2e%2e", "..%2f", "a/../b", "/", "//", "a/b", "a\\b", "\\\\host"),
@@ -63,12 +61,46 @@ texts = st.one_of(
     st.text(alphabet="a0._@:=+-/%\\?#\r\n", max_size=12),
     st.sampled_from(ATTACKS),
 )
-safe_ids = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._@:=+-]{0,127}", fullmatch=True)
+NAMES = (
+    *(
+        "Loja Centro",
+        "João",
+        "Loja (2)",
+        "#1",
+        "a?b",
+        "50%",
+        "%2F",
+        "%2e%2e",
+        "a+b",
+        "a&b=c",
+        "a;b",
+    ),
+    *(
+        "店舗",
+        "مكتب",
+        "👩‍👧",
+        "...",
+        ".hidden",
+        "~x",
+        "{jid}",
+        "a'b\"c",
+        "Loja\u00a0Sul",
+        "-",
+        "a" * 128,
+    ),
+    "é" * 128,
+)
+"""Names of sessions that providers allow, and what could be taken for more than a name."""
 
 
 def is_safe(text: str) -> bool:
-    """Say by hand what the allow-list lets through."""
-    return 1 <= len(text) <= 128 and set(text) <= SAFE and text[0].isalnum()
+    """Say by hand what may be a part of a path."""
+    return (
+        1 <= len(text) <= 128
+        and text not in (".", "..")
+        and not re.search(r"[/\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", text)
+        and text == text.strip()
+    )
 
 
 ROUTE = Route(Action.BLOCK, "POST", CONTACT + "/block")
@@ -76,6 +108,8 @@ ROUTE = Route(Action.BLOCK, "POST", CONTACT + "/block")
 
 @given(session=texts, jid=texts)
 @example(session="a", jid="..")
+@example(session="%2F", jid="%2e%2e")
+@example(session="é" * 128, jid="👩\u200d👧")
 def test_a_route_is_filled_with_safe_ids_and_refuses_all_others(session: str, jid: str) -> None:
     if not (is_safe(session) and is_safe(jid)):
         with pytest.raises(ValueError, match="cannot be a part of a path") as caught:
@@ -96,11 +130,13 @@ def test_a_route_is_filled_with_safe_ids_and_refuses_all_others(session: str, ji
     ]
     assert (unquote(segments[4]), unquote(segments[6])) == (session, jid)
     assert ROUTE.match(path) == {"session": session, "jid": jid}
-    assert re.fullmatch(r"[A-Za-z0-9._@:%/+=-]+", path)
+    assert len(segments) == 8
+    assert re.fullmatch(r"[A-Za-z0-9._~@:%/+=-]+", path)
     assert not {".", ".."} & {unquote(segment) for segment in segments}
 
 
 @pytest.mark.parametrize("provider", ["session-gateway", "waha", "evolution-api"])
+@settings(deadline=None)
 @given(text=texts)
 def test_a_session_is_taken_by_the_configuration_only_where_it_is_safe(
     provider: str, text: str
@@ -113,6 +149,41 @@ def test_a_session_is_taken_by_the_configuration_only_where_it_is_safe(
         load_settings({"accounts": {"a": account}})
     assert [problem.path for problem in caught.value.problems] == ["accounts.a.session"]
     assert len(text) < 4 or text not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_that_a_provider_allows_is_taken_sent_encoded_and_read_back_by_a_dialect(
+    upstream: Upstream, name: str
+) -> None:
+    upstream.will_answer(204)
+    account = account_for("session-gateway", upstream.address) | {"session": name}
+    origin_accounts = {"m": {"provider": "memory", "aliases": [name]}}
+    dialects = {"enabled": ["session-gateway"]}
+    with connect({"accounts": {"a": account}}) as contacts:
+        assert contacts.block(f"+{NUMBER}").ok
+    (seen,) = upstream.seen
+    assert seen.path == f"/api/v1/sessions/{quote(name, safe='@:')}/contacts/{JID}/block"
+    assert seen.path.isascii()
+    with run_app(
+        lambda _: create_app(
+            {"accounts": origin_accounts, "dialects": dialects}, allow_unauthenticated=True
+        )
+    ) as origin:
+        account["base_url"] = f"{origin}/dialects/session-gateway"
+        with connect({"accounts": {"a": account}}) as contacts:
+            assert contacts.block(f"+{NUMBER}").ok
+        listed = call(origin, "GET", "/v1/contacts/blocked?account=m")
+    assert [each["jid"] for each in listed.json["data"]["contacts"]] == [JID]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_travels_in_a_body_as_it_is(upstream: Upstream, name: str) -> None:
+    upstream.will_answer(201, {"success": True})
+    account = account_for("waha", upstream.address) | {"session": name}
+    with connect({"accounts": {"a": account}}) as contacts:
+        contacts.block(f"+{NUMBER}")
+    (seen,) = upstream.seen
+    assert json.loads(seen.body)["session"] == name
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +207,7 @@ jids = st.one_of(
     st.builds(lambda user, server: f"{user}@{server}", users, servers),
     st.just(f"{NUMBER}@c.us"),
 )
-PERSON = r"([0-9]{8,15}@s\.whatsapp\.net|[0-9]{1,20}@lid)"
+PERSON = r"([0-9]{7,15}@s\.whatsapp\.net|[0-9]{1,20}@lid)"
 
 
 def sent_by(upstream: Upstream, act: Callable[[], Any]) -> tuple[Any, list[str]]:

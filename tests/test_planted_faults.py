@@ -138,7 +138,10 @@ def counted_requests(right: ProviderContract) -> Iterator[FaultyClass]:
 
 def a_row_too_few(right: ProviderContract) -> Iterator[FaultyClass]:
     for row in right.provider.rows:
-        if any(replace(row, text="", proof=each.proof) == each for each in SHARED_ROWS):
+        plain = replace(row, text="", message="")
+        if any(
+            replace(plain, proof=each.proof, anyone=each.anyone) == each for each in SHARED_ROWS
+        ):
             continue  # it only tells the dialect the words, and readers how it is known
 
         class Faulty(right.provider):
@@ -239,6 +242,48 @@ def alarm_at_html(right: ProviderContract) -> Iterator[FaultyClass]:
             return super().read_response(command, response)
 
     yield Faulty
+
+
+def a_success_beside_an_error(right: ProviderContract) -> Iterator[FaultyClass]:
+    class Faulty(right.provider):
+        def read_response(self, command: Command, response: HttpResponse) -> Outcome:
+            document = response.document
+            if isinstance(document, dict) and "errors" in document:
+                kept = {key: each for key, each in document.items() if key != "errors"}
+                return super().read_response(command, json_response(response.status, kept))
+            return super().read_response(command, response)
+
+    successes = [each.response.document for each in right._exchanges if each.outcome.ok]
+    if any(isinstance(each, dict) for each in successes):
+        yield Faulty
+
+
+def a_refusal_that_is_always_believed(right: ProviderContract) -> Iterator[FaultyClass]:
+    class Faulty(right.provider):
+        def shows_success(self, command: Command, response: HttpResponse) -> bool:
+            return False
+
+    if right.provider.name in ("wuts", "evolution-api", "whapi"):
+        yield Faulty
+
+
+def a_named_contact_that_nobody_looks_at(right: ProviderContract) -> Iterator[FaultyClass]:
+    class Faulty(right.provider):
+        def read_named_contact(self, command: Command, document: Any) -> Contact | None:
+            return None
+
+    if right.provider.read_named_contact is not Provider.read_named_contact:
+        yield Faulty
+
+
+def a_list_of_persons_only(right: ProviderContract) -> Iterator[FaultyClass]:
+    class Faulty(right.provider):
+        def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+            read = super().read_success(command, response)
+            return None if read and read.others else read
+
+    if right.provider.name in ("wuts", "evolution-go", "memory"):
+        yield Faulty
 
 
 def an_own_word_for_redirects(right: ProviderContract) -> Iterator[FaultyClass]:
@@ -360,7 +405,10 @@ FAULTS: dict[Callable[[ProviderContract], Iterator[FaultyClass]], tuple[str, ...
     no_credential: ("test_every_request_is_the_recorded_one",),
     another_contact: ("test_a_contact_is_named_in_the_declared_forms",),
     a_form_too_many: ("test_a_contact_is_named_in_the_declared_forms",),
-    a_form_too_few: ("test_a_contact_is_named_in_the_declared_forms",),
+    a_form_too_few: (
+        "test_a_contact_is_named_in_the_declared_forms",
+        "test_every_request_is_the_recorded_one",
+    ),
     counted_requests: ("test_the_same_command_makes_the_same_request",),
     a_row_too_few: ("test_every_answer_is_read_as_recorded",),
     a_row_too_many: ("test_every_row_and_every_action_has_an_answer",),
@@ -376,6 +424,13 @@ FAULTS: dict[Callable[[ProviderContract], Iterator[FaultyClass]], tuple[str, ...
     ),
     any_state_for_the_asked_one: ("test_the_answer_to_another_command_is_no_success",),
     alarm_at_html: ("test_a_hostile_answer_is_no_success_and_raises_nothing",),
+    a_success_beside_an_error: ("test_an_error_beside_a_success_is_no_success",),
+    a_refusal_that_is_always_believed: (
+        "test_a_refusal_that_shows_a_success_is_not_certain",
+        "test_every_answer_is_read_as_recorded",
+    ),
+    a_named_contact_that_nobody_looks_at: ("test_a_response_about_another_contact_is_no_success",),
+    a_list_of_persons_only: ("test_list_entries_that_are_not_persons_are_counted",),
     an_own_word_for_redirects: ("test_a_redirect_is_never_an_answer",),
     a_search_in_texts: ("test_digits_in_a_text_change_no_outcome",),
     the_first_page_alone: ("test_every_page_of_a_list_leads_to_the_recorded_next_one",),
@@ -396,6 +451,10 @@ NOT_EVERYWHERE = {
     a_row_too_few: "providers with rows of their own",
     a_guess_that_is_called_documented: "providers with rows that are not documented",
     any_state_for_the_asked_one: "providers that return the state",
+    a_success_beside_an_error: "providers whose success has a body",
+    a_refusal_that_is_always_believed: "providers whose refusals and successes have bodies",
+    a_named_contact_that_nobody_looks_at: "providers that name the contact",
+    a_list_of_persons_only: "providers whose list holds JIDs",
     the_first_page_alone: "providers whose list has pages",
     pages_without_end: "providers with a list",
     a_dialect_that_mistakes_the_contact: "providers with a dialect",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tomllib
 from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -11,8 +12,10 @@ import pytest
 from support import DIALECTS
 from support_dists import PROVIDER, Site, open_site
 
+from adapter.app import create_app, service_state
 from adapter.errors import ConfigurationError, PluginError
-from adapter.plugins import Broken, load_plugins
+from adapter.plugins import Broken, Plugin, Registry, load_plugins
+from adapter.privacy import Secret
 from adapter.service import connect
 from adapter.settings import load_settings
 
@@ -251,9 +254,37 @@ def test_a_broken_dialect_that_is_enabled_refuses(site: Site) -> None:
     assert isinstance(caught.value.__cause__, LookupError)
 
 
-def test_a_plugin_that_leaves_the_interpreter_is_broken_and_no_more(site: Site) -> None:
-    site.install("stranger", {"odd": "raise SystemExit(3)"})
-    assert "SystemExit" in broken_one("odd").reason
+LEAVING = "class Leaving(BaseException): pass\n"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "raise SystemExit(3)",
+        "raise GeneratorExit",
+        f"{LEAVING}raise Leaving('far')",
+        "import asyncio\nraise asyncio.CancelledError",
+        f"{LEAVING}{HEAD}@hookimpl\ndef register_providers():\n    raise Leaving",
+        HEAD + "@hookimpl\ndef register_providers():\n    raise SystemExit",
+        HEAD + "@hookimpl\ndef register_dialects():\n    exit()",
+        "class Odd(Exception):\n    def __str__(self): raise SystemExit\nraise Odd",
+        "raise LookupError('a\x1b[2J\u2028b')",
+    ],
+)
+def test_a_plugin_that_leaves_by_any_door_is_broken_and_no_more(site: Site, source: str) -> None:
+    site.install("stranger", {"odd": source})
+    registry = select("memory")
+    (broken,) = registry.broken
+    assert broken.plugin.id == "stranger:odd"
+    assert broken.reason.isprintable()
+    with pytest.raises(PluginError, match="stranger:odd"):
+        select("odd")
+
+
+def test_an_interrupt_at_the_import_of_a_plugin_is_the_persons(site: Site) -> None:
+    site.install("stranger", {"odd": "raise KeyboardInterrupt"})
+    with pytest.raises(KeyboardInterrupt):
+        load_plugins().providers  # noqa: B018 - it is the look that imports
 
 
 def test_an_entry_point_to_a_module_that_is_not_there_is_broken(site: Site) -> None:
@@ -278,33 +309,202 @@ def test_a_broken_plugin_brings_nothing_of_what_it_registered(site: Site) -> Non
     assert set(registry.providers) == BUILT_IN | {"good"}
 
 
+# --- imported when needed
+
+
+def marking(name: str, marker: Path) -> str:
+    """Return a plugin that leaves a file when it is imported."""
+    return f"open({str(marker)!r}, 'w').close()\n{PROVIDER.format(name=name)}"
+
+
+def test_a_plugin_that_nobody_uses_is_not_imported_at_the_start(site: Site, tmp_path: Path) -> None:
+    for number in range(20):
+        site.install(f"pack-{number}", {f"p{number}": marking(f"p{number}", tmp_path / "any")})
+    used, marker = tmp_path / "used", tmp_path / "any"
+    site.install("pack-used", {"used": marking("used", used)})
+    mapping = {
+        "accounts": {"a": {"provider": "used"}, "b": {"provider": "memory"}},
+        "dialects": {"enabled": ["wuts"]},
+    }
+    with connect(mapping) as contacts:
+        assert contacts.block("+5511999999999", account="a").ok
+    assert used.exists()
+    assert not marker.exists()
+    registry = load_settings(mapping).registry
+    assert not marker.exists()
+    assert "p7" in registry.providers  # a list needs them all
+    assert marker.exists()
+
+
+def test_a_server_imports_what_its_accounts_use_and_a_list_of_plugins_the_rest(
+    site: Site, tmp_path: Path
+) -> None:
+    marker = tmp_path / "imported"
+    site.install("pack", {"unused": marking("unused", marker)})
+    app = create_app({"accounts": {"a": {"provider": "memory"}}}, allow_unauthenticated=True)
+    client = app.test_client()
+    for path in ("/v1/accounts", "/openapi.json", "/metrics"):
+        assert client.get(path).status_code == 200
+    assert client.post("/v1/contacts/block", json={"number": "+5511999999999"}).status_code == 200
+    assert not marker.exists()
+    listed = client.get("/v1/providers").get_json()["data"]["providers"]
+    service_state(app).service.close()
+    assert "unused" in {each["name"] for each in listed}
+    assert marker.exists()
+
+
 # --- two of one name
 
+MEMORY = {"accounts": {"a": {"provider": "memory"}}}
 
-def test_two_plugins_of_one_name_are_refused_naming_both_and_the_setting(site: Site) -> None:
-    site.install("one-pack", {"echo": PROVIDER.format(name="echo")}, version="1.2")
-    site.install("other-pack", {"echo": PROVIDER.format(name="echo")}, version="3.4")
+
+def select(*names: str, dialects: tuple[str, ...] = (), blocked: tuple[str, ...] = ()) -> Registry:
+    accounts = {f"a{name}": {"provider": name} for name in names} or MEMORY["accounts"]
+    mapping = {
+        "accounts": accounts,
+        "dialects": {"enabled": list(dialects)},
+        "plugins": {"blocked": list(blocked)},
+    }
+    return load_settings(mapping).registry
+
+
+def setting_of(text: str) -> list[str]:
+    """Return what the text says has to be blocked, read as TOML."""
+    line = text.rpartition("[plugins] ")[2]
+    return tomllib.loads(line)["blocked"]  # type: ignore[no-any-return]
+
+
+DIALECT = """
+
+class Native(Dialect):
+    provider = Part
+    read_credential = read_request = write_success = write_error = lambda *rest: None
+
+@hookimpl
+def register_dialects():
+    return [Native]
+"""
+
+TWINS = {
+    "an entry point of the name": {"wuts": PROVIDER.format(name="wuts")},
+    "a provider of the name": {"acme": PROVIDER.format(name="wuts")},
+    "both": {"wuts": PROVIDER.format(name="wuts"), "acme": stranger("    name = 'wuts'")},
+    "a dialect of the name": {"acme": stranger("    name = 'wuts'") + DIALECT},
+    "an entry point of the name that is broken": {"wuts": "1 / 0"},
+}
+
+
+@pytest.mark.parametrize("version", ["1.0", "99"])
+@pytest.mark.parametrize("plugins", TWINS.values(), ids=TWINS)
+def test_what_is_built_in_wins_over_a_third_party_that_takes_its_name(
+    site: Site, plugins: dict[str, str], version: str
+) -> None:
+    site.install("aaa-evil-twin", plugins, version=version)  # its name sorts before ours
+    assert select("memory").find_provider("memory") is not None
+    registry = load_settings(
+        {
+            "accounts": {"a": {"provider": "wuts", "token": Secret("t")}},
+            "dialects": {"enabled": ["wuts"]},
+        }
+    ).registry
+    for found in (
+        registry.find_provider("wuts"),
+        registry.find_dialect("wuts"),
+        registry.providers["wuts"],
+        registry.dialects["wuts"],
+    ):
+        assert found is not None
+        assert found.plugin.id == "contact-adapter:wuts"
+        assert found.part.__module__ == "adapter.providers.wuts"
+
+
+@pytest.mark.parametrize("plugins", list(TWINS.values())[:4], ids=list(TWINS)[:4])
+def test_a_clash_with_what_is_built_in_is_listed_and_its_advice_blocks_the_newcomer(
+    site: Site, plugins: dict[str, str]
+) -> None:
+    site.install("evil-twin", plugins)
+    clashes = load_plugins().clashes
+    assert {clash.name for clash in clashes} == {"wuts"}
+    for clash in clashes:
+        advice = setting_of(str(clash))
+        assert set(advice) <= {f"evil-twin:{name}" for name in plugins}
+        assert advice
+    blocked = [each for clash in clashes for each in setting_of(str(clash))]
+    registry = load_plugins(blocked)
+    assert registry.clashes == ()
+    assert registry.providers["wuts"].plugin.id == "contact-adapter:wuts"
+
+
+def test_a_third_party_serves_under_a_name_whose_built_in_plugin_is_blocked(site: Site) -> None:
+    site.install("their-wuts", {"wuts": PROVIDER.format(name="wuts")})
+    registered = select("wuts", blocked=("contact-adapter:wuts",)).find_provider("wuts")
+    assert registered is not None
+    assert registered.plugin.id == "their-wuts:wuts"
+
+
+THIRD_PARTIES = {
+    "entry points of one name": ({"echo": "echo"}, {"echo": "echo"}),
+    "providers of one name": ({"left": "echo"}, {"right": "echo"}),
+}
+
+
+@pytest.mark.parametrize(("one", "other"), THIRD_PARTIES.values(), ids=THIRD_PARTIES)
+def test_two_third_parties_of_one_name_matter_where_it_is_selected_and_are_named_there(
+    site: Site, one: dict[str, str], other: dict[str, str]
+) -> None:
+    for distribution, version, plugins in (("one-pack", "1.2", one), ("other-pack", "3.4", other)):
+        sources = {name: PROVIDER.format(name=brings) for name, brings in plugins.items()}
+        site.install(distribution, sources, version=version)
+    registry = select("memory")
+    assert "echo" not in registry.providers
+    (clash,) = registry.clashes
     with pytest.raises(PluginError) as caught:
-        load_plugins()
-    for words in ("one-pack 1.2", "other-pack 3.4", "[plugins] blocked = [", "-pack:echo"):
-        assert words in str(caught.value)
+        select("echo")
+    text = str(caught.value)
+    assert text == str(clash)
+    for words in ("'echo'", "one-pack 1.2", "other-pack 3.4", "block all but one"):
+        assert words in text
+    named = setting_of(text)
+    assert len(named) == 1
+    assert select("echo", blocked=tuple(named)).clashes == ()
 
 
-def test_a_stranger_cannot_take_the_name_of_a_built_in_plugin(site: Site) -> None:
-    site.install("evil-twin", {"wuts": PROVIDER.format(name="wuts")})
-    with pytest.raises(PluginError) as caught:
-        load_plugins()
-    assert "evil-twin:wuts" in str(caught.value)
-    assert "contact-adapter:wuts" in str(caught.value)
+def test_two_third_parties_with_dialects_of_one_name_matter_where_it_is_enabled(
+    site: Site,
+) -> None:
+    for side in ("left", "right"):
+        site.install(f"{side}-pack", {side: stranger("    name = 'echo'") + DIALECT})
+    assert {clash.kind for clash in select("memory").clashes} == {"provider", "dialect"}
+    with pytest.raises(PluginError, match="the dialect 'echo'") as caught:
+        select("memory", dialects=("echo",))
+    select("memory", dialects=("echo",), blocked=tuple(setting_of(str(caught.value))))
 
 
-def test_two_plugins_with_providers_of_one_name_are_refused(site: Site) -> None:
-    site.install("one-pack", {"left": PROVIDER.format(name="echo")})
-    site.install("other-pack", {"right": PROVIDER.format(name="echo")})
-    with pytest.raises(PluginError) as caught:
-        load_plugins()
-    for words in ("'echo'", "one-pack:left", "other-pack:right", "[plugins] blocked = ["):
-        assert words in str(caught.value)
+def test_the_plugin_of_the_name_goes_before_another_that_takes_it(
+    site: Site, tmp_path: Path
+) -> None:
+    site.install("one-pack", {"echo": PROVIDER.format(name="echo")})
+    site.install("aaa-pack", {"aaa": marking("echo", tmp_path / "imported")})
+    registry = select("echo")
+    found = registry.find_provider("echo")
+    assert found is not None
+    assert found.plugin.id == "one-pack:echo"
+    assert not (tmp_path / "imported").exists()
+    (clash,) = registry.clashes
+    assert clash.winner == found.plugin
+    assert setting_of(str(clash)) == ["aaa-pack:aaa"]
+
+
+def test_a_name_that_a_plugin_brings_twice_makes_it_broken(site: Site) -> None:
+    site.install("odd-pack", {"odd": stranger("    name = 'twice'", hook="Part, Part")})
+    assert "two parts named 'twice'" in broken_one("odd").reason
+    select("memory")
+
+
+@pytest.mark.parametrize("spelling", ["contact_adapter", "Contact.Adapter"])
+def test_a_distribution_is_ours_however_its_name_is_spelt(spelling: str) -> None:
+    assert Plugin("x", spelling, "1").is_builtin
+    assert not Plugin("x", f"{spelling}-x", "1").is_builtin
 
 
 @pytest.mark.parametrize("blocked", ["one-pack:echo", "other-pack:echo"])
@@ -317,14 +517,6 @@ def test_blocking_one_of_two_by_its_distribution_lets_the_other_serve(
         {"accounts": {"a": {"provider": "echo"}}, "plugins": {"blocked": [blocked]}}
     ).registry.providers
     assert providers["echo"].plugin.id in {"one-pack:echo", "other-pack:echo"} - {blocked}
-
-
-def test_the_setting_that_the_refusal_names_is_the_one_that_helps(site: Site) -> None:
-    site.install("evil-twin", {"wuts": PROVIDER.format(name="wuts")})
-    with pytest.raises(PluginError) as caught:
-        load_plugins()
-    named = str(caught.value).partition('blocked = ["')[2].partition('"]')[0]
-    assert "wuts" in load_plugins([named]).providers
 
 
 # --- blocked
@@ -342,7 +534,7 @@ def test_a_blocked_plugin_is_never_imported(site: Site, tmp_path: Path, blocked:
     assert modules["marked"] not in sys.modules
     assert "marked" not in registry.providers
     assert registry.find_broken("marked") is None
-    load_plugins()
+    assert "marked" in load_plugins().providers
     assert marker.exists()
 
 

@@ -92,7 +92,7 @@ def test_a_proxy_that_wants_another_login_is_named_and_nothing_was_applied(
         outcome = send(base_url, f"{scheme}://{given}127.0.0.1:{proxy.port}", authority)
     assert isinstance(outcome, Outcome)
     assert (outcome.code, outcome.applied) == (Code.PROVIDER_UNREACHABLE, Applied.NOT_APPLIED)
-    assert "login" in outcome.fields["proxy"][0]
+    assert "login" in outcome.message
 
 
 @pytest.mark.parametrize("scheme", KINDS)
@@ -105,7 +105,7 @@ def test_a_proxy_that_does_not_connect_is_named_and_nothing_was_applied(
         outcome = send("https://localhost:9", f"{scheme}://127.0.0.1:{proxy.port}", authority)
     assert isinstance(outcome, Outcome)
     assert (outcome.code, outcome.applied) == (Code.PROVIDER_UNREACHABLE, Applied.NOT_APPLIED)
-    assert "does not connect" in outcome.fields["proxy"][0]
+    assert "does not connect" in outcome.message
 
 
 @pytest.mark.parametrize("scheme", KINDS)
@@ -168,7 +168,7 @@ def test_tls_within_the_tls_of_a_proxy_says_of_whom_its_certificate_is(
         assert isinstance(outcome, Outcome)
         assert outcome.applied is Applied.NOT_APPLIED
         if proxys is stranger:
-            assert "certificate" in outcome.fields["proxy"][0]
+            assert "certificate" in outcome.message
         else:
             assert outcome.code is Code.PROVIDER_TLS_ERROR
 

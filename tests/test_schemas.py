@@ -13,6 +13,7 @@ from adapter.codes import Code, Confirmation
 from adapter.errors import RequestError
 from adapter.outcome import write_envelope
 from adapter.schemas import (
+    MAX_STRANGE,
     AccountSchema,
     AccountsEnvelope,
     ChangeEnvelope,
@@ -39,6 +40,7 @@ def refused(document: dict[Any, Any]) -> dict[str, tuple[str, ...]]:
         {"jid": "5511999999999@s.whatsapp.net", "account": "support"},
         {"number": "", "jid": ""},
         {"number": "x" * 64},
+        {"user_id": "x" * 135},
         {"account": "x" * 128},
     ],
 )
@@ -47,7 +49,7 @@ def test_a_request_of_texts_is_taken_as_it_is(document: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("value", [5511999999999, 1.5, True, None, [], {}, ["5511999999999"]])
-@pytest.mark.parametrize("name", ["number", "jid", "account"])
+@pytest.mark.parametrize("name", ["number", "jid", "user_id", "account"])
 def test_what_is_no_text_is_refused_and_never_converted(name: str, value: Any) -> None:
     found = refused({name: value})
     assert list(found) == [name]
@@ -57,7 +59,7 @@ def test_what_is_no_text_is_refused_and_never_converted(name: str, value: Any) -
 def test_an_unknown_field_is_refused_by_its_name_with_the_known_ones() -> None:
     found = refused({"number": "1", "phone": "2", "Jid": "3"})
     assert set(found) == {"phone", "Jid"}
-    assert "account, jid, number" in found["phone"][0]
+    assert "account, jid, number, user_id" in found["phone"][0]
 
 
 def test_every_fault_is_named_at_once() -> None:
@@ -70,10 +72,11 @@ def test_every_fault_is_named_at_once() -> None:
 
 
 def test_a_text_that_is_too_long_is_refused_without_repeating_it() -> None:
-    found = refused({"number": "5" * 65, "account": "5" * 129})
+    found = refused({"number": "5" * 65, "account": "5" * 129, "user_id": "5" * 136})
     assert found == {
         "number": ("is longer than 64 characters",),
         "account": ("is longer than 128 characters",),
+        "user_id": ("is longer than 135 characters",),
     }
 
 
@@ -82,13 +85,28 @@ def test_the_name_of_an_unknown_field_is_cut() -> None:
     assert name == "x" * 64
 
 
+@given(st.integers(min_value=0, max_value=40), st.text(min_size=1, max_size=200))
+def test_unknown_fields_are_named_up_to_a_bound_and_the_rest_is_counted(
+    count: int, stem: str
+) -> None:
+    document: dict[str, Any] = {f"{number} {stem}": 1 for number in range(count)}
+    found = refused({**document, "number": 1})
+    assert "must be text" in found["number"][0]
+    named = [name for name in found if name not in ("number", "others")]
+    assert len(named) == min(count, MAX_STRANGE)
+    assert all(len(name) <= 64 for name in named)
+    assert ("others" in found) is (count > MAX_STRANGE)
+    if count > MAX_STRANGE:
+        assert found["others"] == (f"{count - MAX_STRANGE} more are not known here",)
+
+
 def test_a_read_takes_an_account_and_nothing_else() -> None:
     assert load(AccountSchema(), {"account": "a"}) == {"account": "a"}
     with pytest.raises(RequestError):
         load(AccountSchema(), {"number": "5511999999999"})
 
 
-names = st.sampled_from(["number", "jid", "account"]) | st.text(max_size=70)
+names = st.sampled_from(["number", "jid", "user_id", "account"]) | st.text(max_size=70)
 values = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=140)
 
 
@@ -113,7 +131,7 @@ def change(**rest: Any) -> dict[str, Any]:
         "account": "a",
         "blocked": True,
         "confirmation": "accepted",
-        "contact": {"jid": "x@lid", "number": None, "lid": "x@lid"},
+        "contact": {"jid": "x@lid", "number": None, "lid": "x@lid", "user_id": None},
     }
     return write_envelope(data={**data, **rest}, request_id="r")
 
@@ -143,9 +161,9 @@ def test_the_shape_of_a_change_refuses_what_is_none(envelope: dict[str, Any]) ->
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("code", "oops"), ("outcome", "maybe"), ("retry", "later"), ("retry_after", "soon")],
+    [("code", 5), ("outcome", "maybe"), ("retry", "later"), ("retry_after", "soon")],
 )
-def test_the_shape_of_a_failure_has_closed_lists(name: str, value: str) -> None:
+def test_the_shape_of_a_failure_has_closed_lists_but_for_its_code(name: str, value: str) -> None:
     error = {
         "code": "not_found",
         "message": "x",
@@ -157,6 +175,8 @@ def test_the_shape_of_a_failure_has_closed_lists(name: str, value: str) -> None:
     assert FailureEnvelope().validate(write_envelope(data=None, error=error, request_id="r")) == {}
     wrong = write_envelope(data=None, error={**error, name: value}, request_id="r")
     assert list(FailureEnvelope().validate(wrong)["error"]) == [name]
+    later = write_envelope(data=None, error={**error, "code": "of_next_year"}, request_id="r")
+    assert FailureEnvelope().validate(later) == {}
     lacking = {key: text for key, text in error.items() if key != name}
     wrong = write_envelope(data=None, error=lacking, request_id="r")
     assert list(FailureEnvelope().validate(wrong)["error"]) == [name]

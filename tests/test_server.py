@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ from support import (
     PATIENCE,
     Answer,
     call,
+    free_port,
     install_plugin,
     run_upstream,
     wait_until,
@@ -48,7 +49,7 @@ class Served:
 
     @property
     def address(self) -> str:
-        found = re.search(r" at (http://\S+:\d+) ", self.log)
+        found = re.search(r" at (http://\S+:\d+\S*) ", self.log)
         return found[1] if found else ""
 
     def stop(self) -> int:
@@ -66,11 +67,14 @@ class Served:
 
 @contextmanager
 def serve(
-    *arguments: str, cwd: Path | None = None, env: Mapping[str, str] = ENVIRONMENT
+    *arguments: str,
+    cwd: Path | None = None,
+    env: Mapping[str, str] = ENVIRONMENT,
+    program: Sequence[str | Path] = (COMMAND,),
 ) -> Iterator[Served]:
     """Run the installed command on a free port until the end of the block."""
     with subprocess.Popen(
-        [COMMAND, "serve", "--port", "0", *arguments],
+        [*program, "serve", "--port", "0", *arguments],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -228,7 +232,7 @@ def test_the_line_of_a_change_shows_account_provider_and_the_masked_contact(
     wait_until(lambda: "request_id=masked\n" in sandbox.log, "the line of the request")
     lines = [each for each in sandbox.lines if "request_id=masked\n" in each]
     ours = next(each for each in lines if "route=/v1/contacts/block" in each)
-    assert "account=wappfy provider=wappfy action=block contact=5511*****9999 code=ok" in ours
+    assert "account=wappfy provider=wappfy action=block contact=551*******999 code=ok" in ours
     assert "upstream=201 attempts=1" in ours
     assert " status=200 " in ours
 
@@ -310,7 +314,7 @@ def test_a_bug_shows_neither_caller_nor_log_the_number(tmp_path: Path) -> None:
         served.stop()
     assert answer.status == 500
     assert answer.code == "internal_error"
-    assert "ZeroDivisionError: cannot divide 5511*****9999@s.whatsapp.net" in served.log
+    assert "ZeroDivisionError: cannot divide 551*******999@s.whatsapp.net" in served.log
     assert NUMBER not in served.log + answer.body.decode()
 
 
@@ -385,14 +389,6 @@ def test_a_client_that_never_stops_asking_leaves_the_others_their_turn(sandbox: 
                 thread.join(PATIENCE)
 
 
-def test_sighup_starts_new_workers_and_the_server_goes_on() -> None:
-    with serve() as served:
-        served.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: served.log.count("Booting worker") == 2, "the new worker")
-        assert block(served.address).status == 200
-        assert served.stop() == 0
-
-
 def test_an_idle_server_stops_at_once_with_success() -> None:
     with serve() as served:
         assert served.stop() == 0
@@ -449,6 +445,77 @@ def test_a_port_that_is_taken_is_explained() -> None:
     assert status == 1
     assert f"cannot listen on 127.0.0.1 port {port}" in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("prefix", ["/wa", "/wa/"])
+def test_script_name_in_the_environment_serves_below_that_path_and_nowhere_else(
+    prefix: str,
+) -> None:
+    with serve(env={**ENVIRONMENT, "SCRIPT_NAME": prefix}) as served:
+        root = served.address.removesuffix("/wa")
+        assert served.address == f"{root}/wa"
+        for account in ("memory", "wuts"):  # which calls this server, below the path
+            assert block(served.address, account).status == 200
+        outside = call(root, "GET", "/livez")
+    assert (outside.status, outside.code) == (404, "not_found")
+    assert outside.headers["X-Request-Id"]
+
+
+def test_a_script_name_that_is_no_path_is_explained() -> None:
+    status, said = run_to_end("--port", "0", env={**ENVIRONMENT, "SCRIPT_NAME": "wa"})
+    assert status == 1
+    assert "SCRIPT_NAME must be a path" in said
+
+
+@pytest.mark.parametrize("name", ["SCRIPT_NAME", "Script-Name", "PATH_INFO", "X-Forwarded-Proto"])
+def test_no_header_says_where_the_app_is_mounted(sandbox: Served, name: str) -> None:
+    answer = call(sandbox.address, "GET", "/v1/accounts", headers={name: "/v1"})
+    assert answer.status in (
+        200,
+        401,
+    )  # 401: whatever a proxy adds makes a keyless caller a stranger
+    assert call(sandbox.address, "GET", "/v1/livez", headers={name: "/v1"}).status == 404
+
+
+def test_several_workers_warn_of_block_lists_in_memory_once_and_name_the_accounts() -> None:
+    with serve("--workers", "2") as served:
+        wait_until(lambda: served.log.count("Booting worker") == 2, "both workers")
+        assert served.stop() == 0
+    (line,) = [each for each in served.lines if "block list in each" in each]
+    assert " WARNING adapter with 2 workers, these accounts" in line
+    assert ": memory; use one worker" in line
+
+
+def test_a_worker_that_is_added_while_it_runs_warns_too() -> None:
+    with serve() as served:
+        assert "block list in each" not in served.log
+        served.process.send_signal(signal.SIGTTIN)
+        wait_until(lambda: "with 2 workers, these accounts" in served.log, "the warning")
+        wait_until(lambda: served.log.count("Booting worker") == 2, "both workers")
+        assert served.stop() == 0
+
+
+def test_several_workers_are_silent_where_no_list_is_in_memory(tmp_path: Path) -> None:
+    config = write_wuts(tmp_path / "adapter.toml", "http://127.0.0.1:1")
+    with serve("--config", str(config), "--workers", "2") as served:
+        wait_until(lambda: served.log.count("Booting worker") == 2, "both workers")
+        assert served.stop() == 0
+    assert "block list in each" not in served.log
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk to play")
+@pytest.mark.parametrize("redirect", ["2>/dev/full", "2>&-"])
+def test_a_log_that_cannot_be_written_stops_no_server(tmp_path: Path, redirect: str) -> None:
+    port = free_port()
+    line = f'exec "$0" serve --port {port} {redirect}'
+    with subprocess.Popen(["/bin/sh", "-c", line, COMMAND], env=ENVIRONMENT) as process:
+        address = f"http://127.0.0.1:{port}"
+        try:
+            wait_until(lambda: answers(address) or process.poll() is not None, "an answer")
+            assert block(address).status == 200
+        finally:
+            process.terminate()
+            process.wait(PATIENCE)
 
 
 def test_a_host_that_is_none_is_explained() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -234,10 +235,25 @@ def test_a_log_line_of_a_call_names_no_contact(caplog: pytest.LogCaptureFixture)
     with connect(TWO) as contacts:
         contacts.block("+5511999999999", account="a")
         contacts.block("+15005550006", account="a")
-    assert "account=a provider=memory action=block contact=5511*****9999" in caplog.text
+    assert "account=a provider=memory action=block contact=551*******999" in caplog.text
     assert "account_not_found" in caplog.text
     assert "5511999999999" not in caplog.text
     assert "15005550006" not in caplog.text
+
+
+def test_a_user_id_goes_with_the_contact_and_is_masked(caplog: pytest.LogCaptureFixture) -> None:
+    user_id = "BR.00000000000000000001"
+    known = Contact(number=ANA.number, user_id=user_id)
+    with caplog.at_level(logging.DEBUG, "adapter"), connect(TWO) as contacts:
+        result = contacts.block(ANA.number, user_id=user_id, account="a")
+        assert result.command is not None
+        assert result.command.contact == known
+        assert result.envelope()["data"]["contact"]["user_id"] == user_id
+        alone = contacts.unblock(user_id=user_id, account="a")  # which this provider cannot
+        assert alone.code is Code.INVALID_TARGET
+        assert list(alone.outcome.fields) == ["user_id"]
+    assert user_id not in caplog.text
+    assert "00000000000000000001" not in caplog.text
 
 
 # --- connect

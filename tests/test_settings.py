@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -348,7 +351,13 @@ def test_a_name_is_made_of_plain_characters(table: str, name: str) -> None:
     assert any("letters, digits" in message for message in faults(mapping).values())
 
 
-@pytest.mark.parametrize("name", ["5511999999999", "sales-5511999999999", "1234567"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("5511999999999", "sales-5511999999999", "1234567", "x5511999999999y", "005511999999999"),
+        *("sales-55-11-99999-9999", "55.11.99999.9999", "a_14155552671", "491713920012.old"),
+    ],
+)
 @pytest.mark.parametrize("table", ["accounts", "keys"])
 def test_a_name_that_looks_like_a_phone_number_is_refused(table: str, name: str) -> None:
     mapping: dict[str, Any] = one(keys={"k": key()})
@@ -357,7 +366,22 @@ def test_a_name_that_looks_like_a_phone_number_is_refused(table: str, name: str)
     assert "phone number" in message
 
 
-@pytest.mark.parametrize("name", ["a", "A1", "sales-br", "team.1_x", "2026", "a" * 64])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "a",
+            "A1",
+            "sales-br",
+            "team.1_x",
+            "2026",
+            "a" * 64,
+            "tenant-20261125",
+            "shop-12-20261125",
+        ),
+        *("tenant_20261125", "tenant.2026-11-25", "batch-20261125120000", "client-00042317"),
+    ],
+)
 def test_an_ordinary_name_is_taken(name: str) -> None:
     assert list(load_settings({"accounts": {name: MEMORY}}).accounts) == [name]
 
@@ -411,7 +435,7 @@ def test_an_unusable_secret_is_refused_and_never_repeated(
     ("token", "words"),
     [
         (CANARY, "never the secret"),
-        ({"env": "ADAPTER_TEST_ABSENT"}, "ADAPTER_TEST_ABSENT"),
+        ({"env": "ADAPTER_TEST_ABSENT"}, "no variable"),
         ({"file": "/does/not/exist"}, "No such file"),
         ({"file": "/"}, "directory"),
         ({"file": ""}, "cannot read"),
@@ -432,6 +456,36 @@ def test_a_secret_is_given_by_reference_only(token: Any, words: str) -> None:
     assert set(found) == {"accounts.a.token"}
     assert words in found["accounts.a.token"]
     assert CANARY not in found["accounts.a.token"]
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device", "folder", "socket", "large", "link to a fifo"])
+def test_a_secret_file_that_is_none_is_refused_at_once(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    with socket.socket(socket.AF_UNIX) as listener:
+        match kind:
+            case "fifo":
+                os.mkfifo(path)
+            case "device":
+                path = Path("/dev/zero")
+            case "folder":
+                path.mkdir()
+            case "socket":
+                listener.bind(str(path))
+            case "large":
+                path.write_bytes(b"x" * (64 * 1024 + 1))
+            case _:
+                os.mkfifo(tmp_path / "fifo")
+                path.symlink_to("fifo")
+        found = faults(one(wuts(token={"file": str(path)})))
+    assert re.search(r"cannot read the file: .+; name ", found["accounts.a.token"])
+
+
+def test_a_secret_file_may_be_a_link_as_those_of_containers_are(tmp_path: Path) -> None:
+    (tmp_path / "..data").mkdir()
+    (tmp_path / "..data" / "token").write_text(CANARY)
+    (tmp_path / "token").symlink_to("..data/token")
+    loaded = load_settings(one(wuts(token={"file": str(tmp_path / "token")})))
+    assert loaded.accounts["a"].options["token"].reveal() == CANARY
 
 
 def test_a_secret_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
@@ -475,6 +529,164 @@ def test_no_value_is_repeated_since_any_may_be_a_secret_in_the_wrong_place(
     with pytest.raises(ConfigurationError) as caught:
         load_settings(mapping)
     assert CANARY not in str(caught.value)
+
+
+SECRETS = (
+    "AKIAIOSFODNN7EXAMPLE",
+    "ABCDEFGHIJKLMNOPQRST",
+    "sk_live_51HqLyjWDarjtT1zdp7dc",
+    "Zm9vYmFyYmF6cXV4Zm9vYmFy",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
+    "0123456789abcdef0123456789abcdef",
+    "3f2b8c1e-9d4a-4b7e-8c1f-2a6d5e9b0c7d",
+    CANARY,
+)
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize(
+    "place",
+    [
+        lambda secret: one(wuts(token={"env": secret})),
+        lambda secret: one(wuts(token={secret: "env"})),
+        lambda secret: one(wuts(token={"file": secret})),
+        lambda secret: one(wuts(**{secret: "token"})),
+        lambda secret: one({**MEMORY, secret: 1}),
+        lambda secret: one(**{secret: 1}),
+        lambda secret: one(transport={secret: 1}),
+        lambda secret: one(plugins={secret: 1}),
+        lambda secret: one(log={secret: 1}),
+        lambda secret: one(dialects={secret: {}}),
+        lambda secret: one(keys={"k": key(**{secret: 1})}),
+        lambda secret: one(keys={"k": {"secret": {"env": secret}}}),
+    ],
+)
+def test_a_secret_in_the_place_of_a_name_is_never_repeated(place: Any, secret: str) -> None:
+    found = faults(place(secret))
+    assert secret not in repr(found)
+
+
+@pytest.mark.parametrize("secret", SECRETS[:-1])
+@pytest.mark.parametrize("table", ["accounts", "keys"])
+def test_a_secret_in_the_place_of_a_tables_name_is_never_repeated(table: str, secret: str) -> None:
+    mapping: dict[str, Any] = {"accounts": {"a": MEMORY}, "keys": {"k": key(accounts=["b"])}}
+    mapping[table] |= {secret: {"colour": 1}, f" {secret}": {}}
+    assert secret not in repr(faults(mapping))
+
+
+@pytest.mark.parametrize(
+    ("mapping", "path"),
+    [
+        (one(wuts(colour=1)), "accounts.a.colour"),
+        (one(wuts(max_in_flight=1)), "accounts.a.max_in_flight"),
+        (one(**{"default-acount": "a"}), "default-acount"),
+        ({"accounts": {"tenant-20261125": {}}}, "accounts.tenant-20261125.provider"),
+        ({"accounts": {"Support.BR_2": {}}}, "accounts.Support.BR_2.provider"),
+        ({"accounts": {"x-5511999999999": {}}}, "accounts.x-551*******999.provider"),
+    ],
+)
+def test_a_key_that_is_a_word_is_named(mapping: dict[str, Any], path: str) -> None:
+    assert path in faults(mapping)
+
+
+# --- what the accounts would call: themselves
+
+LOOPS = {
+    "itself, by self": (
+        {"a": wuts(base_url={"self": "/dialects/wuts"})},
+        ["wuts"],
+        "a → a",
+    ),
+    "itself, by its address": ({"a": wuts(base_url=f"{OWN}/dialects/wuts")}, ["wuts"], "a → a"),
+    "itself, by another name of this machine": (
+        {"a": wuts(base_url="http://localhost:8000/dialects/wuts/")},
+        ["wuts"],
+        "a → a",
+    ),
+    "itself, by the session that it names": (
+        {
+            "m": MEMORY,
+            "a": {
+                "provider": "session-gateway",
+                "token": Secret("t"),
+                "session": "mine",
+                "aliases": ["mine"],
+                "base_url": {"self": "/dialects/session-gateway"},
+            },
+        },
+        ["session-gateway"],
+        "a → a",
+    ),
+    "two that call each other": (
+        {
+            "a": {
+                "provider": "wappfy",
+                "api_key": Secret("t"),
+                "session": "b",
+                "base_url": {"self": "/dialects/wappfy"},
+            },
+            "b": {
+                "provider": "waha",
+                "api_key": Secret("t"),
+                "session": "a",
+                "base_url": {"self": "/dialects/waha"},
+            },
+        },
+        ["wappfy", "waha"],
+        "a → b → a",
+    ),
+}
+
+
+@pytest.mark.parametrize(("table", "enabled", "loop"), LOOPS.values(), ids=LOOPS)
+def test_accounts_whose_calls_come_back_to_them_are_refused_with_the_loop(
+    table: dict[str, Any], enabled: list[str], loop: str
+) -> None:
+    found = faults({"accounts": table, "dialects": {"enabled": enabled}})
+    assert set(found) == {"accounts.a.base_url"}
+    assert loop in found["accounts.a.base_url"]
+    assert "address of a provider" in found["accounts.a.base_url"]
+
+
+def test_a_loop_is_found_at_the_host_name_of_a_dialect() -> None:
+    enabled = {"enabled": ["wuts"], "wuts": {"host": "wuts.internal.example"}}
+    found = faults(one(wuts(base_url="https://wuts.internal.example"), dialects=enabled))
+    assert "a → a" in found["accounts.a.base_url"]
+
+
+@pytest.mark.parametrize(
+    ("default", "looped"), [("a", True), ("m", False)], ids=["its own key", "another's"]
+)
+def test_a_loop_is_one_for_the_key_that_the_account_sends(default: str, looped: bool) -> None:
+    mapping = {
+        "accounts": {
+            "m": MEMORY,
+            "a": wuts(token=Secret("key"), base_url={"self": "/dialects/wuts"}),
+        },
+        "keys": {"k": key(accounts=["*"], default_account=default)},
+        "dialects": {"enabled": ["wuts"]},
+    }
+    if looped:
+        assert "a → a" in faults(mapping)["accounts.a.base_url"]
+    else:
+        assert load_settings(mapping, own_address=OWN).accounts
+    mapping["accounts"]["a"]["token"] = Secret("nobodys")  # answered 401: no loop
+    assert load_settings(mapping, own_address=OWN).accounts
+
+
+def test_a_way_through_this_server_that_ends_is_no_loop() -> None:
+    chain = {
+        "accounts": {
+            "m": MEMORY,
+            "a": wuts(base_url={"self": "/dialects/wuts"}),
+            "far": wuts(base_url="http://127.0.0.1:9/dialects/wuts"),
+        },
+        "default_account": "m",
+        "dialects": {"enabled": ["wuts"]},
+    }
+    assert load_settings(chain, own_address=OWN).accounts
+    unmounted = one(wuts(base_url={"self": "/dialects/wuts"}))
+    assert load_settings(unmounted, own_address=OWN).accounts
 
 
 # --- base_url
@@ -620,8 +832,11 @@ def test_a_ca_file_must_exist(tmp_path: Path) -> None:
     loaded = load_settings(one(wuts(transport={"ca_file": certifi.where()})))
     assert loaded.accounts["a"].transport.ca_file == certifi.where()
     (tmp_path / "ca.pem").write_text("x")
-    for unfit in (tmp_path, tmp_path / "none.pem", tmp_path / "ca.pem"):
-        assert faults(one(wuts(transport={"ca_file": str(unfit)})))
+    os.mkfifo(tmp_path / "fifo")
+    unfit = ("", "none.pem", "ca.pem", "fifo")
+    for path in (*(tmp_path / name for name in unfit), Path("/dev/zero")):
+        found = faults(one(wuts(transport={"ca_file": str(path)})))
+        assert set(found) == {"accounts.a.transport.ca_file"}
 
 
 # --- aliases

@@ -199,16 +199,8 @@ def failure(
             409,
         ),
         ("session-gateway", {"error": {"code": "other"}}, "operation_not_supported", 501),
-        ("session-gateway", None, "operation_not_supported", 501),
-        ("session-gateway", "not_implemented", "operation_not_supported", 501),
         ("wappfy", {"statusCode": 501, "message": "x"}, "operation_not_supported", 501),
         ("wappfy", None, "operation_not_supported", 501),
-        (
-            "wappfy",
-            {"error": {"code": "not_implemented", "message": "session not connected"}},
-            "operation_not_supported",
-            501,
-        ),
         ("wuts", {"success": False, "error": "x"}, "operation_not_supported", 501),
     ],
 )
@@ -219,6 +211,22 @@ def test_a_501_is_a_sleeping_session_of_the_gateway_and_a_missing_feature_of_oth
     assert error["code"] == code
     assert Code(code).http_status == status
     assert error["outcome"] == "not_applied"
+
+
+@pytest.mark.parametrize(
+    ("provider", "document"),
+    [
+        ("session-gateway", None),
+        ("session-gateway", "not_implemented"),
+        ("wappfy", {"error": {"code": "not_implemented", "message": "session not connected"}}),
+        ("wuts", {"detail": "Unsupported method (POST)"}),
+    ],
+)
+def test_a_501_that_is_not_the_providers_says_that_the_address_is_wrong(
+    make_app: MakeApp, upstream: Upstream, provider: str, document: Any
+) -> None:
+    error = failure(make_app, upstream, provider, 501, document)
+    assert (error["code"], error["outcome"]) == ("provider_misaddressed", "unknown")
 
 
 @pytest.mark.parametrize("status", [200, 400, 404, 409, 422, 500, 503])
@@ -242,7 +250,8 @@ def test_a_text_that_holds_a_code_or_a_status_decides_nothing(
     make_app: MakeApp, upstream: Upstream, provider: str
 ) -> None:
     text = "404 429 DEVICE_NOT_READY not_implemented +5511940442950"
-    document = {"success": False, "error": text, "message": text}
+    documents = {"session-gateway": {"error": {"code": "validation_error", "message": text}}}
+    document = documents.get(provider, {"success": False, "error": text, "message": text})
     error = failure(make_app, upstream, provider, 400, document)
     assert error["code"] == "target_rejected"
     assert "5511940442950" not in json.dumps(error)

@@ -311,14 +311,24 @@ def test_a_redirect_is_never_followed(status: int, method: str) -> None:
         assert other.connections == 0
 
 
-def test_a_redirect_is_told_as_one() -> None:
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (301, Code.PROVIDER_MISADDRESSED),
+        (302, Code.PROVIDER_MISADDRESSED),
+        (303, Code.PROVIDER_MISADDRESSED),
+        (307, Code.PROVIDER_REDIRECTED),
+        (308, Code.PROVIDER_REDIRECTED),
+    ],
+)
+def test_a_redirect_is_told_as_one(status: int, code: Code) -> None:
     with run_upstream() as other, run_upstream() as upstream:
-        upstream.will_answer(302, {"success": True}, {"Location": f"{other.address}/x"})
+        upstream.will_answer(status, {"success": True}, {"Location": f"{other.address}/x"})
         account = {"provider": "wuts", "base_url": upstream.address, "token": Secret(CANARY)}
         with connect({"accounts": {"a": account}}) as contacts:
             result = contacts.block("+5511999999999")
-        assert result.code is Code.PROVIDER_REDIRECTED
-        assert result.envelope()["meta"]["upstream"]["status"] == 302
+        assert result.code is code
+        assert result.envelope()["meta"]["upstream"]["status"] == status
         assert len(upstream.seen) == 1
         assert other.connections == 0
 

@@ -19,14 +19,12 @@ def configure(address: str, **options: Any) -> dict[str, Any]:
     return {"accounts": {"a": {**account, **secrets, **options}}}
 
 
-@pytest.mark.parametrize(
-    "token", ["../up", "a/b", "a?b", "a#b", "a%2fb", ".hidden", "a;b", "a\\b", "x" * 200]
-)
+@pytest.mark.parametrize("token", ["../up", "a/b", "..", ".", "a\\b", "x" * 200])
 def test_a_token_that_no_path_can_hold_is_a_fault_of_the_configuration(token: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load_settings(configure("https://z.example", token=Secret(token)))
-    assert "accounts.a.token: must start with a letter or digit" in str(caught.value)
-    assert token not in str(caught.value)
+    assert "accounts.a.token: must fit into a path" in str(caught.value)
+    assert len(token) < 3 or token not in str(caught.value)
 
 
 @pytest.mark.parametrize("instance", ["../up", "a/b", "", ".."])
@@ -35,7 +33,13 @@ def test_an_instance_that_no_path_can_hold_is_one_too(instance: str) -> None:
         load_settings(configure("https://z.example", instance_id=instance))
 
 
-@pytest.mark.parametrize("token", ["0A1B2C3D", "a.b_c-d", "a=b", "a+b", "a:b", "a@b"])
+@pytest.mark.parametrize(
+    "token",
+    [
+        *("0A1B2C3D", "a.b_c-d", "a=b", "a+b", "a:b", "a@b"),
+        *("a?b", "a#b", "a%2fb", ".hidden", "a;b"),
+    ],
+)
 def test_a_token_is_sent_as_it_is(upstream: Upstream, token: str) -> None:
     upstream.will_answer(200, {"value": True})
     with connect(configure(upstream.address, token=Secret(token))) as contacts:

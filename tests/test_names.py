@@ -1,0 +1,72 @@
+"""Names of accounts and keys of a configuration: what is no phone number, and what is shown."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+
+import phonenumbers
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter.names import HIDDEN, holds_phone_number, show_name, show_unknown
+
+MOBILE = phonenumbers.PhoneNumberType.MOBILE
+REAL = [
+    phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164)[1:]
+    for region in sorted(phonenumbers.SUPPORTED_REGIONS)
+    if (
+        example := phonenumbers.example_number_for_type(region, phonenumbers.PhoneNumberType.MOBILE)
+    )
+]
+"""A mobile number of every region, in digits."""
+LONG = [number for number in REAL if len(number) >= 8]
+
+
+@pytest.mark.parametrize("around", ["{}", "sales-{}", "x{}", "{}y", "a_{}.b", "00{}"])
+def test_a_number_of_any_region_is_noticed_wherever_it_stands(around: str) -> None:
+    assert len(LONG) > 200
+    assert [number for number in LONG if not holds_phone_number(around.format(number))] == []
+
+
+def test_a_number_in_groups_is_noticed() -> None:
+    written = [re.sub(r"[^0-9]+", "-", number) for number in REAL]
+    grouped = [f"a.{each[:2]}-{each[2:5]}_{each[5:]}" for each in written if len(each) >= 8]
+    assert [each for each in grouped if not holds_phone_number(each)] == []
+
+
+@given(st.dates(min_value=date(1990, 1, 1), max_value=date(2099, 12, 31)))
+def test_a_date_is_no_phone_number(day: date) -> None:
+    for form in ("%Y%m%d", "%Y-%m-%d", "%Y.%m.%d"):
+        assert not holds_phone_number(f"tenant-{day:{form}}")
+
+
+@given(st.text(alphabet="abcXYZ019._-", max_size=70))
+def test_a_name_that_is_shown_holds_no_number_and_is_the_name_or_a_mask_of_it(name: str) -> None:
+    shown = show_name(name)
+    assert shown == HIDDEN or len(shown) == len(name)
+    if shown not in (HIDDEN, name):
+        assert holds_phone_number(name)
+        assert "*" in shown
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [
+        ("sesion", True),
+        ("max_in_flight", True),
+        ("base-url", True),
+        ("api_key2", True),  # close to a known one
+        ("x9Q2", False),
+        ("AKIAIOSFODNN7EXAMPLE", False),
+        ("canary-token-4711", False),
+        ("a" * 25, False),
+        ("a\nb", False),
+        ("", False),
+    ],
+)
+def test_an_unknown_key_is_shown_where_it_is_words_or_close_to_a_known_one(
+    key: str, shown: bool
+) -> None:
+    assert show_unknown(key, ["api_key", "session"]) == (key if shown else HIDDEN)

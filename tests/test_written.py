@@ -1,0 +1,407 @@
+"""Numbers as people and tools write them: no digit is added, lost or guessed."""
+
+# ruff: noqa: RUF001 - the characters of other scripts are what is tested
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter.contact import MAX_TEXT, Contact, ContactError
+
+GERMAN = "491713920012"
+BRAZIL = "5511999990001"
+
+
+def refusal(text: str, region: str | None = None) -> str:
+    with pytest.raises(ContactError) as caught:
+        Contact.parse(number=text, default_region=region)
+    assert list(caught.value.fields) == ["number"]
+    return caught.value.fields["number"][0]
+
+
+# --- a decimal point
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{GERMAN}.0",
+        f"{GERMAN}.00",
+        f"{GERMAN}.000",
+        f"{GERMAN}.5",
+        f"+{GERMAN}.0",
+        f"'{GERMAN}.0",
+        f'"{GERMAN}.0"',
+        f" {GERMAN}.0\n",
+        "+49 171 3920012.0",
+        "551133334444.0000",
+        "491.713.920.012.0",
+        "491.713.920.012.00",
+        "4 917 139 200 12.0",
+        f"https://wa.me/{GERMAN}.0",
+        f"tel:+{GERMAN}.0",
+    ],
+)
+@pytest.mark.parametrize("region", [None, "DE", "BR"])
+def test_a_decimal_point_is_no_separator(text: str, region: str | None) -> None:
+    message = refusal(text, region)
+    assert f"holds U+002E at {text.rindex('.') + 1} " in message
+    assert "decimal point" in message
+
+
+@pytest.mark.parametrize("region", [None, "DE", "BR"])
+@pytest.mark.parametrize(
+    ("text", "exponent"),
+    [("4.91713920012E+11", 14), ("5,51E+12", 5), ("5.5e12", 4), ("5E+12", 2), ("'5,5E+12", 5)],
+)
+def test_scientific_notation_is_refused_as_such(
+    text: str, exponent: int, region: str | None
+) -> None:
+    message = refusal(text, region)
+    assert "scientific notation" in message
+    assert f" at {exponent} " in message
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("+55.11.99999.9999", "5511999999999"),
+        ("55.11.99999.9999", "5511999999999"),
+        ("55.11.99999.0000", "5511999990000"),
+        ("+55 11 99999.9999", "5511999999999"),
+        ("+55 11 99999.0000", "5511999990000"),
+        ("+33.6.12.34.56.78", "33612345678"),
+        ("+33.6.12.34.56.00", "33612345600"),
+        ("+1.415.555.2671", "14155552671"),
+        ("+5511.999999999", "5511999999999"),
+        (f"{GERMAN}.", GERMAN),
+    ],
+)
+def test_dots_between_groups_of_digits_are_separators(text: str, number: str) -> None:
+    assert Contact.parse(number=text).number == number
+
+
+def test_dots_between_groups_stay_fine_in_a_national_number() -> None:
+    assert Contact.parse("11.99999.9999", default_region="BR").number == "5511999999999"
+    assert Contact.parse("06.12.34.56.78", default_region="FR").number == "33612345678"
+    assert Contact.parse("06.12.34.56.00", default_region="FR").number == "33612345600"
+
+
+# --- what nobody sees, and what tools put there
+
+UNSEEN = [
+    *("\u00ad", "\u034f", "\u061c", "\u180e", "\u200b", "\u200c", "\u200d", "\u200e", "\u200f"),
+    *("\u202a", "\u202b", "\u202c", "\u202d", "\u202e", "\u2060", "\u2066", "\u2067", "\u2068"),
+    *("\u2069", "\u206f", "\ufe00", "\ufe0e", "\ufe0f", "\ufeff", "\U000e0100", "\U000e0061"),
+]
+SPACES = [
+    *("\u00a0", "\u1680", "\u2000", "\u2002", "\u2003", "\u2004", "\u2005", "\u2006", "\u2007"),
+    *("\u2008", "\u2009", "\u200a", "\u202f", "\u205f", "\u3000"),
+]
+DASHES = ["\u2010", "\u2011", "\u2012", "\u2013", "\u2014", "\u2015", "\u2212", "\ufe63", "\uff0d"]
+
+
+@pytest.mark.parametrize("mark", [*UNSEEN, *SPACES, *DASHES], ids=lambda mark: f"U+{ord(mark):04X}")
+def test_a_mark_that_changes_no_digit_is_taken_anywhere(mark: str) -> None:
+    for text in (f"55{mark}11999990001", f"+55{mark}11{mark}99999{mark}0001", f"+{mark}{BRAZIL}"):
+        assert Contact.parse(number=text).number == BRAZIL
+    if mark not in DASHES:
+        around = f"{mark}{BRAZIL}{mark}"
+        assert Contact.parse(number=around).number == BRAZIL
+        assert Contact.parse(jid=f"{mark}{BRAZIL}@c.us{mark}").number == BRAZIL
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u202a+55 11 99999-0001\u202c",
+        "\u202d+55 11 99999\u20110001\u202c",
+        "\ufeff5511999990001",
+        "'5511999990001",
+        "\u20195511999990001",
+        '"5511999990001"',
+        "'+55 11 99999-0001'",
+        "“5511999990001”",
+        "«5511999990001»",
+        "`5511999990001`",
+        '="5511999990001"',
+        "<5511999990001>",
+        "5511999990001,",
+        "5511999990001;",
+        "5511999990001 ;\r\n",
+        "5511999990001\n",
+        "\t5511999990001",
+        "5511999990001\u2028",
+        "\r\n 5511999990001 \v\f",
+        "+55\u00a0(11)\u202f99999\u20130001",
+    ],
+)
+@pytest.mark.parametrize("region", [None, "BR", "IT"])
+def test_what_tools_put_around_a_number_is_taken_away(text: str, region: str | None) -> None:
+    assert Contact.parse(number=text, default_region=region).number == BRAZIL
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("55\u066a11999990001", "holds U+066A at 3 (ARABIC PERCENT SIGN; counted from 1)"),
+        ("٥٥١١٩٩٩٩٩٠٠٠١", "holds U+0665 at 1 (ARABIC-INDIC DIGIT FIVE;"),
+        ("+5511۹99990001", "holds U+06F9 at 6 (EXTENDED ARABIC-INDIC DIGIT NINE;"),
+        ("+５５11999990001", "holds U+FF15 at 2 (FULLWIDTH DIGIT FIVE;"),
+        ("＋5511999990001", "holds U+FF0B at 1 (FULLWIDTH PLUS SIGN;"),
+        ("5511999990001²", "holds U+00B2 at 14 (SUPERSCRIPT TWO;"),
+        ("5\ufe0f\u20e3511999990001", "holds U+20E3 at 3 (COMBINING ENCLOSING KEYCAP;"),
+        ("55\u030111999990001", "holds U+0301 at 3 (COMBINING ACUTE ACCENT;"),
+        ("55\U0001d7d311999990001", "holds U+1D7D3 at 3 (MATHEMATICAL BOLD DIGIT FIVE;"),
+        ("  +55 11 9999a-0001", "holds U+0061 at 14 (LATIN SMALL LETTER A;"),
+        ("'5511999990001/5511999990002'", "holds U+002F at 15 (SOLIDUS;"),
+        ("5511999990001/5511999990002", "holds U+002F at 14 "),
+        ("5511999990001; 5511999990002", "holds U+003B at 14 "),
+        ("5511999990001,5511999990002", "holds U+002C at 14 "),
+        ("5511999990001\n5511999990002", "holds U+000A at 14 "),
+        ("491713920012,0", "holds U+002C at 13 "),
+        ("4,917,139,200", "holds U+002C at 2 "),
+        ("+55 11 99999-0001 ext. 12", "holds U+0065 at 19 "),
+        ("+55 11 99999-0001 x12", "holds U+0078 at 19 "),
+        ("+55 11 99999-0001#12", "holds U+0023 at 18 "),
+        ("+5511999990001;ext=12", "holds U+003B at 15 "),
+        ("55\t11999990001", "holds U+0009 at 3 "),
+        ("5511999990001\0", "holds U+0000 at 14 (a control character;"),
+        ("55+11999990001", "holds U+002B at 3 "),
+        ("5511999990001+", "holds U+002B at 14 "),
+        ("++5511999990001", "holds U+002B at 2 "),
+        ("+55+11999990001", "holds U+002B at 4 "),
+        (" (+55) +11 99999-0001", "holds U+002B at 8 "),
+        ("+5511999990001 +5511999990002", "holds U+002B at 16 "),
+        ("00+5511999990001", "holds U+002B at 3 "),
+        ("5511999990001%0a", "holds U+0025 at 14 "),
+        ("https://wa.me/55119999%0a90001", "holds U+0025 at 23 "),
+        ("https://wa.me/55119999a90001", "holds U+0061 at 23 "),
+        ("https://wa.me/%2B%2B5511999990001", "holds U+0025 at 18 "),
+        ("https://wa.me/55%2B11999990001", "holds U+0025 at 17 "),
+        ("https://wa.me/491713920012%2E0", "holds U+0025 at 27 "),
+        ("tel:+5511999990001;ext=12", "holds U+003B at 19 "),
+        ("tel:999990001;phone-context=+5511", "holds U+003B at 14 "),
+    ],
+)
+@pytest.mark.parametrize("region", [None, "BR"])
+def test_a_refusal_names_the_character_at_fault_and_where_it_stood(
+    text: str, fault: str, region: str | None
+) -> None:
+    message = refusal(text, region)
+    assert fault in message
+    assert BRAZIL not in message
+    assert region is None or region in message
+
+
+# --- links
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://wa.me/5511999990001",
+        "http://wa.me/5511999990001",
+        "https://wa.me/+5511999990001",
+        "http://wa.me/+55 11 99999-0001",
+        "https://www.wa.me/5511999990001/",
+        "HTTPS://WA.ME/5511999990001",
+        "wa.me/5511999990001",
+        "https://wa.me/5511999990001?text=Ol%C3%A1%2012",
+        "https://wa.me/5511999990001#12",
+        "https://wa.me/%2B5511999990001",
+        "https://wa.me/005511999990001",
+        "https://api.whatsapp.com/send?phone=5511999990001",
+        "https://api.whatsapp.com/send/?phone=5511999990001&text=12",
+        "https://api.whatsapp.com/send?text=12&phone=%2B5511999990001",
+        "https://api.whatsapp.com/send?phone=+5511999990001",
+        "api.whatsapp.com/send?phone=5511999990001",
+        "https://web.whatsapp.com/send?phone=5511999990001",
+        "whatsapp://send?phone=5511999990001",
+        "whatsapp://send/?phone=+5511999990001&text=a@b",
+        "WhatsApp://send?phone=55%2011%2099999%2D0001",
+        "whatsapp:+5511999990001",
+        "tel:+5511999990001",
+        "tel:+55-11-99999-0001",
+        "tel:+55(11)99999.0001",
+        "TEL:+5511999990001",
+        "sms:+5511999990001",
+        "callto:+5511999990001",
+        " <tel:+55-11-99999-0001>\n",
+        "\u200ehttps://wa.me/5511999990001\u200e",
+    ],
+)
+@pytest.mark.parametrize("region", [None, "BR", "DE", "PE"])
+def test_a_link_to_a_person_is_that_persons_number(text: str, region: str | None) -> None:
+    assert len(text) <= MAX_TEXT
+    assert Contact.parse(number=text, default_region=region).number == BRAZIL
+
+
+def test_a_link_is_international_whatever_the_region() -> None:
+    # Which is a national number as well.
+    assert Contact.parse("https://wa.me/51987654321", default_region="BR").number == "51987654321"
+    assert "leading +" in refusal("51987654321", "BR")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://wa.me/",
+        "https://wa.me/message/ABCDEF123456",
+        "https://wa.me/qr/ABCDEF123456",
+        "https://wa.me/c/5511999990001",
+        "https://wa.me/p/5511999990001/5511999990001",
+        "https://chat.whatsapp.com/5511999990001",
+        "https://www.whatsapp.com/channel/5511999990001",
+        "https://api.whatsapp.com/send?text=5511999990001",
+        "https://api.whatsapp.com/send?phone=",
+        "https://api.whatsapp.com/send?phone=5511999990001&phone=1",
+        "https://api.whatsapp.com/5511999990001",
+        "https://wa.me@example.com/5511999990001",
+        "https://wa.me.example.com/5511999990001",
+        "https://example.com/5511999990001",
+        "https://example.com/send?phone=5511999990001",
+        "whatsapp://chat?phone=5511999990001",
+        "https://[wa.me/5511999990001",
+        "https://wa.me/5511\n999990001",
+        "whatsapp:",
+    ],
+)
+def test_a_link_to_anything_else_is_refused(text: str) -> None:
+    message = refusal(text)
+    assert "link without a number" in message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tel:",
+        "tel:11999990001x",
+        "https://wa.me/0171392001",
+        "https://wa.me/11999999999",
+        "tel:0171",
+    ],
+)
+def test_a_link_to_a_number_that_cannot_be_is_refused(text: str) -> None:
+    refusal(text)
+
+
+# --- a national form where no region is set
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(202) 555-0143",
+        "202-555-0143",
+        "202.555.0143",
+        "202 555 0143",
+        "(202)5550143",
+        " (202) 555 0143",
+        "-(202) 555 0143",
+        "\u200e(202) 555-0143",
+        "647-555-0143",
+        "267-555-0143",
+        "(11) 99999-9999",
+        "(55) 99999-9999",
+        "(55) 11 99999-9999",
+        "11 99999-9999",
+        "011 99999-9999",
+        "(0171) 3920012",
+        "0171 3920012",
+        "01713920012",
+        "8 (495) 123-45-67",
+        "06 30 123 4567",
+        "06.12.34.56.78",
+        "612 345 678",
+        "4.917.139.200",
+    ],
+)
+def test_a_national_form_is_refused_where_no_region_is_set(text: str) -> None:
+    assert "no country code" in refusal(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("2025550143", "2025550143"),
+        ("5511999990001", "5511999990001"),
+        ("55 11 99999-0001", "5511999990001"),
+        ("55 (11) 99999-0001", "5511999990001"),
+        ("55-11-999990001", "5511999990001"),
+        ("5511 99999-0001", "5511999990001"),
+        ("5511 9 9999-0001", "5511999990001"),
+        ("(+55) 11 99999-0001", "5511999990001"),
+        ("( +55 ) 11 99999-0001", "5511999990001"),
+        ("(0055) 11 99999-0001", "5511999990001"),
+        ("+(55) 11 99999-0001", "5511999990001"),
+        ("+ 55 11 99999 0001", "5511999990001"),
+        ("1 (415) 555-2671", "14155552671"),
+        ("1-415-555-2671", "14155552671"),
+        ("44 20 7946 0958", "442079460958"),
+        ("4420 7946 0958", "442079460958"),
+        ("691 234 5678", "6912345678"),
+    ],
+)
+def test_an_international_form_needs_no_plus(text: str, number: str) -> None:
+    assert Contact.parse(number=text).number == number
+
+
+# --- properties
+
+
+@given(
+    st.lists(
+        st.sampled_from([*UNSEEN, *SPACES, *DASHES, " ", "-", "(", ")", ""]),
+        min_size=13,
+        max_size=13,
+    )
+)
+def test_the_digits_of_an_international_number_are_what_was_written(marks: list[str]) -> None:
+    text = "+" + "".join(digit + mark for digit, mark in zip(BRAZIL, marks, strict=True))
+    assert Contact.parse(number=text[:MAX_TEXT]).number == BRAZIL
+
+
+@given(
+    st.sampled_from(["https://wa.me/", "https://api.whatsapp.com/send?phone=", "tel:", "wa.me/"]),
+    st.text(alphabet="0123456789+%2bBeE.() -@:;/?#&=\n\u200e\u2011", max_size=28),
+)
+def test_any_link_is_a_number_or_a_contact_error(start: str, rest: str) -> None:
+    try:
+        number = Contact.parse(number=start + rest).number
+    except ContactError as error:
+        assert list(error.fields) == ["number"]  # noqa: PT017 - both ways are fine
+    else:
+        assert number is not None
+        assert number.isdigit()
+
+
+@given(st.text(max_size=MAX_TEXT), st.sampled_from([None, "BR", "DE", "US"]))
+def test_a_number_has_no_digit_that_was_not_written_but_its_country_code(
+    text: str, region: str | None
+) -> None:
+    try:
+        number = Contact.parse(number=text, default_region=region).number
+    except ContactError:
+        return
+    assert number is not None
+    code = {None: "", "BR": "55", "DE": "49", "US": "1"}[region]
+    written = "".join(each for each in text if each in "0123456789")
+    assert written.endswith((number, number.removeprefix(code)))
+
+
+@pytest.mark.parametrize("length", [1_000, 100_000])
+@pytest.mark.parametrize(
+    "unit", ["1", "1.", "1 ", "(", "+", "%2b", "1e", "1@", "BR.", "wa.me/", "'", "\u200e", "a."]
+)
+def test_a_long_text_is_refused_at_once(unit: str, length: int) -> None:
+    text = unit * length
+    started = time.perf_counter()
+    for names in ({"number": text}, {"jid": text}, {"user_id": text}):
+        with pytest.raises(ContactError):
+            Contact.parse(**names, default_region="BR")
+    assert time.perf_counter() - started < 1
