@@ -161,8 +161,8 @@ class _Server(Application):  # type: ignore[misc, unused-ignore]
         self.cfg.set("bind", self._bind)
         self.cfg.set("logger_class", _Log)
         self.cfg.set("nworkers_changed", self._warn_of_split_lists)
-        bounds = [account.transport for account in self._settings.accounts.values()]
-        longest = max(max(each.deadline, each.list_deadline) for each in bounds)
+        accounts = self._settings.accounts.values()
+        longest = max(account.transport.deadline for account in accounts)
         self.cfg.set("graceful_timeout", max(self.cfg.graceful_timeout, math.ceil(longest) + 5))
         for name, value in self._overrides.items():
             if value is not None:
