@@ -205,8 +205,8 @@ class Code(Enum):
     )
     OVERLOADED = (
         "overloaded", 503, Retry.AFTER_DELAY, Applied.NOT_APPLIED,
-        "Too many calls to this account are in flight.",
-        "too many calls to this provider in flight; nothing was sent",
+        "The adapter has no room for one more call to this account.",
+        "too many calls or lists in flight, or no descriptor left; nothing was sent",
     )
     PROVIDER_TIMEOUT = (
         "provider_timeout", 504, Retry.NOW, Applied.UNKNOWN,

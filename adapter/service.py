@@ -94,7 +94,10 @@ class Account:
         """
         if command.action not in self.provider.actions():
             return Verdict(Outcome.failure(Code.OPERATION_NOT_SUPPORTED), 0)
+        contact = command.contact
         try:
+            if contact is not None and contact.jid is None:
+                self.provider.name_contact(contact)  # a plugin may know of no user ids
             request = contain(self.provider.build_request, command)
         except RequestError as error:
             return Verdict(error.outcome, 0)

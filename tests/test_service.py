@@ -256,6 +256,16 @@ def test_a_user_id_goes_with_the_contact_and_is_masked(caplog: pytest.LogCapture
     assert "00000000000000000001" not in caplog.text
 
 
+def test_a_user_id_is_never_sent_by_a_provider_that_knows_none(site: Site) -> None:
+    site.install("stranger", {"echo": PROVIDER.format(name="echo")})
+    with connect({"accounts": {"a": {"provider": "echo"}}}) as contacts:
+        result = contacts.block(user_id="BR.00000000000000000001")
+        assert result.code is Code.INVALID_TARGET
+        assert list(result.outcome.fields) == ["user_id"]
+        assert result.attempts == 0
+        assert contacts.block(ANA.number).ok
+
+
 # --- connect
 
 
