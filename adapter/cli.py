@@ -136,7 +136,8 @@ def serve(
         if settings.log.format == "json":
             logs.log.info(ready)
         else:
-            with suppress(OSError, ValueError):  # a full disk, or nobody who reads it
+            # A full disk, a closed pipe, or no stream at all (click before 8.1 raises for that).
+            with suppress(OSError, ValueError, AttributeError):
                 click.echo(ready, err=True)
         server.run(build, app, listener, workers=workers, connections=connections)
 
