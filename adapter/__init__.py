@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 from adapter.codes import Action, Applied, Code, Confirmation, Retry
 from adapter.contact import Contact, ContactError, NotAPersonError
 from adapter.errors import ConfigurationError, PluginError, Problem, RequestError
-from adapter.evidence import bounded_wait, read_contacts
+from adapter.evidence import bounded_wait, read_contacts, read_jid
 from adapter.hookspecs import hookimpl
-from adapter.identity import Relation, relation
+from adapter.identity import Relation, identity_key, relation
 from adapter.options import SecretField, session_field
 from adapter.outcome import Command, ContactList, Outcome, OutcomeError, Result
 from adapter.privacy import Secret
@@ -87,11 +87,13 @@ __all__ = [
     "connect",
     "create_app",
     "hookimpl",
+    "identity_key",
     "invalid_field",
     "json_response",
     "read_bearer",
     "read_contact",
     "read_contacts",
+    "read_jid",
     "read_json",
     "read_number_or_jid",
     "read_object",

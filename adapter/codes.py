@@ -180,7 +180,7 @@ class Code(Enum):
     )
     PROVIDER_MISADDRESSED = (
         "provider_misaddressed", 502, Retry.AFTER_ACTION, Applied.UNKNOWN,
-        "The response is not the provider's; check base_url, and any proxy or gate before it.",
+        "The address is wrong, or something before the provider answered; check base_url.",
         "an error page that is not the provider's, its own \"no such route\", any other 3xx",
     )
     PROVIDER_TLS_ERROR = (

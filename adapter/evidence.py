@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -15,13 +15,20 @@ from adapter.outcome import MAX_RETRY_AFTER, ContactList
 from adapter.wire import Headers, Json
 
 _ERROR_KEY: Final = re.compile(
-    r"(error|errors|err|fault|exception)(code|codes|message|messages|type|reason|detail|details)?"
+    r"(?:is|has|last)?(?:err|errors?|exceptions?|faults?|failures?)"
+    r"(?:codes?|no|messages?|msg|text|types?|name|reason|title|details?|description|data|info)?"
+    r"|(?:has|is)?failed"
 )
-_STATUS_KEYS: Final = frozenset({"status", "statuscode", "httpstatus", "httpcode", "code"})
-_FLAG_KEYS: Final = frozenset({"success", "ok"})
-_ERROR, _FLAG, _STATUS = "error", "flag", "status"
+_FLAGS: Final = frozenset({"success", "ok"})
+_STATUSES: Final = frozenset({"status", "statuscode", "httpstatus", "httpcode", "code"})
+_NOTHING: Final[tuple[Json, ...]] = (None, False, 0, "", "0", "false", [], {})
+_FAILED: Final = frozenset({"error", "fail", "failed", "failure", "false"})
+_ERROR, _FLAG, _STATUS, _STATE = "error", "flag", "status", "state"
+_LONGEST_KEY: Final = 40
+"""Longest name, in characters, that is looked at; a longer one is no name of an error."""
+
 _NO_ROUTE: Final = re.compile(r"Cannot (GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) /")
-_NUMBER: Final = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,18})?")
+_NUMBER: Final = re.compile(r"[0-9]{1,64}(?:\.[0-9]{1,64})?")
 _DATE: Final = re.compile(
     r"[A-Za-z]{3}, [0-9]{2} [A-Za-z]{3} [0-9]{4} [0-9:]{8} GMT"  # IMF-fixdate
     r"|[A-Za-z]{6,9}, [0-9]{2}-[A-Za-z]{3}-[0-9]{2} [0-9:]{8} GMT"  # RFC 850
@@ -29,25 +36,59 @@ _DATE: Final = re.compile(
 )
 
 
-def holds_error(document: Json) -> bool:
+def holds_error(document: Json, *, arrays: bool = True) -> bool:
     """Whether the body carries an error: beside a success, it contradicts it.
 
     An error is a key such as `error`, `errors` or `error_code` with a value that is not empty, a
-    status of 400 or more, or `success: false`. Arrays are not searched: they are lists of contacts.
+    status of 400 or more, or one that is called failed, or `success: false`. Without `arrays`, what
+    stands in an array is passed over: an entry of a list says nothing of the whole.
     """
+    if isinstance(document, list):
+        return arrays and any(holds_error(each) for each in document if isinstance(each, dict))
     if not isinstance(document, dict):
         return False
     for key, value in document.items():
-        if isinstance(value, dict) and holds_error(value):
+        if isinstance(value, (dict, list)) and holds_error(value, arrays=arrays):
             return True
-        kind = _kind_of(key)
-        if kind is _ERROR and value not in (None, False, 0, "", [], {}):
+        kind = _kind_of(key) if len(key) <= _LONGEST_KEY else None
+        if kind is _ERROR and value not in _NOTHING:
             return True
-        if kind is _FLAG and value is False:
+        if kind is _FLAG and value in (False, "false"):
             return True
-        if kind is _STATUS and isinstance(value, int) and value >= 400:
+        if kind is _STATUS and _is_failure(value):
             return True
     return False
+
+
+def _is_failure(status: Json) -> bool:
+    if isinstance(status, str):
+        status = int(status) if re.fullmatch("[0-9]{1,3}", status) else status.lower()
+    return status in _FAILED if isinstance(status, str) else _is_number(status) and status >= 400
+
+
+def _is_number(value: Json) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def says_success(document: Json) -> bool:
+    """Whether a flag of the body says that the call succeeded: `success` or `ok` is true."""
+    return isinstance(document, dict) and any(
+        value is True and _kind_of(key) is _FLAG
+        for key, value in document.items()
+        if len(key) <= _LONGEST_KEY
+    )
+
+
+def shows_state(document: Json, *, blocked: bool) -> bool:
+    """Whether the body shows a contact in this state: a key `blocked` or `isBlocked` says so."""
+    if isinstance(document, list):
+        return any(shows_state(each, blocked=blocked) for each in document)
+    return isinstance(document, dict) and any(
+        shows_state(value, blocked=blocked)
+        if isinstance(value, (dict, list))
+        else value is blocked and len(key) <= _LONGEST_KEY and _kind_of(key) is _STATE
+        for key, value in document.items()
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -56,7 +97,9 @@ def _kind_of(key: str) -> str | None:
     name = re.sub(r"[^a-z]", "", key.lower())
     if _ERROR_KEY.fullmatch(name):
         return _ERROR
-    return _FLAG if name in _FLAG_KEYS else _STATUS if name in _STATUS_KEYS else None
+    if name in ("blocked", "isblocked"):
+        return _STATE
+    return _FLAG if name in _FLAGS else _STATUS if name in _STATUSES else None
 
 
 def says_no_route(document: Json) -> bool:
@@ -112,18 +155,26 @@ def _http_date(text: str) -> datetime | None:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
-def read_contacts(jids: Iterable[Json]) -> ContactList | None:
-    """Return the contacts that the JIDs of a provider's list name, in order.
+def read_jid(entry: Json) -> Contact:
+    """Return the person of an entry that is a JID. Raises ContactError for anything else."""
+    if not isinstance(entry, str):
+        raise ContactError("jid", "must be text")
+    return Contact.from_jid(entry)
 
-    Entries that are no persons, such as groups and channels, are counted and left out. None where
-    an entry is no text or no JID that is known: a part of a list is no list.
+
+def read_contacts(
+    entries: Iterable[Json], read: Callable[[Json], Contact] = read_jid
+) -> ContactList | None:
+    """Return the contacts that the entries of a provider's list name, in order.
+
+    `read` returns the contact of one entry, by default of a JID. Entries for which it raises
+    NotAPersonError, such as groups and channels, are counted and left out. None where it raises
+    ContactError for a single one: a part of a list is no list.
     """
     contacts, others = [], 0
-    for jid in jids:
-        if not isinstance(jid, str):
-            return None
+    for entry in entries:
         try:
-            contacts.append(Contact.from_jid(jid))
+            contacts.append(read(entry))
         except NotAPersonError:
             others += 1
         except ContactError:

@@ -21,7 +21,13 @@ from marshmallow import Schema
 from adapter.codes import Action, Applied, Code, Confirmation, Retry
 from adapter.contact import Contact, ContactError
 from adapter.errors import PluginError, RequestError
-from adapter.evidence import holds_error, read_retry_after, says_no_route
+from adapter.evidence import (
+    holds_error,
+    read_retry_after,
+    says_no_route,
+    says_success,
+    shows_state,
+)
 from adapter.identity import Relation, relation
 from adapter.outcome import Command, ContactList, Outcome
 from adapter.privacy import Secret, mask_text
@@ -80,10 +86,11 @@ class Row:
     the status of a response in the provider's own error shape (`Provider.is_own_error`). With
     `anyone`, the status counts whoever says it: the provider, a proxy or a gate in between.
 
-    A status of 200 or 500 also speaks for the rest of its hundred, after the rows of the exact
-    status. In the other direction, the first row of a code is what a dialect answers: its status,
-    machine code and `text` (the provider's own words, where documented). `message` and `retry` are
-    our sentence and our advice, where more is known of this failure than the code says.
+    A status of 200, 400 or 500 also speaks for the rest of its hundred, after the rows of the exact
+    status, unless it blames the contact. In the other direction, the first row of a code is what a
+    dialect answers: its status, machine code and `text` (the provider's own words, where
+    documented). `message` and `retry` are our sentence and our advice, where more is known of this
+    failure than the code says.
     """
 
     code: Code
@@ -111,8 +118,10 @@ SHARED_ROWS: Final = (
     Row(Code.PROVIDER_UNAVAILABLE, 503, anyone=True),
     Row(Code.PROVIDER_MISADDRESSED, 501, anyone=True),
     Row(Code.PROVIDER_ERROR, 500, anyone=True),
-    Row(Code.PROVIDER_ERROR, 400),  # with a machine code that no row knows
-    Row(Code.PROVIDER_ERROR, 422),
+    Row(Code.PROVIDER_MISADDRESSED, 404),
+    Row(Code.PROVIDER_MISADDRESSED, 405),
+    Row(Code.PROVIDER_MISADDRESSED, 410),
+    Row(Code.PROVIDER_ERROR, 400),  # of 400 and 422, with a machine code that no row knows
     Row(Code.PROVIDER_MISADDRESSED, 400, anyone=True),
 )
 """What HTTP's own statuses mean where a provider says nothing else: below every provider's rows.
@@ -333,10 +342,19 @@ class Provider(ABC):
         return read_retry_after(response.headers)
 
     def shows_success(self, command: Command, response: HttpResponse) -> bool:
-        """Whether the body of a refusal shows what was asked for, so that it contradicts itself."""
-        if response.document is None:
+        """Whether the body of a refusal shows what was asked for, so that it contradicts itself.
+
+        That is a flag of success, the state that was asked for under `blocked`, or a body that
+        `read_success` takes at a status of a success.
+        """
+        document = response.document
+        if document is None:
             return False
-        bodies = (replace(response, status=status) for status in _SUCCESS_STATUSES)
+        if says_success(document):
+            return True
+        if command.contact is not None and shows_state(document, blocked=command.blocked):
+            return True
+        bodies = (response.at_status(status) for status in _SUCCESS_STATUSES)
         return any(self.read_success(command, each) is not None for each in bodies)
 
     def read_response(self, command: Command, response: HttpResponse) -> Outcome:
@@ -355,12 +373,19 @@ class Provider(ABC):
             outcome = self._read_failure(row, response)
         else:
             success = None
-            if 200 <= response.status <= 299 and not holds_error(response.document):
+            if 200 <= response.status <= 299 and not self._carries_error(command, response):
                 success = self.read_success(command, response)
             outcome = success or self._fail(Code.PROVIDER_BAD_RESPONSE, response)
         if command.contact is None:
             return outcome
         return self._compare_contact(command, response, outcome)
+
+    def _carries_error(self, command: Command, response: HttpResponse) -> bool:
+        """Whether an error stands in the body, which then proves no success."""
+        document = response.document
+        if self.read_machine_code(document) is not None:
+            return True
+        return holds_error(document, arrays=command.contact is not None)
 
     def _compare_contact(
         self, command: Command, response: HttpResponse, outcome: Outcome
@@ -394,8 +419,8 @@ class Provider(ABC):
                 if row.where(document):
                     return row
                 continue
-            if row.status != status and not row.anyone and status < 500:
-                continue  # a 4xx in the provider's shape speaks for itself alone
+            if row.status != status and row.code is Code.TARGET_REJECTED:
+                continue  # no other status of the hundred blames the contact
             if row.anyone:
                 return row
             own = self.is_own_error(response) if own is None else own

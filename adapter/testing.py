@@ -573,16 +573,14 @@ class ProviderContract:
                 if not success.outcome.ok or success.command != refusal.command:
                     continue
                 shown = success.response.document
-                tops = {
-                    each.strip("/?").split("/")[0] for each in success.evidence if each[0] == "/"
-                }
-                if not isinstance(shown, dict) or tops & set(told):
-                    continue  # the refusal's own keys replace evidence of the success
+                both = _laid_over(shown, told) if isinstance(shown, dict) else None
+                if both is None or not _keeps_evidence(success, both):
+                    continue  # the refusal's own values replace the evidence of the success
                 provider = self._provider(refusal.options)
                 more = json_response(success.response.status, {**shown, "more": "x"})
                 if not _is_success(_try_reading(provider, refusal.command, more)):
                     continue  # to this provider, a body with more in it shows nothing
-                body = to_bytes({**shown, **told})
+                body = to_bytes(both)
                 response = HttpResponse(refusal.response.status, refusal.response.headers, body)
                 read = _try_reading(provider, refusal.command, response)
                 if not isinstance(read, Outcome) or read.applied is not Applied.UNKNOWN:
@@ -621,7 +619,7 @@ class ProviderContract:
             if not contacts:
                 continue
             provider = self._provider(exchange.options)
-            for pointer, document in _with_strangers(exchange.response.document):
+            for pointer, document in _with_groups(exchange.response.document):
                 body = to_bytes(document)
                 response = HttpResponse(exchange.response.status, exchange.response.headers, body)
                 read = _try_reading(provider, exchange.command, response)
@@ -1415,7 +1413,7 @@ def _renamed(document: Json, contact: Contact) -> Iterator[tuple[str, Json]]:
         yield "all its places", everywhere
 
 
-def _with_strangers(document: Json) -> Iterator[tuple[str, Json]]:
+def _with_groups(document: Json) -> Iterator[tuple[str, Json]]:
     """Give the document with entries of groups and channels in each array of JIDs.
 
     An entry is a JID, or an object with one. A count beside the array grows with it.
@@ -1439,6 +1437,24 @@ def _with_strangers(document: Json) -> Iterator[tuple[str, Json]]:
                 if type(count) is int and count == len(value):
                     above[key] = count + len(more)
         yield pointer, changed
+
+
+def _laid_over(below: dict[str, Json], above: dict[str, Json]) -> dict[str, Json]:
+    """Return both objects in one; where both have a value that is no object, the upper one's."""
+    both = {**below, **above}
+    for key in set(below) & set(above):
+        if isinstance(below[key], dict) and isinstance(above[key], dict):
+            both[key] = _laid_over(below[key], above[key])
+    return both
+
+
+def _keeps_evidence(success: Exchange, document: Json) -> bool:
+    """Whether the evidence of a success stands in the document, but for its flags of success."""
+    flags = ("/success", "/ok")
+    values = [each for each in success.evidence if each != "status" and not each.endswith(flags)]
+    return bool(values) and all(
+        _same(_at(document, each), _at(success.response.document, each)) for each in values
+    )
 
 
 def _overlap(one: str, other: str) -> bool:

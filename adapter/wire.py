@@ -169,6 +169,12 @@ class HttpResponse:
         except StrictJsonError:
             return None
 
+    def at_status(self, status: int) -> HttpResponse:
+        """Return the same response with another status; what was read of it is not read again."""
+        other = HttpResponse(status, self.headers, self.body)
+        other.__dict__["document"] = self.document
+        return other
+
     def __repr__(self) -> str:
         return f"HttpResponse({self.status}, {len(self.body)} bytes)"
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from marshmallow import Schema
 
 from adapter import (
@@ -11,7 +9,6 @@ from adapter import (
     Addressing,
     Command,
     Confirmation,
-    Contact,
     ContactList,
     Headers,
     HttpRequest,
@@ -19,12 +16,11 @@ from adapter import (
     Json,
     Outcome,
     Provider,
-    Relation,
     Route,
     SecretField,
     hookimpl,
+    identity_key,
     read_contacts,
-    relation,
 )
 
 
@@ -45,11 +41,6 @@ def read_list(document: Json) -> ContactList | None:
         case {"message": "success", "data": {"JIDs": list() | None as jids}}:
             return read_contacts(jids or [])
     return None
-
-
-def any_lid(entries: Iterable[Contact]) -> bool:
-    """Whether at least one entry is known by its LID."""
-    return any(entry.lid for entry in entries)
 
 
 class EvolutionGoProvider(Provider):
@@ -102,11 +93,11 @@ class EvolutionGoProvider(Provider):
         if listed is None or command.contact is None:
             return None if listed is None else self.success(response, listed)
         target, entries = command.contact, listed.contacts
-        blocked = any(
-            relation(target, entry) in (Relation.SAME, Relation.RELATIVE) for entry in entries
-        )
-        comparable = all(entry.number for entry in entries) and target.number is not None
-        if not (blocked or comparable or not entries or (target.lid and any_lid(entries))):
+        key = identity_key(target)
+        blocked = any(key == identity_key(entry) for entry in entries)
+        lids = any(entry.lid for entry in entries)
+        comparable = not entries or (lids if target.number is None else not lids)
+        if not blocked and not comparable:
             return self.success(response)
         if blocked is not command.blocked:
             return None

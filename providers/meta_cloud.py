@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -16,7 +17,6 @@ from adapter import (
     Contact,
     ContactError,
     ContactForm,
-    ContactList,
     Headers,
     HttpRequest,
     HttpResponse,
@@ -31,6 +31,7 @@ from adapter import (
     StrictJsonError,
     bounded_wait,
     hookimpl,
+    read_contacts,
     read_json,
     relation,
 )
@@ -39,7 +40,7 @@ PATH = "/{version}/{phone_number_id}/block_users"
 WRONG_NUMBER_ID = (
     "The provider does not know this phone_number_id, or the token has no right to it: check both."
 )
-READ = Proof.INFERRED
+INFERRED = Proof.INFERRED
 
 
 def read_users(document: Json, name: str) -> list[Json]:
@@ -50,17 +51,17 @@ def read_users(document: Json, name: str) -> list[Json]:
     return []
 
 
-def read_user(entry: Json) -> Contact | None:
+def read_user(entry: Json) -> Contact:
     """Return the person of an entry, by `wa_id`, by `user_id`, or by both.
 
-    None where neither is there. Raises ContactError where one of them names nobody.
+    Raises ContactError where neither is there, or where one of them names nobody.
     """
-    if not isinstance(entry, dict):
-        return None
-    digits, user_id = entry.get("wa_id"), entry.get("user_id")
-    jid = f"{digits}@s.whatsapp.net" if isinstance(digits, str) else None
-    named = user_id if isinstance(user_id, str) else None
-    return Contact.parse(jid=jid, user_id=named) if jid or named else None
+    ids = entry if isinstance(entry, dict) else {}
+    digits, user_id = (
+        each if isinstance(each := ids.get(name), str) and each else None
+        for name in ("wa_id", "user_id")
+    )
+    return Contact.parse(jid=digits and f"{digits}@s.whatsapp.net", user_id=user_id)
 
 
 def names(entry: Json, contact: Contact) -> bool:
@@ -72,27 +73,20 @@ def names(entry: Json, contact: Contact) -> bool:
     return contact.user_id in (entry.get("user_id"), entry.get("input"))
 
 
-def read_page(document: Json) -> tuple[ContactList, str] | None:
-    """Return a page's contacts, and the cursor behind them; it is empty after the last page.
+def read_cursor(document: Json) -> str | None:
+    """Return the cursor behind a page; empty after the last one, None where it is unreadable.
 
-    None says that a part of it cannot be read. A page with few entries, or none, is no end while
-    there is a `next`. That link is not followed: it is a whole URL, and may hold the token.
+    A page with few entries, or none, is no end while there is a `next`. That link is not followed:
+    it is a whole URL, and may hold the token.
     """
-    if not isinstance(document, dict):
+    if not isinstance(document, dict) or not isinstance(document.get("data"), list):
         return None
-    entries, paging = document.get("data"), document.get("paging", {})
+    paging = document.get("paging", {})
     cursors = paging.get("cursors", {}) if isinstance(paging, dict) else None
     after = cursors.get("after", "") if isinstance(cursors, dict) else None
-    if not isinstance(entries, list) or not isinstance(after, str):
+    if not isinstance(after, str) or ("next" in paging and not after):
         return None
-    try:
-        people = [read_user(entry) for entry in entries]
-    except ContactError:
-        return None
-    contacts, more = [each for each in people if each is not None], "next" in paging
-    if len(contacts) < len(people) or (more and not after):
-        return None
-    return ContactList(tuple(contacts)), after if entries or more else ""
+    return after if document["data"] or "next" in paging else ""
 
 
 class MetaCloudProvider(Provider):
@@ -129,39 +123,47 @@ class MetaCloudProvider(Provider):
     rows = (
         # For who has not written in 24 hours, and for who has no WhatsApp.
         Row(Code.TARGET_REJECTED, 400, "131047", text="Re-engagement required"),
-        Row(Code.TARGET_REJECTED, 400, "131021", proof=READ),  # our own number
-        Row(Code.TARGET_REJECTED, 400, "131062", proof=READ),  # user ids are not taken here
-        Row(Code.TARGET_REJECTED, 400, "139101", proof=READ, message="The block list is full."),
-        Row(Code.PROVIDER_ERROR, 400, "139100", proof=READ),  # some or all failed; no cause
-        Row(Code.PROVIDER_CONFLICT, 400, "139102", proof=READ),  # changed while paging
-        Row(Code.PROVIDER_ERROR, 400, "139103", proof=READ),
+        Row(Code.TARGET_REJECTED, 400, "131021", proof=INFERRED),  # our own number
+        Row(Code.TARGET_REJECTED, 400, "131062", proof=INFERRED),  # user ids are not taken here
+        Row(Code.TARGET_REJECTED, 400, "139101", proof=INFERRED, message="The block list is full."),
+        Row(Code.PROVIDER_ERROR, 400, "139100", proof=INFERRED),  # some or all failed; no cause
+        Row(Code.PROVIDER_CONFLICT, 400, "139102", proof=INFERRED),  # changed while paging
+        Row(Code.PROVIDER_ERROR, 400, "139103", proof=INFERRED),
         # The account: its number, its token, its rights.
-        Row(Code.SESSION_NOT_FOUND, 400, "100/33", proof=READ, message=WRONG_NUMBER_ID),
-        Row(Code.SESSION_NOT_FOUND, 400, "33", proof=READ, message=WRONG_NUMBER_ID),  # deleted
-        Row(Code.SESSION_NOT_CONNECTED, 400, "133010", proof=READ),  # number is not registered
-        Row(Code.SESSION_NOT_CONNECTED, 500, "131045", proof=READ),  # registration failed
-        Row(Code.PROVIDER_AUTH_FAILED, 401, "190", proof=READ),
-        Row(Code.PROVIDER_AUTH_FAILED, 401, "0", proof=READ),
-        Row(Code.PROVIDER_AUTH_FAILED, 401, "102", proof=READ),  # session key
-        Row(Code.PROVIDER_PERMISSION_DENIED, 403, "10", proof=READ),
-        Row(Code.PROVIDER_PERMISSION_DENIED, 403, "200", proof=READ),  # 200 to 299
-        Row(Code.PROVIDER_PERMISSION_DENIED, 500, "3", proof=READ),
-        Row(Code.PROVIDER_PERMISSION_DENIED, 403, "131005", proof=READ),
-        Row(Code.PROVIDER_PERMISSION_DENIED, 403, "131031", proof=READ),  # account locked
-        Row(Code.PROVIDER_PERMISSION_DENIED, 403, "368", proof=READ),  # policy violations
+        Row(Code.SESSION_NOT_FOUND, 400, "100/33", proof=INFERRED, message=WRONG_NUMBER_ID),
+        Row(Code.SESSION_NOT_FOUND, 400, "33", proof=INFERRED, message=WRONG_NUMBER_ID),  # deleted
+        Row(Code.SESSION_NOT_FOUND, 404, "803", proof=INFERRED, message=WRONG_NUMBER_ID),
+        Row(Code.PROVIDER_MISADDRESSED, 400, "2500", proof=INFERRED),  # unknown path components
+        Row(Code.SESSION_NOT_CONNECTED, 400, "133010", proof=INFERRED),  # number is not registered
+        Row(Code.SESSION_NOT_CONNECTED, 500, "131045", proof=INFERRED),  # registration failed
+        Row(Code.PROVIDER_AUTH_FAILED, 401, "190", proof=INFERRED),
+        Row(Code.PROVIDER_AUTH_FAILED, 401, "0", proof=INFERRED),
+        Row(Code.PROVIDER_AUTH_FAILED, 401, "102", proof=INFERRED),  # session key
+        Row(Code.PROVIDER_AUTH_FAILED, 401, "104", proof=INFERRED),  # signature
+        Row(Code.PROVIDER_PERMISSION_DENIED, 403, "10", proof=INFERRED),
+        Row(Code.PROVIDER_PERMISSION_DENIED, 403, "200", proof=INFERRED),  # 200 to 299
+        Row(Code.PROVIDER_PERMISSION_DENIED, 500, "3", proof=INFERRED),
+        Row(Code.PROVIDER_PERMISSION_DENIED, 403, "131005", proof=INFERRED),
+        Row(Code.PROVIDER_PERMISSION_DENIED, 403, "131031", proof=INFERRED),  # account locked
+        Row(Code.PROVIDER_PERMISSION_DENIED, 403, "368", proof=INFERRED),  # policy violations
+        Row(Code.PROVIDER_PERMISSION_DENIED, 403, "130497", proof=INFERRED),  # country
         # Too many calls: of the app, the account, the number, the pair.
-        Row(Code.PROVIDER_RATE_LIMITED, 400, "130429", proof=READ),
-        Row(Code.PROVIDER_RATE_LIMITED, 400, "4", proof=READ),
-        Row(Code.PROVIDER_RATE_LIMITED, 400, "80007", proof=READ),
-        Row(Code.PROVIDER_RATE_LIMITED, 400, "131048", proof=READ),
-        Row(Code.PROVIDER_RATE_LIMITED, 400, "131056", proof=READ),
+        Row(Code.PROVIDER_RATE_LIMITED, 400, "130429", proof=INFERRED),
+        Row(Code.PROVIDER_RATE_LIMITED, 400, "4", proof=INFERRED),
+        Row(Code.PROVIDER_RATE_LIMITED, 400, "80007", proof=INFERRED),
+        Row(Code.PROVIDER_RATE_LIMITED, 400, "80008", proof=INFERRED),
+        Row(Code.PROVIDER_RATE_LIMITED, 400, "17", proof=INFERRED),
+        Row(Code.PROVIDER_RATE_LIMITED, 400, "32", proof=INFERRED),
+        Row(Code.PROVIDER_RATE_LIMITED, 400, "613", proof=INFERRED),
+        Row(Code.PROVIDER_RATE_LIMITED, 400, "131048", proof=INFERRED),
+        Row(Code.PROVIDER_RATE_LIMITED, 400, "131056", proof=INFERRED),
         # The service.
-        Row(Code.PROVIDER_ERROR, 400, "1", proof=READ),  # possibly the server's fault
-        Row(Code.PROVIDER_ERROR, 500, "131000", proof=READ),
-        Row(Code.PROVIDER_UNAVAILABLE, 503, "2", proof=READ),  # down, or overloaded
-        Row(Code.PROVIDER_UNAVAILABLE, 503, "131016", proof=READ),
-        Row(Code.PROVIDER_UNAVAILABLE, 500, "131057", proof=READ),  # maintenance
-        Row(Code.PROVIDER_UNAVAILABLE, 503, "133004", proof=READ),
+        Row(Code.PROVIDER_ERROR, 400, "1", proof=INFERRED),  # possibly the server's fault
+        Row(Code.PROVIDER_ERROR, 500, "131000", proof=INFERRED),
+        Row(Code.PROVIDER_UNAVAILABLE, 503, "2", proof=INFERRED),  # down, or overloaded
+        Row(Code.PROVIDER_UNAVAILABLE, 503, "131016", proof=INFERRED),
+        Row(Code.PROVIDER_UNAVAILABLE, 500, "131057", proof=INFERRED),  # maintenance
+        Row(Code.PROVIDER_UNAVAILABLE, 503, "133004", proof=INFERRED),
     )
 
     class Options(Schema):
@@ -192,11 +194,11 @@ class MetaCloudProvider(Provider):
 
     def build_next(self, command: Command, response: HttpResponse) -> HttpRequest | None:
         """Ask for what is behind the page's cursor."""
-        page = read_page(response.document)
-        if page is None or not page[1]:
+        after = read_cursor(response.document)
+        if not after:
             return None
         first = self.build_request(command)
-        return replace(first, query={**first.query, "after": page[1]})
+        return replace(first, query={**first.query, "after": after})
 
     def is_own_error(self, response: HttpResponse) -> bool:
         """Take a Graph API error, or results per user."""
@@ -233,7 +235,10 @@ class MetaCloudProvider(Provider):
         changed = "added_users" if command.blocked else "removed_users"
         entries = read_users(document, changed) + read_users(document, "failed_users")
         ours = [entry for entry in entries if names(entry, command.target)]
-        return read_user((ours or entries or [None])[0])
+        named = [entry for entry in ours or entries if isinstance(entry, dict)]
+        if not any(entry.get(name) for entry in named[:1] for name in ("wa_id", "user_id")):
+            return None
+        return read_user(named[0])
 
     def read_retry_after(self, response: HttpResponse) -> int | None:
         """Read `Retry-After`, else the minutes in `X-Business-Use-Case-Usage`.
@@ -254,8 +259,8 @@ class MetaCloudProvider(Provider):
             for usage in (listed if isinstance(listed, list) else ())
             if isinstance(usage, dict)
         ]
-        known = [each for each in minutes if isinstance(each, (int, float)) and each > 0]
-        return bounded_wait(max(known) * 60) if known else None
+        known = [int(str(each)) for each in minutes if re.fullmatch("[0-9]{1,9}", str(each))]
+        return bounded_wait(max(known) * 60) if any(known) else None
 
     def shows_success(self, command: Command, response: HttpResponse) -> bool:
         """Look for our user among the changed; one that cannot be read may be ours as well."""
@@ -267,7 +272,7 @@ class MetaCloudProvider(Provider):
                 person = read_user(entry)
             except ContactError:
                 return True
-            if person is None or relation(command.contact, person) is not Relation.DIFFERENT:
+            if relation(command.contact, person) is not Relation.DIFFERENT:
                 return True
         return False
 
@@ -277,8 +282,10 @@ class MetaCloudProvider(Provider):
         if response.status != 200:
             return None
         if command.contact is None:
-            page = read_page(document)
-            return self.success(response, page[0]) if page else None
+            if read_cursor(document) is None:
+                return None
+            contacts = read_contacts(document["data"], read_user)
+            return None if contacts is None else self.success(response, contacts)
         changed, other = "added_users", "removed_users"
         if not command.blocked:
             changed, other = other, changed

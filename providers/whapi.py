@@ -31,8 +31,8 @@ def is_own_404(document: Json) -> bool:
 def is_own(document: Json, status: int) -> bool:
     """Whether the body is Whapi's own error, which repeats the status as its code."""
     match document:
-        case {"error": {"code": int(code), "message": str()}}:
-            return code == status
+        case {"error": {"code": int(code), "message": str(), **rest}}:
+            return code == status and not set(rest) - {"details"}
     return False
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from marshmallow import Schema
@@ -15,14 +17,12 @@ from adapter import (
     Confirmation,
     Contact,
     ContactError,
-    ContactList,
     Dialect,
     Headers,
     HttpRequest,
     HttpResponse,
     Json,
     NativeCall,
-    NotAPersonError,
     Outcome,
     Proof,
     Provider,
@@ -34,6 +34,8 @@ from adapter import (
     json_response,
     read_bearer,
     read_contact,
+    read_contacts,
+    read_jid,
     read_object,
     relation,
 )
@@ -59,36 +61,47 @@ def is_named(entry: Json) -> bool:
     return isinstance(entry, dict) and isinstance(entry.get("field"), str)
 
 
-def read_person(jid: str, number: Json) -> Contact:
-    """Return the contact of a JID and of the number beside it, which is how a LID is mapped.
+def read_number(value: Json) -> Contact | None:
+    """Return the contact of a `phone_number`: digits, as text or not, a JID, or empty.
+
+    Raises ContactError for anything else.
+    """
+    if value is None or value == "":
+        return None
+    text = str(value) if isinstance(value, (str, int)) else ""
+    if "@" not in text:
+        text = re.sub(r"[ ()+-]", "", text) + "@s.whatsapp.net"
+    return Contact.from_jid(text, "phone_number")
+
+
+def read_person(entry: Json) -> Contact:
+    """Return the contact of a `jid`, and of the number beside it, which is how a LID is mapped.
 
     Raises ContactError where one of them names nobody, or the two name different people.
     """
-    contact = Contact.from_jid(jid)
-    if not (isinstance(number, str) and number):
+    if not isinstance(entry, dict):
+        raise ContactError("jid", "must stand in an object")
+    contact, by_number = read_jid(entry.get("jid")), read_number(entry.get("phone_number"))
+    if by_number is None:
         return contact
-    by_number = Contact.from_jid(f"{number.removeprefix('+')}@s.whatsapp.net", "phone_number")
     if relation(contact, by_number) is Relation.DIFFERENT:
         raise ContactError("phone_number", "names somebody else than jid does")
     return Contact(contact.number or by_number.number, contact.lid)
 
 
-def read_items(items: list[Json]) -> ContactList | None:
-    """Return the persons of a list; None where a single entry is unreadable."""
-    contacts, others = [], 0
-    for item in items:
-        match item:
-            case {"jid": str(jid), **rest}:
-                number = rest.get("phone_number")
-            case _:
-                return None
-        try:
-            contacts.append(read_person(jid, number))
-        except NotAPersonError:
-            others += 1
-        except ContactError:
-            return None
-    return ContactList(tuple(contacts), others)
+def read_refused(document: Json) -> Contact | None:
+    """Return the contact whose name `validation` repeats as refused; None where it is unreadable.
+
+    What was refused may be unreadable for that very reason.
+    """
+    match document:
+        case {"validation": list(entries)}:
+            for entry in entries:
+                value = entry.get("value") if is_named(entry) else None
+                if isinstance(value, str) and value and value == value.strip():
+                    with suppress(ContactError):
+                        return read_number(value)
+    return None
 
 
 class WutsProvider(Provider):
@@ -153,25 +166,19 @@ class WutsProvider(Provider):
         return in_envelope(response.document)
 
     def read_named_contact(self, command: Command, document: Json) -> Contact | None:
-        """Read `data.jid`, with the number beside it: WUTS resolves LIDs, and ninth digits."""
+        """Read `data.jid`, with the number beside it: WUTS resolves LIDs, and ninth digits.
+
+        A refusal names its contact under `validation`.
+        """
         match document:
             case {"data": {"jid": jid} as data} if jid is not None:
-                if not isinstance(jid, str):
-                    raise ContactError("jid", "must be text")
                 number = data.get("phone_number")
                 if jid == command.target.jid and number in (None, "", command.target.number):
                     return command.target
-                return read_person(jid, number)
-            case {"data": {"phone_number": str(number)}} if number:
-                return read_person(f"{number.removeprefix('+')}@s.whatsapp.net", None)
-        return None
-
-    def shows_success(self, command: Command, response: HttpResponse) -> bool:
-        """Look at the state, too: it may stand beside `success: false`."""
-        match response.document:
-            case {"data": {"blocked": bool(blocked)}} if command.contact:
-                return blocked is command.blocked
-        return super().shows_success(command, response)
+                return read_person(data)
+            case {"data": {"phone_number": number}}:
+                return read_number(number)
+        return read_refused(document)
 
     def read_fields(self, document: Json) -> Iterable[str]:
         """Read the names in `validation`, an array that only field errors have."""
@@ -186,7 +193,7 @@ class WutsProvider(Provider):
             return None
         match response.document:
             case {"success": True, "data": {"items": list(items)} as data} if not command.contact:
-                contacts = read_items(items)
+                contacts = read_contacts(items, read_person)
                 if contacts is None or data.get("count", len(items)) != len(items):
                     return None
                 return self.success(response, contacts)

@@ -582,7 +582,7 @@ FAULTS = (
     Fault(
         "400 with the state that was asked for",
         always(answer(400, {**WUTS_NO, "data": {"blocked": True}})),
-        {"wuts": BAD, "wappfy": Code.TARGET_REJECTED, "*": ELSEWHERE},
+        BAD,
     ),
     Fault(
         "a state of another contact",

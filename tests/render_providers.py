@@ -62,7 +62,7 @@ def shared_lines() -> Iterator[tuple[str, ...]]:
             f"`{own.value}`{unknown if own.value == 'target_rejected' else ''}",
             f"`{others[0].code.value}`",
         )
-    yield "other 4xx", "`provider_misaddressed`", "`provider_misaddressed`"
+    yield "other 4xx", "`provider_error`", "`provider_misaddressed`"
 
 
 def section(provider: type[Provider]) -> str:

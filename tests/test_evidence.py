@@ -52,9 +52,20 @@ PERSON = Contact("5511999999999")
         {"error-message": "x"},
         {"error_description": "x"} | {"error": "x"},
         {"exception": {"name": "x"}},
+        {"error_msg": "x"},
+        {"errmsg": "x"},
+        {"lastError": "x"},
+        {"isError": True},
+        {"has_error": 1},
+        {"failed": True},
         {"statusCode": 500},
+        {"statusCode": "500"},
         {"status": 404},
+        {"status": "error"},
+        {"status": "FAILED"},
         {"code": 400},
+        {"success": "false"},
+        {"data": [{"error": "x"}]},
         {"success": False},
         {"ok": False},
         {"data": {"error": "x"}},
@@ -77,15 +88,62 @@ def test_an_error_in_a_body_is_found(document: Any) -> None:
         {"error": ""},
         {"error": False, "errors": [], "error_code": 0},
         {"status": 200, "statusCode": 201, "code": 0},
-        {"status": "500"},
+        {"status": "active", "code": "DONE"},
         {"success": True, "ok": True},
         {"terror": "x", "errand": "y"},
         {"message": "error"},
-        {"contacts": [{"error": "x"}]},
+        {"contacts": ["error"]},
+        {"x" * 41 + "error": "x"},
     ],
 )
 def test_a_body_without_an_error_holds_none(document: Any) -> None:
     assert not holds_error(document)
+
+
+def test_an_entry_of_a_list_says_nothing_of_the_whole() -> None:
+    assert not holds_error({"contacts": [{"error": "x"}]}, arrays=False)
+    assert holds_error({"contacts": [], "error": "x"}, arrays=False)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"success": True, "error_code": "VALIDATION_ERROR"},
+        {"ok": True, "error": {"code": "DEVICE_NOT_READY"}},
+        {"success": False, "error_code": "VALIDATION_ERROR", "data": {"blocked": True}},
+        {"success": False, "error_code": "VALIDATION_ERROR", "state": [{"isBlocked": True}]},
+    ],
+)
+@pytest.mark.parametrize("status", [200, 201, 400, 409, 422])
+def test_a_refusal_that_says_success_or_shows_the_state_contradicts_itself(
+    document: Any, status: int
+) -> None:
+    command = Command(Action.BLOCK, PERSON)
+    outcome = provider_of("wuts").read_response(command, json_response(status, document))
+    assert outcome.code is Code.PROVIDER_BAD_RESPONSE
+
+
+def test_a_success_with_a_provider_code_that_no_row_knows_proves_nothing() -> None:
+    class Coded(Naming):
+        def read_machine_code(self, document: Any) -> str | None:
+            return document.get("reason") if isinstance(document, dict) else None
+
+    command = Command(Action.BLOCK, PERSON)
+    body = {"who": PERSON.jid, "reason": "LIMIT_REACHED"}
+    outcome = Coded({}).read_response(command, json_response(200, body))
+    assert outcome.code is Code.PROVIDER_BAD_RESPONSE
+
+
+def test_a_status_of_the_providers_own_that_no_row_knows_is_a_failure_of_its_own() -> None:
+    command = Command(Action.BLOCK, PERSON)
+    for status in (406, 413, 415, 423, 451):
+        body = {"message": "x", "error": "x", "statusCode": status}
+        outcome = provider_of("waha").read_response(command, json_response(status, body))
+        assert outcome.code is Code.PROVIDER_ERROR
+    for status in (405, 410):
+        body = {"message": "x", "error": "x", "statusCode": status}
+        outcome = provider_of("waha").read_response(command, json_response(status, body))
+        assert outcome.code is Code.PROVIDER_MISADDRESSED
 
 
 @given(JSON)
