@@ -259,3 +259,12 @@ def _dialling_prefix(code: str) -> re.Pattern[str]:
     """Return what a number of this country may begin with when it is dialled at home."""
     plan = _main_plan(code)
     return re.compile("0" if plan is None else f"0|{plan.national_prefix_for_parsing or '0'}")
+
+
+def load_plans() -> None:
+    """Read the numbering plans of all countries into memory: about 50 ms, once per process.
+
+    The library reads a country's plan at its first number, and keeps a lock for ever where that
+    fails, such as for want of a file descriptor.
+    """
+    phonenumbers.PhoneMetadata.load_all()

@@ -20,6 +20,7 @@ from adapter.containment import contain
 from adapter.errors import PluginError, RequestError
 from adapter.keys import ANYONE, Caller
 from adapter.logs import write_line
+from adapter.numbering import load_plans
 from adapter.outcome import Command, Outcome, Result
 from adapter.provider import LocalProvider, Provider, invalid_field, read_contact
 from adapter.redaction import hide_contact
@@ -252,6 +253,7 @@ class Service:
     """The accounts of one configuration. It knows no web framework and is safe in threads."""
 
     def __init__(self, settings: Settings) -> None:
+        load_plans()
         self.settings = settings
         self.observer: Observer | None = None
         self.accounts = {name: Account(each) for name, each in settings.accounts.items()}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -264,6 +266,26 @@ def test_a_user_id_is_never_sent_by_a_provider_that_knows_none(site: Site) -> No
         assert list(result.outcome.fields) == ["user_id"]
         assert result.attempts == 0
         assert contacts.block(ANA.number).ok
+
+
+def test_a_want_of_descriptors_at_the_first_number_of_a_country_is_no_error() -> None:
+    program = """
+import resource, sys
+from adapter import connect
+
+contacts = connect({"accounts": {"a": {"provider": "memory"}}})
+assert contacts.block("+5511999999999").ok
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+first = contacts.block("+4915123456789")
+resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+assert first.ok and contacts.block("+4915123456788").ok
+print("good")
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ran.stdout == "good\n", ran.stderr
 
 
 # --- connect
