@@ -806,3 +806,22 @@ def test_each_of_our_headers_is_written_by_its_owner(name: str) -> None:
     ]
     assert len(found) == 1
     assert (found == ["theirs"]) is (OUR_HEADERS[name] is HeaderOwner.PROVIDER)
+
+
+def test_a_lookup_that_outlasts_the_deadline_ends_unreachable_with_nothing_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    right = socket.getaddrinfo
+
+    def slow(*args: Any, **options: Any) -> Any:
+        time.sleep(0.3)
+        return right(*args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    with serve(says(http("200 OK", b"{}"))) as server:
+        outcome = failure(f"http://localhost:{server.port}", deadline=0.1)
+        assert (outcome.code, outcome.applied) == (
+            Code.PROVIDER_UNREACHABLE,
+            Applied.NOT_APPLIED,
+        )
+        assert server.requests == []
