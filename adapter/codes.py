@@ -206,7 +206,7 @@ class Code(Enum):
     OVERLOADED = (
         "overloaded", 503, Retry.AFTER_DELAY, Applied.NOT_APPLIED,
         "The adapter has no room for one more call to this account.",
-        "too many calls in flight, no descriptor left, or no room for a long list",
+        "too many calls in flight, or no descriptor, time or room for a long list is left",
     )
     PROVIDER_TIMEOUT = (
         "provider_timeout", 504, Retry.NOW, Applied.UNKNOWN,
