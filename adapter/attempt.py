@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 MAX_BODY: Final = 256 * 1024
-"""Most bytes of a response that is no list, unpacked."""
+"""Most bytes of a response that is no list, unpacked; and those that any call may have freely."""
 
 
 class Attempt:
@@ -15,14 +15,15 @@ class Attempt:
 
     `ends` is on the monotonic clock. With `fresh`, its next request goes over a new connection.
     `room` is the number of bytes that its responses may still have, unpacked. `reserve` is asked
-    once, as soon as a response is longer than `MAX_BODY`, whether there is memory for it; it may
+    whether there is memory for them, as soon as they have more than `MAX_BODY` together; it may
     wait for the seconds that it is given.
 
-    `sent` says that bytes of a request may have left. `inconclusive` says that a failure is none of
-    the provider's: an idle connection that was gone, or a shortage in this process.
+    `sent` says that bytes of a request may have left. `crowded` says that there was no memory for a
+    long response. `inconclusive` says that a failure is none of the provider's: an idle connection
+    that was gone, a shortage in this process, or a fault of the configuration.
     """
 
-    __slots__ = ("_reserve", "ends", "fresh", "inconclusive", "room", "sent")
+    __slots__ = ("_freely", "_reserve", "crowded", "ends", "fresh", "inconclusive", "room", "sent")
 
     def __init__(
         self,
@@ -36,17 +37,27 @@ class Attempt:
         self.fresh = fresh
         self.room = room
         self.sent = False
+        self.crowded = False
         self.inconclusive = False
         self._reserve = reserve
+        self._freely = room - MAX_BODY
 
     @property
     def left(self) -> float:
         """The seconds until its end; never none at all, which would mean no limit."""
         return max(self.ends - time.monotonic(), 0.001)
 
-    def reserve(self) -> None:
-        """Wait until there is memory for a long response; raises TimeoutError at the end."""
+    def reserve(self, count: int) -> None:
+        """Wait until there is memory for a response of `count` bytes so far.
+
+        Raises TimeoutError where there is none until the end.
+        """
+        if self.room - count >= self._freely:
+            return
         reserve, self._reserve = self._reserve, None
-        if reserve is not None and not reserve(self.left):
-            self.inconclusive = True
+        if reserve is None or reserve(0):
+            return
+        self.inconclusive = True  # what fails from here on may fail for want of the time spent here
+        if not reserve(self.left):
+            self.crowded = True
             raise TimeoutError("too many long responses are being read")

@@ -206,7 +206,7 @@ class Code(Enum):
     OVERLOADED = (
         "overloaded", 503, Retry.AFTER_DELAY, Applied.NOT_APPLIED,
         "The adapter has no room for one more call to this account.",
-        "too many calls or lists in flight, or no descriptor left; nothing was sent",
+        "too many calls in flight, or no descriptor, time or room for a long list is left",
     )
     PROVIDER_TIMEOUT = (
         "provider_timeout", 504, Retry.NOW, Applied.UNKNOWN,
@@ -230,8 +230,8 @@ class Code(Enum):
     )
     PROVIDER_RESPONSE_TOO_LARGE = (
         "provider_response_too_large", 502, Retry.AFTER_ACTION, Applied.UNKNOWN,
-        "The provider's response is larger than the configured limit.",
-        "more bytes or pages than `[transport]` allows; a list is never shortened",
+        "The provider's response is larger than the adapter reads.",
+        "more bytes or pages than the adapter reads; a list is never shortened",
     )
     INTERNAL_ERROR = (
         "internal_error", 500, Retry.NOW, Applied.UNKNOWN,

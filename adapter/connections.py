@@ -169,8 +169,9 @@ class Answer(http.client.HTTPResponse):
 
     def _close_conn(self) -> None:
         """Let go of the reader, and of the connection where more was read than this answer."""
-        self._sock.settimeout(0)  # so that peeking looks at what was read, and reads nothing
-        with suppress(OSError):
+        if isinstance(self._sock, (Budget, InnerTls)):
+            self._sock.allow(-1)  # so that peeking looks at what was read, and reads nothing
+        with suppress(OSError, http.client.HTTPException):
             self.will_close = bool(self.fp.peek(1)) or self.will_close
         super()._close_conn()  # type: ignore[misc]
 
@@ -189,12 +190,21 @@ class Answer(http.client.HTTPResponse):
 
         Raises IncompleteRead where the connection ends before it does, TooLongAnswerError for one
         that the attempt has no room for, and UnusableAnswerError for one that cannot be unpacked,
-        or is empty without anything that says so. The body of a redirect is not read: nobody goes
-        where it says.
+        or is empty without anything that says so. The body of an error is empty in these cases:
+        its status decides. That of a redirect is not read: nobody goes where it says.
         """
         if 300 <= self.status <= 399:
             self.will_close = True
             return b""
+        try:
+            return self._read_whole(attempt)
+        except UnusableAnswerError:
+            if self.status < 400:
+                raise
+            self.will_close = True
+            return b""
+
+    def _read_whole(self, attempt: Attempt) -> bytes:
         # An empty body is evidence at times, and has to be known to be whole.
         framed = self.length is not None or self.chunked
         named = self.fields.get("Content-Encoding")
@@ -211,7 +221,7 @@ class Answer(http.client.HTTPResponse):
         return bytes(body)
 
     def _read_parts(self, attempt: Attempt, unpacker: Unpacker | None) -> bytearray:
-        most = attempt.room
+        most = attempt.room if self.status < 400 else min(attempt.room, MAX_BODY)
         if unpacker is None and (self.length or 0) > most:
             raise TooLongAnswerError(self.status)
         body = bytearray()
@@ -219,8 +229,7 @@ class Answer(http.client.HTTPResponse):
             body += part if unpacker is None else unpacker.feed(part, most - len(body) + 1)
             if len(body) > most:
                 raise TooLongAnswerError(self.status)
-            if len(body) > MAX_BODY:
-                attempt.reserve()
+            attempt.reserve(len(body))
         if unpacker is not None and not self.length:
             unpacker.finish()
         return body

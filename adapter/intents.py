@@ -39,9 +39,6 @@ class Intents:
         self._numbers = count(1)
         self._wishes: dict[str, _Wishes] = {}
 
-    def __len__(self) -> int:
-        return len(self._wishes)
-
     def begin(self, command: Command) -> Intent:
         """Take note of a block or unblock that begins; its `end` must be called."""
         keys = _keys(command.target)

@@ -146,8 +146,9 @@ class OutcomeError(Exception):
 class Result:
     """An outcome with everything a caller is told about the call that led to it.
 
-    `attempts` counts the tries of the whole call, of which a list may need several requests each;
-    `duration_ms` is the whole call in milliseconds.
+    `attempts` counts the attempts that were begun, whether or not any of them got as far as to send
+    something; a list may need several requests for each. `duration_ms` is the whole call in
+    milliseconds.
     """
 
     outcome: Outcome

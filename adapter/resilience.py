@@ -26,13 +26,6 @@ MAX_ATTEMPTS: Final = 2
 MAX_PAUSE: Final = 2.0
 """Longest pause, in seconds, between two attempts; a provider that asks for more is not retried."""
 
-MAX_LONG: Final = 4
-"""Most lists of an account that are read at a time, and as many other responses beyond `MAX_BODY`.
-
-Each may take as many bytes of memory as a list may have, several times over while it is parsed.
-"""
-
-_TOO_MANY_LISTS = "Too many lists of this account are being read."
 _JITTER = 0.25
 _RETRIES_PER_CALL = 0.1
 _RETRY_RESERVE = 10.0
@@ -53,6 +46,7 @@ _UNEXPLAINED: Final = frozenset(
         Code.PROVIDER_ERROR,
         Code.PROVIDER_TIMEOUT,
         Code.PROVIDER_BAD_RESPONSE,
+        Code.PROVIDER_RESPONSE_TOO_LARGE,
         Code.PROVIDER_MISADDRESSED,
     }
 )
@@ -68,14 +62,10 @@ _PASSING_STATUSES: Final = frozenset({502, 503})
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one call may take: seconds, and bytes of all its responses together.
-
-    `is_list` says that it reads a list, of which few are read at a time.
-    """
+    """What one call may take: seconds, and bytes of all its responses together."""
 
     deadline: float
     max_bytes: int = MAX_BODY
-    is_list: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +98,10 @@ class RetryBudget:
 
 
 class _Reservation:
-    """A place for one long response, which is taken when it turns out to be long."""
+    """A place for the responses of one call, which is taken when they turn out to be long.
+
+    Each may take as many bytes of memory as a list may have, several times over while it is parsed.
+    """
 
     def __init__(self, places: threading.Semaphore) -> None:
         self._places = places
@@ -143,8 +136,7 @@ class Resilience:
         self._sleep = sleep
         # A place is taken and given back in one step of the interpreter, without a lock.
         self._free = deque(range(settings.max_in_flight))
-        self._free_lists = deque(range(MAX_LONG))
-        self._long_responses = threading.Semaphore(MAX_LONG)
+        self._long_responses = threading.Semaphore(settings.max_long_responses)
         self._budget = RetryBudget()
         self.intents = Intents()
         self.breaker: Breaker | None = None
@@ -180,20 +172,14 @@ class Resilience:
     def _call_in_turn(
         self, attempt: Callable[[Attempt], Outcome], limits: Limits, intent: Intent | None
     ) -> Verdict:
-        taken: list[deque[int]] = []
         try:
-            for places in (self._free, self._free_lists) if limits.is_list else (self._free,):
-                try:
-                    places.pop()
-                except IndexError:
-                    detail = "" if places is self._free else _TOO_MANY_LISTS
-                    refusal = Outcome.failure(Code.OVERLOADED, retry_after=1, detail=detail)
-                    return Verdict(refusal, 0)
-                taken.append(places)
+            self._free.pop()
+        except IndexError:
+            return Verdict(Outcome.failure(Code.OVERLOADED, retry_after=1), 0)
+        try:
             return self._try(attempt, limits, intent)
         finally:
-            for places in taken:
-                places.append(0)
+            self._free.append(0)
 
     def _try(
         self, attempt: Callable[[Attempt], Outcome], limits: Limits, intent: Intent | None
@@ -209,7 +195,7 @@ class Resilience:
             if self._clock() + pause >= ends or not self._budget.spend():
                 break
             (self._sleep or time.sleep)(pause)
-            if intent is not None and intent.is_overruled():
+            if self._clock() >= ends or (intent is not None and intent.is_overruled()):
                 break
             later, made = self._attempt(attempt, limits, ends, fresh=True)
             attempts += made
@@ -230,7 +216,7 @@ class Resilience:
             admission = answer
             fresh = fresh or admission.probe
         reservation = None
-        if limits.max_bytes > MAX_BODY and not limits.is_list:
+        if limits.max_bytes > MAX_BODY:
             reservation = _Reservation(self._long_responses)
         one = Attempt(ends, fresh=fresh, room=limits.max_bytes, reserve=reservation)
         healthy: bool | None = None  # one that raised is a fault of ours, and shows nothing

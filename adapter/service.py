@@ -38,6 +38,8 @@ from adapter.wire import NO_HEADERS, HttpRequest, HttpResponse, Json, write_json
 RESULT_ATTRIBUTE: Final = "contact_adapter_result"
 """The attribute of an exception out of a call that holds the call's Result (`internal_error`)."""
 
+_CROWDED: Final = "Too many long lists of this account are being read (max_long_responses)."
+
 ParametersT = ParamSpec("ParametersT")
 ReturnedT = TypeVar("ReturnedT")
 
@@ -64,10 +66,7 @@ class Account:
         if isinstance(self.provider, LocalProvider):
             local = self.provider
 
-            def answer(
-                request: HttpRequest, _: str, attempt: Attempt, *_rest: object
-            ) -> HttpResponse:
-                attempt.sent = True
+            def answer(request: HttpRequest, *_rest: object) -> HttpResponse:
                 return contain(local.answer, request)
 
             self._exchange = answer
@@ -133,6 +132,8 @@ class Account:
             if isinstance(answer, Outcome):
                 # A list that takes long is no sign that the provider is not there.
                 attempt.inconclusive = attempt.inconclusive or bool(asked)
+                if attempt.crowded and command.action is Action.LIST:  # a change may have been made
+                    return Outcome.failure(Code.OVERLOADED, retry_after=1, detail=_CROWDED)
                 return answer
             outcome = reading.outcome_of(answer)
             if outcome.contacts is None:
@@ -224,7 +225,7 @@ def _limits(provider: Provider, settings: TransportSettings) -> Mapping[Action, 
     found: dict[Action, Limits] = {}
     for route in provider.routes:
         if route.action is Action.LIST:
-            found[route.action] = Limits(settings.list_deadline, settings.list_max_bytes, True)
+            found[route.action] = Limits(settings.list_deadline, settings.list_max_bytes)
         else:
             most = settings.list_max_bytes if route.returns_list else MAX_BODY
             found[route.action] = Limits(settings.deadline, most)
@@ -288,7 +289,7 @@ class Service:
             result = tell(verdict.outcome, verdict.attempts)
             return result
         except BaseException as error:
-            result = tell(Outcome.failure(Code.INTERNAL_ERROR), sum(each.sent for each in made))
+            result = tell(Outcome.failure(Code.INTERNAL_ERROR), len(made))
             with suppress(Exception):  # a class may refuse attributes
                 setattr(error, RESULT_ATTRIBUTE, result)
             write_line("call", level=logging.ERROR, **describe_call(result))

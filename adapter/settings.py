@@ -10,6 +10,7 @@ import tomllib
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
@@ -19,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 import phonenumbers
 from marshmallow import INCLUDE, Schema, ValidationError, fields, validate, validates_schema
 
+from adapter.attempt import MAX_BODY
 from adapter.codes import Scope
 from adapter.cors import EVERY_ORIGIN
 from adapter.errors import ConfigurationError, Problem
@@ -60,14 +62,28 @@ HEADER_NAME: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 HEADER_VALUE: Final = r"(?! )[\x20-\x7e]*(?<! )"
 """What HTTP can carry in the head of a request."""
 
-OUR_HEADERS: Final = frozenset(
+
+class HeaderOwner(Enum):
+    """Who writes a header of a request that no account may set."""
+
+    WIRE = "wire"
+    """Framing and the connection: a provider that writes it is a fault."""
+    ADAPTER = "adapter"
+    """Written by the adapter alone: that of a provider is left out."""
+    PROVIDER = "provider"
+    """Written by the provider, or else by the adapter."""
+
+
+OUR_HEADERS: Final[Mapping[str, HeaderOwner]] = MappingProxyType(
     {
-        *("host", "content-length", "transfer-encoding", "connection", "keep-alive"),
-        *("te", "trailer", "upgrade", "expect", "x-request-id", "content-type"),
-        *("content-encoding", "accept", "accept-encoding", "user-agent"),
+        **dict.fromkeys(("host", "content-length", "transfer-encoding"), HeaderOwner.WIRE),
+        **dict.fromkeys(("connection", "keep-alive", "te", "trailer"), HeaderOwner.WIRE),
+        **dict.fromkeys(("upgrade", "expect", "content-encoding"), HeaderOwner.WIRE),
+        **dict.fromkeys(("x-request-id", "content-type"), HeaderOwner.ADAPTER),
+        **dict.fromkeys(("accept", "accept-encoding", "user-agent"), HeaderOwner.PROVIDER),
     }
 )
-"""The headers that no account may set, since every request says them in our words."""
+"""The headers that no account may set, and who writes each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +101,7 @@ class TransportSettings:
     list_deadline: float = 60.0
     list_max_bytes: int = 8 * 1024 * 1024
     list_max_pages: int = 1000
+    max_long_responses: int = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,9 +231,10 @@ class _TransportSchema(Schema):
     idle_timeout = _Seconds(validate=_seconds)
     list_deadline = _Seconds(validate=_seconds)
     list_max_bytes = fields.Integer(
-        strict=True, validate=validate.Range(min=256 * 1024, max=256 * 1024 * 1024)
+        strict=True, validate=validate.Range(min=MAX_BODY, max=256 * 1024 * 1024)
     )
     list_max_pages = fields.Integer(strict=True, validate=validate.Range(min=1, max=100_000))
+    max_long_responses = fields.Integer(strict=True, validate=validate.Range(min=1, max=100_000))
 
 
 class _AccountSchema(Schema):

@@ -55,14 +55,24 @@ class HandshakeError(NoConnectionError):
 
 
 class ProxyRefusalError(NoConnectionError):
-    """The proxy did not let us through. `why` is for people, and names no secret."""
+    """The proxy did not let us through. `why` is for people, and names no secret.
 
-    def __init__(self, why: str) -> None:
+    `absent` says that the proxy found no provider. Any other refusal is between us and the proxy.
+    """
+
+    def __init__(self, why: str, *, absent: bool = False) -> None:
         super().__init__(why)
         self.why = why
+        self.absent = absent
 
 
 WRONG_LOGIN: Final = "asks for a login, or refuses the one that it was given"
+
+_ABSENT_STATUSES: Final = frozenset({"502", "503", "504"})
+"""What a proxy answers to CONNECT where it cannot connect to the host itself."""
+
+_ABSENT_REPLIES: Final = ("0x03: ", "0x04: ", "0x05: ", "0x06: ")
+"""The same of SOCKS5 (RFC 1928, section 6), as PySocks writes it before its own words."""
 
 
 class Budget(_AnySocket):
@@ -111,9 +121,9 @@ class Budget(_AnySocket):
         super()._wait(*args, **options)  # type: ignore[misc]
 
     def _spend(self) -> None:
-        self._tighten()
         if self._allowed < 0:
             raise http.client.HTTPException("more than any answer has")
+        self._tighten()
 
     def _tighten(self) -> None:
         if self._ends is not None:
@@ -207,9 +217,9 @@ def open_socket(
         else:
             connecting.settimeout(max(ends - time.monotonic(), 0.001))
             return connecting
-    raise (
-        problem if isinstance(problem, ProxyRefusalError) else NoConnectionError("none answers")
-    ) from problem
+    if isinstance(problem, ProxyRefusalError):
+        raise problem
+    raise NoConnectionError("none answers") from problem
 
 
 def _look_up(host: str, port: int, ends: float) -> list[Any]:
@@ -309,16 +319,37 @@ def _ask_for_tunnel(connected: socket.socket, host: str, port: int, proxy: Proxy
         raise ProxyRefusalError(WRONG_LOGIN)
     if not (len(status) == 3 and status.isdecimal() and status.startswith("2")):
         shown = status if len(status) == 3 and status.isdecimal() else "that is none"
-        raise ProxyRefusalError(f"does not connect to the provider: it answers status {shown}")
+        why = f"does not connect to the provider: it answers status {shown}"
+        raise ProxyRefusalError(why, absent=status in _ABSENT_STATUSES)
 
 
 def _open_through_socks(proxy: Proxy, host: str, port: int, ends: float) -> socket.socket:
     """Let PySocks ask for the connection, over a socket that keeps our time.
 
-    With `socks5` the name is looked up here, with `socks5h` by the proxy.
+    With `socks5` the name is looked up here, and each address has its share of the time, as in
+    `open_socket`; with `socks5h` the proxy looks it up.
     """
     socks: Any = importlib.import_module("socks")  # the extra `socks`
-    name = host if proxy.scheme == "socks5h" else str(_look_up(host, port, ends)[0][4][0])
+    names = [host]
+    if proxy.scheme != "socks5h":
+        names = [str(found[4][0]) for found in _look_up(host, port, ends)]
+    for tried, name in enumerate(names, 1):
+        now = time.monotonic()
+        try:
+            share = (ends - now) / (len(names) - tried + 1)
+            connected = _ask_socks(socks, proxy, name, port, now + share)
+            connected.settimeout(max(ends - time.monotonic(), 0.001))
+            return connected
+        except ShortageError:
+            raise
+        except NoConnectionError as error:
+            if tried == len(names) or (isinstance(error, ProxyRefusalError) and not error.absent):
+                raise
+    raise NoConnectionError("no address")
+
+
+def _ask_socks(socks: Any, proxy: Proxy, name: str, port: int, ends: float) -> socket.socket:
+    """Return a socket through the proxy to one address or name, by `ends`."""
 
     class Negotiating(Budget, socks.socksocket):  # type: ignore[misc]
         pass
@@ -331,13 +362,13 @@ def _open_through_socks(proxy: Proxy, host: str, port: int, ends: float) -> sock
         try:
             connecting.connect((name, port))
         except (OSError, ValueError) as error:
-            raise _read_socks_error(socks, error) from error
+            meant = _read_socks_error(socks, error)
+            if meant is error:
+                raise
+            raise meant from error
 
     negotiated = open_socket(proxy.host, proxy.port, ends, connect, Negotiating)
-    left = max(ends - time.monotonic(), 0.001)
-    plain = PlainSocket(fileno=negotiated.detach())
-    plain.settimeout(left)
-    return plain
+    return PlainSocket(fileno=negotiated.detach())
 
 
 def _read_socks_error(socks: Any, error: Exception) -> Exception:
@@ -347,7 +378,8 @@ def _read_socks_error(socks: Any, error: Exception) -> Exception:
     if isinstance(error, socks.SOCKS5AuthError):
         return ProxyRefusalError(WRONG_LOGIN)
     if isinstance(error, socks.SOCKS5Error):
-        return ProxyRefusalError("does not connect to the provider")
+        absent = str(error).startswith(_ABSENT_REPLIES)
+        return ProxyRefusalError("does not connect to the provider", absent=absent)
     if isinstance(error, socks.ProxyError):
         return ProxyRefusalError("gives no answer that can be understood")
     return error if isinstance(error, OSError) else NoConnectionError("no name that SOCKS can say")

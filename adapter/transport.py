@@ -24,7 +24,13 @@ from adapter.connections import Deadline, TooLongAnswerError, UnusableAnswerErro
 from adapter.errors import PluginError
 from adapter.outcome import Outcome
 from adapter.privacy import Secret
-from adapter.settings import HEADER_NAME, HEADER_VALUE, TransportSettings
+from adapter.settings import (
+    HEADER_NAME,
+    HEADER_VALUE,
+    OUR_HEADERS,
+    HeaderOwner,
+    TransportSettings,
+)
 from adapter.sockets import (
     SHORTAGES,
     WRONG_LOGIN,
@@ -40,12 +46,6 @@ _HEADERS: Final[Mapping[str, str]] = {
     "Accept": "application/json",
     "Accept-Encoding": "identity",
 }
-
-_OURS: Final = frozenset({"host", "content-length", "transfer-encoding", "connection"})
-"""What says how a request is framed, and where it goes, is not a provider's to say."""
-
-_ALWAYS: Final = frozenset({"x-request-id", "content-type"})
-"""What we write ourselves, into every request or with a body; a provider's own is left out."""
 
 _METHOD = re.compile(r"[A-Z]+")
 _NAME = re.compile(HEADER_NAME)
@@ -95,7 +95,11 @@ class Transport:
         if attempt is None:
             attempt = Attempt(time.monotonic() + self._settings.deadline)
         elif attempt.ends <= time.monotonic():
-            return Outcome.failure(Code.PROVIDER_TIMEOUT)
+            attempt.inconclusive = True
+            if attempt.sent:
+                return Outcome.failure(Code.PROVIDER_TIMEOUT)
+            detail = "The time of the call was over before anything was sent."
+            return Outcome.failure(Code.OVERLOADED, retry_after=1, detail=detail)
         prepared = self._prepare(request, request_id)
         deadline = Deadline(attempt, self._settings.connect_timeout)
         try:
@@ -116,6 +120,7 @@ class Transport:
         finally:
             wire.release(answer, keep=keep)
         if wire.is_forwarded and answer.status == http.HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+            attempt.inconclusive = True
             return _refused_by_proxy(WRONG_LOGIN)
         return response
 
@@ -165,10 +170,14 @@ class Transport:
 
     def _complete(self, headers: Headers) -> dict[str, str]:
         """Return the provider's headers with those that every request carries."""
+        others = {}
         for name, value in headers.items():
-            if name.lower() in _OURS or not (_NAME.fullmatch(name) and _VALUE.fullmatch(value)):
+            owner = OUR_HEADERS.get(name.lower())
+            sound = _NAME.fullmatch(name) and _VALUE.fullmatch(value)
+            if owner is HeaderOwner.WIRE or not sound:
                 raise PluginError("the provider built a header that HTTP cannot carry")
-        others = {name: value for name, value in headers.items() if name.lower() not in _ALWAYS}
+            if owner is not HeaderOwner.ADAPTER:
+                others[name] = value
         return {"Host": self._host, **Headers({**self._always, **others})}
 
     @staticmethod
@@ -194,6 +203,7 @@ def _explain(error: BaseException, attempt: Attempt) -> Outcome:
     causes = _causes(error)
     for cause in causes:
         if isinstance(cause, ProxyRefusalError):
+            attempt.inconclusive = attempt.inconclusive or not cause.absent
             return _refused_by_proxy(cause.why)
         if isinstance(cause, OSError) and cause.errno in SHORTAGES:
             attempt.inconclusive = True

@@ -419,6 +419,9 @@ def _swallowed_once_idle(peer: Peer) -> None:
             peer.keep_silent()
 
 
+_UNREADABLE = b"HTTP/1.1 403 X\r\nContent-Encoding: br\r\nContent-Length: 5\r\n\r\n\x0b\x02\x80{}"
+
+
 def _packed(peer: Peer) -> None:
     head, _, body = peer.good.partition(b"\r\n\r\n")
     lines = [line for line in head.split(b"\r\n") if not line.startswith(b"Content-Length")]
@@ -596,6 +599,9 @@ FAULTS = (
     ),
     *(_status(status, ELSEWHERE) for status in (400, 401, 402, 403, 404)),
     Fault("403, an empty body", always(answer(403)), ELSEWHERE),
+    Fault("403, packed in a way that is unknown", always(_UNREADABLE), ELSEWHERE),
+    Fault("403 of 300 kB", always(answer(403, b"x" * 300_000)), ELSEWHERE),
+    Fault("503 of 300 kB", always(answer(503, b"x" * 300_000)), Code.PROVIDER_UNAVAILABLE, 2),
     Fault("404, JSON of another server", always(answer(404, {"detail": "Not Found"})), ELSEWHERE),
     Fault(
         '404, the server\'s own "no such route"',

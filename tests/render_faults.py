@@ -20,8 +20,11 @@ Every row is played over real sockets, for each of the three providers with a wi
 `tests/render_faults.py`; do not edit it.
 
 *Outcome* says whether the command took effect: `not_applied` stands only where that is certain.
-*Attempts* counts the tries made for the call, the first included; 0 means that nothing was sent.
+*Attempts* counts the attempts that were begun, the first included; 0 means that nothing was sent.
 A row that names providers holds for those alone.
+
+All of them end by the deadline. One thing can outlast it: the operating system's own look-up of a
+host name, after which the call is `provider_unreachable`, and nothing was sent.
 """
 
 

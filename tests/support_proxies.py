@@ -168,7 +168,8 @@ def socks5(proxy: Proxy, connection: socket.socket) -> None:
     port = int.from_bytes(read(2), "big")
     if proxy.status != 200:
         proxy.asked.append(f"{host}:{port}")
-        connection.sendall(b"\x05\x05\x00\x01" + bytes(6))
+        reply = proxy.status if proxy.status < 9 else 5
+        connection.sendall(bytes([5, reply, 0, 1]) + bytes(6))
         return
     connection.sendall(b"\x05\x00\x00\x01" + bytes(6))
     proxy.relay(connection, host, port)

@@ -11,7 +11,7 @@ import pytest
 from faults import FaultServer, Peer
 from hypothesis import given
 from hypothesis import strategies as st
-from support import BUILT_IN, account_for
+from support import BUILT_IN, NATIVE, account_for
 
 from adapter import Code, Result
 from adapter.decoding import PackedError, Unpacker, read_encoding
@@ -143,3 +143,50 @@ def test_every_provider_asks_for_no_encoding() -> None:
     assert BUILT_IN
     for provider in BUILT_IN.values():
         assert "accept-encoding" not in {name.lower() for name in provider.header_templates}
+
+
+LONG = b"x" * 300_000
+
+
+@pytest.mark.parametrize("provider", NATIVE)
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        pytest.param(GZ, "Content-Encoding: br", id="an encoding that is unknown"),
+        pytest.param(b"<html>", "Content-Encoding: gzip", id="not packed at all"),
+        pytest.param(gzip.compress(b" " * 10_000_000), "Content-Encoding: gzip", id="a bomb"),
+        pytest.param(LONG, "X: y", id="too long"),
+        pytest.param(gzip.compress(b"[" + LONG + b"]"), "Content-Encoding: gzip", id="both"),
+    ],
+)
+@pytest.mark.parametrize("action", ["block", "blocked"])
+def test_an_error_that_cannot_be_read_is_as_one_without_a_body_and_closes_its_connection(
+    action: str, body: bytes, field: str, provider: str
+) -> None:
+    said = b""
+
+    def play(peer: Peer) -> None:
+        while peer.read_request():
+            peer.write(said)
+
+    with FaultServer(play, b"") as server:
+        table = account_for(provider, f"http://127.0.0.1:{server.port}")
+        table["transport"] = {"breaker_threshold": 0}
+        with connect({"accounts": {"a": table}}) as contacts:
+            numbers = ("+5511999999999",) if action == "block" else ()
+            for status in (400, 401, 403, 404, 429, 500, 502, 503):
+                found = []
+                for content, more in ((b"", "X: y"), (body, field)):
+                    head = f"HTTP/1.1 {status} X\r\n{more}\r\nContent-Length: {len(content)}"
+                    said = head.encode() + b"\r\n\r\n" + content
+                    before = server.connections, server.requests
+                    result = getattr(contacts, action)(*numbers)
+                    found.append((result.outcome, result.outcome.upstream_status))
+                    assert result.code not in (None, Code.PROVIDER_RESPONSE_TOO_LARGE)
+                assert found[0] == found[1]
+                getattr(contacts, action)(*numbers)
+                opened, asked = (
+                    server.connections - before[0],
+                    server.requests - before[1],
+                )
+                assert opened >= asked - 1, "none carried two"

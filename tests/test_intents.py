@@ -60,7 +60,7 @@ def test_a_newer_wish_for_the_opposite_overrules(
     second.end()
     assert first.is_overruled() is overruled, "also when the newer call is over"
     first.end()
-    assert len(intents) == 0
+    assert len(intents._wishes) == 0
 
 
 numbers = st.sampled_from([NUMBER, "14155552671"])
@@ -84,10 +84,10 @@ def test_of_any_calls_those_are_overruled_that_an_opposite_wish_followed(
             assert intent.is_overruled() is ((opposite, its.target.number) in later)
         for _ in range(min(ended, len(flying))):
             flying.pop(0)[0].end()
-        assert len(intents) <= len(flying)
+        assert len(intents._wishes) <= len(flying)
     for intent, _, _ in flying:
         intent.end()
-    assert len(intents) == 0
+    assert len(intents._wishes) == 0
 
 
 def test_threads_leave_nothing_behind() -> None:
@@ -104,7 +104,7 @@ def test_threads_leave_nothing_behind() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(intents) == 0
+    assert len(intents._wishes) == 0
 
 
 # --- over a wire: the answer to the first call is lost after it was applied

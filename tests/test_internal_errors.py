@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from conftest import MakeApp
 from flask import Flask
-from support import NUMBER, Upstream
+from support import NUMBER, Upstream, free_port
 
-from adapter import Code, ContactAdapter, PluginError, Result
+from adapter import Code, ContactAdapter, HttpRequest, PluginError, Result
 from adapter.containment import is_from_outside
 from adapter.service import RESULT_ATTRIBUTE, connect, result_of
 
@@ -191,6 +191,24 @@ def test_a_second_attempt_that_ends_in_a_bug_is_counted(
     result = result_of(caught.value)
     assert result is not None
     assert result.attempts == 2
+
+
+def test_an_attempt_that_was_begun_counts_whether_or_not_it_sent_something(
+    plugin: Install, upstream: Upstream
+) -> None:
+    place = {"build": "return HttpRequest('POST', '//', json={{}})"}
+    with connect(config(plugin, upstream, "", place)) as contacts:
+        with pytest.raises(PluginError) as caught:
+            contacts.block(f"+{NUMBER}")
+        result = result_of(caught.value)
+        assert result is not None
+        assert (result.attempts, upstream.seen) == (1, [])
+    nobody = {"provider": "bug", "base_url": f"http://127.0.0.1:{free_port()}"}
+    with connect({"accounts": {"a": nobody}}) as contacts:
+        contacts.service.accounts["a"].provider.build_request = (  # type: ignore[method-assign]
+            lambda command: HttpRequest("POST", "/block", json={})
+        )
+        assert contacts.block(f"+{NUMBER}").attempts == 2
 
 
 @pytest.mark.parametrize("raised", ["SystemExit(3)", "BaseException()"])

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from faults import FaultServer, Peer, answer
-from support import NUMBER, account_for, wait_until
+from support import NUMBER, account_for
 
 from adapter import (
     Action,
@@ -26,12 +26,14 @@ from adapter import (
     Result,
     Route,
 )
-from adapter.resilience import MAX_LONG, Verdict
+from adapter.attempt import MAX_BODY, Attempt
+from adapter.resilience import Limits, Verdict
 from adapter.service import Account, Contacts, connect
 from adapter.settings import AccountSettings, TransportSettings
 
 LIST = Command(Action.LIST)
 LEAST = 256 * 1024
+MAX_LONG = TransportSettings().max_long_responses
 
 
 class PagedProvider(Provider):
@@ -199,25 +201,80 @@ def in_threads(count: int, work: Callable[[], Any]) -> list[Any]:
     return found
 
 
-def test_few_lists_are_read_at_a_time_and_the_rest_are_not_sent() -> None:
-    release = threading.Event()
-    play = serving(chain(1), lambda _: release.wait(20))
-    found: list[Verdict] = []
-    with account_on(play) as (account, server):
-        threads = [
-            threading.Thread(target=lambda: found.append(account.call(LIST, "r")))
-            for _ in range(MAX_LONG)
-        ]
-        for thread in threads:
-            thread.start()
-        wait_until(lambda: server.requests == MAX_LONG, "lists in flight")
-        refused = account.call(LIST, "r")
-        assert (refused.outcome.code, refused.attempts) == (Code.OVERLOADED, 0)
+@contextmanager
+def places_taken(account: Account, count: int = 1) -> Iterator[None]:
+    """Hold so many long responses of the account until the end of the block."""
+    release, taken = threading.Event(), threading.Semaphore(0)
+
+    def hold(one: Attempt) -> Outcome:
+        one.reserve(MAX_BODY + 1)
+        taken.release()
+        release.wait(20)
+        return Outcome.success(Confirmation.ACCEPTED)
+
+    limits = Limits(60.0, 2 * MAX_BODY)
+    threads = [
+        threading.Thread(target=account.resilience.call, args=(hold, limits)) for _ in range(count)
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in threads:
+            assert taken.acquire(timeout=20)
+        yield
+    finally:
         release.set()
         for thread in threads:
             thread.join()
-        assert all(verdict.outcome.ok for verdict in found)
+
+
+def test_short_lists_need_no_place_however_many_are_read_at_a_time() -> None:
+    everybody = threading.Barrier(12)
+    play = serving(chain(1), lambda _: everybody.wait(20))
+    with account_on(play, max_long_responses=1) as (account, _), places_taken(account):
+        verdicts = in_threads(12, lambda: account.call(LIST, "r"))
+        assert all(verdict.outcome.ok for verdict in verdicts)
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [
+        pytest.param(chain(1, filling=2 * LEAST), id="one long page"),
+        pytest.param(chain(4, filling=LEAST // 2), id="pages that are long together"),
+    ],
+)
+def test_long_lists_wait_for_their_turn_and_all_are_read(pages: Pages) -> None:
+    with account_on(serving(pages), max_long_responses=1) as (account, _):
+        verdicts = in_threads(12, lambda: account.call(LIST, "r"))
+        assert [verdict.outcome.code for verdict in verdicts] == [None] * 12
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [
+        pytest.param(chain(1, filling=2 * LEAST), id="one long page"),
+        pytest.param(chain(4, filling=LEAST // 2), id="pages that are long together"),
+    ],
+)
+@pytest.mark.parametrize("places", [1, 3])
+def test_a_long_list_that_gets_no_place_is_overloaded_and_blames_nobody(
+    pages: Pages, places: int
+) -> None:
+    limits = {"max_long_responses": places, "deadline": 0.5, "breaker_threshold": 1}
+    with account_on(serving(pages), **limits) as (account, _):
+        with places_taken(account, places):
+            outcome = account.call(LIST, "r").outcome
+            assert (outcome.code, outcome.retry_after) == (Code.OVERLOADED, 1)
+            assert "max_long_responses" in outcome.message
         assert account.call(LIST, "r").outcome.ok
+
+
+def test_a_change_that_repeats_a_long_list_and_gets_no_place_is_unknown() -> None:
+    limits = {"max_long_responses": 1, "deadline": 0.5, "breaker_threshold": 1}
+    with account_on(always(b" " * (3 * LEAST)), **limits) as (account, _):
+        with places_taken(account):
+            assert account.call(BLOCK, "r").outcome.code is Code.PROVIDER_TIMEOUT
+        assert account.call(BLOCK, "r").outcome.ok
 
 
 # --- a change that is answered with the whole list

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from faults import Authority, FaultServer, always, answer
-from support import free_port
+from support import BUILT_IN, NUMBER, free_port
 from support_proxies import (
     PASSWORD,
     USER,
@@ -21,8 +24,21 @@ from support_proxies import (
     socks5,
 )
 
-from adapter import Applied, Code, ConfigurationError, HttpRequest, HttpResponse, Outcome, Secret
-from adapter.settings import Proxy, TransportSettings, load_settings, read_proxy
+from adapter import (
+    Action,
+    Applied,
+    Code,
+    Command,
+    ConfigurationError,
+    Contact,
+    HttpRequest,
+    HttpResponse,
+    Outcome,
+    Secret,
+)
+from adapter.service import Account
+from adapter.settings import AccountSettings, Proxy, TransportSettings, load_settings, read_proxy
+from adapter.sockets import ProxyRefusalError, open_through, tls_context
 from adapter.transport import Transport
 
 POST = HttpRequest("POST", "/block", json={"a": 1})
@@ -171,6 +187,159 @@ def test_tls_within_the_tls_of_a_proxy_says_of_whom_its_certificate_is(
             assert "certificate" in outcome.message
         else:
             assert outcome.code is Code.PROVIDER_TLS_ERROR
+
+
+# --- whose fault a refusal is
+
+
+@contextmanager
+def account_by(proxy: str, base_url: str, authority: Authority, **more: Any) -> Iterator[Account]:
+    settings = TransportSettings(
+        **{"proxy": Secret(proxy), "ca_file": str(authority.file), "breaker_threshold": 1, **more}
+    )
+    opened = Account(
+        AccountSettings("a", BUILT_IN["wuts"], base_url, {"token": Secret("t")}, (), settings)
+    )
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+BLOCK = Command(Action.BLOCK, Contact(number=NUMBER))
+
+
+@pytest.mark.parametrize("scheme", KINDS)
+@pytest.mark.parametrize("secure", [False, True], ids=["http upstream", "https upstream"])
+def test_a_proxy_that_wants_a_login_pauses_no_account_and_is_named_each_time(
+    scheme: str, secure: bool, authority: Authority
+) -> None:
+    serve, proxy_is_secure = KINDS[scheme]
+    context = authority.vouch() if proxy_is_secure else None
+    base_url = f"{'https' if secure else 'http'}://127.0.0.1:{free_port()}"
+    with (
+        run_proxy(serve, login=True, context=context) as proxy,
+        account_by(f"{scheme}://127.0.0.1:{proxy.port}", base_url, authority) as account,
+    ):
+        for _ in range(7):
+            assert "login" in account.call(BLOCK, "r").outcome.message
+        assert account.resilience.state == "closed"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "serve", "status", "state"),
+    [
+        ("http", connects, 403, "closed"),
+        ("http", connects, 405, "closed"),
+        ("http", connects, 429, "closed"),
+        ("http", connects, 502, "opened"),
+        ("http", connects, 503, "opened"),
+        ("http", connects, 504, "opened"),
+        ("socks5h", socks5, 1, "closed"),
+        ("socks5h", socks5, 2, "closed"),
+        ("socks5h", socks5, 3, "opened"),
+        ("socks5h", socks5, 4, "opened"),
+        ("socks5h", socks5, 5, "opened"),
+        ("socks5h", socks5, 6, "opened"),
+        ("socks5h", socks5, 7, "closed"),
+    ],
+)
+def test_a_refusal_by_policy_shows_nothing_and_a_host_that_is_not_found_counts(
+    scheme: str, serve: Serve, status: int, state: str, authority: Authority
+) -> None:
+    with (
+        run_proxy(serve, status=status) as proxy,
+        account_by(
+            f"{scheme}://127.0.0.1:{proxy.port}", "https://localhost:9", authority
+        ) as account,
+    ):
+        outcome = account.call(BLOCK, "r").outcome
+        assert (outcome.code, outcome.applied) == (Code.PROVIDER_UNREACHABLE, Applied.NOT_APPLIED)
+        assert account.resilience.state == state
+
+
+def look_up(*addresses: str) -> Any:
+    right = socket.getaddrinfo
+
+    def found(host: str, port: int, *rest: Any, **options: Any) -> Any:
+        if host != "many.example":
+            return right(host, port, *rest, **options)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, port)) for each in addresses]
+
+    return found
+
+
+def only_answers(address: str, otherwise: Serve) -> Serve:
+    """Return a SOCKS proxy that connects to one address alone; `otherwise` is done for others."""
+
+    def serve(proxy: Any, connection: socket.socket) -> None:
+        connection.recv(1)
+        methods = connection.recv(1)[0]
+        connection.recv(methods)
+        connection.sendall(b"\x05\x00")
+        asked = connection.recv(262)
+        host = socket.inet_ntoa(asked[4:8])
+        proxy.asked.append(host)
+        if host != address:
+            otherwise(proxy, connection)
+            return
+        connection.sendall(b"\x05\x00\x00\x01" + bytes(6))
+        proxy.relay(connection, "127.0.0.1", int.from_bytes(asked[8:10], "big"))
+
+    return serve
+
+
+def refuses(proxy: Any, connection: socket.socket) -> None:
+    connection.sendall(b"\x05\x05\x00\x01" + bytes(6))
+
+
+@pytest.mark.parametrize("otherwise", [refuses, hangs])
+def test_with_socks5_each_address_of_a_host_has_its_turn_and_share_of_the_time(
+    otherwise: Serve, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", look_up("10.9.9.1", "10.9.9.2", "10.9.9.3"))
+    with (
+        FaultServer(always(GOOD), GOOD) as upstream,
+        run_proxy(only_answers("10.9.9.3", otherwise)) as proxy,
+    ):
+        found = send(
+            f"http://many.example:{upstream.port}",
+            f"socks5://127.0.0.1:{proxy.port}",
+            authority,
+            connect_timeout=1.5,
+        )
+        assert isinstance(found, HttpResponse)
+        assert proxy.asked[:3] == ["10.9.9.1", "10.9.9.2", "10.9.9.3"]
+
+
+def test_with_socks5_a_host_of_which_no_address_answers_is_unreachable(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", look_up("10.9.9.1", "10.9.9.2"))
+    with run_proxy(only_answers("none", refuses)) as proxy:
+        address = f"socks5://127.0.0.1:{proxy.port}"
+        outcome = send("http://many.example:9", address, authority)
+        assert isinstance(outcome, Outcome)
+        assert outcome.code is Code.PROVIDER_UNREACHABLE
+        assert proxy.asked == ["10.9.9.1", "10.9.9.2"] * 2
+
+
+@pytest.mark.parametrize("scheme", KINDS)
+@pytest.mark.parametrize("login", [False, True])
+def test_no_refusal_is_its_own_cause(scheme: str, login: bool, authority: Authority) -> None:
+    serve, proxy_is_secure = KINDS[scheme]
+    context = authority.vouch() if proxy_is_secure else None
+    with run_proxy(serve, login=login, status=502, context=context) as running:
+        proxy = read_proxy(f"{scheme}://127.0.0.1:{running.port}")
+        within = tls_context(str(authority.file)) if proxy_is_secure else None
+        with pytest.raises(ProxyRefusalError) as caught:
+            open_through(proxy, "127.0.0.1", 9, time.monotonic() + 5, within)
+    error: BaseException | None = caught.value
+    seen: list[BaseException] = []
+    while error is not None:
+        assert error not in seen
+        seen.append(error)
+        error = error.__cause__
 
 
 # --- the configuration

@@ -253,6 +253,8 @@ SICK = [
     pytest.param(fails(Code.PROVIDER_TIMEOUT, 504, own=True), id="504 in its own shape"),
     pytest.param(fails(Code.PROVIDER_MISADDRESSED, 500), id="500 of somebody else"),
     pytest.param(fails(Code.PROVIDER_BAD_RESPONSE, 520), id="520 of somebody else"),
+    pytest.param(fails(Code.PROVIDER_RESPONSE_TOO_LARGE, 502), id="502 too large"),
+    pytest.param(fails(Code.PROVIDER_RESPONSE_TOO_LARGE, 503), id="503 too large"),
 ]
 HEALTHY = [
     pytest.param(OK, id="success"),
@@ -571,3 +573,14 @@ def test_fifty_threads_of_all_kinds_leave_every_place_free() -> None:
         assert resilience.call(lambda _: OK).outcome.code is Code.OVERLOADED
         held.release.set()
     assert len(found) == places
+
+
+def test_a_pause_that_ends_after_the_deadline_is_followed_by_no_attempt() -> None:
+    moments = iter([0.0, 0.0, 20.0])
+    bounds = Resilience(
+        TransportSettings(deadline=15.0, breaker_threshold=0),
+        clock=lambda: next(moments, 20.0),
+        sleep=lambda _: None,
+    )
+    found = iter([UNREACHABLE])
+    assert bounds.call(lambda _: next(found)) == Verdict(UNREACHABLE, 1)

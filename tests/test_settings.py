@@ -233,6 +233,7 @@ def test_settings_show_no_secret() -> None:
         (one(transport={"connect_timeout": -1}), "transport.connect_timeout", "above 0"),
         (one(transport={"max_in_flight": 0}), "transport.max_in_flight", "1"),
         (one(transport={"max_in_flight": 1.5}), "transport.max_in_flight", "whole number"),
+        (one(transport={"max_long_responses": 0}), "transport.max_long_responses", "1"),
         (
             one(wuts(transport={"ca_file": "/does/not/exist"})),
             "accounts.a.transport.ca_file",

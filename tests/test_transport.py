@@ -9,6 +9,7 @@ import ssl
 import struct
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,9 +29,10 @@ from adapter import (
     PluginError,
     Secret,
 )
+from adapter.attempt import Attempt
 from adapter.connections import MAX_BODY
 from adapter.service import connect
-from adapter.settings import TransportSettings
+from adapter.settings import OUR_HEADERS, HeaderOwner, TransportSettings
 from adapter.transport import Transport
 
 CANARY = "canary-token-4711"
@@ -760,3 +762,66 @@ def test_a_tls_stream_that_breaks_after_the_request_leaves_nobody_knowing(
         )
         assert len(server.requests) == 1
     assert outcome.applied is Applied.UNKNOWN
+
+
+# --- an attempt whose time is over
+
+
+@pytest.mark.parametrize(
+    ("sent", "code", "applied"),
+    [
+        pytest.param(False, Code.OVERLOADED, Applied.NOT_APPLIED, id="nothing was sent"),
+        pytest.param(True, Code.PROVIDER_TIMEOUT, Applied.UNKNOWN, id="a page was asked for"),
+    ],
+)
+def test_an_attempt_whose_time_is_over_sends_nothing_and_blames_nobody(
+    sent: bool, code: Code, applied: Applied
+) -> None:
+    with serve(says(http("200 OK", b"{}"))) as server, transport(server.address) as opened:
+        attempt = Attempt(time.monotonic())
+        attempt.sent = sent
+        outcome = opened.send(POST, "r-1", attempt)
+        assert isinstance(outcome, Outcome)
+        assert (outcome.code, outcome.applied) == (code, applied)
+        assert attempt.inconclusive
+        assert server.requests == []
+
+
+# --- whose header it is
+
+
+@pytest.mark.parametrize("name", OUR_HEADERS)
+def test_each_of_our_headers_is_written_by_its_owner(name: str) -> None:
+    request = HttpRequest("POST", "/x", Headers({name.title(): "theirs"}), json={})
+    with serve(says(http("200 OK", b"{}"))) as server:
+        if OUR_HEADERS[name] is HeaderOwner.WIRE:
+            with pytest.raises(PluginError):
+                send(server.address, request)
+            assert server.requests == []
+            return
+        send(server.address, request)
+    head = server.requests[0].partition(b"\r\n\r\n")[0].decode()
+    found = [
+        line.split(": ")[1] for line in head.split("\r\n") if line.lower().startswith(name + ":")
+    ]
+    assert len(found) == 1
+    assert (found == ["theirs"]) is (OUR_HEADERS[name] is HeaderOwner.PROVIDER)
+
+
+def test_a_lookup_that_outlasts_the_deadline_ends_unreachable_with_nothing_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    right = socket.getaddrinfo
+
+    def slow(*args: Any, **options: Any) -> Any:
+        time.sleep(0.3)
+        return right(*args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    with serve(says(http("200 OK", b"{}"))) as server:
+        outcome = failure(f"http://localhost:{server.port}", deadline=0.1)
+        assert (outcome.code, outcome.applied) == (
+            Code.PROVIDER_UNREACHABLE,
+            Applied.NOT_APPLIED,
+        )
+        assert server.requests == []
