@@ -23,6 +23,10 @@ _MEXICAN_PREFIX: Final = re.compile(r"0(?:1|4[45])[0-9]{10}$")
 """Dialled in Mexico until 2019, so that the plan has forgotten it."""
 _MORE_PREFIXES: Final = {"52": "01, 044 or 045", "54": "0 or 15"}
 """Prefixes for the message, of countries that have others than one trunk prefix."""
+_TWO_CALLS: Final = (
+    "begins with a prefix for calls abroad, or with a country code, which differ; "
+    "write it with a leading + and its country code"
+)
 _POSSIBLE: Final = phonenumbers.ValidationResult.IS_POSSIBLE
 
 
@@ -96,13 +100,21 @@ def read_at_home(field: str, digits: str, region: str, *, abroad: bool) -> str:
     and an international reading are possible and differ, neither is taken, but for these cases:
     digits that are a whole number of the region itself stay as they are, since ids of WhatsApp's
     have no +; and a national number in use beats a foreign one of which only the count of digits
-    is right.
+    is right. A prefix for calls abroad that is not of zeros, such as Finland's 99x, may begin an
+    id of WhatsApp's as well; one in use stays as it is where the call reaches nobody.
 
     Raises ContactError.
     """
     national, dialled = _dial(digits, region)
-    if dialled or digits.startswith("00"):
-        return _choose_dialled(field, {digits[2:] if digits.startswith("00") else "", national})
+    if digits.startswith("00"):
+        return _choose_dialled(field, {digits[2:], national})
+    if dialled:
+        as_it_is = standing(digits)
+        if not as_it_is:
+            return _choose_dialled(field, {national})
+        if not abroad or as_it_is is not Standing.VALID or standing(national) is Standing.VALID:
+            raise ContactError(field, _TWO_CALLS)
+        return digits
     here = _standing_of_person(national)
     if national == digits and here:
         return digits
@@ -133,14 +145,19 @@ def read_at_home(field: str, digits: str, region: str, *, abroad: bool) -> str:
 
 
 def _dial(digits: str, region: str) -> tuple[str, bool]:
-    """Return whom the digits reach when dialled in the region, and whether they say "abroad"."""
+    """Return whom the digits reach when dialled in the region, and whether they say "abroad".
+
+    They reach nobody where a prefix that is dialled at home only follows a country code.
+    """
     try:
         parsed = phonenumbers.parse(digits, region, keep_raw_input=True)
     except phonenumbers.NumberParseException:
         return "", False
     whole = f"{parsed.country_code}{phonenumbers.national_significant_number(parsed)}"
-    source = phonenumbers.CountryCodeSource.FROM_NUMBER_WITH_IDD
-    return whole, parsed.country_code_source == source
+    source = parsed.country_code_source
+    if source != phonenumbers.CountryCodeSource.FROM_DEFAULT_COUNTRY:
+        whole = whole if digits.endswith(whole) else ""
+    return whole, source == phonenumbers.CountryCodeSource.FROM_NUMBER_WITH_IDD
 
 
 def _choose_dialled(field: str, wholes: set[str]) -> str:
@@ -151,9 +168,10 @@ def _choose_dialled(field: str, wholes: set[str]) -> str:
         if len(found) == 1:
             return found[0]
         if found:
-            message = "has a prefix for calls abroad that can be read in two ways; write a + for it"
-            raise ContactError(field, message)
-    raise ContactError(field, "is no possible number after its prefix for calls abroad")
+            raise ContactError(field, _TWO_CALLS)
+    raise ContactError(
+        field, "is no possible number after its prefix for calls abroad; write a + in its place"
+    )
 
 
 def _has_trunk_prefix(region: str) -> bool:
