@@ -17,8 +17,11 @@ MAX_DIGITS: Final = 15
 """Most digits of an international number, by E.164."""
 
 _CODES: Final = frozenset(map(str, phonenumbers.COUNTRY_CODE_TO_REGION_CODE))
-_STILL_IN_USE: Final = re.compile(r"521[0-9]{10}")
-"""Mexican mobiles before 2019, of which WhatsApp keeps the 1."""
+OLD_MEXICAN: Final = re.compile(r"(52)1([2-9][0-9]{9})")
+"""Mexican mobiles before 2019, of which WhatsApp keeps the 1. No area code begins with 0 or 1.
+
+Source: IFT's numbering plan of 2 August 2019.
+"""
 _MEXICAN_PREFIX: Final = re.compile(r"0(?:1|4[45])[0-9]{10}$")
 """Dialled in Mexico until 2019, so that the plan has forgotten it."""
 _MORE_PREFIXES: Final = {"52": "01, 044 or 045", "54": "0 or 15"}
@@ -54,7 +57,7 @@ def standing(digits: str) -> Standing:
     """Return how far the plan of its country knows the number."""
     if not _is_plainly_possible(digits) and _why_impossible(digits) is not None:
         return Standing.IMPOSSIBLE
-    if _STILL_IN_USE.fullmatch(digits) or phonenumbers.is_valid_number(_number(digits)):
+    if OLD_MEXICAN.fullmatch(digits) or phonenumbers.is_valid_number(_number(digits)):
         return Standing.VALID
     return Standing.POSSIBLE
 
@@ -209,7 +212,7 @@ def _is_plainly_possible(digits: str) -> bool:
 
 def _why_impossible(digits: str) -> str | None:
     """Return why no plan allows the digits; None where one does."""
-    if _STILL_IN_USE.fullmatch(digits):
+    if OLD_MEXICAN.fullmatch(digits):
         return None
     code = _code_of(digits)
     if code is None:
