@@ -10,6 +10,7 @@ from adapter.jids import read_jid
 from adapter.numbering import is_grouped_abroad, read_at_home, require_possible
 from adapter.privacy import mask_number
 from adapter.refusal import ContactError, NotAPersonError
+from adapter.user_ids import MAX_USER_ID, is_user_id, resembles_user_id
 from adapter.written import Written, is_link, looks_dialled, read_written, trim
 
 __all__ = ["MAX_TEXT", "MAX_USER_ID", "Contact", "ContactError", "NotAPersonError", "name_field"]
@@ -17,19 +18,9 @@ __all__ = ["MAX_TEXT", "MAX_USER_ID", "Contact", "ContactError", "NotAPersonErro
 MAX_TEXT: Final = 64
 """Longest text, in characters, that is looked at as a number or a JID."""
 
-MAX_USER_ID: Final = 135
-"""Longest user id, in characters."""
-
 _SEPARATORS: Final = str.maketrans("", "", "+ -()")
 _WHOLE: Final = re.compile(r"\+[0-9 ()-]+")
 """The usual writing of an international number, which needs no closer look."""
-_USER_ID: Final = re.compile(r"[A-Z]{2}\.(?:ENT\.)?[0-9A-Za-z]{1,128}")
-"""A user's country by ISO 3166, and up to 128 letters and digits; `ENT` of linked businesses.
-
-Source: https://developers.facebook.com/documentation/business-messaging/whatsapp/
-business-scoped-user-ids/, as of November 2026.
-"""
-_LIKE_A_USER_ID: Final = re.compile(r"[A-Za-z]{2}\.[0-9A-Za-z.]*[0-9][0-9A-Za-z.]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,24 +121,24 @@ def name_field(text: str) -> str:
     """Return the field that a text goes into, by its form: `number`, `jid` or `user_id`."""
     if is_link(text):
         return "number"
-    return (
-        "jid" if "@" in text else "user_id" if _LIKE_A_USER_ID.fullmatch(trim(text)) else "number"
-    )
+    if "@" in text:
+        return "jid"
+    return "user_id" if resembles_user_id(trim(text)) else "number"
 
 
 def _require_jid(text: str) -> str:
     """Return the text; raise ContactError where it belongs into another field."""
-    if len(text) <= MAX_USER_ID and "@" not in text:
-        if name_field(text) == "user_id":
-            raise ContactError("jid", "is a user id, not a JID; send it as user_id")
-        if is_link(text) or looks_dialled(text):
-            raise ContactError("jid", "is a phone number, not a JID; send it as number")
+    field = name_field(text)
+    if field == "user_id":
+        raise ContactError("jid", "is a user id, not a JID; send it as user_id")
+    if field == "number" and (is_link(text) or looks_dialled(text)):
+        raise ContactError("jid", "is a phone number, not a JID; send it as number")
     return text
 
 
 def _parse_user_id(text: str) -> str:
     found = trim(text) if len(text) <= MAX_USER_ID else ""
-    if _USER_ID.fullmatch(found):
+    if is_user_id(found):
         return found
     hint = "; send a JID as jid" if "@" in text else ""
     if is_link(text) or looks_dialled(text):
@@ -161,6 +152,8 @@ def _parse_user_id(text: str) -> str:
 
 def _parse_number(text: str, region: str | None) -> str:
     if len(text) > MAX_TEXT:
+        if name_field(text) == "user_id":
+            raise ContactError("number", "is a user id; send it as user_id")
         raise ContactError("number", f"is longer than {MAX_TEXT} characters")
     if _WHOLE.fullmatch(text) or (region is None and text.isdigit() and text.isascii()):
         digits = text.translate(_SEPARATORS)

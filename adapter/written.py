@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from adapter.refusal import ContactError, name_character
+from adapter.user_ids import resembles_user_id
 
 _RULE: Final = (
     "must be one phone number: digits, and between them spaces, dashes, parentheses and dots; "
@@ -55,7 +56,7 @@ _DECIMAL: Final = re.compile(
 """A number with a decimal point: the digits behind it are no part of a phone number."""
 _LINK: Final = re.compile(
     r"(?P<dial>(?:tel|sms|callto):(?://)?)|(?P<whatsapp>whatsapp:(?=[+0-9]))"
-    r"|(?:https?|whatsapp):|(?:www\.)?wa\.me/|(?:api|web|www)\.whatsapp\.com/",
+    r"|(?:https?|whatsapp):|(?:www\.)?wa\.me(?:/|\Z)|(?:api|web|www)\.whatsapp\.com/",
     re.IGNORECASE,
 )
 """How a link begins. `whatsapp:+…` is how some services for messages address a person."""
@@ -64,7 +65,6 @@ _HOSTS: Final = frozenset({"api.whatsapp.com", "web.whatsapp.com", "www.whatsapp
 _ESCAPES: Final = {"%2b": "+", "%20": " ", "%28": "(", "%29": ")", "%2d": "-"}
 _ESCAPE: Final = re.compile("|".join(_ESCAPES), re.IGNORECASE)
 _PLUS: Final = re.compile(r"\+|%2b", re.IGNORECASE)
-_USER_ID: Final = re.compile(r"[A-Za-z]{2}\.[0-9A-Za-z.]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def trim(text: str) -> str:
 
 def is_link(text: str) -> bool:
     """Whether the text is a link that may hold a phone number."""
-    return _LINK.match(trim(text)) is not None
+    return _LINK.match(text.lstrip(BEFORE).rstrip(_AFTER)) is not None
 
 
 def looks_dialled(text: str) -> bool:
@@ -108,7 +108,7 @@ def read_written(field: str, text: str) -> Written:
     if link is None:
         if "@" in core:
             raise ContactError(field, "is a JID; send it as jid")
-        if _USER_ID.fullmatch(core):
+        if resembles_user_id(core):
             raise ContactError(field, "is a user id; send it as user_id")
         return _read_plain(field, text, start, core)
     if link["dial"]:

@@ -393,10 +393,15 @@ def test_a_refused_jid_says_what_stood_where(jid: str, fault: str) -> None:
         ({"number": "123@lid"}, "number", "jid"),
         ({"number": "120363025246125486@g.us"}, "number", "jid"),
         ({"number": "BR.00000000000000000001"}, "number", "user_id"),
+        ({"number": "BR.ABCDEF"}, "number", "user_id"),
+        ({"number": "br.1"}, "number", "user_id"),
+        ({"number": "BR." + "1" * 128}, "number", "user_id"),
         ({"jid": "5511999999999"}, "jid", "number"),
         ({"jid": "+55 (11) 99999-9999"}, "jid", "number"),
         ({"jid": "https://wa.me/5511999999999"}, "jid", "number"),
         ({"jid": "tel:+5511999999999"}, "jid", "number"),
+        ({"jid": "https://wa.me/5511999999999?text=a@b"}, "jid", "number"),
+        ({"jid": "BR.ABCDEF"}, "jid", "user_id"),
         ({"jid": "BR.00000000000000000001"}, "jid", "user_id"),
         ({"user_id": "5511999999999@s.whatsapp.net"}, "user_id", "jid"),
         ({"user_id": "+55 11 99999-9999"}, "user_id", "number"),
@@ -424,6 +429,7 @@ def test_what_stands_in_the_wrong_field_is_told_which_one_it_belongs_into(
         "US.13491208655302741918",
         "US.ENT.11815799212886844830",
         "BR.AbC123",
+        "BR.ABCDEF",
         "BR.1",
         "BR." + "9" * 128,
         "US.ENT." + "9" * 128,
@@ -502,6 +508,11 @@ def test_the_order_of_the_names_is_number_jid_region_user_id() -> None:
         ("BR.00000000000000000001", "user_id"),
         (" US.ENT.1 ", "user_id"),
         ("br.1", "user_id"),
+        ("BR.ABCDEF", "user_id"),
+        ("br.abcdef", "user_id"),
+        ("BR." + "A" * 128, "user_id"),
+        ("BR.1.2", "number"),
+        ("wa.me ", "number"),
         ("5.5", "number"),
         ("not a number", "number"),
         ("", "number"),
@@ -509,6 +520,21 @@ def test_the_order_of_the_names_is_number_jid_region_user_id() -> None:
 )
 def test_the_form_of_a_text_says_into_which_field_it_goes(text: str, field: str) -> None:
     assert name_field(text) == field
+
+
+@given(
+    texts
+    | noise
+    | st.from_regex(r"\s?[A-Za-z]{2}\.[0-9A-Za-z.]{0,8}", fullmatch=True)
+    | st.builds("{}{}".format, st.sampled_from(["wa.me", "w\u200ba.me/5", "tel:", "BR."]), noise)
+)
+def test_the_field_of_a_text_never_sends_it_to_another_field(text: str) -> None:
+    field = name_field(text)
+    found = parse_or_refuse(**{field: text})
+    if isinstance(found, ContactError):
+        (message,) = found.fields[field]
+        others = {"number", "jid", "user_id"} - {field}
+        assert not re.search(rf"send .* as ({'|'.join(others)})\b", message)
 
 
 # --- both
