@@ -55,7 +55,7 @@ class Contact:
         added nor removed. A user id beside another name is kept, as the two cannot be compared.
 
         Raises ContactError where a text names nobody, something that is not a person, or where
-        number and JID name two people.
+        number and JID differ or cannot be compared.
         """
         if number is None and jid is None and user_id is None:
             raise ContactError("number", "give a number, a jid or a user_id")
@@ -66,8 +66,12 @@ class Contact:
         by_jid = cls.from_jid(_require_jid(jid))
         if by_jid.number is not None and by_jid.number.startswith("0"):
             raise ContactError("jid", "starts with a 0, as no country code does; leave it out")
+        if by_number is not None and by_jid.number is None:
+            raise ContactError(
+                "jid", "is a LID, which cannot be compared with number; send one only"
+            )
         if by_number is not None and by_jid.number != by_number:
-            raise ContactError("jid", "names somebody else than number does; send only one of them")
+            raise ContactError("jid", "has other digits than number; send only one of them")
         return cls(number=by_jid.number, lid=by_jid.lid, user_id=user)
 
     @classmethod
@@ -93,14 +97,6 @@ class Contact:
         None for a contact of which only the user id is known.
         """
         return f"{self.number}@s.whatsapp.net" if self.number is not None else self.lid
-
-    @property
-    def chat_id(self) -> str | None:
-        """The JID in the web client's form: `<digits>@c.us`; the LID if there is no number.
-
-        None for a contact of which only the user id is known.
-        """
-        return f"{self.number}@c.us" if self.number is not None else self.lid
 
     @property
     def masked(self) -> str:
