@@ -11,12 +11,25 @@ from adapter.numbering import is_grouped_abroad, read_at_home, require_possible
 from adapter.privacy import mask_number
 from adapter.refusal import ContactError, NotAPersonError
 from adapter.user_ids import MAX_USER_ID, is_user_id, resembles_user_id
-from adapter.written import Written, is_link, looks_dialled, read_written, trim
+from adapter.written import (
+    MAX_LINK,
+    MAX_TEXT,
+    Written,
+    is_link,
+    looks_dialled,
+    read_written,
+    trim,
+)
 
-__all__ = ["MAX_TEXT", "MAX_USER_ID", "Contact", "ContactError", "NotAPersonError", "name_field"]
-
-MAX_TEXT: Final = 64
-"""Longest text, in characters, that is looked at as a number or a JID."""
+__all__ = [
+    "MAX_LINK",
+    "MAX_TEXT",
+    "MAX_USER_ID",
+    "Contact",
+    "ContactError",
+    "NotAPersonError",
+    "name_field",
+]
 
 _SEPARATORS: Final = str.maketrans("", "", "+ -()")
 _WHOLE: Final = re.compile(r"\+[0-9 ()-]+")
@@ -150,7 +163,9 @@ def _parse_number(text: str, region: str | None) -> str:
     if len(text) > MAX_TEXT:
         if name_field(text) == "user_id":
             raise ContactError("number", "is a user id; send it as user_id")
-        raise ContactError("number", f"is longer than {MAX_TEXT} characters")
+        limit = MAX_LINK if is_link(text) else MAX_TEXT
+        if len(text) > limit:
+            raise ContactError("number", f"is longer than {limit} characters")
     if _WHOLE.fullmatch(text) or (region is None and text.isdigit() and text.isascii()):
         digits = text.translate(_SEPARATORS)
         if digits and not digits.startswith("0"):

@@ -10,6 +10,12 @@ from urllib.parse import urlsplit
 from adapter.refusal import ContactError, name_character
 from adapter.user_ids import resembles_user_id
 
+MAX_TEXT: Final = 64
+"""Longest text, in characters, that is looked at as a number or a JID."""
+
+MAX_LINK: Final = 2048
+"""Longest link, in characters: WhatsApp's own hold a text to send. Its number has `MAX_TEXT`."""
+
 _RULE: Final = (
     "must be one phone number: digits, and between them spaces, dashes, parentheses and dots; "
     "a leading + or 00 for an international one"
@@ -60,6 +66,8 @@ _LINK: Final = re.compile(
     re.IGNORECASE,
 )
 """How a link begins. `whatsapp:+…` is how some services for messages address a person."""
+_DROPPED: Final = frozenset("\t\r\n")
+"""What `urlsplit` drops from the midst of a URL."""
 _SHORT_HOSTS: Final = frozenset({"wa.me", "www.wa.me"})
 _HOSTS: Final = frozenset({"api.whatsapp.com", "web.whatsapp.com", "www.whatsapp.com"})
 _ESCAPES: Final = {"%2b": "+", "%20": " ", "%28": "(", "%29": ")", "%2d": "-"}
@@ -111,16 +119,20 @@ def read_written(field: str, text: str) -> Written:
         if resembles_user_id(core):
             raise ContactError(field, "is a user id; send it as user_id")
         return _read_plain(field, text, start, core)
-    if link["dial"]:
-        return _read_plain(field, text, start + link.end(), core[link.end() :])
-    number = core[link.end() :] if link["whatsapp"] else _find_in_url(core)
+    bare = link["dial"] or link["whatsapp"]
+    number = core[link.end() :] if bare else _find_in_url(core)
     if not number:
         raise ContactError(
             field,
             "is a link without a number; links are taken in the forms https://wa.me/<number>, "
             "https://api.whatsapp.com/send?phone=<number> and tel:+<number>",
         )
-    found = _read_plain(field, text, text.find(number, start + link.end()), number, escaped=True)
+    if len(number) > MAX_TEXT:
+        raise ContactError(field, f"is a link whose number is longer than {MAX_TEXT} characters")
+    start = text.find(number, start + link.end())
+    if link["dial"]:
+        return _read_plain(field, text, start, number)
+    found = _read_plain(field, text, start, number, escaped=True)
     digits = found.digits if found.international else found.digits.removeprefix("00")
     return Written(digits, international=True, groups=(digits,), national=False)
 
@@ -172,8 +184,8 @@ def _describe_fault(text: str, start: int, core: str, escaped: bool) -> str:
 
 def _find_in_url(core: str) -> str | None:
     """Return what stands for the number in a link to WhatsApp; None where nothing does."""
-    if not core.isprintable():
-        return None  # urlsplit drops tabs and newlines
+    if not _DROPPED.isdisjoint(core):
+        return None
     try:
         url = urlsplit(core if ":" in core.partition("/")[0] else f"https://{core}")
     except ValueError:

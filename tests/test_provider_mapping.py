@@ -314,6 +314,7 @@ def test_a_list_is_read_as_a_whole_or_not_at_all(jids: Any, contacts: Any):
         ("+55 11 99999-9999", PERSON),
         (PERSON.jid, PERSON),
         ("5511999999999@c.us", PERSON),
+        ("https://wa.me/5511999999999?text=a@b", PERSON),
         (LID.lid, LID),
         *[(text, None) for text in ("", "@", "1", "120363039000000000@g.us", "status@broadcast")],
     ],

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.contact import MAX_TEXT, Contact, ContactError
+from adapter.contact import MAX_LINK, MAX_TEXT, Contact, ContactError, name_field
 
 GERMAN = "491713920012"
 BRAZIL = "5511999990001"
@@ -215,8 +215,15 @@ def test_a_refusal_names_the_character_at_fault_and_where_it_stood(
         "https://wa.me/5511999990001#12",
         "https://wa.me/%2B5511999990001",
         "https://wa.me/005511999990001",
+        "https://wa.me/5511999990001?text=Ol%C3%A1%21%20Vi%20o%20an%C3%BAncio%20e%20quero%20saber%20mais",
+        "https://wa.me/5511999990001/?text=" + "Ol%C3%A1%20".ljust(2000, "x"),
+        "https://wa.me/5511999990001?text=\U0001f468\u200d\U0001f469",
+        "https://wa.me/55\u200e11999990001",
         "https://api.whatsapp.com/send?phone=5511999990001",
         "https://api.whatsapp.com/send/?phone=5511999990001&text=12",
+        "https://api.whatsapp.com/send/?phone=5511999990001&text&type=phone_number&app_absent=0",
+        "https://api.whatsapp.com/send/?phone=%2B5511999990001&text=a@b&type=phone_number&app_absent=0",
+        "https://web.whatsapp.com/send/?phone=5511999990001&text=5511999990002&type=phone_number",
         "https://api.whatsapp.com/send?text=12&phone=%2B5511999990001",
         "https://api.whatsapp.com/send?phone=+5511999990001",
         "api.whatsapp.com/send?phone=5511999990001",
@@ -237,8 +244,35 @@ def test_a_refusal_names_the_character_at_fault_and_where_it_stood(
 )
 @pytest.mark.parametrize("region", [None, "BR", "DE", "PE"])
 def test_a_link_to_a_person_is_that_persons_number(text: str, region: str | None) -> None:
-    assert len(text) <= MAX_TEXT
+    assert name_field(text) == "number"
     assert Contact.parse(number=text, default_region=region).number == BRAZIL
+
+
+def test_a_link_is_as_long_as_allowed_and_its_number_as_long_as_any() -> None:
+    link = f"https://wa.me/{BRAZIL}?text="
+    assert Contact.parse(number=link.ljust(MAX_LINK, "x")).number == BRAZIL
+    assert f"longer than {MAX_LINK}" in refusal(link.ljust(MAX_LINK + 1, "x"))
+    assert f"longer than {MAX_TEXT}" in refusal(BRAZIL.ljust(MAX_TEXT + 1))
+    for start in ("https://wa.me/", "https://api.whatsapp.com/send?phone=", "tel:+", "whatsapp:"):
+        written = "+" * (not start.endswith("+")) + "5-5-1-1-9-9-9-9-9-0-0-0-1"
+        padded = written.replace("-", "-" * 4)
+        assert Contact.parse(number=start + padded).number == BRAZIL
+        assert f"longer than {MAX_TEXT}" in refusal(start + written.replace("-", "-" * 9))
+
+
+@pytest.mark.parametrize("region", [None, "BR"])
+@pytest.mark.parametrize(
+    "unit", ["1", "+", "%2b", "%", "&", "phone=", "&phone=1", "/", "#", "[", "\u200e", ".", "@"]
+)
+@pytest.mark.parametrize("start", ["wa.me/", "https://api.whatsapp.com/send?phone=", "tel:"])
+def test_a_long_link_without_a_number_is_refused_at_once(
+    start: str, unit: str, region: str | None
+) -> None:
+    text = (start + unit * MAX_LINK)[:MAX_LINK]
+    started = time.perf_counter()
+    for _ in range(20):
+        refusal(text, region)
+    assert time.perf_counter() - started < 1
 
 
 def test_a_link_is_international_whatever_the_region() -> None:
