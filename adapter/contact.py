@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from adapter.jids import read_jid
-from adapter.numbering import is_grouped_abroad, read_at_home, require_possible
+from adapter.numbering import (
+    begins_with_code,
+    is_grouped_abroad,
+    read_at_home,
+    require_code_in_one,
+    require_possible,
+)
 from adapter.privacy import mask_number
 from adapter.refusal import ContactError, NotAPersonError
 from adapter.user_ids import MAX_USER_ID, is_user_id, resembles_user_id
@@ -32,7 +38,7 @@ __all__ = [
 ]
 
 _SEPARATORS: Final = str.maketrans("", "", "+ -()")
-_WHOLE: Final = re.compile(r"\+[0-9 ()-]+")
+_WHOLE: Final = re.compile(r"\+([0-9]+)(?:[0-9 ()-]*[0-9])?")
 """The usual writing of an international number, which needs no closer look."""
 
 
@@ -166,13 +172,19 @@ def _parse_number(text: str, region: str | None) -> str:
         limit = MAX_LINK if is_link(text) else MAX_TEXT
         if len(text) > limit:
             raise ContactError("number", f"is longer than {limit} characters")
-    if _WHOLE.fullmatch(text) or (region is None and text.isdigit() and text.isascii()):
+    whole = _WHOLE.fullmatch(text)
+    if (whole and begins_with_code(whole[1])) or (
+        region is None and text.isdigit() and text.isascii()
+    ):
         digits = text.translate(_SEPARATORS)
         if digits and not digits.startswith("0"):
             require_possible("number", digits)
             return digits
     try:
-        return _read_number(read_written("number", text), region)
+        written = read_written("number", text)
+        number = _read_number(written, region)
+        require_code_in_one("number", number, written.digits, written.groups)
+        return number
     except ContactError as error:
         if region is None:
             raise

@@ -96,6 +96,29 @@ def is_grouped_abroad(digits: str, groups: Sequence[str], region: str | None) ->
     return len(groups[0]) in accumulate(map(len, re.findall("[0-9]+", written)))
 
 
+def begins_with_code(digits: str) -> bool:
+    """Whether the digits begin with the country code of some country."""
+    return _code_of(digits) is not None
+
+
+def require_code_in_one(field: str, number: str, digits: str, groups: Sequence[str]) -> None:
+    """Raise ContactError where the country code of a number is made up from two groups.
+
+    `+8 (495) 123-45-67` is how some write a number of Moscow; 84 is Vietnam. `digits` is what was
+    written, in these groups; a prefix for calls abroad may stand before the number. A code that is
+    spelt out (`+5 5 11 …`) is fine.
+    """
+    if len(groups) == 1 or not digits.endswith(number):
+        return
+    start = len(digits) - len(number)
+    code = range(start + 1, start + len(_code_of(number) or ""))
+    gaps = set(accumulate(map(len, groups)))
+    if code.stop not in gaps and not gaps.isdisjoint(code):
+        raise ContactError(
+            field, "has a gap within its country code; write the country code in one"
+        )
+
+
 def read_at_home(field: str, digits: str, region: str, *, abroad: bool) -> str:
     """Return the whole international number that digits without a + mean in a region.
 

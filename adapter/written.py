@@ -60,6 +60,8 @@ _DECIMAL: Final = re.compile(
     r"|\+?[0-9]{1,3}(?:\.[0-9]{3})+\.[0-9]{2}"
 )
 """A number with a decimal point: the digits behind it are no part of a phone number."""
+_MAX_NOTE: Final = 4
+"""Most digits in parentheses at the end that are none of the number's."""
 _LINK: Final = re.compile(
     r"(?P<dial>(?:tel|sms|callto):(?://)?)|(?P<whatsapp>whatsapp:(?=[+0-9]))"
     r"|(?:https?|whatsapp):|(?:www\.)?wa\.me(?:/|\Z)|(?:api|web|www)\.whatsapp\.com/",
@@ -158,6 +160,12 @@ def _read_plain(field: str, text: str, start: int, core: str, *, escaped: bool =
             field,
             f"{fault}, which reads as a decimal point; send the number as text, without decimals",
         )
+    if _has_note(plain):
+        end = start + len(core)
+        place = max(text.rfind("(", start, end), text.rfind("%28", start, end))
+        raise ContactError(
+            field, f"{name_character(text, place)}; leave out what stands in parentheses at the end"
+        )
     digits = compact.removeprefix("+")
     if not digits:
         raise ContactError(field, f"holds no digits; {_RULE}")
@@ -168,6 +176,14 @@ def _read_plain(field: str, text: str, start: int, core: str, *, escaped: bool =
         groups=tuple(re.findall("[0-9]+", plain)),
         national=opening.startswith("(") and not opening.startswith(("(+", "(00")),
     )
+
+
+def _has_note(plain: str) -> bool:
+    """Whether an extension or a counter in parentheses follows the number, such as `(2)`."""
+    before, _, after = plain.rpartition("(")
+    inside = after.rstrip(" .-")
+    count = sum(map(str.isdigit, inside))
+    return inside.endswith(")") and 1 <= count <= _MAX_NOTE and any(map(str.isdigit, before))
 
 
 def _describe_fault(text: str, start: int, core: str, escaped: bool) -> str:
