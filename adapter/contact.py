@@ -7,29 +7,39 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from adapter.jids import read_jid
-from adapter.numbering import is_grouped_abroad, read_at_home, require_possible
+from adapter.numbering import (
+    begins_with_code,
+    is_grouped_abroad,
+    read_at_home,
+    require_code_in_one,
+    require_possible,
+)
 from adapter.privacy import mask_number
 from adapter.refusal import ContactError, NotAPersonError
-from adapter.written import Written, is_link, looks_dialled, read_written, trim
+from adapter.user_ids import MAX_USER_ID, is_user_id, resembles_user_id
+from adapter.written import (
+    MAX_LINK,
+    MAX_TEXT,
+    Written,
+    is_link,
+    looks_dialled,
+    read_written,
+    trim,
+)
 
-__all__ = ["MAX_TEXT", "MAX_USER_ID", "Contact", "ContactError", "NotAPersonError", "name_field"]
-
-MAX_TEXT: Final = 64
-"""Longest text, in characters, that is looked at as a number or a JID."""
-
-MAX_USER_ID: Final = 135
-"""Longest user id, in characters."""
+__all__ = [
+    "MAX_LINK",
+    "MAX_TEXT",
+    "MAX_USER_ID",
+    "Contact",
+    "ContactError",
+    "NotAPersonError",
+    "name_field",
+]
 
 _SEPARATORS: Final = str.maketrans("", "", "+ -()")
-_WHOLE: Final = re.compile(r"\+[0-9 ()-]+")
+_WHOLE: Final = re.compile(r"\+([0-9]+)(?:[0-9 ()-]*[0-9])?")
 """The usual writing of an international number, which needs no closer look."""
-_USER_ID: Final = re.compile(r"[A-Z]{2}\.(?:ENT\.)?[0-9A-Za-z]{1,128}")
-"""A user's country by ISO 3166, and up to 128 letters and digits; `ENT` of linked businesses.
-
-Source: https://developers.facebook.com/documentation/business-messaging/whatsapp/
-business-scoped-user-ids/, as of November 2026.
-"""
-_LIKE_A_USER_ID: Final = re.compile(r"[A-Za-z]{2}\.[0-9A-Za-z.]*[0-9][0-9A-Za-z.]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +74,7 @@ class Contact:
         added nor removed. A user id beside another name is kept, as the two cannot be compared.
 
         Raises ContactError where a text names nobody, something that is not a person, or where
-        number and JID name two people.
+        number and JID differ or cannot be compared.
         """
         if number is None and jid is None and user_id is None:
             raise ContactError("number", "give a number, a jid or a user_id")
@@ -75,8 +85,12 @@ class Contact:
         by_jid = cls.from_jid(_require_jid(jid))
         if by_jid.number is not None and by_jid.number.startswith("0"):
             raise ContactError("jid", "starts with a 0, as no country code does; leave it out")
+        if by_number is not None and by_jid.number is None:
+            raise ContactError(
+                "jid", "is a LID, which cannot be compared with number; send one only"
+            )
         if by_number is not None and by_jid.number != by_number:
-            raise ContactError("jid", "names somebody else than number does; send only one of them")
+            raise ContactError("jid", "has other digits than number; send only one of them")
         return cls(number=by_jid.number, lid=by_jid.lid, user_id=user)
 
     @classmethod
@@ -104,14 +118,6 @@ class Contact:
         return f"{self.number}@s.whatsapp.net" if self.number is not None else self.lid
 
     @property
-    def chat_id(self) -> str | None:
-        """The JID in the web client's form: `<digits>@c.us`; the LID if there is no number.
-
-        None for a contact of which only the user id is known.
-        """
-        return f"{self.number}@c.us" if self.number is not None else self.lid
-
-    @property
     def masked(self) -> str:
         """The person in a form fit for logs: `551*******999`, or a masked LID."""
         if self.number is not None:
@@ -130,24 +136,24 @@ def name_field(text: str) -> str:
     """Return the field that a text goes into, by its form: `number`, `jid` or `user_id`."""
     if is_link(text):
         return "number"
-    return (
-        "jid" if "@" in text else "user_id" if _LIKE_A_USER_ID.fullmatch(trim(text)) else "number"
-    )
+    if "@" in text:
+        return "jid"
+    return "user_id" if resembles_user_id(trim(text)) else "number"
 
 
 def _require_jid(text: str) -> str:
     """Return the text; raise ContactError where it belongs into another field."""
-    if len(text) <= MAX_USER_ID and "@" not in text:
-        if name_field(text) == "user_id":
-            raise ContactError("jid", "is a user id, not a JID; send it as user_id")
-        if is_link(text) or looks_dialled(text):
-            raise ContactError("jid", "is a phone number, not a JID; send it as number")
+    field = name_field(text)
+    if field == "user_id":
+        raise ContactError("jid", "is a user id, not a JID; send it as user_id")
+    if field == "number" and (is_link(text) or looks_dialled(text)):
+        raise ContactError("jid", "is a phone number, not a JID; send it as number")
     return text
 
 
 def _parse_user_id(text: str) -> str:
     found = trim(text) if len(text) <= MAX_USER_ID else ""
-    if _USER_ID.fullmatch(found):
+    if is_user_id(found):
         return found
     hint = "; send a JID as jid" if "@" in text else ""
     if is_link(text) or looks_dialled(text):
@@ -161,14 +167,24 @@ def _parse_user_id(text: str) -> str:
 
 def _parse_number(text: str, region: str | None) -> str:
     if len(text) > MAX_TEXT:
-        raise ContactError("number", f"is longer than {MAX_TEXT} characters")
-    if _WHOLE.fullmatch(text) or (region is None and text.isdigit() and text.isascii()):
+        if name_field(text) == "user_id":
+            raise ContactError("number", "is a user id; send it as user_id")
+        limit = MAX_LINK if is_link(text) else MAX_TEXT
+        if len(text) > limit:
+            raise ContactError("number", f"is longer than {limit} characters")
+    whole = _WHOLE.fullmatch(text)
+    if (whole and begins_with_code(whole[1])) or (
+        region is None and text.isdigit() and text.isascii()
+    ):
         digits = text.translate(_SEPARATORS)
         if digits and not digits.startswith("0"):
             require_possible("number", digits)
             return digits
     try:
-        return _read_number(read_written("number", text), region)
+        written = read_written("number", text)
+        number = _read_number(written, region)
+        require_code_in_one("number", number, written.digits, written.groups)
+        return number
     except ContactError as error:
         if region is None:
             raise

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Final
 
 from adapter.contact import Contact
+from adapter.numbering import OLD_MEXICAN
 
 
 class Relation(Enum):
@@ -24,13 +25,13 @@ class Relation(Enum):
 
 _RELATIVES: Final = {
     "55": re.compile(r"(55[1-9]{2})9([6-9][0-9]{7})"),  # Brazilian mobiles, with their ninth digit
-    "52": re.compile(r"(52)1([2-9][0-9]{9})"),  # Mexican mobiles, with the 1 dropped in 2019
+    "52": OLD_MEXICAN,  # with the 1 dropped in 2019
     "54": re.compile(r"(54)9([1-3][0-9]{9})"),  # Argentinian mobiles, with the 9 dialled abroad
 }
 """The longer of the two forms of a number, by country code. The shorter lacks one digit.
 
 Sources: Brazil, Anatel's resolution 553/2010 (only mobiles of 8 digits that start with 6 to 9 were
-given a 9); Mexico, IFT's numbering plan of 2 August 2019; Argentina, ITU's national plan.
+given a 9); Argentina, ITU's national plan.
 """
 
 

@@ -17,12 +17,19 @@ MAX_DIGITS: Final = 15
 """Most digits of an international number, by E.164."""
 
 _CODES: Final = frozenset(map(str, phonenumbers.COUNTRY_CODE_TO_REGION_CODE))
-_STILL_IN_USE: Final = re.compile(r"521[0-9]{10}")
-"""Mexican mobiles before 2019, of which WhatsApp keeps the 1."""
+OLD_MEXICAN: Final = re.compile(r"(52)1([2-9][0-9]{9})")
+"""Mexican mobiles before 2019, of which WhatsApp keeps the 1. No area code begins with 0 or 1.
+
+Source: IFT's numbering plan of 2 August 2019.
+"""
 _MEXICAN_PREFIX: Final = re.compile(r"0(?:1|4[45])[0-9]{10}$")
 """Dialled in Mexico until 2019, so that the plan has forgotten it."""
 _MORE_PREFIXES: Final = {"52": "01, 044 or 045", "54": "0 or 15"}
 """Prefixes for the message, of countries that have others than one trunk prefix."""
+_TWO_CALLS: Final = (
+    "begins with a prefix for calls abroad, or with a country code, which differ; "
+    "write it with a leading + and its country code"
+)
 _POSSIBLE: Final = phonenumbers.ValidationResult.IS_POSSIBLE
 
 
@@ -50,7 +57,7 @@ def standing(digits: str) -> Standing:
     """Return how far the plan of its country knows the number."""
     if not _is_plainly_possible(digits) and _why_impossible(digits) is not None:
         return Standing.IMPOSSIBLE
-    if _STILL_IN_USE.fullmatch(digits) or phonenumbers.is_valid_number(_number(digits)):
+    if OLD_MEXICAN.fullmatch(digits) or phonenumbers.is_valid_number(_number(digits)):
         return Standing.VALID
     return Standing.POSSIBLE
 
@@ -89,6 +96,29 @@ def is_grouped_abroad(digits: str, groups: Sequence[str], region: str | None) ->
     return len(groups[0]) in accumulate(map(len, re.findall("[0-9]+", written)))
 
 
+def begins_with_code(digits: str) -> bool:
+    """Whether the digits begin with the country code of some country."""
+    return _code_of(digits) is not None
+
+
+def require_code_in_one(field: str, number: str, digits: str, groups: Sequence[str]) -> None:
+    """Raise ContactError where the country code of a number is made up from two groups.
+
+    `+8 (495) 123-45-67` is how some write a number of Moscow; 84 is Vietnam. `digits` is what was
+    written, in these groups; a prefix for calls abroad may stand before the number. A code that is
+    spelt out (`+5 5 11 …`) is fine.
+    """
+    if len(groups) == 1 or not digits.endswith(number):
+        return
+    start = len(digits) - len(number)
+    code = range(start + 1, start + len(_code_of(number) or ""))
+    gaps = set(accumulate(map(len, groups)))
+    if code.stop not in gaps and not gaps.isdisjoint(code):
+        raise ContactError(
+            field, "has a gap within its country code; write the country code in one"
+        )
+
+
 def read_at_home(field: str, digits: str, region: str, *, abroad: bool) -> str:
     """Return the whole international number that digits without a + mean in a region.
 
@@ -96,13 +126,21 @@ def read_at_home(field: str, digits: str, region: str, *, abroad: bool) -> str:
     and an international reading are possible and differ, neither is taken, but for these cases:
     digits that are a whole number of the region itself stay as they are, since ids of WhatsApp's
     have no +; and a national number in use beats a foreign one of which only the count of digits
-    is right.
+    is right. A prefix for calls abroad that is not of zeros, such as Finland's 99x, may begin an
+    id of WhatsApp's as well; one in use stays as it is where the call reaches nobody.
 
     Raises ContactError.
     """
     national, dialled = _dial(digits, region)
-    if dialled or digits.startswith("00"):
-        return _choose_dialled(field, {digits[2:] if digits.startswith("00") else "", national})
+    if digits.startswith("00"):
+        return _choose_dialled(field, {digits[2:], national})
+    if dialled:
+        as_it_is = standing(digits)
+        if not as_it_is:
+            return _choose_dialled(field, {national})
+        if not abroad or as_it_is is not Standing.VALID or standing(national) is Standing.VALID:
+            raise ContactError(field, _TWO_CALLS)
+        return digits
     here = _standing_of_person(national)
     if national == digits and here:
         return digits
@@ -133,14 +171,19 @@ def read_at_home(field: str, digits: str, region: str, *, abroad: bool) -> str:
 
 
 def _dial(digits: str, region: str) -> tuple[str, bool]:
-    """Return whom the digits reach when dialled in the region, and whether they say "abroad"."""
+    """Return whom the digits reach when dialled in the region, and whether they say "abroad".
+
+    They reach nobody where a prefix that is dialled at home only follows a country code.
+    """
     try:
         parsed = phonenumbers.parse(digits, region, keep_raw_input=True)
     except phonenumbers.NumberParseException:
         return "", False
     whole = f"{parsed.country_code}{phonenumbers.national_significant_number(parsed)}"
-    source = phonenumbers.CountryCodeSource.FROM_NUMBER_WITH_IDD
-    return whole, parsed.country_code_source == source
+    source = parsed.country_code_source
+    if source != phonenumbers.CountryCodeSource.FROM_DEFAULT_COUNTRY:
+        whole = whole if digits.endswith(whole) else ""
+    return whole, source == phonenumbers.CountryCodeSource.FROM_NUMBER_WITH_IDD
 
 
 def _choose_dialled(field: str, wholes: set[str]) -> str:
@@ -151,9 +194,10 @@ def _choose_dialled(field: str, wholes: set[str]) -> str:
         if len(found) == 1:
             return found[0]
         if found:
-            message = "has a prefix for calls abroad that can be read in two ways; write a + for it"
-            raise ContactError(field, message)
-    raise ContactError(field, "is no possible number after its prefix for calls abroad")
+            raise ContactError(field, _TWO_CALLS)
+    raise ContactError(
+        field, "is no possible number after its prefix for calls abroad; write a + in its place"
+    )
 
 
 def _has_trunk_prefix(region: str) -> bool:
@@ -191,7 +235,7 @@ def _is_plainly_possible(digits: str) -> bool:
 
 def _why_impossible(digits: str) -> str | None:
     """Return why no plan allows the digits; None where one does."""
-    if _STILL_IN_USE.fullmatch(digits):
+    if OLD_MEXICAN.fullmatch(digits):
         return None
     code = _code_of(digits)
     if code is None:

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Final
 from marshmallow import Schema
 
 from adapter.codes import Action, Applied, Code, Confirmation, Retry
-from adapter.contact import Contact, ContactError
+from adapter.contact import Contact, ContactError, name_field
 from adapter.errors import PluginError, RequestError
 from adapter.evidence import (
     holds_error,
@@ -600,13 +600,14 @@ def read_contact(
 
 
 def read_number_or_jid(text: str, field: str = "") -> Contact:
-    """Return the contact that a text names: as a JID where it holds an `@`, else as a number.
+    """Return the contact that a text names: by JID or by number, whichever its form is.
 
     Raises RequestError (`invalid_target`) where that is nobody who can be blocked; `field` is the
     name under which the request holds the text, where it is neither `number` nor `jid`.
     """
     try:
-        return read_contact(jid=text) if "@" in text else read_contact(number=text)
+        is_jid = name_field(text) == "jid"
+        return read_contact(jid=text) if is_jid else read_contact(number=text)
     except RequestError as error:
         if not field:
             raise

@@ -8,7 +8,7 @@ from typing import Any, Final
 from marshmallow import Schema, ValidationError, fields, validate
 
 from adapter.codes import Action, Applied, Code, Confirmation, Retry
-from adapter.contact import MAX_TEXT, MAX_USER_ID
+from adapter.contact import MAX_LINK, MAX_TEXT, MAX_USER_ID
 from adapter.errors import RequestError
 from adapter.outcome import Outcome
 from adapter.provider import ContactForm
@@ -45,7 +45,7 @@ class AccountSchema(Schema):
 class TargetSchema(AccountSchema):
     """Whom to block or unblock: `number`, `jid`, `user_id`, or several of the same person."""
 
-    number = _text("International phone number, or a link to it", "+55 11 99999-9999")
+    number = _text("International phone number, or a link to it", "+55 11 99999-9999", MAX_LINK)
     jid = _text("JID of a person", "5511999999999@s.whatsapp.net")
     user_id = _text("Meta's business-scoped user id", "BR.00000000000000000001", MAX_USER_ID)
 

@@ -8,6 +8,13 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from adapter.refusal import ContactError, name_character
+from adapter.user_ids import resembles_user_id
+
+MAX_TEXT: Final = 64
+"""Longest text, in characters, that is looked at as a number or a JID."""
+
+MAX_LINK: Final = 2048
+"""Longest link, in characters: WhatsApp's own hold a text to send. Its number has `MAX_TEXT`."""
 
 _RULE: Final = (
     "must be one phone number: digits, and between them spaces, dashes, parentheses and dots; "
@@ -53,18 +60,21 @@ _DECIMAL: Final = re.compile(
     r"|\+?[0-9]{1,3}(?:\.[0-9]{3})+\.[0-9]{2}"
 )
 """A number with a decimal point: the digits behind it are no part of a phone number."""
+_MAX_NOTE: Final = 4
+"""Most digits in parentheses at the end that are none of the number's."""
 _LINK: Final = re.compile(
     r"(?P<dial>(?:tel|sms|callto):(?://)?)|(?P<whatsapp>whatsapp:(?=[+0-9]))"
-    r"|(?:https?|whatsapp):|(?:www\.)?wa\.me/|(?:api|web|www)\.whatsapp\.com/",
+    r"|(?:https?|whatsapp):|(?:www\.)?wa\.me(?:/|\Z)|(?:api|web|www)\.whatsapp\.com/",
     re.IGNORECASE,
 )
 """How a link begins. `whatsapp:+…` is how some services for messages address a person."""
+_DROPPED: Final = frozenset("\t\r\n")
+"""What `urlsplit` drops from the midst of a URL."""
 _SHORT_HOSTS: Final = frozenset({"wa.me", "www.wa.me"})
 _HOSTS: Final = frozenset({"api.whatsapp.com", "web.whatsapp.com", "www.whatsapp.com"})
 _ESCAPES: Final = {"%2b": "+", "%20": " ", "%28": "(", "%29": ")", "%2d": "-"}
 _ESCAPE: Final = re.compile("|".join(_ESCAPES), re.IGNORECASE)
 _PLUS: Final = re.compile(r"\+|%2b", re.IGNORECASE)
-_USER_ID: Final = re.compile(r"[A-Za-z]{2}\.[0-9A-Za-z.]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +98,7 @@ def trim(text: str) -> str:
 
 def is_link(text: str) -> bool:
     """Whether the text is a link that may hold a phone number."""
-    return _LINK.match(trim(text)) is not None
+    return _LINK.match(text.lstrip(BEFORE).rstrip(_AFTER)) is not None
 
 
 def looks_dialled(text: str) -> bool:
@@ -108,19 +118,23 @@ def read_written(field: str, text: str) -> Written:
     if link is None:
         if "@" in core:
             raise ContactError(field, "is a JID; send it as jid")
-        if _USER_ID.fullmatch(core):
+        if resembles_user_id(core):
             raise ContactError(field, "is a user id; send it as user_id")
         return _read_plain(field, text, start, core)
-    if link["dial"]:
-        return _read_plain(field, text, start + link.end(), core[link.end() :])
-    number = core[link.end() :] if link["whatsapp"] else _find_in_url(core)
+    bare = link["dial"] or link["whatsapp"]
+    number = core[link.end() :] if bare else _find_in_url(core)
     if not number:
         raise ContactError(
             field,
             "is a link without a number; links are taken in the forms https://wa.me/<number>, "
             "https://api.whatsapp.com/send?phone=<number> and tel:+<number>",
         )
-    found = _read_plain(field, text, text.find(number, start + link.end()), number, escaped=True)
+    if len(number) > MAX_TEXT:
+        raise ContactError(field, f"is a link whose number is longer than {MAX_TEXT} characters")
+    start = text.find(number, start + link.end())
+    if link["dial"]:
+        return _read_plain(field, text, start, number)
+    found = _read_plain(field, text, start, number, escaped=True)
     digits = found.digits if found.international else found.digits.removeprefix("00")
     return Written(digits, international=True, groups=(digits,), national=False)
 
@@ -146,6 +160,12 @@ def _read_plain(field: str, text: str, start: int, core: str, *, escaped: bool =
             field,
             f"{fault}, which reads as a decimal point; send the number as text, without decimals",
         )
+    if _has_note(plain):
+        end = start + len(core)
+        place = max(text.rfind("(", start, end), text.rfind("%28", start, end))
+        raise ContactError(
+            field, f"{name_character(text, place)}; leave out what stands in parentheses at the end"
+        )
     digits = compact.removeprefix("+")
     if not digits:
         raise ContactError(field, f"holds no digits; {_RULE}")
@@ -156,6 +176,14 @@ def _read_plain(field: str, text: str, start: int, core: str, *, escaped: bool =
         groups=tuple(re.findall("[0-9]+", plain)),
         national=opening.startswith("(") and not opening.startswith(("(+", "(00")),
     )
+
+
+def _has_note(plain: str) -> bool:
+    """Whether an extension or a counter in parentheses follows the number, such as `(2)`."""
+    before, _, after = plain.rpartition("(")
+    inside = after.rstrip(" .-")
+    count = sum(map(str.isdigit, inside))
+    return inside.endswith(")") and 1 <= count <= _MAX_NOTE and any(map(str.isdigit, before))
 
 
 def _describe_fault(text: str, start: int, core: str, escaped: bool) -> str:
@@ -172,8 +200,8 @@ def _describe_fault(text: str, start: int, core: str, escaped: bool) -> str:
 
 def _find_in_url(core: str) -> str | None:
     """Return what stands for the number in a link to WhatsApp; None where nothing does."""
-    if not core.isprintable():
-        return None  # urlsplit drops tabs and newlines
+    if not _DROPPED.isdisjoint(core):
+        return None
     try:
         url = urlsplit(core if ":" in core.partition("/")[0] else f"https://{core}")
     except ValueError:

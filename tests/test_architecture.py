@@ -22,7 +22,7 @@ PROVIDERS = ROOT.parent / "providers"
 FLOORS = [
     {
         *("attempt", "breaker", "codes", "cors", "decoding"),
-        *("forwarded", "privacy", "refusal", "wire"),
+        *("forwarded", "privacy", "refusal", "user_ids", "wire"),
     },
     {"files", "logs", "names", "routes"},
     {"options"},

@@ -393,10 +393,15 @@ def test_a_refused_jid_says_what_stood_where(jid: str, fault: str) -> None:
         ({"number": "123@lid"}, "number", "jid"),
         ({"number": "120363025246125486@g.us"}, "number", "jid"),
         ({"number": "BR.00000000000000000001"}, "number", "user_id"),
+        ({"number": "BR.ABCDEF"}, "number", "user_id"),
+        ({"number": "br.1"}, "number", "user_id"),
+        ({"number": "BR." + "1" * 128}, "number", "user_id"),
         ({"jid": "5511999999999"}, "jid", "number"),
         ({"jid": "+55 (11) 99999-9999"}, "jid", "number"),
         ({"jid": "https://wa.me/5511999999999"}, "jid", "number"),
         ({"jid": "tel:+5511999999999"}, "jid", "number"),
+        ({"jid": "https://wa.me/5511999999999?text=a@b"}, "jid", "number"),
+        ({"jid": "BR.ABCDEF"}, "jid", "user_id"),
         ({"jid": "BR.00000000000000000001"}, "jid", "user_id"),
         ({"user_id": "5511999999999@s.whatsapp.net"}, "user_id", "jid"),
         ({"user_id": "+55 11 99999-9999"}, "user_id", "number"),
@@ -424,6 +429,7 @@ def test_what_stands_in_the_wrong_field_is_told_which_one_it_belongs_into(
         "US.13491208655302741918",
         "US.ENT.11815799212886844830",
         "BR.AbC123",
+        "BR.ABCDEF",
         "BR.1",
         "BR." + "9" * 128,
         "US.ENT." + "9" * 128,
@@ -433,7 +439,7 @@ def test_what_stands_in_the_wrong_field_is_told_which_one_it_belongs_into(
 def test_a_user_id_is_kept_letter_for_letter(user_id: str, around: str) -> None:
     found = Contact.parse(user_id=around.format(user_id) if len(user_id) < 100 else user_id)
     assert found == Contact(user_id=user_id)
-    assert found.jid is found.chat_id is None
+    assert found.jid is None
 
 
 @pytest.mark.parametrize(
@@ -502,6 +508,11 @@ def test_the_order_of_the_names_is_number_jid_region_user_id() -> None:
         ("BR.00000000000000000001", "user_id"),
         (" US.ENT.1 ", "user_id"),
         ("br.1", "user_id"),
+        ("BR.ABCDEF", "user_id"),
+        ("br.abcdef", "user_id"),
+        ("BR." + "A" * 128, "user_id"),
+        ("BR.1.2", "number"),
+        ("wa.me ", "number"),
         ("5.5", "number"),
         ("not a number", "number"),
         ("", "number"),
@@ -509,6 +520,21 @@ def test_the_order_of_the_names_is_number_jid_region_user_id() -> None:
 )
 def test_the_form_of_a_text_says_into_which_field_it_goes(text: str, field: str) -> None:
     assert name_field(text) == field
+
+
+@given(
+    texts
+    | noise
+    | st.from_regex(r"\s?[A-Za-z]{2}\.[0-9A-Za-z.]{0,8}", fullmatch=True)
+    | st.builds("{}{}".format, st.sampled_from(["wa.me", "w\u200ba.me/5", "tel:", "BR."]), noise)
+)
+def test_the_field_of_a_text_never_sends_it_to_another_field(text: str) -> None:
+    field = name_field(text)
+    found = parse_or_refuse(**{field: text})
+    if isinstance(found, ContactError):
+        (message,) = found.fields[field]
+        others = {"number", "jid", "user_id"} - {field}
+        assert not re.search(rf"send .* as ({'|'.join(others)})\b", message)
 
 
 # --- both
@@ -521,15 +547,18 @@ def test_a_number_and_a_jid_of_one_person_go_together(number: str, jid: str) -> 
 
 
 @pytest.mark.parametrize(
-    "jid",
+    ("jid", "fault"),
     [
-        pytest.param("5511999999998@s.whatsapp.net", id="another person"),
-        pytest.param("551199999999@s.whatsapp.net", id="the same line without the ninth digit"),
-        pytest.param("123456789012345@lid", id="a LID, which proves nothing of a number"),
-        pytest.param("5511999999999@lid", id="a LID of the same digits"),
+        ("5511999999998@s.whatsapp.net", "other digits"),
+        # The same line without the ninth digit, which only WhatsApp can tell.
+        ("551199999999@s.whatsapp.net", "other digits"),
+        ("123456789012345@lid", "cannot be compared"),
+        ("5511999999999@lid", "cannot be compared"),
     ],
 )
-def test_a_number_and_a_jid_of_two_people_are_refused(jid: str) -> None:
+def test_a_number_and_a_jid_that_are_not_known_to_be_one_person_are_refused(
+    jid: str, fault: str
+) -> None:
     with pytest.raises(ContactError) as caught:
         Contact.parse(number=BRAZIL, jid=jid)
     assert list(caught.value.fields) == ["jid"]
@@ -553,15 +582,13 @@ def test_nobody_at_all_is_refused() -> None:
 # --- forms and privacy
 
 
-def test_a_contact_is_written_in_both_forms() -> None:
-    contact = Contact(number=BRAZIL)
-    assert contact.jid == "5511999999999@s.whatsapp.net"
-    assert contact.chat_id == "5511999999999@c.us"
+def test_a_contact_is_written_in_whatsapps_form() -> None:
+    assert Contact(number=BRAZIL).jid == "5511999999999@s.whatsapp.net"
 
 
 def test_a_lid_is_written_as_itself() -> None:
     contact = Contact(lid="123456789012345@lid")
-    assert contact.jid == contact.chat_id == "123456789012345@lid"
+    assert contact.jid == "123456789012345@lid"
     assert contact.number is None
 
 
@@ -625,20 +652,21 @@ def test_a_contact_reads_back_as_itself_from_each_of_its_forms(
     assert Contact.parse(number=found.number) == found
     assert Contact.parse(number=f"+{found.number}", default_region=region) == found
     assert Contact.parse(jid=found.jid) == Contact.from_jid(found.jid) == found
-    assert Contact.parse(jid=found.chat_id) == Contact.from_jid(found.chat_id) == found
+    web = f"{found.number}@c.us"
+    assert Contact.parse(jid=web) == Contact.from_jid(web) == found
     assert Contact.parse(number=found.number, jid=found.jid) == found
 
 
 @given(st.text(alphabet="0123456789", min_size=1, max_size=20))
 def test_a_lid_reads_back_as_itself(digits: str) -> None:
     found = Contact.parse(jid=f"{digits}@lid")
-    assert Contact.parse(jid=found.jid) == Contact.parse(jid=found.chat_id) == found
+    assert Contact.parse(jid=found.jid) == found
 
 
 @given(st.text(alphabet="0123456789", min_size=8, max_size=15), st.integers(0, 9999))
 def test_any_phone_jid_of_a_providers_list_reads_back_as_itself(number: str, device: int) -> None:
     found = Contact.from_jid(f"{number}:{device}@s.whatsapp.net")
-    assert found == Contact.from_jid(found.jid) == Contact.from_jid(found.chat_id)
+    assert found == Contact.from_jid(found.jid) == Contact.from_jid(f"{number}@c.us")
     assert found.number == number
 
 

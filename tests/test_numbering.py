@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import phonenumbers
@@ -53,6 +54,23 @@ def is_valid_as_it_is(code: int, national: str) -> bool:
 
 # --- every region's example numbers
 
+
+IDS = sorted({digits for region in REGIONS for digits, _ in examples(region)})
+"""The examples of every country, as WhatsApp writes its ids."""
+
+CALLED_LIKE_IDS = [
+    region
+    for region in REGIONS
+    if any(
+        map(
+            re.compile(
+                str(phonenumbers.PhoneMetadata.metadata_for_region(region).international_prefix)
+            ).match,
+            IDS,
+        )
+    )
+]
+"""Regions where a prefix for calls abroad begins an id of some country."""
 
 HOME_PREFIX_OF_LITHUANIA = str(phonenumbers.PhoneMetadata.metadata_for_region("LT").national_prefix)
 """0 since 2024, and 8 in older tables."""
@@ -169,6 +187,9 @@ def test_digits_that_look_like_a_prefix_and_are_none_stay(number: str) -> None:
         ("+55", "nothing after its country code"),
         ("+54 9 11 15 2345-6789", "too few or too many"),
         ("+5", "country code that exists"),
+        ("+52 1 000 000 0000", "too few or too many"),
+        ("5210000000000", "too few or too many"),
+        ("5211512345678", "too few or too many"),
         ("+22507000001", "too few or too many"),
         ("+55119999999999", "too few or too many"),
         ("+1 555 0143", "too few or too many"),
@@ -220,6 +241,11 @@ def test_a_number_that_no_plan_allows_is_refused_with_the_reason(text: str, reas
         ("5511999999999", "US", "5511999999999"),
         ("4915112345678", "IT", "4915112345678"),
         ("tel:0171-3920012", "DE", "491713920012"),
+        # An id that begins like the region's prefix for calls abroad.
+        ("996312069555", "FI", "996312069555"),
+        ("996 312 069 555", "FI", "996312069555"),
+        ("994401234567", "KP", "994401234567"),
+        ("16847331234", "TD", "16847331234"),
     ],
 )
 def test_digits_without_a_plus_are_the_regions_or_whole(
@@ -242,6 +268,8 @@ def test_digits_without_a_plus_are_the_regions_or_whole(
         pytest.param("84951234567", "RU", id="Moscow with its trunk 8, or Vietnam"),
         pytest.param("3931234567", "IT", id="an Italian mobile, or a landline with its code"),
         pytest.param("3211234567", "CO", id="a Colombian mobile, or Belgium"),
+        pytest.param("(996) 312069555", "FI", id="a call abroad, or Kyrgyzstan in parentheses"),
+        pytest.param("9 9631 2069555", "FI", id="a call abroad, or Kyrgyzstan in odd groups"),
     ],
 )
 def test_digits_that_can_be_read_in_two_ways_are_refused_with_the_request_for_a_plus(
@@ -265,10 +293,32 @@ def test_digits_that_can_be_read_in_two_ways_are_refused_with_the_request_for_a_
         ("010 49 171 3920012", "JP", "491713920012"),
         ("8 10 49 171 3920012", "RU", "491713920012"),
         ("119 49 171 3920012", "CU", "491713920012"),
+        ("99 0 49 171 3920012", "FI", "491713920012"),
+        ("0021 55 11 99999-9999", "BR", "5511999999999"),
+        ("0015 1 415 555 2671", "BR", "14155552671"),
     ],
 )
 def test_a_regions_own_prefix_for_calls_abroad_is_read(text: str, region: str, number: str) -> None:
     assert parse(text, region) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "region"),
+    [
+        ("00 49 (0) 171 3920012", "DE"),
+        ("0049 0171 3920012", "BR"),
+        ("011 44 (0) 20 7946 0958", "US"),
+        ("55 0 11 99999-9999", "BR"),
+        ("55 (011) 99999-9999", "BR"),
+        ("5501511999999999", "BR"),
+        ("54 11 15 2345-6789", "AR"),
+        ("7 8 495 123-45-67", "RU"),
+    ],
+)
+def test_a_prefix_that_is_dialled_at_home_is_refused_after_a_country_code_without_a_plus(
+    text: str, region: str
+) -> None:
+    assert "+" in why_not(text, region)
 
 
 def test_a_prefix_for_calls_abroad_is_of_its_region_alone() -> None:
@@ -284,6 +334,24 @@ def test_a_number_without_its_area_is_refused(text: str, region: str) -> None:
 
 
 # --- properties
+
+
+@pytest.mark.parametrize("region", sorted({*CALLED_LIKE_IDS, "FI", "KP", "TD", "RU", "CU"}))
+def test_no_id_of_any_country_is_taken_for_a_call_abroad(region: str) -> None:
+    assert [digits for digits in IDS if parse(digits, region) not in (digits, None)] == []
+
+
+@given(
+    id_=st.sampled_from(IDS),
+    tail=st.text(alphabet="0123456789", min_size=4, max_size=4),
+    region=st.sampled_from(REGIONS) | st.sampled_from(CALLED_LIKE_IDS),
+)
+def test_a_valid_id_is_itself_or_refused_and_nobody_else(id_: str, tail: str, region: str) -> None:
+    code = phonenumbers.parse(f"+{id_}").country_code
+    assert code is not None
+    national = id_.removeprefix(str(code))[:-4] + tail
+    if is_valid_as_it_is(code, national):
+        assert parse(f"{code}{national}", region) in (f"{code}{national}", None)
 
 
 @given(

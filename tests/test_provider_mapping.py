@@ -291,7 +291,7 @@ def test_a_request_has_the_method_and_the_path_of_the_route_of_its_command():
     ("jids", "contacts"),
     [
         ([], ContactList(())),
-        ([PERSON.jid, LID.lid, PERSON.chat_id], ContactList((PERSON, LID, PERSON))),
+        ([PERSON.jid, LID.lid, "5511999999999@c.us"], ContactList((PERSON, LID, PERSON))),
         (iter([PERSON.jid]), ContactList((PERSON,))),
         ([PERSON.jid, "120363039000000000@g.us"], ContactList((PERSON,), 1)),
         (["status@broadcast", LID.lid, "1@newsletter"], ContactList((LID,), 2)),
@@ -313,7 +313,8 @@ def test_a_list_is_read_as_a_whole_or_not_at_all(jids: Any, contacts: Any):
         ("5511999999999", PERSON),
         ("+55 11 99999-9999", PERSON),
         (PERSON.jid, PERSON),
-        (PERSON.chat_id, PERSON),
+        ("5511999999999@c.us", PERSON),
+        ("https://wa.me/5511999999999?text=a@b", PERSON),
         (LID.lid, LID),
         *[(text, None) for text in ("", "@", "1", "120363039000000000@g.us", "status@broadcast")],
     ],

@@ -39,7 +39,7 @@ def refused(document: dict[Any, Any]) -> dict[str, tuple[str, ...]]:
         {"number": "+55 11 99999-9999"},
         {"jid": "5511999999999@s.whatsapp.net", "account": "support"},
         {"number": "", "jid": ""},
-        {"number": "x" * 64},
+        {"number": "https://wa.me/5511999990001?text=".ljust(2048, "x")},
         {"user_id": "x" * 135},
         {"account": "x" * 128},
     ],
@@ -72,9 +72,12 @@ def test_every_fault_is_named_at_once() -> None:
 
 
 def test_a_text_that_is_too_long_is_refused_without_repeating_it() -> None:
-    found = refused({"number": "5" * 65, "account": "5" * 129, "user_id": "5" * 136})
+    found = refused(
+        {"number": "5" * 2049, "jid": "5" * 65, "account": "5" * 129, "user_id": "5" * 136}
+    )
     assert found == {
-        "number": ("is longer than 64 characters",),
+        "number": ("is longer than 2048 characters",),  # which a link may have
+        "jid": ("is longer than 64 characters",),
         "account": ("is longer than 128 characters",),
         "user_id": ("is longer than 135 characters",),
     }

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.contact import MAX_TEXT, Contact, ContactError
+from adapter.contact import MAX_LINK, MAX_TEXT, Contact, ContactError, name_field
 
 GERMAN = "491713920012"
 BRAZIL = "5511999990001"
@@ -215,8 +215,15 @@ def test_a_refusal_names_the_character_at_fault_and_where_it_stood(
         "https://wa.me/5511999990001#12",
         "https://wa.me/%2B5511999990001",
         "https://wa.me/005511999990001",
+        "https://wa.me/5511999990001?text=Ol%C3%A1%21%20Vi%20o%20an%C3%BAncio%20e%20quero%20saber%20mais",
+        "https://wa.me/5511999990001/?text=" + "Ol%C3%A1%20".ljust(2000, "x"),
+        "https://wa.me/5511999990001?text=\U0001f468\u200d\U0001f469",
+        "https://wa.me/55\u200e11999990001",
         "https://api.whatsapp.com/send?phone=5511999990001",
         "https://api.whatsapp.com/send/?phone=5511999990001&text=12",
+        "https://api.whatsapp.com/send/?phone=5511999990001&text&type=phone_number&app_absent=0",
+        "https://api.whatsapp.com/send/?phone=%2B5511999990001&text=a@b&type=phone_number&app_absent=0",
+        "https://web.whatsapp.com/send/?phone=5511999990001&text=5511999990002&type=phone_number",
         "https://api.whatsapp.com/send?text=12&phone=%2B5511999990001",
         "https://api.whatsapp.com/send?phone=+5511999990001",
         "api.whatsapp.com/send?phone=5511999990001",
@@ -237,8 +244,35 @@ def test_a_refusal_names_the_character_at_fault_and_where_it_stood(
 )
 @pytest.mark.parametrize("region", [None, "BR", "DE", "PE"])
 def test_a_link_to_a_person_is_that_persons_number(text: str, region: str | None) -> None:
-    assert len(text) <= MAX_TEXT
+    assert name_field(text) == "number"
     assert Contact.parse(number=text, default_region=region).number == BRAZIL
+
+
+def test_a_link_is_as_long_as_allowed_and_its_number_as_long_as_any() -> None:
+    link = f"https://wa.me/{BRAZIL}?text="
+    assert Contact.parse(number=link.ljust(MAX_LINK, "x")).number == BRAZIL
+    assert f"longer than {MAX_LINK}" in refusal(link.ljust(MAX_LINK + 1, "x"))
+    assert f"longer than {MAX_TEXT}" in refusal(BRAZIL.ljust(MAX_TEXT + 1))
+    for start in ("https://wa.me/", "https://api.whatsapp.com/send?phone=", "tel:+", "whatsapp:"):
+        written = "+" * (not start.endswith("+")) + "5-5-1-1-9-9-9-9-9-0-0-0-1"
+        padded = written.replace("-", "-" * 4)
+        assert Contact.parse(number=start + padded).number == BRAZIL
+        assert f"longer than {MAX_TEXT}" in refusal(start + written.replace("-", "-" * 9))
+
+
+@pytest.mark.parametrize("region", [None, "BR"])
+@pytest.mark.parametrize(
+    "unit", ["1", "+", "%2b", "%", "&", "phone=", "&phone=1", "/", "#", "[", "\u200e", ".", "@"]
+)
+@pytest.mark.parametrize("start", ["wa.me/", "https://api.whatsapp.com/send?phone=", "tel:"])
+def test_a_long_link_without_a_number_is_refused_at_once(
+    start: str, unit: str, region: str | None
+) -> None:
+    text = (start + unit * MAX_LINK)[:MAX_LINK]
+    started = time.perf_counter()
+    for _ in range(20):
+        refusal(text, region)
+    assert time.perf_counter() - started < 1
 
 
 def test_a_link_is_international_whatever_the_region() -> None:
@@ -288,6 +322,106 @@ def test_a_link_to_anything_else_is_refused(text: str) -> None:
 )
 def test_a_link_to_a_number_that_cannot_be_is_refused(text: str) -> None:
     refusal(text)
+
+
+# --- what stands beside the number, or within its country code
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "+49 171 3920012 (2)",
+        "+49 171 3920012 ( 12 )",
+        "+49 (171) 3920012 (2).",
+        "0049 171 3920012(123)",
+        "49 171 3920012 (2)",
+        "+43 664 1234567 (1)",
+        "tel:+49-171-3920012(2)",
+        "https://wa.me/491713920012%282%29",
+    ],
+)
+@pytest.mark.parametrize("region", [None, "DE", "AT", "BR"])
+def test_a_note_in_parentheses_at_the_end_is_no_part_of_the_number(
+    text: str, region: str | None
+) -> None:
+    message = refusal(text, region)
+    assert "parentheses at the end" in message
+    place = max(text.rfind("("), text.find("%28")) + 1
+    assert f" at {place} " in message
+
+
+@pytest.mark.parametrize("text", ["(+49 171 3920012)", "+49 171 (3920012)", "(+49) 171 3920012"])
+def test_parentheses_around_the_number_or_a_part_of_it_stay_fine(text: str) -> None:
+    assert Contact.parse(number=text).number == GERMAN
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "+8 (495) 123-45-67",  # which is Moscow's at home, and 84 is Vietnam
+        "+8 495 1234567",
+        "+8-495-123-45-67",
+        "+(8)495 123 45 67",
+        "00 8 495 123-45-67",
+        "008 (495) 123-45-67",
+        "tel:+8-495-123-45-67",
+        "+9 715 012 34567",
+        "+97 150 123 4567",
+    ],
+)
+@pytest.mark.parametrize("region", [None, "BR", "RU", "KZ", "DE"])
+def test_a_country_code_is_never_made_up_from_two_groups(text: str, region: str | None) -> None:
+    assert "gap within its country code" in refusal(text, region)
+
+
+@pytest.mark.parametrize("text", ["+5 5 11 99999-0001", "+5 5 1 1 9 9 9 9 9 0 0 0 1"])
+@pytest.mark.parametrize("region", [None, "BR", "DE"])
+def test_a_country_code_that_is_spelt_out_is_read(text: str, region: str | None) -> None:
+    assert Contact.parse(number=text, default_region=region).number == BRAZIL
+
+
+@pytest.mark.parametrize(
+    ("text", "region", "number"),
+    [
+        ("0 15 11 99999-0001", "BR", BRAZIL),  # a carrier's code
+        ("015 11 99999-0001", "BR", BRAZIL),
+        ("90 15 11 99999-0001", "BR", BRAZIL),  # a collect call
+        ("9090 11 99999-0001", "BR", None),
+        ("+55 (0xx11) 99999-0001", "BR", None),
+        ("+55 (0**11) 99999-0001", "BR", None),
+        ("+55 015 11 99999-0001", "BR", None),
+        ("0055 11 99999-0001", "US", BRAZIL),
+        ("0049 171 3920012", "BR", GERMAN),
+        ("49 00 171 3920012", "DE", None),
+        ("+49 00 171 3920012", "DE", None),
+        ("00 00 49 171 3920012", "DE", None),
+        ("+44 (0)20 7946 0958", "GB", None),
+        ("+1 415 555 2671", "BR", "14155552671"),
+        ("1-800-FLOWERS", "US", None),
+        ("+1 (809) 555-0143 #12", "US", None),
+        ("*67 415 555 2671", "US", None),
+        ("*55 11 99999-0001", "BR", None),
+        ("#31#11 99999-0001", "BR", None),
+        ("4,91714E+11", "DE", None),
+        ("tel:11999990001;phone-context=+55", "BR", None),
+        ("5511999990001.", "BR", BRAZIL),
+        ("+5511999990001.", "DE", BRAZIL),
+        ("+55-11-99999-0001/2", "BR", None),
+        ("+55 11 99999-0001 / 0002", "BR", None),
+        ("+55 11 99999-0001 - 0002", "BR", None),
+        ("+55 11 99999-0001 ou 0002", "BR", None),
+        ("1 1 415 555 2671", "US", "14155552671"),
+        ("0 11 15 2345-6789", "AR", "5491123456789"),
+        ("17951 13912345678", "CN", "8613912345678"),
+    ],
+)
+def test_what_is_dialled_or_noted_beside_a_number_makes_nobody_else_of_it(
+    text: str, region: str, number: str | None
+) -> None:
+    if number is None:
+        refusal(text, region)
+    else:
+        assert Contact.parse(number=text, default_region=region).number == number
 
 
 # --- a national form where no region is set
@@ -357,13 +491,14 @@ def test_an_international_form_needs_no_plus(text: str, number: str) -> None:
 @given(
     st.lists(
         st.sampled_from([*UNSEEN, *SPACES, *DASHES, " ", "-", "(", ")", ""]),
-        min_size=13,
-        max_size=13,
+        min_size=10,
+        max_size=10,
     )
 )
 def test_the_digits_of_an_international_number_are_what_was_written(marks: list[str]) -> None:
-    text = "+" + "".join(digit + mark for digit, mark in zip(BRAZIL, marks, strict=True))
-    assert Contact.parse(number=text[:MAX_TEXT]).number == BRAZIL
+    rest = zip(BRAZIL[2:], ["", *marks], strict=True)
+    text = f"+{BRAZIL[:2]}" + "".join(mark + digit for digit, mark in rest)
+    assert Contact.parse(number=text).number == BRAZIL
 
 
 @given(
