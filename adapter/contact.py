@@ -118,6 +118,14 @@ class Contact:
         return f"{self.number}@s.whatsapp.net" if self.number is not None else self.lid
 
     @property
+    def chat_id(self) -> str | None:
+        """The JID in the web client's form: `<digits>@c.us`; the LID if there is no number.
+
+        None for a contact of which only the user id is known.
+        """
+        return f"{self.number}@c.us" if self.number is not None else self.lid
+
+    @property
     def masked(self) -> str:
         """The person in a form fit for logs: `551*******999`, or a masked LID."""
         if self.number is not None:

@@ -764,3 +764,9 @@ def is_valid(digits: str) -> bool:
         number_of_leading_zeros=zeros if zeros > 1 else None,
     )
     return phonenumbers.is_valid_number(number)
+
+
+def test_the_web_clients_form_is_there_for_providers_of_other_packages() -> None:
+    assert Contact("5511999999999").chat_id == "5511999999999@c.us"
+    assert Contact(lid="205227043110953@lid").chat_id == "205227043110953@lid"
+    assert Contact(user_id="BR.1").chat_id is None
