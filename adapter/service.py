@@ -52,7 +52,7 @@ class Account:
     def __init__(self, settings: AccountSettings) -> None:
         self.name = settings.name
         self.aliases = settings.aliases
-        self.provider: Provider = settings.provider(settings.options)
+        self.provider: Provider = contain(settings.provider, settings.options)
         self._settings = settings
         self._bounds = (os.getpid(), Resilience(settings.transport))
         self._limits = _limits(self.provider, settings.transport)

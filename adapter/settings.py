@@ -20,6 +20,7 @@ import phonenumbers
 from marshmallow import INCLUDE, Schema, ValidationError, fields, validate, validates_schema
 
 from adapter.codes import Scope
+from adapter.containment import contain
 from adapter.cors import EVERY_ORIGIN
 from adapter.errors import ConfigurationError, Problem
 from adapter.files import MAX_CONFIG, FileError, read_file
@@ -378,12 +379,12 @@ class _Loader:
         """Return what of `raw` is valid; the rest becomes problems."""
         schema = self._schemas.get(kind)  # made once for a thousand accounts
         if schema is None:
-            schema = self._schemas[kind] = kind()
+            schema = self._schemas[kind] = contain(kind)  # a plugin's, or ours
         if not isinstance(raw, Mapping):
             self._fault(path, "must be a table")
             return {}
         try:
-            return dict(schema.load(raw))
+            return dict(contain(schema.load, raw))
         except ValidationError as error:
             self._problems.extend(_problems(error.messages, path, schema))
             valid = error.valid_data
@@ -592,7 +593,7 @@ class _Loader:
             name: Upstream(each.provider, each.options, each.base_url)
             for name, each in accounts.items()
         }
-        mounts = [Mount(each.dialect(), each.prefix, each.host) for each in dialects]
+        mounts = [Mount(contain(each.dialect), each.prefix, each.host) for each in dialects]
         for loop in find_loops(upstreams, mounts, choose, self._own_address):
             names = " → ".join(show_name(name) for name in (*loop, loop[0]))
             self._fault(

@@ -11,13 +11,16 @@ from typing import Any
 import pytest
 from conftest import MakeApp
 from flask import Flask
-from support import NUMBER, Upstream
+from support import NUMBER, Upstream, cli_runner
 
 from adapter import Code, ContactAdapter, PluginError, Result
+from adapter.cli import main
 from adapter.containment import is_from_outside
 from adapter.service import RESULT_ATTRIBUTE, connect, result_of
 
 SOURCE = '''
+from marshmallow import Schema, validates_schema
+
 from adapter import (
     Action, Dialect, HttpRequest, NativeCall, Provider, RequestError, Route, Row, hookimpl,
     json_response,
@@ -37,6 +40,15 @@ class MyProvider(Provider):
     base_url = "{address}"
     routes = (Route(Action.BLOCK, "POST", "/block"), Route(Action.UNBLOCK, "POST", "/unblock"))
 
+    class Options(Schema):
+        @validates_schema
+        def check(self, data, **_):
+            {options}
+
+    def __init__(self, options):
+        {init}
+        super().__init__(options)
+
     def build_request(self, command):
         {build}
         return self.request(command, {{}})
@@ -48,6 +60,9 @@ class MyProvider(Provider):
 
 class MyDialect(Dialect):
     provider = MyProvider
+
+    def __init__(self):
+        {dialect_init}
 
     def read_credential(self, request):
         return None
@@ -76,6 +91,8 @@ def register_dialects():
     return [MyDialect]
 '''
 
+PLACES = ("options", "init", "build", "read", "dialect_init", "dialect", "write")
+
 Install = Callable[[str, str], Path]
 
 EARLY = {"build": "raise {}"}
@@ -83,7 +100,7 @@ LATE = {"read": "raise {}"}
 
 
 def config(plugin: Install, upstream: Upstream, raised: str, place: dict[str, str]) -> Any:
-    parts = {"build": "pass", "read": "pass", "dialect": "pass", "write": "pass"}
+    parts = dict.fromkeys(PLACES, "pass")
     parts |= {name: text.format(raised) for name, text in place.items()}
     sys.modules.pop("plugin_bug", None)  # that of the test before
     plugin("bug", SOURCE.format(address=upstream.address, **parts))
@@ -204,6 +221,29 @@ def test_a_plugin_does_not_end_the_process_of_its_host(
         contacts.block(f"+{NUMBER}")
     assert result_of(caught.value) is not None
     assert type(caught.value.__cause__).__name__ == raised.partition("(")[0]
+
+
+@pytest.mark.parametrize("raised", ["SystemExit(0)", "BaseException()"])
+@pytest.mark.parametrize("place", ["options", "init", "dialect_init"])
+def test_a_plugin_does_not_end_the_process_that_makes_its_objects(
+    place: str, raised: str, plugin: Install, upstream: Upstream, make_app: MakeApp
+) -> None:
+    mapping = config(plugin, upstream, raised, {place: "raise {}"})
+    for load in (make_app, lambda given: ContactAdapter(Flask(__name__), given)):
+        with pytest.raises(PluginError, match=raised.partition("(")[0]):
+            load(mapping)
+
+
+@pytest.mark.parametrize("place", ["options", "init"])
+def test_check_fails_for_a_plugin_that_ends_the_process_with_success(
+    place: str, plugin: Install, upstream: Upstream, tmp_path: Path
+) -> None:
+    config(plugin, upstream, "SystemExit(0)", {place: "raise {}"})
+    file = tmp_path / "adapter.toml"
+    file.write_text('[accounts.a]\nprovider = "bug"\n')
+    result = cli_runner().invoke(main, ["check", "--config", str(file)])
+    assert result.exit_code == 1
+    assert "the plugin raised SystemExit" in result.stderr
 
 
 @pytest.mark.parametrize("raised", ["KeyboardInterrupt()", "Scheduler()"])
