@@ -294,6 +294,23 @@ def test_a_bug_of_a_dialect_is_answered(
     assert not upstream.seen
 
 
+@pytest.mark.parametrize("raised", ["SystemExit(3)", "BaseException()"])
+@pytest.mark.parametrize("place", ["build", "read", "dialect", "write"])
+@pytest.mark.parametrize("path", ["/dialects/bug/block", "/v1/contacts/block"])
+def test_a_plugin_does_not_end_the_server_of_a_host(
+    path: str, place: str, raised: str, plugin: Install, upstream: Upstream
+) -> None:
+    broken = {place: "raise {}"}
+    if place == "write":
+        broken["dialect"] = "raise invalid_field('number', 'x')"
+    app = Flask(__name__)
+    mapping = config(plugin, upstream, raised, broken)
+    ContactAdapter(app, mapping, allow_unauthenticated=True)
+    answer = app.test_client().post(f"/contact-adapter{path}", json={"number": NUMBER})
+    reached = path.startswith("/dialects") or place in ("build", "read")
+    assert answer.status_code == (500 if reached else 200)
+
+
 def test_a_bug_of_a_plugin_never_opens_the_breaker(plugin: Install, upstream: Upstream) -> None:
     mapping = config(plugin, upstream, "KeyError(1)", LATE)
     mapping["transport"] = {"breaker_threshold": 1}
