@@ -26,7 +26,7 @@ from adapter.errors import ConfigurationError, Problem
 from adapter.files import MAX_CONFIG, FileError, read_file
 from adapter.logs import FORMATS, LEVELS
 from adapter.loops import Mount, Upstream, find_loops
-from adapter.names import holds_phone_number, show_name, show_unknown
+from adapter.names import NAME, holds_phone_number, show_key, show_name, show_unknown
 from adapter.options import SecretField
 from adapter.plugins import ACCOUNT_KEYS, Registry, load_plugins
 from adapter.privacy import Secret
@@ -50,7 +50,7 @@ def _require_no_phone_number(name: str) -> None:
 
 _NAME = validate.And(
     validate.Regexp(
-        r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z",
+        rf"{NAME}\Z",
         error="must start with a letter or digit and hold only letters, digits and ._-",
     ),
     _require_no_phone_number,
@@ -361,7 +361,7 @@ class _Loader:
         if not self._problems:
             self._check_loops(accounts, [key for key in keys if key is not None], dialects, default)
         if self._problems:
-            raise ConfigurationError(dict.fromkeys(self._problems))
+            raise ConfigurationError(self._problems)
         return Settings(
             accounts=MappingProxyType(accounts),
             keys=tuple(key for key in keys if key is not None),
@@ -373,7 +373,10 @@ class _Loader:
         )
 
     def _fault(self, path: str, message: str) -> None:
-        self._problems.append(Problem(path, message))
+        problem = Problem(path, message)
+        if path.startswith("transport.") and problem in self._problems:
+            return  # it is found again with each account that inherits it
+        self._problems.append(problem)
 
     def _validate(self, kind: type[Schema], raw: Any, path: str) -> dict[str, Any]:
         """Return what of `raw` is valid; the rest becomes problems."""
@@ -447,7 +450,7 @@ class _Loader:
         providers = {name.lower() for name in provider.header_templates}
         found: set[str] = set()
         for name, value in given.items():
-            where, lower = f"{path}.{show_name(name)}", name.lower()
+            where, lower = f"{path}.{show_key(name)}", name.lower()
             text = value.reveal() if isinstance(value, Secret) else value
             if not re.fullmatch(HEADER_NAME, name):
                 self._fault(path, "one of the names is none that HTTP knows")
@@ -746,14 +749,20 @@ _WORDS = {
 }
 
 
-def _problems(messages: Any, path: str, schema: Schema | None) -> list[Problem]:
-    """Flatten marshmallow's tree of messages into lines that each name one key."""
+def _problems(
+    messages: Any, path: str, schema: Schema | None, tables: bool = False
+) -> list[Problem]:
+    """Flatten marshmallow's tree of messages into lines that each name one key.
+
+    With `tables`, the keys are names of accounts or of API keys.
+    """
     if isinstance(messages, Mapping):
         found = []
         for key, below in messages.items():
             about_all = key == "_schema" or (schema is None and key in ("key", "value"))
             known = schema.fields.get(str(key)) if schema else None
-            shown = str(key) if known or isinstance(key, int) else show_name(str(key))
+            show = show_name if tables else show_key
+            shown = str(key) if known or isinstance(key, int) else show(str(key))
             if schema is not None and known is None:
                 shown = show_unknown(str(key), schema.fields)
             here = path if about_all else f"{path}.{shown}".lstrip(".")
@@ -763,7 +772,8 @@ def _problems(messages: Any, path: str, schema: Schema | None) -> list[Problem]:
                 found.append(Problem(here, f"unknown key{hint}; known here are: {keys}"))
                 continue
             nested = known.schema if isinstance(known, fields.Nested) else None
-            found.extend(_problems(below, here, nested))  # type: ignore[arg-type, unused-ignore]
+            named = isinstance(schema, _TopSchema)  # accounts and keys
+            found.extend(_problems(below, here, nested, named))  # type: ignore[arg-type, unused-ignore]
         return found
     texts = messages if isinstance(messages, list) else [messages]
     return [Problem(path, _WORDS.get(str(text), str(text))) for text in texts]

@@ -568,10 +568,42 @@ def test_a_secret_in_the_place_of_a_name_is_never_repeated(place: Any, secret: s
 
 @pytest.mark.parametrize("secret", SECRETS[:-1])
 @pytest.mark.parametrize("table", ["accounts", "keys"])
-def test_a_secret_in_the_place_of_a_tables_name_is_never_repeated(table: str, secret: str) -> None:
+def test_what_cannot_be_a_name_is_never_repeated(table: str, secret: str) -> None:
     mapping: dict[str, Any] = {"accounts": {"a": MEMORY}, "keys": {"k": key(accounts=["b"])}}
-    mapping[table] |= {secret: {"colour": 1}, f" {secret}": {}}
+    mapping[table] |= {f" {secret}": {"colour": 1}, f"{secret}=": {}}
     assert secret not in repr(faults(mapping))
+
+
+NAMES = (
+    *("ProductionSupport", "support2026eu", "tenant20261125", "clienteAcmeLtda2"),
+    *("A" * 64, "0", "3f2b8c1e-9d4a-4b7e-8c1f-2a6d5e9b0c7d"),
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("table", ["accounts", "keys"])
+def test_a_name_that_may_be_configured_is_shown(table: str, name: str) -> None:
+    mapping: dict[str, Any] = {"accounts": {"a": MEMORY}, "keys": {}}
+    mapping[table][name] = {}
+    field = {"accounts": "provider", "keys": "secret"}[table]
+    assert f"{table}.{name}.{field}" in faults(mapping)
+
+
+@pytest.mark.parametrize(
+    "names", [("x-5511999999999", "x-5511988889999"), (" x", " y"), ("supportA", "supportB")]
+)
+def test_faults_of_different_accounts_are_never_merged(names: tuple[str, str]) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings({"accounts": {name: {} for name in names}})
+    required = [each for each in caught.value.problems if each.path.endswith(".provider")]
+    assert len(required) == 2
+
+
+def test_a_fault_of_the_common_transport_is_told_once() -> None:
+    accounts = {"a": MEMORY, "b": MEMORY}
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings({"accounts": accounts, "transport": {"ca_file": "/none", "proxy": "none"}})
+    assert [each.path for each in caught.value.problems] == ["transport.ca_file", "transport.proxy"]
 
 
 @pytest.mark.parametrize(
