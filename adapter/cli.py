@@ -21,13 +21,14 @@ from adapter.contact import name_field
 from adapter.describe import describe_accounts, describe_plugins
 from adapter.errors import ConfigurationError, PluginError
 from adapter.faces import Access
+from adapter.hosts import is_loopback
 from adapter.keys import ANYONE
 from adapter.outcome import Command, Result, write_envelope
 from adapter.plugins import load_plugins
 from adapter.privacy import mask_text
 from adapter.scaffold import ScaffoldError, check_name, package_name, write_package
 from adapter.service import Contacts, Service, new_request_id
-from adapter.settings import Settings, is_loopback, is_plain_url, load_settings, read_toml
+from adapter.settings import Settings, is_plain_url, load_settings, read_toml
 
 DEFAULT_HOST = urlsplit(DEFAULT_ADDRESS).hostname
 DEFAULT_PORT = urlsplit(DEFAULT_ADDRESS).port

@@ -24,6 +24,7 @@ from adapter.containment import contain
 from adapter.cors import EVERY_ORIGIN
 from adapter.errors import ConfigurationError, Problem
 from adapter.files import MAX_CONFIG, FileError, read_file
+from adapter.hosts import is_loopback
 from adapter.logs import FORMATS, LEVELS
 from adapter.loops import Mount, Upstream, find_loops
 from adapter.names import NAME, holds_phone_number, show_key, show_name, show_unknown
@@ -657,16 +658,6 @@ class _Loader:
             shown = {show_name(each) for each in names}
             known = ", ".join(sorted(shown)) or "none"
             self._fault(path, f"no such account{_hint(name, shown)}; configured are: {known}")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address means this machine and no other."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def read_proxy(given: str | Secret) -> Proxy:

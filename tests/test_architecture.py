@@ -22,7 +22,7 @@ PROVIDERS = ROOT.parent / "providers"
 FLOORS = [
     {
         *("attempt", "breaker", "codes", "cors", "decoding"),
-        *("forwarded", "privacy", "refusal", "wire"),
+        *("forwarded", "hosts", "privacy", "refusal", "wire"),
     },
     {"files", "logs", "names", "routes"},
     {"options"},
@@ -140,7 +140,10 @@ def test_only_the_transport_talks_to_a_network(name: str) -> None:
     assert packages(CORE[name]).isdisjoint(talkers)
     modules = {module for module, _ in imports(CORE[name])}
     assert modules.isdisjoint({"http.client", "urllib.request"})
-    if name not in ("server", "worker", "testing"):
+    if name == "hosts":  # what these two do, they do without a network
+        names = {what for module, what in imports(CORE[name]) if module == "socket"}
+        assert names == {"gethostname", "inet_aton"}
+    elif name not in ("server", "worker", "testing"):
         assert "socket" not in modules
     if name != "settings":  # which reads certificates, to say early that they cannot be read
         assert "ssl" not in modules

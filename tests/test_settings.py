@@ -15,8 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapter.errors import ConfigurationError, PluginError
+from adapter.hosts import is_loopback, is_same_host
 from adapter.privacy import Secret
-from adapter.settings import TransportSettings, is_loopback, load_settings, read_toml
+from adapter.settings import TransportSettings, load_settings, read_toml
 
 CONFIG = Path(__file__).parent.parent / "config"
 OWN = "http://127.0.0.1:8000"
@@ -680,10 +681,43 @@ def test_accounts_whose_calls_come_back_to_them_are_refused_with_the_loop(
     assert "address of a provider" in found["accounts.a.base_url"]
 
 
-def test_a_loop_is_found_at_the_host_name_of_a_dialect() -> None:
+@pytest.mark.parametrize("dot", ["", ".", ":8443", ".:8443"])
+def test_a_loop_is_found_at_the_host_name_of_a_dialect(dot: str) -> None:
     enabled = {"enabled": ["wuts"], "wuts": {"host": "wuts.internal.example"}}
-    found = faults(one(wuts(base_url="https://wuts.internal.example"), dialects=enabled))
+    found = faults(one(wuts(base_url=f"https://wuts.internal.example{dot}"), dialects=enabled))
     assert "a → a" in found["accounts.a.base_url"]
+
+
+THIS_MACHINE = (
+    *("127.0.0.1", "127.1.2.3", "127.1", "0x7f000001", "2130706433", "[::1]", "[0:0:0:0:0:0:0:1]"),
+    *("localhost", "localhost.", "LOCALHOST", "a.localhost", "0.0.0.0", "0", "[::]"),
+    *("[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::ffff:0.0.0.0]"),
+    *("web-1.example", "WEB-1.example."),
+)
+
+
+@pytest.mark.parametrize("host", THIS_MACHINE)
+@pytest.mark.parametrize("own", [OWN, "http://localhost", "http://[::1]:80", "https://127.0.0.1"])
+def test_a_loop_is_found_by_every_name_of_this_machine(
+    own: str, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapter.hosts.gethostname", lambda: "web-1.example")
+    scheme = own.partition(":")[0]
+    port = 8000 if own == OWN else {"http": 80, "https": 443}[scheme]
+    written = [f":{port}"] if own == OWN else ["", f":{port}"]
+    for place in written:
+        account = wuts(base_url=f"{scheme}://{host}{place}/dialects/wuts", allow_insecure=True)
+        found = faults(one(account, dialects={"enabled": ["wuts"]}), own)
+        assert "a → a" in found["accounts.a.base_url"]
+        other = {**account, "base_url": f"{scheme}://{host}:9/dialects/wuts"}
+        assert load_settings(one(other, dialects={"enabled": ["wuts"]}), own_address=own)
+
+
+@pytest.mark.parametrize("host", ["10.0.0.1", "web-2.example", "localhost.example", "[::2]", ""])
+def test_another_machine_is_not_this_one(host: str) -> None:
+    assert not is_same_host(host, "127.0.0.1")
+    assert not is_same_host(host, "localhost")
+    assert is_same_host(host, host)
 
 
 @pytest.mark.parametrize(
@@ -836,6 +870,8 @@ def test_an_address_of_this_very_server_needs_a_server() -> None:
         ("127.1", False),
         ("", False),
         ("\n127.0.0.1", False),
+        ("localhost.", False),
+        ("a.localhost", False),
     ],
 )
 def test_loopback_is_this_machine_and_no_other(host: str, loopback: bool) -> None:
