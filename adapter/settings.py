@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 import phonenumbers
 from marshmallow import INCLUDE, Schema, ValidationError, fields, validate, validates_schema
 
+from adapter.accounts import AccountNames
 from adapter.codes import Scope
 from adapter.containment import contain
 from adapter.cors import EVERY_ORIGIN
@@ -577,21 +578,17 @@ class _Loader:
         default: str | None,
     ) -> None:
         """Refuse accounts whose requests would come back to them through our own dialects."""
-        native = {alias: each.name for each in accounts.values() for alias in each.aliases}
-        native |= {name: name for name in accounts}
+        names = name_accounts(accounts, default)
 
         def choose(credential: str | None, session: str | None) -> str | None:
-            allowed, chosen = frozenset(accounts), default
+            allowed, own = None, None
             if keys:
                 key = next((key for key in keys if key.secret == Secret(credential or "")), None)
                 if key is None:
                     return None
-                allowed, chosen = key.accounts, key.default_account or default
-            if session is not None:
-                chosen = native.get(session)
-            elif chosen not in allowed and len(allowed) == 1:
-                chosen = next(iter(allowed))
-            return chosen if chosen in allowed else None
+                allowed, own = key.accounts, key.default_account
+            named = session if session is not None else names.default_for(allowed, own)
+            return None if named is None else names.find(named, allowed, native=True)
 
         upstreams = {
             name: Upstream(each.provider, each.options, each.base_url)
@@ -599,11 +596,11 @@ class _Loader:
         }
         mounts = [Mount(contain(each.dialect), each.prefix, each.host) for each in dialects]
         for loop in find_loops(upstreams, mounts, choose, self._own_address):
-            names = " → ".join(show_name(name) for name in (*loop, loop[0]))
+            calls = " → ".join(show_name(name) for name in (*loop, loop[0]))
             self._fault(
                 f"accounts.{show_name(loop[0])}.base_url",
                 f"its calls come back to it through the dialects of this server, which is at "
-                f"{self._own_address}: {names}; give one of them the address of a provider",
+                f"{self._own_address}: {calls}; give one of them the address of a provider",
             )
 
     def _dialects(self, raw: Mapping[str, Any], registry: Registry) -> list[DialectSettings]:
@@ -658,6 +655,11 @@ class _Loader:
             shown = {show_name(each) for each in names}
             known = ", ".join(sorted(shown)) or "none"
             self._fault(path, f"no such account{_hint(name, shown)}; configured are: {known}")
+
+
+def name_accounts(accounts: Mapping[str, AccountSettings], default: str | None) -> AccountNames:
+    """Return how the accounts are named, by their names and by their aliases."""
+    return AccountNames({name: each.aliases for name, each in accounts.items()}, default)
 
 
 def read_proxy(given: str | Secret) -> Proxy:

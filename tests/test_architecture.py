@@ -21,7 +21,7 @@ PROVIDERS = ROOT.parent / "providers"
 
 FLOORS = [
     {
-        *("attempt", "breaker", "codes", "cors", "decoding"),
+        *("accounts", "attempt", "breaker", "codes", "cors", "decoding"),
         *("forwarded", "hosts", "privacy", "refusal", "wire"),
     },
     {"files", "logs", "names", "routes"},

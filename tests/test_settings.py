@@ -740,6 +740,24 @@ def test_a_loop_is_one_for_the_key_that_the_account_sends(default: str, looped: 
     assert load_settings(mapping, own_address=OWN).accounts
 
 
+@pytest.mark.parametrize(("allowed", "looped"), [(["a"], True), (["m"], False), (["*"], False)])
+def test_a_loop_follows_the_accounts_of_a_key_without_a_default(
+    allowed: list[str], looped: bool
+) -> None:
+    mapping = {
+        "accounts": {
+            "m": {**MEMORY, "aliases": ["other"]},
+            "a": wuts(token=Secret("key"), base_url={"self": "/dialects/wuts"}),
+        },
+        "keys": {"k": key(accounts=allowed)},
+        "dialects": {"enabled": ["wuts"]},
+    }
+    if looped:
+        assert "a → a" in faults(mapping)["accounts.a.base_url"]
+    else:
+        assert load_settings(mapping, own_address=OWN).accounts
+
+
 def test_a_way_through_this_server_that_ends_is_no_loop() -> None:
     chain = {
         "accounts": {
