@@ -227,7 +227,9 @@ def _add_errors(app: Flask) -> None:
         else:  # something may have been sent, under the id that the request had then
             started = time.monotonic() - result.duration_ms / 1000
             incoming = replace(incoming, request_id=result.request_id, started=started)
-        write_error("internal_error", error, request_id=describe_call(result)["request_id"])
+        contact = result.command.contact if result.command else None
+        request_id = describe_call(result)["request_id"]
+        write_error("internal_error", error, contact=contact, request_id=request_id)
         native = getattr(app.view_functions.get(request.endpoint or ""), "__self__", None)
         if isinstance(native, NativeApi):
             with suppress(Exception):  # the bug may be the dialect's own

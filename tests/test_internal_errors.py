@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -159,6 +160,26 @@ def test_an_answer_and_its_log_line_keep_the_facts(
         assert (line["code"], line["attempts"]) == ("internal_error", attempts)
         assert NUMBER not in str(line)
     assert len(facts(caplog, "request")) == len(facts(caplog, "call")) == 1
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["+55 11 99999-9999", "55 / 11 -- 99999_9999", "(11) 99999 : 9999", "5,5,1,1,9999,99999"],
+)
+@pytest.mark.parametrize("place", [EARLY, LATE])
+def test_the_log_of_a_bug_holds_no_digits_of_the_contact_however_they_are_written(
+    place: dict[str, str],
+    written: str,
+    plugin: Install,
+    upstream: Upstream,
+    make_app: MakeApp,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = make_app(config(plugin, upstream, f"ValueError('bad contact ' + {written!r})", place))
+    app.test_client().post("/v1/contacts/block", json={"number": NUMBER})
+    [traced] = [each for each in caplog.records if "Traceback" in each.getMessage()]
+    last = traced.getMessage().splitlines()[-1]
+    assert re.search(r"ValueError: bad contact [^0-9]+$", last)
 
 
 @pytest.mark.parametrize(("place", "attempts"), [(EARLY, 0), (LATE, 1)])
