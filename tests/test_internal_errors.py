@@ -286,7 +286,7 @@ def test_gevents_own_are_what_the_surroundings_raise() -> None:
     assert is_from_outside(gevent.Timeout())
     assert is_from_outside(gevent.GreenletExit())
     assert is_from_outside(KeyboardInterrupt())
-    assert is_from_outside(GeneratorExit())
+    assert not is_from_outside(GeneratorExit())
     assert not is_from_outside(SystemExit())
     assert not is_from_outside(BaseException())
 
