@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shutil
 import socket
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from adapter import files
 from adapter.errors import ConfigurationError, PluginError
 from adapter.hosts import is_loopback, is_same_host
 from adapter.privacy import Secret
@@ -620,6 +622,16 @@ def test_a_fault_of_the_common_transport_is_told_once() -> None:
 )
 def test_a_key_that_is_a_word_is_named(mapping: dict[str, Any], path: str) -> None:
     assert path in faults(mapping)
+
+
+def test_a_file_is_read_where_the_system_has_no_flags_for_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC"):  # Windows has none of them
+        monkeypatch.delattr(os, name)
+    (tmp_path / "secret").write_text("text")
+    module = runpy.run_path(files.__file__)
+    assert module["read_file"](tmp_path / "secret", 4) == b"text"
 
 
 # --- what the accounts would call: themselves
