@@ -107,7 +107,8 @@ def serve(
 ) -> None:
     """Start the production server.
 
-    SIGTERM stops it when the calls in flight are answered; SIGHUP reads the configuration again.
+    SIGTERM stops it when the calls in flight are answered; lists are excepted, and cut after about
+    20 seconds. SIGHUP reads the configuration again.
     """
     try:
         from adapter import server
