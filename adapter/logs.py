@@ -13,6 +13,7 @@ from adapter.privacy import (
     MaskingFormatter,
     escape_controls,
     indent_lines,
+    mask_number,
     mask_numbers,
     mask_trace,
 )
@@ -61,8 +62,10 @@ def write_error(
         for name, fact in facts.items()
         if fact is not None
     }
-    trace = hide_contact("".join(traceback.format_exception(error)), contact)
-    trace = indent_lines(mask_trace(trace))
+    trace = "".join(traceback.format_exception(error))
+    if contact is not None and contact.number is not None:  # as every other line shows it
+        trace = trace.replace(contact.number, mask_number(contact.number))
+    trace = indent_lines(mask_trace(hide_contact(trace, contact)))
     head = " ".join(filter(None, (event, _write(known))))
     log.error("%s\n%s", head, trace, extra={"event": event, "facts": {**known, "exception": trace}})
 
