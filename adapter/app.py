@@ -16,7 +16,6 @@ from flask.sessions import NullSession, SessionInterface
 from werkzeug.exceptions import HTTPException
 
 from adapter.codes import Code, Scope
-from adapter.containment import contain
 from adapter.dialects import NativeApi
 from adapter.errors import ConfigurationError, Problem, RequestError
 from adapter.extension import State, install
@@ -132,13 +131,6 @@ class _App(Flask):
 
     session_interface: SessionInterface = _NoSessions()
 
-    def dispatch_request(self) -> Any:
-        """Call the view; a plugin that wants to end the process has a bug, and is told of as one.
-
-        Raises PluginError in place of it.
-        """
-        return contain(super().dispatch_request)
-
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return the function as it is, which is always a plain one."""
         return func
@@ -235,9 +227,11 @@ def _add_errors(app: Flask) -> None:
         else:  # something may have been sent, under the id that the request had then
             started = time.monotonic() - result.duration_ms / 1000
             incoming = replace(incoming, request_id=result.request_id, started=started)
-        write_error("internal_error", error, request_id=describe_call(result)["request_id"])
+        contact = result.command.contact if result.command else None
+        request_id = describe_call(result)["request_id"]
+        write_error("internal_error", error, contact=contact, request_id=request_id)
         native = getattr(app.view_functions.get(request.endpoint or ""), "__self__", None)
         if isinstance(native, NativeApi):
             with suppress(Exception):  # the bug may be the dialect's own
-                return contain(native.respond, incoming, result)
+                return native.respond(incoming, result)
         return incoming.respond_result(result)

@@ -21,13 +21,14 @@ from adapter.contact import name_field
 from adapter.describe import describe_accounts, describe_plugins
 from adapter.errors import ConfigurationError, PluginError
 from adapter.faces import Access
+from adapter.hosts import is_loopback
 from adapter.keys import ANYONE
 from adapter.outcome import Command, Result, write_envelope
 from adapter.plugins import load_plugins
-from adapter.privacy import mask_text
+from adapter.privacy import mask_trace
 from adapter.scaffold import ScaffoldError, check_name, package_name, write_package
 from adapter.service import Contacts, Service, new_request_id
-from adapter.settings import Settings, is_loopback, is_plain_url, load_settings, read_toml
+from adapter.settings import Settings, is_plain_url, load_settings, read_toml
 
 DEFAULT_HOST = urlsplit(DEFAULT_ADDRESS).hostname
 DEFAULT_PORT = urlsplit(DEFAULT_ADDRESS).port
@@ -65,7 +66,7 @@ class _Commands(click.Group):
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
         except Exception as error:  # noqa: BLE001 - a bug, whose text may hold a number
-            click.echo(mask_text("".join(traceback.format_exception(error))), err=True)
+            _print_trace(error)
             sys.exit(1)
 
 
@@ -106,7 +107,8 @@ def serve(
 ) -> None:
     """Start the production server.
 
-    SIGTERM stops it when the calls in flight are answered; SIGHUP reads the configuration again.
+    SIGTERM stops it when the calls in flight are answered; lists are excepted, and cut after about
+    20 seconds. SIGHUP reads the configuration again.
     """
     try:
         from adapter import server
@@ -271,9 +273,13 @@ def _or_explain(load: Callable[[], LoadedT]) -> LoadedT:
         _explain_plugin(error)
 
 
+def _print_trace(error: BaseException) -> None:
+    click.echo(mask_trace("".join(traceback.format_exception(error))), err=True)
+
+
 def _explain_plugin(error: PluginError) -> NoReturn:
     if error.__cause__ is not None:
-        traceback.print_exception(error.__cause__)
+        _print_trace(error.__cause__)
     raise click.ClickException(str(error)) from None
 
 

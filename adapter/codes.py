@@ -106,7 +106,7 @@ class Code(Enum):
     PERMISSION_DENIED = (
         "permission_denied", 403, Retry.NEVER, Applied.NOT_APPLIED,
         "This caller may not do that.",
-        "the key lacks the scope; without keys, a web page of another site calls",
+        "the key lacks the scope; without keys: another site's web page, or a foreign Host",
     )
     ACCOUNT_NOT_FOUND = (
         "account_not_found", 404, Retry.NEVER, Applied.NOT_APPLIED,
@@ -191,7 +191,7 @@ class Code(Enum):
     PROVIDER_UNREACHABLE = (
         "provider_unreachable", 503, Retry.AFTER_DELAY, Applied.NOT_APPLIED,
         "No connection to the provider could be made.",
-        "DNS, refused, connect timeout",
+        "DNS, refused, connect timeout, refused by the proxy",
     )
     PROVIDER_UNAVAILABLE = (
         "provider_unavailable", 503, Retry.AFTER_DELAY, Applied.UNKNOWN,

@@ -34,7 +34,10 @@ def contain(
 
 
 def is_from_outside(error: BaseException) -> bool:
-    """Whether an exception is how the surroundings end a call, and not a fault of a plugin."""
-    if isinstance(error, (KeyboardInterrupt, GeneratorExit)):
+    """Whether an exception is how the surroundings end a call, and not a fault of a plugin.
+
+    GeneratorExit is none: it is raised where a generator waits, and none does here.
+    """
+    if isinstance(error, KeyboardInterrupt):
         return True
     return any(kind.__module__.partition(".")[0] in _SCHEDULERS for kind in type(error).__mro__)

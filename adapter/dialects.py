@@ -11,6 +11,7 @@ from urllib.parse import quote
 from flask import Blueprint, Request, Response
 from werkzeug.routing import PathConverter
 
+from adapter.containment import contain
 from adapter.cors import EVERY_ORIGIN, Cors
 from adapter.errors import RequestError
 from adapter.faces import (
@@ -86,9 +87,14 @@ class NativeApi:
         preflight = self._cors.preflight(incoming.request.environ)
         if preflight is not None:
             return incoming.respond(204, b"", preflight)
+        result, call = contain(self._perform, incoming, contact_adapter_path)
+        return self.respond(incoming, result, call)
+
+    def _perform(self, incoming: Incoming, path: str) -> tuple[Result, NativeCall | None]:
+        """Return what became of the request, and what the dialect read in it."""
         call: NativeCall | None = None
         try:
-            native = self._read_head(incoming.request, contact_adapter_path)
+            native = self._read_head(incoming.request, path)
             credential = self._dialect.read_credential(native)
             caller = self._guard.admit(credential, incoming.request, self._cors)
             route, _ = self._dialect.match(native)
@@ -99,7 +105,7 @@ class NativeApi:
             result = self._service.perform(account, call.command, request_id=incoming.request_id)
         except RequestError as error:
             result = incoming.result(error.outcome)
-        return self.respond(incoming, result, call)
+        return result, call
 
     def _read_head(self, request: Request, path: str) -> HttpRequest:
         query = {name: values[0] for name, values in request.args.lists()}
@@ -133,7 +139,8 @@ class NativeApi:
         self, incoming: Incoming, result: Result, call: NativeCall | None = None
     ) -> Response:
         """Return the result in the provider's own shape."""
-        native = self._dialect.build_response(result.outcome, call, now=datetime.now(UTC))
+        build, now = self._dialect.build_response, datetime.now(UTC)
+        native = contain(build, result.outcome, call, now=now)
         headers = {**native.headers, CODE_HEADER: result.code.value if result.code else "ok"}
         if result.confirmation is not None:
             headers[CONFIRMATION_HEADER] = result.confirmation.value

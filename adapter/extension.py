@@ -10,6 +10,7 @@ from typing import Any, Final
 from flask import Blueprint, Flask, current_app, has_app_context
 from werkzeug.routing import Rule
 
+from adapter.containment import contain
 from adapter.dialects import NativeApi
 from adapter.errors import ConfigurationError, Problem
 from adapter.faces import Access, Guard
@@ -180,7 +181,7 @@ def install(
         host = "<contact_adapter_host>" if app.url_map.host_matching else None
         UnifiedApi(service, state.guard).add_to(blueprint, host)
         for mount in settings.dialects:
-            native = NativeApi(mount.dialect(), service, state.guard, mount.cors_origins)
+            native = NativeApi(contain(mount.dialect), service, state.guard, mount.cors_origins)
             native.add_to(blueprint, mount.prefix, host)
         if url_prefix:
             Rule(url_prefix).bind(app.url_map)  # raises while the app is still as it was

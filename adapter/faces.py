@@ -21,12 +21,12 @@ from adapter.codes import Code, Scope
 from adapter.cors import NO_CORS, Cors
 from adapter.errors import RequestError
 from adapter.forwarded import find_proxy_header
+from adapter.hosts import is_loopback
 from adapter.keys import ANYONE, Caller, KeyRing
 from adapter.logs import log, write_line
 from adapter.outcome import Outcome, Result
 from adapter.provider import invalid_field
 from adapter.service import Service, describe_call, new_request_id
-from adapter.settings import is_loopback
 from adapter.wire import Json, StrictJsonError, read_json, write_json
 
 if TYPE_CHECKING:

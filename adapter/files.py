@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +15,11 @@ MAX_SECRET: Final = 64 * 1024
 
 MAX_CONFIG: Final = 1024 * 1024
 """Most bytes of a configuration, or of a file of certificates."""
+
+_FLAGS: Final = os.O_RDONLY | reduce(
+    or_, (getattr(os, f"O_{name}", 0) for name in ("NONBLOCK", "NOCTTY", "CLOEXEC", "BINARY"))
+)
+"""How files are opened. Windows has none of the first three, and nowhere else is the last."""
 
 _REMEDIES: Final = {
     errno.ENOENT: "check the path",
@@ -40,7 +47,7 @@ def read_file(path: str | Path, most: int) -> bytes:
     Nothing is waited for: a FIFO, a device or an endless file is refused at once. Raises FileError.
     """
     try:
-        opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        opened = os.open(path, _FLAGS)
     except OSError as error:
         remedy = _REMEDIES.get(error.errno or 0, "name a regular file")
         raise FileError(f"{error.strerror}; {remedy}") from None

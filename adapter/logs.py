@@ -8,13 +8,16 @@ import traceback
 from collections.abc import Mapping
 from typing import Any, Final
 
+from adapter.contact import Contact
 from adapter.privacy import (
     MaskingFormatter,
     escape_controls,
     indent_lines,
+    mask_number,
     mask_numbers,
-    mask_text,
+    mask_trace,
 )
+from adapter.redaction import hide_contact
 
 log: Final = logging.getLogger("adapter")
 """The one logger. Its records hold an event and its facts in `msg`, and as `event` and `facts`."""
@@ -47,14 +50,22 @@ def write_line(event: str, *, level: int = logging.INFO, **facts: Any) -> None:
     log.log(level, "%s %s", event, text, extra={"event": event, "facts": known})
 
 
-def write_error(event: str, error: BaseException, **facts: Any) -> None:
-    """Log the event with its facts at level `error`, and below it the traceback, masked."""
+def write_error(
+    event: str, error: BaseException, *, contact: Contact | None = None, **facts: Any
+) -> None:
+    """Log the event with its facts at level `error`, and below it the traceback, masked.
+
+    The digits of `contact` are hidden in it however they are written.
+    """
     known = {
         name: escape_controls(mask_numbers(str(fact)))
         for name, fact in facts.items()
         if fact is not None
     }
-    trace = indent_lines(mask_text("".join(traceback.format_exception(error))))
+    trace = "".join(traceback.format_exception(error))
+    if contact is not None and contact.number is not None:  # as every other line shows it
+        trace = trace.replace(contact.number, mask_number(contact.number))
+    trace = indent_lines(mask_trace(hide_contact(trace, contact)))
     head = " ".join(filter(None, (event, _write(known))))
     log.error("%s\n%s", head, trace, extra={"event": event, "facts": {**known, "exception": trace}})
 

@@ -6,17 +6,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from adapter.codes import Action
 from adapter.contact import Contact
 from adapter.containment import contain
+from adapter.hosts import is_same_host
 from adapter.outcome import Command
 from adapter.provider import Dialect, Provider
 from adapter.wire import HttpRequest
 
 _ANYBODY: Final = Contact(number="15555550100")
 """A contact to build requests about; none of them is sent."""
+
+_PORTS: Final = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +91,17 @@ def _follow(
 def _path_below(mount: Mount, base_url: str, own_address: str | None, path: str) -> str | None:
     """Return the path that the dialect would see; None where the request is not for it."""
     there = urlsplit(base_url)
-    if mount.host is not None and there.hostname == mount.host:
+    host = there.hostname or ""
+    if mount.host is not None and is_same_host(host, mount.host):
         return there.path + path
     if own_address is None:
         return None
     here = urlsplit(own_address)
-    if there.port != here.port or not _is_same(there.hostname or "", here.hostname or ""):
+    if _port(there) != _port(here) or not is_same_host(host, here.hostname or ""):
         return None
     whole, prefix = there.path + path, here.path + mount.prefix
     return whole.removeprefix(prefix) if whole.startswith(f"{prefix}/") else None
 
 
-def _is_same(one: str, other: str) -> bool:
-    """Whether two hosts are one, where all names of this machine are one."""
-    return one == other or all(
-        host in ("localhost", "::1") or host.startswith("127.") for host in (one, other)
-    )
+def _port(url: SplitResult) -> int | None:
+    return url.port or _PORTS.get(url.scheme)

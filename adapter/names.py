@@ -14,10 +14,13 @@ from adapter.privacy import mask_text
 HIDDEN: Final = "…"
 """Stands in a path for a key that may be a secret."""
 
+NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+"""How accounts and API keys may be named; such a name is a label, and in every log line."""
+
 _DIGITS = re.compile(r"[0-9]{8,17}")
 _GROUPS = re.compile(r"[0-9]+(?:[._-][0-9]+)+")
 _PLAIN_WORDS = re.compile(r"[a-z]+(?:[_-][a-z]+)*")
-_NAME = re.compile(r"[\w.-]{1,64}")
+_KEY = re.compile(r"[\w.-]{1,64}")
 
 
 def holds_phone_number(name: str) -> bool:
@@ -55,11 +58,21 @@ def _is_valid(digits: str) -> bool:
 def show_name(name: str) -> str:
     """Return the name of an account or an API key, fit to be shown: a phone number is masked.
 
-    What looks like a credential in the wrong place is not shown at all.
+    What cannot be such a name is not shown at all.
     """
-    if not _NAME.fullmatch(name) or _looks_secret(name):
+    if not re.fullmatch(NAME, name):
         return HIDDEN
     return mask_text(name) if holds_phone_number(name) else name
+
+
+def show_key(key: str) -> str:
+    """Return a key that may be called as its author likes, such as a header's, fit to be shown.
+
+    What looks like a credential in the wrong place is not shown at all.
+    """
+    if not _KEY.fullmatch(key) or _looks_secret(key):
+        return HIDDEN
+    return mask_text(key) if holds_phone_number(key) else key
 
 
 def _looks_secret(name: str) -> bool:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
-from threading import RLock
 from typing import Any, Final, Generic, TypeVar
 
 import pluggy
 from marshmallow import Schema
 
 from adapter import hookspecs
+from adapter.containment import contain
 from adapter.errors import PluginError
 from adapter.privacy import escape_controls
 from adapter.provider import Dialect, Provider
@@ -143,7 +145,7 @@ class Registry:
         self._manager.add_hookspecs(hookspecs)
         self._offers: dict[Plugin, _Offer] = {}
         self._broken: dict[Plugin, Broken] = {}
-        self._lock = RLock()
+        self._locks: dict[int, threading.RLock] = {}  # type: ignore[valid-type, unused-ignore]
 
     @cached_property
     def providers(self) -> Mapping[str, Registered[type[Provider]]]:
@@ -239,16 +241,16 @@ class Registry:
 
     def _offer(self, plugin: Plugin) -> _Offer:
         """Return what the plugin brings; import it if it was not. Nothing, where it is broken."""
-        with self._lock:
+        # Made in the process that takes it: one that was made before gevent had put its own locks
+        # in place would be held by all greenlets at once.
+        with self._locks.setdefault(os.getpid(), threading.RLock()):
             if plugin not in self._offers:
-                self._offers[plugin] = _NOTHING
                 try:
-                    self._offers[plugin] = _register(self._manager, plugin, self._entries[plugin])
-                except KeyboardInterrupt:
-                    del self._offers[plugin]
-                    raise
-                except BaseException as error:  # noqa: BLE001 - a third party's module may do that
+                    offer = contain(_register, self._manager, plugin, self._entries[plugin])
+                except Exception as error:  # noqa: BLE001 - a third party's module may do that
                     self._broken[plugin] = Broken(plugin, error)
+                    offer = _NOTHING
+                self._offers[plugin] = offer
             return self._offers[plugin]
 
 

@@ -8,6 +8,7 @@ from copy import copy
 
 _DIGIT_RUN = re.compile(r"\d{7,}")
 _LONE_NUMBER = re.compile(r"(?<![0-9A-Za-z-])\d{8,20}(?![0-9A-Za-z-])")
+_GROUPS = re.compile(r"\d(?:(?:[^\S\n]|[.()/-]){0,3}\d){7,}")
 _CONTROL = re.compile(
     "[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
@@ -33,6 +34,21 @@ def mask_numbers(text: str) -> str:
     Digits that touch a letter or a dash, as in hexadecimal ids and UUIDs, stay readable.
     """
     return _LONE_NUMBER.sub(lambda run: mask_number(run.group()), text)
+
+
+def mask_trace(text: str) -> str:
+    """Return a traceback with every number masked that may be a phone's, also one in groups.
+
+    Those are seven digits in a row, or eight with up to three blanks, dashes, dots, slashes or
+    brackets between any two; a date is masked too.
+    """
+    return mask_text(_GROUPS.sub(_mask_group, text))
+
+
+def _mask_group(found: re.Match[str]) -> str:
+    text = found.group()
+    masked = iter(mask_number(re.sub(r"\D", "", text)))
+    return re.sub(r"\d", lambda _: next(masked), text)
 
 
 def escape_controls(text: str) -> str:
@@ -73,9 +89,9 @@ class MaskingFormatter(logging.Formatter):
         return f"{line}\n{indent_lines(traces)}" if traces else line
 
     def _write_traces(self, record: logging.LogRecord) -> str:
-        """Return the traceback and the stack of the record, with longer runs of digits masked."""
+        """Return the traceback and the stack of the record, with their numbers masked."""
         found = self.formatException(record.exc_info) if record.exc_info else record.exc_text
-        return mask_text("\n".join(filter(None, (found, record.stack_info))))
+        return mask_trace("\n".join(filter(None, (found, record.stack_info))))
 
 
 class Secret:

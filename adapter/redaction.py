@@ -7,9 +7,8 @@ from typing import Final
 
 from adapter.contact import Contact
 
-SHORTEST: Final = 7
-"""Fewest digits of a contact's ids that identify somebody; so many may be a whole number."""
-
+MIN_DIGITS: Final = 7
+"""Fewest digits of an id in a row that are hidden; the shortest phone numbers have as many."""
 
 _NO_DIGITS = bytes(set(range(256)) - set(b"0123456789"))
 
@@ -17,21 +16,21 @@ _NO_DIGITS = bytes(set(range(256)) - set(b"0123456789"))
 def hide_contact(text: str, contact: Contact | None) -> str:
     """Return the text with `*` for the digits of the contact's ids, whatever stands between them.
 
-    `SHORTEST` digits of an id in a row are hidden too: a number is often written without its
+    `MIN_DIGITS` digits of an id in a row are hidden too: a number is often written without its
     country.
     """
     if contact is None:
         return text
     digits = text.encode("ascii", "ignore").translate(None, _NO_DIGITS)
-    if len(digits) < SHORTEST:
+    if len(digits) < MIN_DIGITS:
         return text
     hidden: set[int] = set()
     for each in (contact.number, contact.lid, contact.user_id):
         if each is None:
             continue
         own = each.encode().translate(None, _NO_DIGITS)
-        for start in range(len(own) - SHORTEST + 1):
-            part = own[start : start + SHORTEST]
+        for start in range(len(own) - MIN_DIGITS + 1):
+            part = own[start : start + MIN_DIGITS]
             if part in digits:
                 hidden.update(_places(digits, part))
     if not hidden:

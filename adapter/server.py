@@ -25,7 +25,7 @@ from gunicorn.glogging import Logger
 
 from adapter import logs
 from adapter.app import sandbox_path, service_state
-from adapter.errors import ConfigurationError
+from adapter.errors import ConfigurationError, PluginError
 from adapter.provider import LocalProvider
 from adapter.settings import MULTIPROCESS_VARIABLE, Settings
 
@@ -181,7 +181,8 @@ class _Server(Application):  # type: ignore[misc, unused-ignore]
         except click.ClickException as error:
             self._keep(error.message)
         except Exception as error:  # noqa: BLE001 - a plugin's, or ours: the server goes on
-            self._keep(f"{type(error).__name__}: {error}")
+            # The text of a stranger's exception may hold what its constructor was given: a token.
+            self._keep(str(error) if isinstance(error, PluginError) else type(error).__name__)
         else:
             self.callable = None  # so that the next workers ask `load` for the new one
             logs.configure(self._settings.log.level, self._settings.log.format)

@@ -30,6 +30,7 @@ from adapter.settings import (
     Settings,
     TransportSettings,
     load_settings,
+    name_accounts,
     read_toml,
 )
 from adapter.transport import Transport
@@ -55,7 +56,7 @@ class Account:
     def __init__(self, settings: AccountSettings) -> None:
         self.name = settings.name
         self.aliases = settings.aliases
-        self.provider: Provider = settings.provider(settings.options)
+        self.provider: Provider = contain(settings.provider, settings.options)
         self._settings = settings
         self._bounds = (os.getpid(), Resilience(settings.transport))
         self._limits = _limits(self.provider, settings.transport)
@@ -258,10 +259,7 @@ class Service:
         self.settings = settings
         self.observer: Observer | None = None
         self.accounts = {name: Account(each) for name, each in settings.accounts.items()}
-        self._native = {
-            alias: name for name, each in self.accounts.items() for alias in each.aliases
-        }
-        self._native.update({name: name for name in self.accounts})
+        self._names = name_accounts(settings.accounts, settings.default_account)
 
     def perform(self, account: str, command: Command, *, request_id: str | None = None) -> Result:
         """Carry out the command for the account and return what became of it, with the facts.
@@ -306,14 +304,12 @@ class Service:
         With `native`, an alias is a name too. Raises RequestError (`account_not_found`) alike for
         an account that does not exist and for one that is not the caller's.
         """
-        chosen = name
         if name is None:
-            chosen = self._default_for(caller)
-            if chosen is None:
+            name = self._names.default_for(caller.accounts, caller.default_account)
+            if name is None:
                 raise invalid_field("account", "is required, since there is no default account")
-        elif native:
-            chosen = self._native.get(name)
-        if chosen is None or chosen not in self.accounts or not caller.may_use(chosen):
+        chosen = self._names.find(name, caller.accounts, native=native)
+        if chosen is None:
             raise RequestError(Outcome.failure(Code.ACCOUNT_NOT_FOUND))
         return chosen
 
@@ -335,15 +331,6 @@ class Service:
         """Close all connections. A later call opens new ones."""
         for account in self.accounts.values():
             account.close()
-
-    def _default_for(self, caller: Caller) -> str | None:
-        if caller.default_account is not None:
-            return caller.default_account
-        default = self.settings.default_account
-        if default is not None and caller.may_use(default):
-            return default
-        mine = self.accounts_of(caller)
-        return mine[0].name if len(mine) == 1 else None
 
 
 def describe_call(result: Result) -> dict[str, Any]:

@@ -20,14 +20,17 @@ from urllib.parse import unquote, urlsplit
 import phonenumbers
 from marshmallow import INCLUDE, Schema, ValidationError, fields, validate, validates_schema
 
+from adapter.accounts import AccountNames
 from adapter.attempt import MAX_BODY
 from adapter.codes import Scope
+from adapter.containment import contain
 from adapter.cors import EVERY_ORIGIN
 from adapter.errors import ConfigurationError, Problem
 from adapter.files import MAX_CONFIG, FileError, read_file
+from adapter.hosts import is_loopback
 from adapter.logs import FORMATS, LEVELS
 from adapter.loops import Mount, Upstream, find_loops
-from adapter.names import holds_phone_number, show_name, show_unknown
+from adapter.names import NAME, holds_phone_number, show_key, show_name, show_unknown
 from adapter.options import SecretField
 from adapter.plugins import ACCOUNT_KEYS, Registry, load_plugins
 from adapter.privacy import Secret
@@ -51,7 +54,7 @@ def _require_no_phone_number(name: str) -> None:
 
 _NAME = validate.And(
     validate.Regexp(
-        r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z",
+        rf"{NAME}\Z",
         error="must start with a letter or digit and hold only letters, digits and ._-",
     ),
     _require_no_phone_number,
@@ -378,7 +381,7 @@ class _Loader:
         if not self._problems:
             self._check_loops(accounts, [key for key in keys if key is not None], dialects, default)
         if self._problems:
-            raise ConfigurationError(dict.fromkeys(self._problems))
+            raise ConfigurationError(self._problems)
         return Settings(
             accounts=MappingProxyType(accounts),
             keys=tuple(key for key in keys if key is not None),
@@ -390,18 +393,21 @@ class _Loader:
         )
 
     def _fault(self, path: str, message: str) -> None:
-        self._problems.append(Problem(path, message))
+        problem = Problem(path, message)
+        if path.startswith("transport.") and problem in self._problems:
+            return  # it is found again with each account that inherits it
+        self._problems.append(problem)
 
     def _validate(self, kind: type[Schema], raw: Any, path: str) -> dict[str, Any]:
         """Return what of `raw` is valid; the rest becomes problems."""
         schema = self._schemas.get(kind)  # made once for a thousand accounts
         if schema is None:
-            schema = self._schemas[kind] = kind()
+            schema = self._schemas[kind] = contain(kind)  # a plugin's, or ours
         if not isinstance(raw, Mapping):
             self._fault(path, "must be a table")
             return {}
         try:
-            return dict(schema.load(raw))
+            return dict(contain(schema.load, raw))
         except ValidationError as error:
             self._problems.extend(_problems(error.messages, path, schema))
             valid = error.valid_data
@@ -464,7 +470,7 @@ class _Loader:
         providers = {name.lower() for name in provider.header_templates}
         found: set[str] = set()
         for name, value in given.items():
-            where, lower = f"{path}.{show_name(name)}", name.lower()
+            where, lower = f"{path}.{show_key(name)}", name.lower()
             text = value.reveal() if isinstance(value, Secret) else value
             if not re.fullmatch(HEADER_NAME, name):
                 self._fault(path, "one of the names is none that HTTP knows")
@@ -590,33 +596,29 @@ class _Loader:
         default: str | None,
     ) -> None:
         """Refuse accounts whose requests would come back to them through our own dialects."""
-        native = {alias: each.name for each in accounts.values() for alias in each.aliases}
-        native |= {name: name for name in accounts}
+        names = name_accounts(accounts, default)
 
         def choose(credential: str | None, session: str | None) -> str | None:
-            allowed, chosen = frozenset(accounts), default
+            allowed, own = None, None
             if keys:
                 key = next((key for key in keys if key.secret == Secret(credential or "")), None)
                 if key is None:
                     return None
-                allowed, chosen = key.accounts, key.default_account or default
-            if session is not None:
-                chosen = native.get(session)
-            elif chosen not in allowed and len(allowed) == 1:
-                chosen = next(iter(allowed))
-            return chosen if chosen in allowed else None
+                allowed, own = key.accounts, key.default_account
+            named = session if session is not None else names.default_for(allowed, own)
+            return None if named is None else names.find(named, allowed, native=True)
 
         upstreams = {
             name: Upstream(each.provider, each.options, each.base_url)
             for name, each in accounts.items()
         }
-        mounts = [Mount(each.dialect(), each.prefix, each.host) for each in dialects]
+        mounts = [Mount(contain(each.dialect), each.prefix, each.host) for each in dialects]
         for loop in find_loops(upstreams, mounts, choose, self._own_address):
-            names = " → ".join(show_name(name) for name in (*loop, loop[0]))
+            calls = " → ".join(show_name(name) for name in (*loop, loop[0]))
             self._fault(
                 f"accounts.{show_name(loop[0])}.base_url",
                 f"its calls come back to it through the dialects of this server, which is at "
-                f"{self._own_address}: {names}; give one of them the address of a provider",
+                f"{self._own_address}: {calls}; give one of them the address of a provider",
             )
 
     def _dialects(self, raw: Mapping[str, Any], registry: Registry) -> list[DialectSettings]:
@@ -673,14 +675,9 @@ class _Loader:
             self._fault(path, f"no such account{_hint(name, shown)}; configured are: {known}")
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address means this machine and no other."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def name_accounts(accounts: Mapping[str, AccountSettings], default: str | None) -> AccountNames:
+    """Return how the accounts are named, by their names and by their aliases."""
+    return AccountNames({name: each.aliases for name, each in accounts.items()}, default)
 
 
 def read_proxy(given: str | Secret) -> Proxy:
@@ -763,14 +760,20 @@ _WORDS = {
 }
 
 
-def _problems(messages: Any, path: str, schema: Schema | None) -> list[Problem]:
-    """Flatten marshmallow's tree of messages into lines that each name one key."""
+def _problems(
+    messages: Any, path: str, schema: Schema | None, tables: bool = False
+) -> list[Problem]:
+    """Flatten marshmallow's tree of messages into lines that each name one key.
+
+    With `tables`, the keys are names of accounts or of API keys.
+    """
     if isinstance(messages, Mapping):
         found = []
         for key, below in messages.items():
             about_all = key == "_schema" or (schema is None and key in ("key", "value"))
             known = schema.fields.get(str(key)) if schema else None
-            shown = str(key) if known or isinstance(key, int) else show_name(str(key))
+            show = show_name if tables else show_key
+            shown = str(key) if known or isinstance(key, int) else show(str(key))
             if schema is not None and known is None:
                 shown = show_unknown(str(key), schema.fields)
             here = path if about_all else f"{path}.{shown}".lstrip(".")
@@ -780,7 +783,8 @@ def _problems(messages: Any, path: str, schema: Schema | None) -> list[Problem]:
                 found.append(Problem(here, f"unknown key{hint}; known here are: {keys}"))
                 continue
             nested = known.schema if isinstance(known, fields.Nested) else None
-            found.extend(_problems(below, here, nested))  # type: ignore[arg-type, unused-ignore]
+            named = isinstance(schema, _TopSchema)  # accounts and keys
+            found.extend(_problems(below, here, nested, named))  # type: ignore[arg-type, unused-ignore]
         return found
     texts = messages if isinstance(messages, list) else [messages]
     return [Problem(path, _WORDS.get(str(text), str(text))) for text in texts]

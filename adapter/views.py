@@ -9,6 +9,7 @@ from flask import Blueprint, Request, Response
 
 from adapter.codes import Action, Code, Scope
 from adapter.contact import MAX_TEXT
+from adapter.containment import contain
 from adapter.describe import describe_accounts, describe_plugins
 from adapter.errors import RequestError
 from adapter.faces import (
@@ -61,9 +62,8 @@ class UnifiedApi:
         def endpoint(**_: object) -> Response:  # the prefix may hold variables of the host's
             incoming = Incoming.now()
             try:
-                return view(
-                    incoming, self._guard.admit(read_key(incoming.request), incoming.request)
-                )
+                caller = self._guard.admit(read_key(incoming.request), incoming.request)
+                return contain(view, incoming, caller)
             except RequestError as error:
                 return incoming.respond_result(incoming.result(error.outcome))
 

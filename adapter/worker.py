@@ -29,8 +29,8 @@ BODY_TIME: Final = 30
 LOOKUPS: Final = 1024
 """Most names that are looked up at a time: more than a few accounts may wait for (256 each)."""
 
-_FAREWELL: Final = 2
-"""Seconds in which a client that was refused may read why, and what it still sends is dropped."""
+_REFUSAL_TIME: Final = 2
+"""Seconds to send a refused client its answer, and to read and drop what it still sends."""
 
 _OURS: Final = tuple(
     getattr(errors, name) for name in ("InvalidResponseHeader", "InvalidResponseHeaderName")
@@ -236,7 +236,7 @@ def _refuse(client: socket.socket, code: Code, result: Result) -> None:
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         f"X-Request-Id: {result.request_id}\r\n\r\n"
     )
-    with Timeout(_FAREWELL, False):  # type: ignore[arg-type]
+    with Timeout(_REFUSAL_TIME, False):  # type: ignore[arg-type]
         client.sendall(head.encode("ascii") + body)
         client.shutdown(socket.SHUT_WR)
         while client.recv(65536):

@@ -34,7 +34,8 @@ worker_connections = 4000
 # (60 s), so that it is never this side that closes first under a request.
 keepalive = 75
 
-# On SIGTERM, calls in flight may take their whole deadline (15 s by default) and a little more.
+# On SIGTERM and SIGHUP, calls in flight may take their whole deadline (15 s by default) and a
+# little more. Lists are the exception: they may take longer (60 s), and are cut after this time.
 graceful_timeout = 20
 
 # A worker of this kind that is busy still answers its heartbeat; this finds one that is stuck.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,13 +12,16 @@ from typing import Any
 import pytest
 from conftest import MakeApp
 from flask import Flask
-from support import NUMBER, Upstream, free_port
+from support import NUMBER, Upstream, cli_runner, free_port
 
 from adapter import Code, ContactAdapter, HttpRequest, PluginError, Result
+from adapter.cli import main
 from adapter.containment import is_from_outside
 from adapter.service import RESULT_ATTRIBUTE, connect, result_of
 
 SOURCE = '''
+from marshmallow import Schema, validates_schema
+
 from adapter import (
     Action, Dialect, HttpRequest, NativeCall, Provider, RequestError, Route, Row, hookimpl,
     json_response,
@@ -37,6 +41,15 @@ class MyProvider(Provider):
     base_url = "{address}"
     routes = (Route(Action.BLOCK, "POST", "/block"), Route(Action.UNBLOCK, "POST", "/unblock"))
 
+    class Options(Schema):
+        @validates_schema
+        def check(self, data, **_):
+            {options}
+
+    def __init__(self, options):
+        {init}
+        super().__init__(options)
+
     def build_request(self, command):
         {build}
         return self.request(command, {{}})
@@ -48,6 +61,9 @@ class MyProvider(Provider):
 
 class MyDialect(Dialect):
     provider = MyProvider
+
+    def __init__(self):
+        {dialect_init}
 
     def read_credential(self, request):
         return None
@@ -76,6 +92,8 @@ def register_dialects():
     return [MyDialect]
 '''
 
+PLACES = ("options", "init", "build", "read", "dialect_init", "dialect", "write")
+
 Install = Callable[[str, str], Path]
 
 EARLY = {"build": "raise {}"}
@@ -83,7 +101,7 @@ LATE = {"read": "raise {}"}
 
 
 def config(plugin: Install, upstream: Upstream, raised: str, place: dict[str, str]) -> Any:
-    parts = {"build": "pass", "read": "pass", "dialect": "pass", "write": "pass"}
+    parts = dict.fromkeys(PLACES, "pass")
     parts |= {name: text.format(raised) for name, text in place.items()}
     sys.modules.pop("plugin_bug", None)  # that of the test before
     plugin("bug", SOURCE.format(address=upstream.address, **parts))
@@ -142,6 +160,26 @@ def test_an_answer_and_its_log_line_keep_the_facts(
         assert (line["code"], line["attempts"]) == ("internal_error", attempts)
         assert NUMBER not in str(line)
     assert len(facts(caplog, "request")) == len(facts(caplog, "call")) == 1
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["+55 11 99999-9999", "55 / 11 -- 99999_9999", "(11) 99999 : 9999", "5,5,1,1,9999,99999"],
+)
+@pytest.mark.parametrize("place", [EARLY, LATE])
+def test_the_log_of_a_bug_holds_no_digits_of_the_contact_however_they_are_written(
+    place: dict[str, str],
+    written: str,
+    plugin: Install,
+    upstream: Upstream,
+    make_app: MakeApp,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = make_app(config(plugin, upstream, f"ValueError('bad contact ' + {written!r})", place))
+    app.test_client().post("/v1/contacts/block", json={"number": NUMBER})
+    [traced] = [each for each in caplog.records if "Traceback" in each.getMessage()]
+    last = traced.getMessage().splitlines()[-1]
+    assert re.search(r"ValueError: bad contact [^0-9]+$", last)
 
 
 @pytest.mark.parametrize(("place", "attempts"), [(EARLY, 0), (LATE, 1)])
@@ -224,6 +262,29 @@ def test_a_plugin_does_not_end_the_process_of_its_host(
     assert type(caught.value.__cause__).__name__ == raised.partition("(")[0]
 
 
+@pytest.mark.parametrize("raised", ["SystemExit(0)", "BaseException()"])
+@pytest.mark.parametrize("place", ["options", "init", "dialect_init"])
+def test_a_plugin_does_not_end_the_process_that_makes_its_objects(
+    place: str, raised: str, plugin: Install, upstream: Upstream, make_app: MakeApp
+) -> None:
+    mapping = config(plugin, upstream, raised, {place: "raise {}"})
+    for load in (make_app, lambda given: ContactAdapter(Flask(__name__), given)):
+        with pytest.raises(PluginError, match=raised.partition("(")[0]):
+            load(mapping)
+
+
+@pytest.mark.parametrize("place", ["options", "init"])
+def test_check_fails_for_a_plugin_that_ends_the_process_with_success(
+    place: str, plugin: Install, upstream: Upstream, tmp_path: Path
+) -> None:
+    config(plugin, upstream, "SystemExit(0)", {place: "raise {}"})
+    file = tmp_path / "adapter.toml"
+    file.write_text('[accounts.a]\nprovider = "bug"\n')
+    result = cli_runner().invoke(main, ["check", "--config", str(file)])
+    assert result.exit_code == 1
+    assert "the plugin raised SystemExit" in result.stderr
+
+
 @pytest.mark.parametrize("raised", ["KeyboardInterrupt()", "Scheduler()"])
 def test_what_the_surroundings_raise_goes_through(
     raised: str, plugin: Install, upstream: Upstream, caplog: pytest.LogCaptureFixture
@@ -243,7 +304,7 @@ def test_gevents_own_are_what_the_surroundings_raise() -> None:
     assert is_from_outside(gevent.Timeout())
     assert is_from_outside(gevent.GreenletExit())
     assert is_from_outside(KeyboardInterrupt())
-    assert is_from_outside(GeneratorExit())
+    assert not is_from_outside(GeneratorExit())
     assert not is_from_outside(SystemExit())
     assert not is_from_outside(BaseException())
 
@@ -270,6 +331,23 @@ def test_a_bug_of_a_dialect_is_answered(
     assert answer.status_code >= 500
     assert answer.headers["X-Request-Id"]
     assert not upstream.seen
+
+
+@pytest.mark.parametrize("raised", ["SystemExit(3)", "BaseException()"])
+@pytest.mark.parametrize("place", ["build", "read", "dialect", "write"])
+@pytest.mark.parametrize("path", ["/dialects/bug/block", "/v1/contacts/block"])
+def test_a_plugin_does_not_end_the_server_of_a_host(
+    path: str, place: str, raised: str, plugin: Install, upstream: Upstream
+) -> None:
+    broken = {place: "raise {}"}
+    if place == "write":
+        broken["dialect"] = "raise invalid_field('number', 'x')"
+    app = Flask(__name__)
+    mapping = config(plugin, upstream, raised, broken)
+    ContactAdapter(app, mapping, allow_unauthenticated=True)
+    answer = app.test_client().post(f"/contact-adapter{path}", json={"number": NUMBER})
+    reached = path.startswith("/dialects") or place in ("build", "read")
+    assert answer.status_code == (500 if reached else 200)
 
 
 def test_a_bug_of_a_plugin_never_opens_the_breaker(plugin: Install, upstream: Upstream) -> None:

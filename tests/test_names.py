@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import date
 
 import phonenumbers
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.names import HIDDEN, holds_phone_number, show_name, show_unknown
+from adapter.names import HIDDEN, holds_phone_number, show_key, show_name, show_unknown
 
 MOBILE = phonenumbers.PhoneNumberType.MOBILE
 REAL = [
@@ -42,9 +43,12 @@ def test_a_date_is_no_phone_number(day: date) -> None:
         assert not holds_phone_number(f"tenant-{day:{form}}")
 
 
-@given(st.text(alphabet="abcXYZ019._-", max_size=70))
-def test_a_name_that_is_shown_holds_no_number_and_is_the_name_or_a_mask_of_it(name: str) -> None:
-    shown = show_name(name)
+@pytest.mark.parametrize("show", [show_name, show_key])
+@given(name=st.text(alphabet="abcXYZ019._-", max_size=70))
+def test_a_name_that_is_shown_holds_no_number_and_is_the_name_or_a_mask_of_it(
+    show: Callable[[str], str], name: str
+) -> None:
+    shown = show(name)
     assert shown == HIDDEN or len(shown) == len(name)
     if shown not in (HIDDEN, name):
         assert holds_phone_number(name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -285,6 +287,55 @@ def test_an_interrupt_at_the_import_of_a_plugin_is_the_persons(site: Site) -> No
     site.install("stranger", {"odd": "raise KeyboardInterrupt"})
     with pytest.raises(KeyboardInterrupt):
         load_plugins().providers  # noqa: B018 - it is the look that imports
+
+
+def test_a_plugin_whose_import_was_ended_from_outside_is_imported_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gevent = pytest.importorskip("gevent")
+    ended = [gevent.GreenletExit(), gevent.Timeout()]
+    monkeypatch.setattr("builtins.ends_of_this_test", ended, raising=False)
+    once = (
+        "import builtins\nif builtins.ends_of_this_test: raise builtins.ends_of_this_test.pop()\n"
+    )
+    site.install("stranger", {"echo": once + PROVIDER.format(name="echo")})
+    registry = load_plugins()
+    for kind in (gevent.Timeout, gevent.GreenletExit):
+        with pytest.raises(kind):
+            registry.providers  # noqa: B018 - it is the look that imports
+    assert "echo" in registry.providers
+    assert registry.broken == ()
+
+
+GREENLETS = """
+import os
+from adapter.plugins import load_plugins
+registry = load_plugins()
+child = os.fork()  # as gunicorn does: the registry is made before gevent changes anything
+if child:
+    raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+from gevent import joinall, monkey, spawn
+monkey.patch_all()
+looks = [spawn(lambda: "echo" in registry.providers) for _ in range(3)]
+joinall(looks)
+os._exit(0 if all(look.value for look in looks) else 1)
+"""
+
+
+def test_greenlets_that_look_while_a_plugin_is_imported_see_it_too(site: Site) -> None:
+    pytest.importorskip("gevent")
+    source = "import gevent\nfor _ in range(9): gevent.sleep(0)\n" + PROVIDER.format(name="echo")
+    site.install("stranger", {"echo": source})
+    path = os.pathsep.join(filter(None, [str(site.folder), os.environ.get("PYTHONPATH")]))
+    looked = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", GREENLETS],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert looked.returncode == 0, looked.stderr
 
 
 def test_an_entry_point_to_a_module_that_is_not_there_is_broken(site: Site) -> None:

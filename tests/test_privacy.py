@@ -14,7 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.privacy import MaskingFormatter, Secret, escape_controls, mask_number, mask_text
+from adapter.privacy import (
+    MaskingFormatter,
+    Secret,
+    escape_controls,
+    mask_number,
+    mask_text,
+    mask_trace,
+)
 
 NUMBER = "5511999999999"
 digits = st.text(alphabet="0123456789", min_size=8, max_size=20)
@@ -64,6 +71,29 @@ def test_a_text_without_numbers_stays_as_it_is() -> None:
 )
 def test_a_number_is_masked_wherever_it_stands(around: str) -> None:
     assert mask_text(around.format(NUMBER)) == around.format("551*******999")
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        *("+55 11 99999-9999", "+55 (11) 99999-9999", "55.11.99999.9999", "0049/491/713920"),
+        *("5 5 1 1 9 9 9 9 9 9 9 9 9", "5511\u00a099999\u00a09999", "55 11 9999", "1234 5678"),
+    ],
+)
+def test_a_number_in_groups_is_masked_in_a_traceback(number: str) -> None:
+    masked = mask_trace(f"ValueError: bad contact {number}")
+    assert number not in masked
+    shown = re.sub(r"[^0-9]", "", masked)
+    assert len(shown) <= len(re.sub(r"[^0-9]", "", number)) / 2
+    assert len(masked) == len(f"ValueError: bad contact {number}")
+    assert number not in formatted("x", error=ValueError(number))
+
+
+def test_the_places_in_a_traceback_stay() -> None:
+    text = (
+        'File "/opt/python3.11/site-packages/x/1.2.3/y.py", line 1234, in a\n  5, 12345, 127.0.0.1'
+    )
+    assert mask_trace(text) == text
 
 
 def formatted(message: str, *args: object, error: BaseException | None = None) -> str:

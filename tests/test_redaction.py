@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support import NUMBER, account_for, run_upstream
 
 from adapter import Contact
-from adapter.redaction import SHORTEST, hide_contact
+from adapter.redaction import MIN_DIGITS, hide_contact
 
 ANA = Contact(number=NUMBER)
 
@@ -74,7 +74,7 @@ def test_however_the_digits_are_written_none_of_their_runs_is_left(
     written = "".join(digit + gap for digit, gap in zip(number, between, strict=False))
     found = hide_contact(f"{before}{written}{behind}", Contact(number=number))
     left = re.sub("[^0-9]", "", found)
-    runs = {number[at : at + SHORTEST] for at in range(len(number) - SHORTEST + 1)}
+    runs = {number[at : at + MIN_DIGITS] for at in range(len(number) - MIN_DIGITS + 1)}
     assert len(found) == len(f"{before}{written}{behind}")
     assert number not in left
     assert not any(run in re.sub("[^0-9*]", "", found) for run in runs)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from support import PATIENCE, Answer, call, run_upstream, wait_until
+from support import PATIENCE, Answer, call, install_plugin, run_upstream, wait_until
 from test_server import ENVIRONMENT, Served, serve
 
 BLOCK = "/v1/contacts/block"
@@ -196,6 +196,65 @@ def test_a_provider_that_is_not_there_at_a_sighup_leaves_the_old_configuration(
         assert accepted(served, "old-key")
         assert served.stop() == 0
     assert f"{KEEPS}accounts.support.provider: no such provider" in served.log
+
+
+MOODY_PLUGIN = """
+from marshmallow import Schema, fields
+from adapter import Action, Provider, Route, hookimpl
+from adapter.options import SecretField
+
+
+class Moody(Provider):
+    name = "moody"
+    title = "Moody"
+    base_url = "http://127.0.0.1:1"
+    routes = (Route(Action.BLOCK, "POST", "/block"),)
+
+    class Options(Schema):
+        token = SecretField()
+        mood = fields.String()
+
+    def __init__(self, options):
+        super().__init__(options)
+        if options["mood"] == "ends":
+            raise SystemExit(0)
+        if options["mood"] == "fails":
+            raise ValueError(options["token"].reveal())
+
+    def build_request(self, command):
+        return self.request(command, {})
+
+    def read_success(self, command, response):
+        return self.success(response)
+
+
+@hookimpl
+def register_providers():
+    return [Moody]
+"""
+
+
+@pytest.mark.parametrize(
+    ("mood", "said"), [("ends", "the plugin raised SystemExit"), ("fails", "ValueError")]
+)
+def test_a_plugin_that_fails_at_a_sighup_ends_no_server_and_tells_no_secret(
+    mood: str, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "site").mkdir()
+    install_plugin(tmp_path / "site", "moody", MOODY_PLUGIN)
+    (tmp_path / "token").write_text("canary-token")
+    config = tmp_path / "adapter.toml"
+    text = '[accounts.a]\nprovider = "moody"\ntoken = { file = "token" }\nmood = "fine"\n'
+    config.write_text(text)
+    path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(tmp_path / "site")]))
+    environment = {**ENVIRONMENT, "PYTHONPATH": path}
+    with serve("--config", str(config), env=environment) as served:
+        config.write_text(text.replace("fine", mood))
+        hang_up(served)
+        assert accepted(served, "")
+        assert served.stop() == 0
+    assert [each.strip().partition(KEEPS)[2] for each in served.lines if KEEPS in each] == [said]
+    assert "canary" not in served.log
 
 
 def test_a_sighup_leaves_no_descriptor_behind(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shutil
 import socket
 from pathlib import Path
@@ -14,9 +15,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from adapter import files
 from adapter.errors import ConfigurationError, PluginError
+from adapter.hosts import is_loopback, is_same_host
 from adapter.privacy import Secret
-from adapter.settings import TransportSettings, is_loopback, load_settings, read_toml
+from adapter.settings import TransportSettings, load_settings, read_toml
 
 CONFIG = Path(__file__).parent.parent / "config"
 OWN = "http://127.0.0.1:8000"
@@ -569,10 +572,42 @@ def test_a_secret_in_the_place_of_a_name_is_never_repeated(place: Any, secret: s
 
 @pytest.mark.parametrize("secret", SECRETS[:-1])
 @pytest.mark.parametrize("table", ["accounts", "keys"])
-def test_a_secret_in_the_place_of_a_tables_name_is_never_repeated(table: str, secret: str) -> None:
+def test_what_cannot_be_a_name_is_never_repeated(table: str, secret: str) -> None:
     mapping: dict[str, Any] = {"accounts": {"a": MEMORY}, "keys": {"k": key(accounts=["b"])}}
-    mapping[table] |= {secret: {"colour": 1}, f" {secret}": {}}
+    mapping[table] |= {f" {secret}": {"colour": 1}, f"{secret}=": {}}
     assert secret not in repr(faults(mapping))
+
+
+NAMES = (
+    *("ProductionSupport", "support2026eu", "tenant20261125", "clienteAcmeLtda2"),
+    *("A" * 64, "0", "3f2b8c1e-9d4a-4b7e-8c1f-2a6d5e9b0c7d"),
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("table", ["accounts", "keys"])
+def test_a_name_that_may_be_configured_is_shown(table: str, name: str) -> None:
+    mapping: dict[str, Any] = {"accounts": {"a": MEMORY}, "keys": {}}
+    mapping[table][name] = {}
+    field = {"accounts": "provider", "keys": "secret"}[table]
+    assert f"{table}.{name}.{field}" in faults(mapping)
+
+
+@pytest.mark.parametrize(
+    "names", [("x-5511999999999", "x-5511988889999"), (" x", " y"), ("supportA", "supportB")]
+)
+def test_faults_of_different_accounts_are_never_merged(names: tuple[str, str]) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings({"accounts": {name: {} for name in names}})
+    required = [each for each in caught.value.problems if each.path.endswith(".provider")]
+    assert len(required) == 2
+
+
+def test_a_fault_of_the_common_transport_is_told_once() -> None:
+    accounts = {"a": MEMORY, "b": MEMORY}
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings({"accounts": accounts, "transport": {"ca_file": "/none", "proxy": "none"}})
+    assert [each.path for each in caught.value.problems] == ["transport.ca_file", "transport.proxy"]
 
 
 @pytest.mark.parametrize(
@@ -588,6 +623,16 @@ def test_a_secret_in_the_place_of_a_tables_name_is_never_repeated(table: str, se
 )
 def test_a_key_that_is_a_word_is_named(mapping: dict[str, Any], path: str) -> None:
     assert path in faults(mapping)
+
+
+def test_a_file_is_read_where_the_system_has_no_flags_for_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC"):  # Windows has none of them
+        monkeypatch.delattr(os, name)
+    (tmp_path / "secret").write_text("text")
+    module = runpy.run_path(files.__file__)
+    assert module["read_file"](tmp_path / "secret", 4) == b"text"
 
 
 # --- what the accounts would call: themselves
@@ -649,10 +694,43 @@ def test_accounts_whose_calls_come_back_to_them_are_refused_with_the_loop(
     assert "address of a provider" in found["accounts.a.base_url"]
 
 
-def test_a_loop_is_found_at_the_host_name_of_a_dialect() -> None:
+@pytest.mark.parametrize("dot", ["", ".", ":8443", ".:8443"])
+def test_a_loop_is_found_at_the_host_name_of_a_dialect(dot: str) -> None:
     enabled = {"enabled": ["wuts"], "wuts": {"host": "wuts.internal.example"}}
-    found = faults(one(wuts(base_url="https://wuts.internal.example"), dialects=enabled))
+    found = faults(one(wuts(base_url=f"https://wuts.internal.example{dot}"), dialects=enabled))
     assert "a → a" in found["accounts.a.base_url"]
+
+
+THIS_MACHINE = (
+    *("127.0.0.1", "127.1.2.3", "127.1", "0x7f000001", "2130706433", "[::1]", "[0:0:0:0:0:0:0:1]"),
+    *("localhost", "localhost.", "LOCALHOST", "a.localhost", "0.0.0.0", "0", "[::]"),
+    *("[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::ffff:0.0.0.0]"),
+    *("web-1.example", "WEB-1.example."),
+)
+
+
+@pytest.mark.parametrize("host", THIS_MACHINE)
+@pytest.mark.parametrize("own", [OWN, "http://localhost", "http://[::1]:80", "https://127.0.0.1"])
+def test_a_loop_is_found_by_every_name_of_this_machine(
+    own: str, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapter.hosts.gethostname", lambda: "web-1.example")
+    scheme = own.partition(":")[0]
+    port = 8000 if own == OWN else {"http": 80, "https": 443}[scheme]
+    written = [f":{port}"] if own == OWN else ["", f":{port}"]
+    for place in written:
+        account = wuts(base_url=f"{scheme}://{host}{place}/dialects/wuts", allow_insecure=True)
+        found = faults(one(account, dialects={"enabled": ["wuts"]}), own)
+        assert "a → a" in found["accounts.a.base_url"]
+        other = {**account, "base_url": f"{scheme}://{host}:9/dialects/wuts"}
+        assert load_settings(one(other, dialects={"enabled": ["wuts"]}), own_address=own)
+
+
+@pytest.mark.parametrize("host", ["10.0.0.1", "web-2.example", "localhost.example", "[::2]", ""])
+def test_another_machine_is_not_this_one(host: str) -> None:
+    assert not is_same_host(host, "127.0.0.1")
+    assert not is_same_host(host, "localhost")
+    assert is_same_host(host, host)
 
 
 @pytest.mark.parametrize(
@@ -673,6 +751,24 @@ def test_a_loop_is_one_for_the_key_that_the_account_sends(default: str, looped: 
         assert load_settings(mapping, own_address=OWN).accounts
     mapping["accounts"]["a"]["token"] = Secret("nobodys")  # answered 401: no loop
     assert load_settings(mapping, own_address=OWN).accounts
+
+
+@pytest.mark.parametrize(("allowed", "looped"), [(["a"], True), (["m"], False), (["*"], False)])
+def test_a_loop_follows_the_accounts_of_a_key_without_a_default(
+    allowed: list[str], looped: bool
+) -> None:
+    mapping = {
+        "accounts": {
+            "m": {**MEMORY, "aliases": ["other"]},
+            "a": wuts(token=Secret("key"), base_url={"self": "/dialects/wuts"}),
+        },
+        "keys": {"k": key(accounts=allowed)},
+        "dialects": {"enabled": ["wuts"]},
+    }
+    if looped:
+        assert "a → a" in faults(mapping)["accounts.a.base_url"]
+    else:
+        assert load_settings(mapping, own_address=OWN).accounts
 
 
 def test_a_way_through_this_server_that_ends_is_no_loop() -> None:
@@ -805,6 +901,8 @@ def test_an_address_of_this_very_server_needs_a_server() -> None:
         ("127.1", False),
         ("", False),
         ("\n127.0.0.1", False),
+        ("localhost.", False),
+        ("a.localhost", False),
     ],
 )
 def test_loopback_is_this_machine_and_no_other(host: str, loopback: bool) -> None:
