@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from flask import Flask
 from support import Upstream, install_plugin, origin_config, run_app, run_upstream
@@ -14,6 +15,14 @@ from support_wheel import build_wheel
 from adapter.app import create_app, service_state
 
 MakeApp = Callable[..., Flask]
+
+# A busy machine takes its time: no test asserts how long something takes.
+hypothesis.settings.register_profile(
+    "any machine",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True)
