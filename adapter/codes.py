@@ -156,7 +156,7 @@ class Code(Enum):
     PROVIDER_CONFLICT = (
         "provider_conflict", 409, Retry.AFTER_DELAY, Applied.NOT_APPLIED,
         "The provider is busy with a conflicting change.",
-        "the provider's own 409, or its code for a conflict",
+        "the provider's own 409 or code for it; not sent, as a newer call wishes the opposite",
     )
     PROVIDER_RATE_LIMITED = (
         "provider_rate_limited", 429, Retry.AFTER_DELAY, Applied.NOT_APPLIED,

@@ -269,7 +269,7 @@ class _Connects(HTTPConnection):
         self.sock.settimeout(deadline.left)
         if isinstance(self.sock, (Budget, InnerTls)):
             self.sock.allow(deadline.attempt.room + _OVERHEAD)
-        deadline.attempt.sent = True
+        deadline.attempt.begin_to_send()
         with suppress(BrokenPipeError):  # a server may answer, and hang up, before it has read all
             sent = self.sock.send(message)  # all of it, but for a peer that does not read
             if sent < len(message):

@@ -11,6 +11,9 @@ from adapter.contact import Contact
 from adapter.identity import identity_key
 from adapter.outcome import Command
 
+OVERRULED: Final = "A newer call for this contact has begun that wishes the opposite."
+"""What a caller is told whose call is not sent, or not sent again, for that reason."""
+
 _OPPOSITE: Final = {Action.BLOCK: Action.UNBLOCK, Action.UNBLOCK: Action.BLOCK}
 
 
@@ -54,11 +57,10 @@ class Intents:
 
     def is_overruled(self, intent: Intent) -> bool:
         """Whether the opposite was wished for the same contact since the intent began."""
-        with self._lock:
-            return any(
-                self._wishes[key].newest.get(intent.opposite, 0) > intent.number
-                for key in intent.keys
-            )
+        for key in intent.keys:  # needs no lock: its entries stay as long as it has not ended
+            if self._wishes[key].newest.get(intent.opposite, 0) > intent.number:
+                return True
+        return False
 
     def end(self, intent: Intent) -> None:
         """Forget what no call in flight can ask about any more."""

@@ -18,10 +18,11 @@ from urllib.parse import urlencode, urlsplit
 import requests
 import urllib3.exceptions
 
-from adapter.attempt import Attempt
+from adapter.attempt import Attempt, OverruledError
 from adapter.codes import Code, Retry
 from adapter.connections import Deadline, TooLongAnswerError, UnusableAnswerError, Wire
 from adapter.errors import PluginError
+from adapter.intents import OVERRULED
 from adapter.outcome import Outcome
 from adapter.privacy import Secret
 from adapter.settings import (
@@ -105,6 +106,8 @@ class Transport:
         try:
             wire = self._open_wire()
             answer = wire.call(prepared, deadline)
+        except OverruledError:
+            return Outcome.failure(Code.PROVIDER_CONFLICT, detail=OVERRULED, advice=Retry.NEVER)
         except TooLongAnswerError as unusable:
             code = Code.PROVIDER_RESPONSE_TOO_LARGE
             return Outcome.failure(code, upstream_status=unusable.status)

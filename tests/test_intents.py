@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,8 +13,9 @@ from faults import FaultServer, Peer, answer
 from hypothesis import given
 from hypothesis import strategies as st
 from support import call, run_app, wait_until
+from support_proxies import Proxy, Serve, run_proxy, socks5
 
-from adapter import Action, Applied, Code, Command, Contact, Result, Secret
+from adapter import Action, Applied, Code, Command, Contact, Result, Retry, Secret
 from adapter.app import create_app, service_state
 from adapter.intents import Intents
 from adapter.service import Contacts, connect
@@ -115,6 +117,7 @@ class Upstream:
 
     def __init__(self) -> None:
         self.lose = threading.Event()
+        self.losing = True
         self.state: list[str] = []
 
     def __call__(self, peer: Peer) -> None:
@@ -122,7 +125,7 @@ class Upstream:
             head = peer._server.heads[-1].decode()
             action = "unblock" if "/unblock" in head.split("\r\n")[0] else "block"
             self.state.append(action)
-            if len(self.state) == 1:
+            if self.losing and len(self.state) == 1:
                 assert self.lose.wait(20)
                 return
             done = {"success": True, "data": {"blocked": action == "block", "action": action}}
@@ -193,6 +196,56 @@ def test_a_lost_block_is_not_sent_again_once_an_unblock_has_begun(newer: Newer) 
     [lost] = found
     assert (lost.code, lost.applied) == (Code.PROVIDER_CONNECTION_LOST, Applied.UNKNOWN)
     assert lost.attempts == 1
+    assert lost.outcome.advice is Retry.NEVER, "who sends it again undoes the unblock"
+    assert "newer call" in lost.message
+
+
+def holding(which: int, held: threading.Event, release: threading.Event) -> Serve:
+    """Return a proxy that makes one of its connections slowly, so that much happens meanwhile."""
+    numbers = iter(range(1, 99))
+
+    def serve(proxy: Proxy, connection: socket.socket) -> None:
+        if next(numbers) == which:
+            held.set()
+            assert release.wait(20)
+        socks5(proxy, connection)
+
+    return serve
+
+
+@pytest.mark.parametrize("which", [1, 2], ids=["first attempt", "second attempt"])
+def test_a_call_that_is_overruled_while_it_connects_sends_nothing(which: int) -> None:
+    held, release = threading.Event(), threading.Event()
+    upstream, found = Upstream(), list[Result]()
+    upstream.lose.set()
+    upstream.losing = which == 2
+    with FaultServer(upstream, OK) as server, run_proxy(holding(which, held, release)) as proxy:
+        settings = config(server.port)
+        limits = {"breaker_threshold": 1 if which == 1 else 2, "connect_timeout": 20.0}
+        settings["accounts"]["a"]["transport"] = {
+            **limits,
+            "deadline": 30.0,
+            "proxy": f"socks5://127.0.0.1:{proxy.port}",
+        }
+        with connect(settings) as contacts:
+            thread = threading.Thread(target=lambda: found.append(contacts.block(f"+{NUMBER}")))
+            thread.start()
+            assert held.wait(20)
+            assert contacts.unblock(f"+{NUMBER}").ok
+            release.set()
+            thread.join()
+            assert contacts.service.accounts["a"].resilience.state == "closed"
+    [older] = found
+    assert (older.outcome.advice, older.retry_after) == (Retry.NEVER, None)
+    assert "newer call" in older.message
+    if which == 1:
+        assert upstream.state == ["unblock"]
+        assert (older.code, older.applied) == (Code.PROVIDER_CONFLICT, Applied.NOT_APPLIED)
+        assert older.attempts == 0
+    else:
+        assert upstream.state == ["block", "unblock"]
+        assert (older.code, older.applied) == (Code.PROVIDER_CONNECTION_LOST, Applied.UNKNOWN)
+        assert older.attempts == 1
 
 
 @pytest.mark.parametrize(
