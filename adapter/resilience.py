@@ -121,7 +121,8 @@ class _Reservation:
 class Resilience:
     """The bounds of one account's calls. Made once, and safe in threads.
 
-    `clock` is monotonic, in seconds; `sleep` waits for seconds.
+    `clock` is monotonic, in seconds; `sleep` waits for seconds. `intents` are the wishes for the
+    contacts of the account, which others may call too.
     """
 
     def __init__(
@@ -130,6 +131,7 @@ class Resilience:
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] | None = None,
+        intents: Intents | None = None,
     ) -> None:
         self._limits = Limits(settings.deadline)
         self._clock = clock
@@ -138,7 +140,7 @@ class Resilience:
         self._free = deque(range(settings.max_in_flight))
         self._long_responses = threading.Semaphore(settings.max_long_responses)
         self._budget = RetryBudget()
-        self.intents = Intents()
+        self.intents = intents or Intents()
         self.breaker: Breaker | None = None
         if settings.breaker_threshold:
             self.breaker = Breaker(settings.breaker_threshold, settings.breaker_pause, clock)

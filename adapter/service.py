@@ -18,6 +18,7 @@ from adapter.codes import Action, Code
 from adapter.contact import Contact
 from adapter.containment import contain
 from adapter.errors import PluginError, RequestError
+from adapter.intents import share_intents
 from adapter.keys import ANYONE, Caller
 from adapter.logs import write_line
 from adapter.numbering import load_plans
@@ -57,7 +58,7 @@ class Account:
         self.aliases = settings.aliases
         self.provider: Provider = settings.provider(settings.options)
         self._settings = settings
-        self._bounds = (os.getpid(), Resilience(settings.transport))
+        self._bounds = (os.getpid(), self._make_bounds())
         self._limits = _limits(self.provider, settings.transport)
         self._transport: Transport | None = None
         self._exchange: Callable[
@@ -83,8 +84,17 @@ class Account:
         """
         process = os.getpid()
         if self._bounds[0] != process:
-            self._bounds = (process, Resilience(self._settings.transport))
+            self._bounds = (process, self._make_bounds())
         return self._bounds[1]
+
+    def _make_bounds(self) -> Resilience:
+        """Return new bounds, which share their wishes with others that call the same account."""
+        if isinstance(self.provider, LocalProvider):  # two of them are two lists
+            return Resilience(self._settings.transport)
+        base_url, headers = self._settings.base_url or "", self._settings.headers or NO_HEADERS
+        options = self._settings.options
+        intents = share_intents(self.provider.name, base_url, options, headers)
+        return Resilience(self._settings.transport, intents=intents)
 
     def call(self, command: Command, request_id: str, made: list[Attempt] | None = None) -> Verdict:
         """Return what became of the command, and how many attempts were made for it.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import socket
 import threading
+import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -17,7 +20,7 @@ from support_proxies import Proxy, Serve, run_proxy, socks5
 
 from adapter import Action, Applied, Code, Command, Contact, Result, Retry, Secret
 from adapter.app import create_app, service_state
-from adapter.intents import Intents
+from adapter.intents import _SHARED, Intents, share_intents
 from adapter.service import Contacts, connect
 
 NUMBER = "5511999999999"
@@ -200,6 +203,90 @@ def test_a_lost_block_is_not_sent_again_once_an_unblock_has_begun(newer: Newer) 
     assert "newer call" in lost.message
 
 
+@pytest.mark.parametrize("where", ["another connect()", "an app", "another name of it"])
+def test_all_that_call_one_upstream_account_share_its_newest_wish(where: str) -> None:
+    upstream, found = Upstream(), list[Result]()
+    with FaultServer(upstream, OK) as server, ExitStack() as stack:
+        settings = config(server.port)
+        contacts = stack.enter_context(connect(settings))
+        if where == "an app":
+            app = create_app(settings, allow_unauthenticated=True)
+            other = service_state(app).contacts
+        elif where == "another connect()":
+            other = stack.enter_context(connect(settings))
+        else:
+            named = {**settings["accounts"]["a"], "token": Secret("t"), "aliases": []}
+            named["base_url"] += "/"
+            other = stack.enter_context(connect({"accounts": {"b": named}}))
+        with first_call_in_flight(contacts, upstream, found):
+            assert other.unblock(f"+{NUMBER}").ok
+        other.close()
+    assert upstream.state == ["block", "unblock"]
+    assert found[0].outcome.advice is Retry.NEVER
+
+
+def shared(**changed: Any) -> Intents:
+    facts: dict[str, Any] = {
+        "provider": "wuts",
+        "base_url": "https://host.example/api",
+        "options": {"token": Secret("t"), "session": "s", "nested": {"a": [1, Secret("x")]}},
+        "headers": {},
+    }
+    return share_intents(**{**facts, **changed})
+
+
+@pytest.mark.parametrize(
+    ("changed", "same"),
+    [
+        ({}, True),
+        ({"base_url": "https://host.example:443/api"}, True),
+        ({"options": {"nested": {"a": [1, "x"]}, "session": "s", "token": "t"}}, True),
+        ({"provider": "wappfy"}, False),
+        ({"base_url": "https://host.example"}, False),
+        ({"base_url": "https://host.example:444/api"}, False),
+        ({"base_url": "http://host.example/api"}, False),
+        ({"options": {"token": Secret("u"), "session": "s", "nested": {"a": [1, "x"]}}}, False),
+        ({"options": {"token": Secret("t"), "session": "s"}}, False),
+        ({"headers": {"X-Tenant": "one"}}, False),
+    ],
+)
+def test_an_upstream_account_is_told_by_all_that_leads_to_it(
+    changed: dict[str, Any], same: bool
+) -> None:
+    held = shared()
+    assert (shared(**changed) is held) is same
+
+
+def test_nothing_is_kept_of_an_account_that_nobody_holds() -> None:
+    gone = weakref.ref(shared(options={"token": Secret("canary")}))
+    gc.collect()
+    assert gone() is None
+
+
+def test_two_lists_in_memory_share_no_wish() -> None:
+    settings = {"accounts": {"a": {"provider": "memory"}}}
+    with connect(settings) as one, connect(settings) as other:
+        first, second = (each.service.accounts["a"].resilience.intents for each in (one, other))
+        assert first is not second
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_knows_no_wish_of_its_parent() -> None:
+    with connect(config(9)) as contacts:
+        account = contacts.service.accounts["a"]
+        account.resilience.intents.begin(block(number=NUMBER))
+        _SHARED._lock.acquire()  # as another thread may when the fork comes
+        try:
+            child = os.fork()
+            if not child:
+                with suppress(BaseException):
+                    os._exit(0 if not account.resilience.intents._wishes else 1)
+                os._exit(2)
+        finally:
+            _SHARED._lock.release()
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
 def holding(which: int, held: threading.Event, release: threading.Event) -> Serve:
     """Return a proxy that makes one of its connections slowly, so that much happens meanwhile."""
     numbers = iter(range(1, 99))
@@ -263,7 +350,7 @@ def test_any_other_call_leaves_the_second_attempt_alone(
     upstream, found = Upstream(), list[Result]()
     with FaultServer(upstream, OK) as server:
         accounts = config(server.port)["accounts"]
-        accounts["b"] = {**accounts["a"], "aliases": []}
+        accounts["b"] = {**accounts["a"], "token": Secret("another"), "aliases": []}
         with connect({"accounts": accounts, "default_account": "a"}) as contacts:
             with first_call_in_flight(contacts, upstream, found):
                 assert other(contacts).ok
