@@ -22,6 +22,7 @@ class Attempt:
     whether there is memory for them, as soon as they have more than `MAX_BODY` together; it may
     wait for the seconds that it is given. `is_overruled` is asked right before a request is sent,
     since a connection may have taken its time: whether a newer call wishes the opposite.
+    `tell_health` is called as soon as a response shows that the provider is there.
 
     `sent` says that bytes of a request may have left. `crowded` says that there was no memory for a
     long response. `inconclusive` says that a failure is none of the provider's: an idle connection
@@ -40,6 +41,7 @@ class Attempt:
         "overruled",
         "room",
         "sent",
+        "tell_health",
     )
 
     def __init__(
@@ -60,6 +62,7 @@ class Attempt:
         self.overruled = False
         self._reserve = reserve
         self._is_overruled = is_overruled
+        self.tell_health: Callable[[], None] | None = None
         self._freely = room - MAX_BODY
 
     @property
@@ -76,6 +79,12 @@ class Attempt:
             self.overruled = self.inconclusive = True
             raise OverruledError
         self.sent = True
+
+    def show_health(self) -> None:
+        """Say that a response has shown that the provider is there, though the attempt goes on."""
+        tell, self.tell_health = self.tell_health, None
+        if tell is not None:
+            tell()
 
     def reserve(self, count: int) -> None:
         """Wait until there is memory for a response of `count` bytes so far.

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from adapter.attempt import MAX_BODY, Attempt
@@ -239,6 +240,8 @@ class Resilience:
             reserve=reservation,
             is_overruled=None if intent is None else intent.is_overruled,
         )
+        if breaker is not None and admission is not None and admission.probe:
+            one.tell_health = partial(breaker.settle, admission, healthy=True)
         healthy: bool | None = None  # one that raised is a fault of ours, and shows nothing
         try:
             outcome = attempt(one)

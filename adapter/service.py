@@ -144,10 +144,13 @@ class Account:
                 attempt.inconclusive = attempt.inconclusive or bool(asked)
                 if attempt.crowded and command.action is Action.LIST:  # a change may have been made
                     return Outcome.failure(Code.OVERLOADED, retry_after=1, detail=_CROWDED)
+                if asked and attempt.ends >= ends and _is_late(answer, ends):
+                    break  # all pages came in time, and together they take too long
                 return answer
             outcome = reading.outcome_of(answer)
             if outcome.contacts is None:
                 return outcome
+            attempt.show_health()  # the rest of a list may take long, and shows nothing new
             found += outcome.contacts
             others += outcome.others
             status = answer.status
@@ -240,6 +243,13 @@ def _limits(provider: Provider, settings: TransportSettings) -> Mapping[Action, 
             most = settings.list_max_bytes if route.returns_list else MAX_BODY
             found[route.action] = Limits(settings.deadline, most)
     return found
+
+
+def _is_late(failure: Outcome, ends: float) -> bool:
+    """Whether a request without a response failed for want of time."""
+    if failure.upstream_status is not None:
+        return False
+    return failure.code is Code.PROVIDER_TIMEOUT or time.monotonic() >= ends
 
 
 def _identify(request: HttpRequest) -> Json:

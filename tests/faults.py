@@ -1030,11 +1030,18 @@ NO_PROBE = Row(
 )
 NO_DESCRIPTOR = Row("no descriptor left in this process", None, Code.OVERLOADED, arrives=False)
 OVERRULED = Row("the answer lost, while a newer call wishes the opposite", None, LOST)
+TOO_LATE = Row(
+    "a newer call wishes the opposite before the request is sent",
+    None,
+    Code.PROVIDER_CONFLICT,
+    attempts=0,
+    arrives=False,
+)
 LONG_LIST = Row(
-    "a list beyond its bounds",
+    "a list beyond its bounds: bytes, pages, or the seconds for all pages",
     None,
     {"wuts": TOO_LARGE, "*": Code.OPERATION_NOT_SUPPORTED},
     {"wuts": 1, "*": 0},
 )
-OTHERS = (PROBE, NO_PROBE, NO_DESCRIPTOR, OVERRULED, LONG_LIST, SIGTERM)
+OTHERS = (PROBE, NO_PROBE, NO_DESCRIPTOR, OVERRULED, TOO_LATE, LONG_LIST, SIGTERM)
 """Rows that a test of their own plays."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import socket
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from faults import FaultServer, Peer, answer
 from hypothesis import given
 from hypothesis import strategies as st
 from support import call, run_app, wait_until
-from support_proxies import Proxy, Serve, run_proxy, socks5
+from support_proxies import holding, run_proxy
 
 from adapter import Action, Applied, Code, Command, Contact, Result, Retry, Secret
 from adapter.app import create_app, service_state
@@ -285,19 +284,6 @@ def test_a_child_knows_no_wish_of_its_parent() -> None:
         finally:
             _SHARED._lock.release()
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-
-
-def holding(which: int, held: threading.Event, release: threading.Event) -> Serve:
-    """Return a proxy that makes one of its connections slowly, so that much happens meanwhile."""
-    numbers = iter(range(1, 99))
-
-    def serve(proxy: Proxy, connection: socket.socket) -> None:
-        if next(numbers) == which:
-            held.set()
-            assert release.wait(20)
-        socks5(proxy, connection)
-
-    return serve
 
 
 @pytest.mark.parametrize("which", [1, 2], ids=["first attempt", "second attempt"])
