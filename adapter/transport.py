@@ -207,7 +207,7 @@ def _explain(error: BaseException, attempt: Attempt) -> Outcome:
     for cause in causes:
         if isinstance(cause, ProxyRefusalError):
             attempt.inconclusive = attempt.inconclusive or not cause.absent
-            return _refused_by_proxy(cause.why)
+            return _refused_by_proxy(cause.why, absent=cause.absent)
         if isinstance(cause, OSError) and cause.errno in SHORTAGES:
             attempt.inconclusive = True
     short = any(isinstance(cause, ShortageError) for cause in causes)
@@ -221,10 +221,14 @@ def _explain(error: BaseException, attempt: Attempt) -> Outcome:
     return Outcome.failure(Code.PROVIDER_CONNECTION_LOST)
 
 
-def _refused_by_proxy(why: str) -> Outcome:
-    """Return what it is where the proxy let nothing through; `why` says what it did."""
+def _refused_by_proxy(why: str, *, absent: bool = False) -> Outcome:
+    """Return what it is where the proxy let nothing through; `why` says what it did.
+
+    Where it, or what is behind it, is absent now, it may be there after a delay.
+    """
     detail = f"The proxy of the configuration (transport.proxy) {why}."
-    return Outcome.failure(Code.PROVIDER_UNREACHABLE, detail=detail, advice=Retry.AFTER_ACTION)
+    advice = None if absent else Retry.AFTER_ACTION
+    return Outcome.failure(Code.PROVIDER_UNREACHABLE, detail=detail, advice=advice)
 
 
 def _causes(error: BaseException) -> list[BaseException]:
