@@ -165,6 +165,11 @@ def test_a_list_that_goes_round_is_a_bad_response(pages: Pages, requests: int) -
         assert server.requests == requests
 
 
+def test_the_longest_list_that_meta_keeps_is_within_the_usual_bound() -> None:
+    """64,000 users; an entry with every field that is documented has up to 170 bytes."""
+    assert TransportSettings().list_max_bytes > 64_000 * 170
+
+
 def test_a_list_may_take_longer_than_one_response() -> None:
     play = serving(chain(8), lambda _: time.sleep(0.1))
     with account_on(play, deadline=0.5, list_deadline=30.0) as (account, _):

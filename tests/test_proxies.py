@@ -413,6 +413,9 @@ def account(**transport: Any) -> dict[str, Any]:
         ("socks5://10.0.0.1", Proxy("socks5", "10.0.0.1", 1080)),
         ("socks5h://[::1]:9", Proxy("socks5h", "::1", 9)),
         ("http://u:p%40ss%3A@p:1", Proxy("http", "p", 1, ("u", "p@ss:"))),
+        ("http://KEY:@p", Proxy("http", "p", 80, ("KEY", ""))),
+        ("https://KEY@p", Proxy("https", "p", 443, ("KEY", ""))),
+        (f"socks5://u:{'%C3%A9' * 63}@p", Proxy("socks5", "p", 1080, ("u", "é" * 63))),
     ],
 )
 def test_a_proxy_is_read_from_its_url(url: str, proxy: Proxy) -> None:
@@ -429,7 +432,11 @@ def test_a_proxy_is_read_from_its_url(url: str, proxy: Proxy) -> None:
         ("http://p/path", "without a path"),
         ("http://p:0", "a URL of a host"),
         ("http://user:canary@p", "is a secret"),
-        (Secret("http://user@p"), "user:password"),
+        (Secret("socks5://user@p"), "user:password"),
+        (Secret("socks5h://user:@p"), "user:password"),
+        (Secret("http://@p"), "user:password"),
+        (Secret(f"socks5://u:{'%C3%A9' * 64}@p"), "127 bytes"),
+        (Secret(f"socks5://{'%C3%A9' * 64}:p@p"), "127 bytes"),
         (Secret("http://:canary@p"), "user:password"),
         (Secret(f"socks5://u:{'canary' * 30}@p"), "127"),
     ],
