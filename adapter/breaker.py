@@ -70,6 +70,7 @@ class Breaker:
     def settle(self, admission: Admission, *, healthy: bool | None) -> None:
         """Take note of how an admitted attempt went; None where it shows nothing either way.
 
+        A probe may be settled before it is over; what is said of it again then counts no more.
         After a probe that shows nothing, the next attempt is the probe. An attempt that was
         admitted before the state changed has nothing to say about the state since.
         """

@@ -156,7 +156,7 @@ class Code(Enum):
     PROVIDER_CONFLICT = (
         "provider_conflict", 409, Retry.AFTER_DELAY, Applied.NOT_APPLIED,
         "The provider is busy with a conflicting change.",
-        "the provider's own 409, or its code for a conflict",
+        "the provider's own 409 or code for it; not sent, as a newer call wishes the opposite",
     )
     PROVIDER_RATE_LIMITED = (
         "provider_rate_limited", 429, Retry.AFTER_DELAY, Applied.NOT_APPLIED,
@@ -230,8 +230,8 @@ class Code(Enum):
     )
     PROVIDER_RESPONSE_TOO_LARGE = (
         "provider_response_too_large", 502, Retry.AFTER_ACTION, Applied.UNKNOWN,
-        "The provider's response is larger than the adapter reads.",
-        "more bytes or pages than the adapter reads; a list is never shortened",
+        "The provider's response is larger, or takes longer, than the adapter allows.",
+        "more bytes, pages or time than a response may take; a list is never shortened",
     )
     INTERNAL_ERROR = (
         "internal_error", 500, Retry.NOW, Applied.UNKNOWN,

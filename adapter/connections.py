@@ -16,7 +16,7 @@ import weakref
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import requests
@@ -33,6 +33,7 @@ from adapter.sockets import (
     InnerTls,
     open_socket,
     open_through,
+    open_to,
     tls_context,
     wrap_in_tls,
 )
@@ -235,17 +236,29 @@ class Answer(http.client.HTTPResponse):
         return body
 
 
+class _Way(NamedTuple):
+    """A proxy on the way to the provider, and the TLS context where it is an https one.
+
+    One that `forwards` is sent the requests themselves; any other connects us to the provider.
+    """
+
+    proxy: Proxy
+    context: ssl.SSLContext | None
+    forwards: bool
+
+
 class _Connects(HTTPConnection):
     """A connection whose timeout covers all that it takes to stand, and its handshake."""
 
     idle_since = 0.0
-    tunnel: tuple[Proxy, ssl.SSLContext | None] | None = None
-    """The proxy that connects us to the host, and the TLS context where it is an https one."""
+    way: _Way | None = None
 
     def _new_conn(self) -> socket.socket:
         ends = time.monotonic() + float(self.timeout or 0)
-        if self.tunnel is not None:
-            proxy, context = self.tunnel
+        if self.way is not None:
+            proxy, context, forwards = self.way
+            if forwards:
+                return open_to(proxy, ends, context)
             return open_through(proxy, self._dns_host, self.port, ends, context)
         return open_socket(self._dns_host, self.port, ends)
 
@@ -269,7 +282,7 @@ class _Connects(HTTPConnection):
         self.sock.settimeout(deadline.left)
         if isinstance(self.sock, (Budget, InnerTls)):
             self.sock.allow(deadline.attempt.room + _OVERHEAD)
-        deadline.attempt.sent = True
+        deadline.attempt.begin_to_send()
         with suppress(BrokenPipeError):  # a server may answer, and hang up, before it has read all
             sent = self.sock.send(message)  # all of it, but for a peer that does not read
             if sent < len(message):
@@ -357,7 +370,7 @@ class _LeanPool(HTTPConnectionPool):
     """
 
     idle: _Idle
-    tunnel: tuple[Proxy, ssl.SSLContext | None] | None = None
+    way: _Way | None = None
     more_headers = ""
     """What is written into every request besides its own headers, for a proxy that forwards."""
 
@@ -394,7 +407,7 @@ class _LeanPool(HTTPConnectionPool):
         reused = connection is not None
         if connection is None:
             connection = cast("_Connects", self._new_conn())
-            connection.tunnel = self.tunnel
+            connection.way = self.way
         try:
             with connection.exchange(method, message, timeout) as answer:
                 answer.body = answer.read_body(attempt)
@@ -439,17 +452,15 @@ class Wire(HTTPAdapter):
         proxy = None if settings.proxy is None else read_proxy(settings.proxy)
         forwards = proxy is not None and not secure and not proxy.scheme.startswith("socks")
         self._before_path = f"http://{parts.netloc}" if forwards else ""
-        if proxy is not None and forwards:
-            host, port, secure = proxy.host, proxy.port, proxy.scheme == "https"
         options: dict[str, Any] = {"ssl_context": tls_context(settings.ca_file)} if secure else {}
         self._pool: _LeanPool = (_TlsPool if secure else _Pool)(host, port, **options)
         self._pool.prepare(settings.idle_timeout)
         self.is_forwarded = forwards
-        if proxy is not None and forwards and proxy.authorization is not None:
-            self._pool.more_headers = f"Proxy-Authorization: {proxy.authorization}\r\n"
-        elif proxy is not None and not forwards:
+        if proxy is not None:
             within = tls_context(settings.ca_file) if proxy.scheme == "https" else None
-            self._pool.tunnel = (proxy, within)
+            self._pool.way = _Way(proxy, within, forwards)
+            if forwards and proxy.authorization is not None:
+                self._pool.more_headers = f"Proxy-Authorization: {proxy.authorization}\r\n"
 
     def call(self, request: requests.PreparedRequest, deadline: Deadline) -> Answer:
         """Send the request and return its answer; raises what requests, or any part below, does.

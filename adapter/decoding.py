@@ -46,6 +46,9 @@ class Unpacker:
                 if self._stream.eof:
                     if self._bits != _GZIP:
                         raise PackedError("something stands behind its end")
+                    part = part.lstrip(b"\0")  # gzip may be padded, as tape drives want it
+                    if not part:
+                        break
                     self._stream = zlib.decompressobj(_GZIP)  # gzip may have several members
                 found += self._stream.decompress(part, most - len(found))
                 part = self._stream.unconsumed_tail or self._stream.unused_data

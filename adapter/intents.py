@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 import threading
+from collections.abc import Mapping
+from hashlib import blake2b
 from itertools import count
-from typing import Final
+from typing import Any, Final
+from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 from adapter.codes import Action
 from adapter.contact import Contact
 from adapter.identity import identity_key
 from adapter.outcome import Command
+from adapter.privacy import Secret
+
+OVERRULED: Final = "A newer call for this contact has begun that wishes the opposite."
+"""What a caller is told whose call is not sent, or not sent again, for that reason."""
 
 _OPPOSITE: Final = {Action.BLOCK: Action.UNBLOCK, Action.UNBLOCK: Action.BLOCK}
 
@@ -28,7 +38,9 @@ class _Wishes:
 
 
 class Intents:
-    """The wishes for the contacts of one account. Safe in threads; as large as what is in flight.
+    """The wishes for the contacts of one upstream account. Safe in threads.
+
+    They are as many as the calls in flight.
 
     A contact is known by each of its ids, and by the other form of its number where WhatsApp keeps
     two. That a number and a LID are one person is known only where a call names both.
@@ -54,11 +66,10 @@ class Intents:
 
     def is_overruled(self, intent: Intent) -> bool:
         """Whether the opposite was wished for the same contact since the intent began."""
-        with self._lock:
-            return any(
-                self._wishes[key].newest.get(intent.opposite, 0) > intent.number
-                for key in intent.keys
-            )
+        for key in intent.keys:  # needs no lock: its entries stay as long as it has not ended
+            if self._wishes[key].newest.get(intent.opposite, 0) > intent.number:
+                return True
+        return False
 
     def end(self, intent: Intent) -> None:
         """Forget what no call in flight can ask about any more."""
@@ -90,6 +101,59 @@ class Intent:
     def end(self) -> None:
         """Say that the call is over."""
         self._intents.end(self)
+
+
+class _Shared:
+    """The wishes of each upstream account of this process, as long as anybody holds them."""
+
+    def __init__(self) -> None:
+        self._salt = secrets.token_bytes(32)
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew, as after a fork: no call of the parent will ever end here."""
+        self._lock = threading.Lock()
+        self._known: WeakValueDictionary[bytes, Intents] = WeakValueDictionary()
+
+    def find(self, facts: str) -> Intents:
+        """Return the wishes of the account that these facts tell from others; none is kept."""
+        key = blake2b(facts.encode("utf-8", "backslashreplace"), key=self._salt).digest()
+        with self._lock:
+            found = self._known.get(key)
+            if found is None:
+                found = self._known[key] = Intents()
+            return found
+
+
+_SHARED: Final = _Shared()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_SHARED.forget)
+
+
+def share_intents(
+    provider: str, base_url: str, options: Mapping[str, Any], headers: Mapping[str, Any]
+) -> Intents:
+    """Return the wishes that all of this process share which call the same upstream account.
+
+    The same is: a provider of the same name, at the same address, with the same options and the
+    same fixed headers, which may name a tenant. Another form of one account is not recognized.
+    """
+    parts = urlsplit(base_url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    named = {name.lower(): value for name, value in headers.items()}
+    address = (parts.scheme, parts.hostname, port, parts.path)
+    return _SHARED.find(repr((provider, address, _spell(options), _spell(named))))
+
+
+def _spell(value: Any) -> Any:
+    """Return what is the same for equal values, secrets in clear."""
+    if isinstance(value, Secret):
+        return value.reveal()
+    if isinstance(value, Mapping):
+        return sorted((str(key), repr(_spell(each))) for key, each in value.items())
+    if isinstance(value, (list, tuple)):
+        return [_spell(each) for each in value]
+    return value
 
 
 def _keys(contact: Contact) -> tuple[str, ...]:

@@ -10,13 +10,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from adapter.attempt import MAX_BODY, Attempt
 from adapter.breaker import CLOSED, OPENED, Admission, Breaker
 from adapter.codes import Applied, Code, Retry
-from adapter.intents import Intent, Intents
+from adapter.intents import OVERRULED, Intent, Intents
 from adapter.outcome import Command, Outcome
 from adapter.settings import TransportSettings
 
@@ -121,7 +122,8 @@ class _Reservation:
 class Resilience:
     """The bounds of one account's calls. Made once, and safe in threads.
 
-    `clock` is monotonic, in seconds; `sleep` waits for seconds.
+    `clock` is monotonic, in seconds; `sleep` waits for seconds. `intents` are the wishes for the
+    contacts of the account, which others may call too.
     """
 
     def __init__(
@@ -130,6 +132,7 @@ class Resilience:
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] | None = None,
+        intents: Intents | None = None,
     ) -> None:
         self._limits = Limits(settings.deadline)
         self._clock = clock
@@ -138,7 +141,7 @@ class Resilience:
         self._free = deque(range(settings.max_in_flight))
         self._long_responses = threading.Semaphore(settings.max_long_responses)
         self._budget = RetryBudget()
-        self.intents = Intents()
+        self.intents = intents or Intents()
         self.breaker: Breaker | None = None
         if settings.breaker_threshold:
             self.breaker = Breaker(settings.breaker_threshold, settings.breaker_pause, clock)
@@ -156,15 +159,18 @@ class Resilience:
     ) -> Verdict:
         """Return what became of `attempt`, which is made within the limits.
 
-        With the block or unblock that it is for, it is not made again once a newer call wishes the
-        opposite for the same contact.
+        With the block or unblock that it is for, nothing is sent once a newer call wishes the
+        opposite for the same contact; and nobody is told to send it again, which would undo that.
         """
         limits = limits or self._limits
         intent = None
         if command is not None and command.contact is not None:
             intent = self.intents.begin(command)
         try:
-            return self._call_in_turn(attempt, limits, intent)
+            verdict = self._call_in_turn(attempt, limits, intent)
+            if intent is not None and not verdict.outcome.ok and intent.is_overruled():
+                verdict = replace(verdict, outcome=_withdraw(verdict.outcome))
+            return verdict
         finally:
             if intent is not None:
                 intent.end()
@@ -186,7 +192,7 @@ class Resilience:
     ) -> Verdict:
         self._budget.earn()
         ends = self._clock() + limits.deadline
-        outcome, made = self._attempt(attempt, limits, ends, fresh=False)
+        outcome, made = self._attempt(attempt, limits, ends, intent, fresh=False)
         attempts = int(made)
         while made and attempts < MAX_ATTEMPTS and is_worth_a_retry(outcome):
             if self.state == OPENED:
@@ -197,16 +203,25 @@ class Resilience:
             (self._sleep or time.sleep)(pause)
             if self._clock() >= ends or (intent is not None and intent.is_overruled()):
                 break
-            later, made = self._attempt(attempt, limits, ends, fresh=True)
+            later, made = self._attempt(attempt, limits, ends, intent, fresh=True)
             attempts += made
             if made:
                 outcome = _weigh(outcome, later)
         return Verdict(outcome, attempts)
 
     def _attempt(
-        self, attempt: Callable[[Attempt], Outcome], limits: Limits, ends: float, *, fresh: bool
+        self,
+        attempt: Callable[[Attempt], Outcome],
+        limits: Limits,
+        ends: float,
+        intent: Intent | None,
+        *,
+        fresh: bool,
     ) -> tuple[Outcome, bool]:
-        """Return an attempt's outcome, or that of the breaker, and whether it was made."""
+        """Return an attempt's outcome, or that of the breaker, and whether it was made.
+
+        One that was overruled before anything was sent was not made.
+        """
         breaker = self.breaker
         admission: Admission | None = None
         if breaker is not None:
@@ -218,12 +233,20 @@ class Resilience:
         reservation = None
         if limits.max_bytes > MAX_BODY:
             reservation = _Reservation(self._long_responses)
-        one = Attempt(ends, fresh=fresh, room=limits.max_bytes, reserve=reservation)
+        one = Attempt(
+            ends,
+            fresh=fresh,
+            room=limits.max_bytes,
+            reserve=reservation,
+            is_overruled=None if intent is None else intent.is_overruled,
+        )
+        if breaker is not None and admission is not None and admission.probe:
+            one.tell_health = partial(breaker.settle, admission, healthy=True)
         healthy: bool | None = None  # one that raised is a fault of ours, and shows nothing
         try:
             outcome = attempt(one)
             healthy = None if one.inconclusive else shows_health(outcome)
-            return outcome, True
+            return outcome, not one.overruled
         finally:
             if reservation is not None:
                 reservation.end()
@@ -239,6 +262,18 @@ def _weigh(earlier: Outcome, later: Outcome) -> Outcome:
     """
     unsettled = earlier.applied is Applied.UNKNOWN and later.applied is Applied.NOT_APPLIED
     return earlier if unsettled else later
+
+
+def _withdraw(outcome: Outcome) -> Outcome:
+    """Return the failure of a call that was overruled: to send it again would undo the newer one.
+
+    What must be mended first is still said.
+    """
+    code = outcome.code
+    if code is None or (outcome.advice or code.retry) not in (Retry.NOW, Retry.AFTER_DELAY):
+        return outcome
+    detail = f"{outcome.message} {OVERRULED}"
+    return replace(outcome, retry_after=None, advice=Retry.NEVER, detail=detail)
 
 
 def shows_health(outcome: Outcome) -> bool | None:

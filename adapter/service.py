@@ -18,6 +18,7 @@ from adapter.codes import Action, Code
 from adapter.contact import Contact
 from adapter.containment import contain
 from adapter.errors import PluginError, RequestError
+from adapter.intents import share_intents
 from adapter.keys import ANYONE, Caller
 from adapter.logs import write_line
 from adapter.numbering import load_plans
@@ -58,7 +59,7 @@ class Account:
         self.aliases = settings.aliases
         self.provider: Provider = contain(settings.provider, settings.options)
         self._settings = settings
-        self._bounds = (os.getpid(), Resilience(settings.transport))
+        self._bounds = (os.getpid(), self._make_bounds())
         self._limits = _limits(self.provider, settings.transport)
         self._transport: Transport | None = None
         self._exchange: Callable[
@@ -84,8 +85,17 @@ class Account:
         """
         process = os.getpid()
         if self._bounds[0] != process:
-            self._bounds = (process, Resilience(self._settings.transport))
+            self._bounds = (process, self._make_bounds())
         return self._bounds[1]
+
+    def _make_bounds(self) -> Resilience:
+        """Return new bounds, which share their wishes with others that call the same account."""
+        if isinstance(self.provider, LocalProvider):  # two of them are two lists
+            return Resilience(self._settings.transport)
+        base_url, headers = self._settings.base_url or "", self._settings.headers or NO_HEADERS
+        options = self._settings.options
+        intents = share_intents(self.provider.name, base_url, options, headers)
+        return Resilience(self._settings.transport, intents=intents)
 
     def call(self, command: Command, request_id: str, made: list[Attempt] | None = None) -> Verdict:
         """Return what became of the command, and how many attempts were made for it.
@@ -135,10 +145,13 @@ class Account:
                 attempt.inconclusive = attempt.inconclusive or bool(asked)
                 if attempt.crowded and command.action is Action.LIST:  # a change may have been made
                     return Outcome.failure(Code.OVERLOADED, retry_after=1, detail=_CROWDED)
+                if asked and attempt.ends >= ends and _is_late(answer, ends):
+                    break  # all pages came in time, and together they take too long
                 return answer
             outcome = reading.outcome_of(answer)
             if outcome.contacts is None:
                 return outcome
+            attempt.show_health()  # the rest of a list may take long, and shows nothing new
             found += outcome.contacts
             others += outcome.others
             status = answer.status
@@ -231,6 +244,13 @@ def _limits(provider: Provider, settings: TransportSettings) -> Mapping[Action, 
             most = settings.list_max_bytes if route.returns_list else MAX_BODY
             found[route.action] = Limits(settings.deadline, most)
     return found
+
+
+def _is_late(failure: Outcome, ends: float) -> bool:
+    """Whether a request without a response failed for want of time."""
+    if failure.upstream_status is not None:
+        return False
+    return failure.code is Code.PROVIDER_TIMEOUT or time.monotonic() >= ends
 
 
 def _identify(request: HttpRequest) -> Json:

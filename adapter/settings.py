@@ -88,6 +88,12 @@ OUR_HEADERS: Final[Mapping[str, HeaderOwner]] = MappingProxyType(
 )
 """The headers that no account may set, and who writes each."""
 
+_CHANGES_MEANING = re.compile(
+    r"if-.*|range|content-range|idempotency-key|x-original-url|x-rewrite-url"
+    r"|(x-)?http-method(-override)?|x-method-override"
+)
+"""Headers, in lower case, that make another request of each that carries them."""
+
 
 @dataclass(frozen=True, slots=True)
 class TransportSettings:
@@ -102,7 +108,7 @@ class TransportSettings:
     proxy: str | Secret | None = None
     idle_timeout: float = 30.0
     list_deadline: float = 60.0
-    list_max_bytes: int = 8 * 1024 * 1024
+    list_max_bytes: int = 16 * 1024 * 1024
     list_max_pages: int = 1000
     max_long_responses: int = 4
 
@@ -478,6 +484,8 @@ class _Loader:
                 self._fault(where, "stands there twice; case does not count")
             elif lower in OUR_HEADERS or lower.startswith("proxy-"):
                 self._fault(where, "is written by the adapter itself; remove it")
+            elif _CHANGES_MEANING.fullmatch(lower):
+                self._fault(where, "would change what the requests ask for; remove it")
             elif lower in providers:
                 self._fault(where, f"is written by the provider {provider.name}; remove it")
             elif not re.fullmatch(HEADER_VALUE, text):
@@ -695,11 +703,13 @@ def read_proxy(given: str | Secret) -> Proxy:
         kinds = ", ".join(PROXY_PORTS)
         raise ValueError(f"must be a URL of a host, without a path, of one of: {kinds}")
     parts = urlsplit(bare)
-    user, colon, password = (unquote(part) for part in login.partition(":"))
-    if at and not (user and password and colon):
+    user, _, password = (unquote(part) for part in login.partition(":"))
+    needs_both = scheme.lower().startswith("socks")  # RFC 1929; a key for HTTP may stand alone
+    if at and (not user or (needs_both and not password)):
         raise ValueError("the login must be user:password, percent-encoded")
-    if at and scheme.lower().startswith("socks") and max(len(user), len(password)) > 127:
-        raise ValueError("the user and the password may have 127 characters each")
+    # PySocks writes a length above 127 as two bytes.
+    if at and needs_both and max(len(part.encode()) for part in (user, password)) > 127:
+        raise ValueError("the user and the password may have 127 bytes each, in UTF-8")
     return Proxy(
         scheme.lower(),
         parts.hostname or "",

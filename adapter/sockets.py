@@ -57,7 +57,8 @@ class HandshakeError(NoConnectionError):
 class ProxyRefusalError(NoConnectionError):
     """The proxy did not let us through. `why` is for people, and names no secret.
 
-    `absent` says that the proxy found no provider. Any other refusal is between us and the proxy.
+    `absent` says that the proxy, or the provider behind it, is not there now. Any other refusal
+    stays until the configuration, or the proxy, is mended.
     """
 
     def __init__(self, why: str, *, absent: bool = False) -> None:
@@ -68,11 +69,18 @@ class ProxyRefusalError(NoConnectionError):
 
 WRONG_LOGIN: Final = "asks for a login, or refuses the one that it was given"
 
+_ABSENT: Final = "cannot be reached, or does not answer in time"
+_UNCLEAR: Final = "gives no answer that can be understood"
+
 _ABSENT_STATUSES: Final = frozenset({"502", "503", "504"})
 """What a proxy answers to CONNECT where it cannot connect to the host itself."""
 
 _ABSENT_REPLIES: Final = ("0x03: ", "0x04: ", "0x05: ", "0x06: ")
 """The same of SOCKS5 (RFC 1928, section 6), as PySocks writes it before its own words."""
+
+
+_CUT_OFF: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+"""How TLS says that the peer has gone: nothing was refused."""
 
 
 class Budget(_AnySocket):
@@ -175,7 +183,7 @@ def wrap_in_tls(plain: socket.socket, host: str, context: ssl.SSLContext) -> soc
         return context.wrap_socket(plain, server_hostname=host.rstrip("."))
     except BaseException as error:
         plain.close()
-        if isinstance(error, (ssl.SSLError, ValueError)):
+        if isinstance(error, (ssl.SSLError, ValueError)) and not isinstance(error, _CUT_OFF):
             raise HandshakeError("the handshake failed") from error
         if isinstance(error, OSError):
             raise NoConnectionError("no handshake") from error
@@ -272,28 +280,39 @@ def _is_short_of_ports(error: OSError, family: int, address: Any) -> bool:
     return True
 
 
+def open_to(proxy: Proxy, ends: float, context: ssl.SSLContext | None) -> socket.socket:
+    """Return a socket to the proxy itself, by `ends`; `context` is for an https proxy.
+
+    Raises ProxyRefusalError, or ShortageError where the fault is this machine's.
+    """
+    try:
+        connected = open_socket(proxy.host, proxy.port, ends)
+        return connected if context is None else wrap_in_tls(connected, proxy.host, context)
+    except ShortageError:
+        raise
+    except HandshakeError as error:
+        raise ProxyRefusalError("shows no certificate that is trusted here") from error
+    except NoConnectionError as error:
+        raise ProxyRefusalError(_ABSENT, absent=True) from error
+
+
 def open_through(
     proxy: Proxy, host: str, port: int, ends: float, context: ssl.SSLContext | None
 ) -> socket.socket:
     """Return a socket through the proxy to the host, by `ends`; `context` is for an https proxy.
 
-    Raises ProxyRefusalError where the proxy lets nobody through, and else what `open_socket` and
-    `wrap_in_tls` raise.
+    Raises ProxyRefusalError where the proxy does not let us through, and else what `open_socket`
+    raises.
     """
     if proxy.scheme.startswith("socks"):
         return _open_through_socks(proxy, host, port, ends)
-    connected = open_socket(proxy.host, proxy.port, ends)
-    if context is not None:
-        try:
-            connected = wrap_in_tls(connected, proxy.host, context)
-        except HandshakeError as error:
-            raise ProxyRefusalError("shows no certificate that is trusted here") from error
+    connected = open_to(proxy, ends, context)
     try:
         _ask_for_tunnel(connected, f"[{host}]" if ":" in host else host, port, proxy)
     except BaseException as error:
         connected.close()
         if isinstance(error, (OSError, ValueError)) and not isinstance(error, NoConnectionError):
-            raise NoConnectionError("no tunnel") from error
+            raise ProxyRefusalError(_ABSENT, absent=True) from error
         raise
     return connected
 
@@ -310,8 +329,10 @@ def _ask_for_tunnel(connected: socket.socket, host: str, port: int, proxy: Proxy
     head = bytearray()
     while not head.endswith((b"\r\n\r\n", b"\n\n")):
         byte = connected.recv(1)
-        if not byte or len(head) > 16 * 1024:
-            raise ProxyRefusalError("gives no answer that can be understood")
+        if not byte:
+            raise ProxyRefusalError(_ABSENT, absent=True)
+        if len(head) > 16 * 1024:
+            raise ProxyRefusalError(_UNCLEAR)
         head += byte
     words = head.split(b"\n", 1)[0].split()
     status = words[1].decode("latin-1") if len(words) > 1 and words[0][:5] == b"HTTP/" else "none"
@@ -352,7 +373,12 @@ def _ask_socks(socks: Any, proxy: Proxy, name: str, port: int, ends: float) -> s
     """Return a socket through the proxy to one address or name, by `ends`."""
 
     class Negotiating(Budget, socks.socksocket):  # type: ignore[misc]
-        pass
+        has_ended = False
+
+        def recv_into(self, *args: Any) -> int:
+            count = super().recv_into(*args)
+            self.has_ended = count == 0
+            return count
 
     def connect(connecting: Any, address: Any) -> None:
         user, password = proxy.login or (None, None)
@@ -362,16 +388,21 @@ def _ask_socks(socks: Any, proxy: Proxy, name: str, port: int, ends: float) -> s
         try:
             connecting.connect((name, port))
         except (OSError, ValueError) as error:
-            meant = _read_socks_error(socks, error)
+            meant = _read_socks_error(socks, error, has_ended=connecting.has_ended)
             if meant is error:
                 raise
             raise meant from error
 
-    negotiated = open_socket(proxy.host, proxy.port, ends, connect, Negotiating)
+    try:
+        negotiated = open_socket(proxy.host, proxy.port, ends, connect, Negotiating)
+    except (ShortageError, ProxyRefusalError):
+        raise
+    except NoConnectionError as error:
+        raise ProxyRefusalError(_ABSENT, absent=True) from error
     return PlainSocket(fileno=negotiated.detach())
 
 
-def _read_socks_error(socks: Any, error: Exception) -> Exception:
+def _read_socks_error(socks: Any, error: Exception, *, has_ended: bool) -> Exception:
     """Return what PySocks means: it wraps even its own exceptions, as errors of a socket."""
     while isinstance(error, socks.ProxyError) and error.socket_err is not None:
         error = error.socket_err
@@ -381,5 +412,7 @@ def _read_socks_error(socks: Any, error: Exception) -> Exception:
         absent = str(error).startswith(_ABSENT_REPLIES)
         return ProxyRefusalError("does not connect to the provider", absent=absent)
     if isinstance(error, socks.ProxyError):
-        return ProxyRefusalError("gives no answer that can be understood")
-    return error if isinstance(error, OSError) else NoConnectionError("no name that SOCKS can say")
+        return ProxyRefusalError(_ABSENT, absent=True) if has_ended else ProxyRefusalError(_UNCLEAR)
+    if not isinstance(error, OSError):
+        return ProxyRefusalError("cannot be told the provider's name, which is too long for SOCKS")
+    return error

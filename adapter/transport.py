@@ -18,10 +18,11 @@ from urllib.parse import urlencode, urlsplit
 import requests
 import urllib3.exceptions
 
-from adapter.attempt import Attempt
+from adapter.attempt import Attempt, OverruledError
 from adapter.codes import Code, Retry
 from adapter.connections import Deadline, TooLongAnswerError, UnusableAnswerError, Wire
 from adapter.errors import PluginError
+from adapter.intents import OVERRULED
 from adapter.outcome import Outcome
 from adapter.privacy import Secret
 from adapter.settings import (
@@ -105,6 +106,8 @@ class Transport:
         try:
             wire = self._open_wire()
             answer = wire.call(prepared, deadline)
+        except OverruledError:
+            return Outcome.failure(Code.PROVIDER_CONFLICT, detail=OVERRULED, advice=Retry.NEVER)
         except TooLongAnswerError as unusable:
             code = Code.PROVIDER_RESPONSE_TOO_LARGE
             return Outcome.failure(code, upstream_status=unusable.status)
@@ -204,7 +207,7 @@ def _explain(error: BaseException, attempt: Attempt) -> Outcome:
     for cause in causes:
         if isinstance(cause, ProxyRefusalError):
             attempt.inconclusive = attempt.inconclusive or not cause.absent
-            return _refused_by_proxy(cause.why)
+            return _refused_by_proxy(cause.why, absent=cause.absent)
         if isinstance(cause, OSError) and cause.errno in SHORTAGES:
             attempt.inconclusive = True
     short = any(isinstance(cause, ShortageError) for cause in causes)
@@ -218,10 +221,14 @@ def _explain(error: BaseException, attempt: Attempt) -> Outcome:
     return Outcome.failure(Code.PROVIDER_CONNECTION_LOST)
 
 
-def _refused_by_proxy(why: str) -> Outcome:
-    """Return what it is where the proxy let nothing through; `why` says what it did."""
+def _refused_by_proxy(why: str, *, absent: bool = False) -> Outcome:
+    """Return what it is where the proxy let nothing through; `why` says what it did.
+
+    Where it, or what is behind it, is absent now, it may be there after a delay.
+    """
     detail = f"The proxy of the configuration (transport.proxy) {why}."
-    return Outcome.failure(Code.PROVIDER_UNREACHABLE, detail=detail, advice=Retry.AFTER_ACTION)
+    advice = None if absent else Retry.AFTER_ACTION
+    return Outcome.failure(Code.PROVIDER_UNREACHABLE, detail=detail, advice=advice)
 
 
 def _causes(error: BaseException) -> list[BaseException]:

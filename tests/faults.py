@@ -742,6 +742,21 @@ def _dripping_tls(bench: Bench, *, from_the_start: bool) -> Iterator[Place]:
         yield _secure(server, bench, **limits)
 
 
+@contextmanager
+def _handshake_ends(bench: Bench, *, how: Play) -> Iterator[Place]:
+    with FaultServer(how, bench.good) as server:
+        yield _secure(server, bench)
+
+
+def _end(peer: Peer) -> None:
+    peer.read_anything()
+
+
+def _break(peer: Peer) -> None:
+    peer.read_anything()
+    peer.reset()
+
+
 def _not_tls(peer: Peer) -> None:
     peer.read_anything()
     peer.write(answer(400))
@@ -967,6 +982,7 @@ SCENES = (
                 f"a proxy, {scheme}, that does not connect",
                 partial(_proxied, scheme=scheme, serve=serve, status=502),
                 REFUSED,
+                2,
             ),
             _never_sent(
                 f"a proxy, {scheme}, that hangs",
@@ -1006,6 +1022,10 @@ SCENES = (
     Scene("TLS: reset after the request left", partial(_tls, play=_reset), LOST, 2),
     Scene("TLS: cut off after the request left", partial(_tls, play=_cut), LOST, 2),
     Scene("TLS: garbled after the request left", partial(_tls, play=_garble), LOST, 2),
+    _never_sent(
+        "TLS: a clean close in the handshake", partial(_handshake_ends, how=_end), REFUSED, 2
+    ),
+    _never_sent("TLS: a reset in the handshake", partial(_handshake_ends, how=_break), REFUSED, 2),
     _never_sent("https to a plain port", _tls_to_a_plain_port, NO_TLS),
     Scene("http to a TLS port", _plain_to_a_tls_port, LOST, 2, arrives=False),
     *(
@@ -1030,11 +1050,18 @@ NO_PROBE = Row(
 )
 NO_DESCRIPTOR = Row("no descriptor left in this process", None, Code.OVERLOADED, arrives=False)
 OVERRULED = Row("the answer lost, while a newer call wishes the opposite", None, LOST)
+TOO_LATE = Row(
+    "a newer call wishes the opposite before the request is sent",
+    None,
+    Code.PROVIDER_CONFLICT,
+    attempts=0,
+    arrives=False,
+)
 LONG_LIST = Row(
-    "a list beyond its bounds",
+    "a list beyond its bounds: bytes, pages, or the seconds for all pages",
     None,
     {"wuts": TOO_LARGE, "*": Code.OPERATION_NOT_SUPPORTED},
     {"wuts": 1, "*": 0},
 )
-OTHERS = (PROBE, NO_PROBE, NO_DESCRIPTOR, OVERRULED, LONG_LIST, SIGTERM)
+OTHERS = (PROBE, NO_PROBE, NO_DESCRIPTOR, OVERRULED, TOO_LATE, LONG_LIST, SIGTERM)
 """Rows that a test of their own plays."""

@@ -192,3 +192,16 @@ def dribbles(first: bytes) -> Serve:
                 connection.sendall(bytes([byte]))
 
     return serve
+
+
+def holding(which: int, held: threading.Event, release: threading.Event) -> Serve:
+    """Return a proxy that makes one of its connections slowly, so that much happens meanwhile."""
+    numbers = iter(range(1, 99))
+
+    def serve(proxy: Proxy, connection: socket.socket) -> None:
+        if next(numbers) == which:
+            held.set()
+            assert release.wait(20)
+        socks5(proxy, connection)
+
+    return serve

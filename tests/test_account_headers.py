@@ -52,6 +52,19 @@ def test_what_the_adapter_writes_is_not_an_accounts_to_set(name: str) -> None:
     assert "written by the adapter" in found[f"accounts.a.headers.{name}"]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Range", "Content-Range", "Idempotency-Key", "X-Original-URL", "X-Rewrite-URL"),
+        *("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range"),
+        *("X-HTTP-Method-Override", "X-Method-Override", "X-HTTP-Method", "if-anything"),
+    ],
+)
+def test_what_would_make_another_request_is_not_an_accounts_to_set(name: str) -> None:
+    found = faults(configure(**{name: CANARY}))
+    assert "would change what the requests ask for" in found[f"accounts.a.headers.{name}"]
+
+
 @pytest.mark.parametrize("provider", sorted(set(BUILT_IN) - {"memory"}))
 def test_what_the_provider_writes_is_not_an_accounts_to_set(provider: str) -> None:
     for name in BUILT_IN[provider].header_templates:

@@ -28,6 +28,11 @@ def raw_deflate(data: bytes) -> bytes:
 PACKERS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "gzip": ("gzip", gzip.compress),
     "x-gzip": ("x-gzip", gzip.compress),
+    "gzip with padding": ("gzip", lambda data: gzip.compress(data) + bytes(512)),
+    "gzip in two members, padded": (
+        "gzip",
+        lambda data: gzip.compress(data[:1]) + bytes(9) + gzip.compress(data[1:]) + bytes(1),
+    ),
     "gzip in two members": (
         "gzip",
         lambda data: gzip.compress(data[:1]) + gzip.compress(data[1:]),
@@ -82,6 +87,7 @@ GZ = gzip.compress(DONE)
         pytest.param(GZ[:-1], "gzip", id="its end is cut"),
         pytest.param(GZ[:1], "gzip", id="one byte"),
         pytest.param(GZ + b"more", "gzip", id="garbage behind it"),
+        pytest.param(GZ + bytes(9) + b"more", "gzip", id="garbage behind its padding"),
         pytest.param(GZ[:-8] + bytes(8), "gzip", id="a wrong sum"),
         pytest.param(zlib.compress(DONE) + b"x", "deflate", id="deflate, and garbage behind it"),
         pytest.param(zlib.compress(DONE)[:-2], "deflate", id="deflate, cut"),

@@ -30,6 +30,7 @@ from faults import (
     PROBE,
     SCENES,
     SIGTERM,
+    TOO_LATE,
     WUTS_OK,
     Authority,
     Bench,
@@ -42,6 +43,7 @@ from faults import (
 )
 from render_faults import PAGE, page
 from support import ENVELOPE_KEYS, NUMBER, Answer, call, wait_until
+from support_proxies import holding, run_proxy
 from test_server import serve
 
 from adapter import Action, Code, Command, Contact, Result, Secret
@@ -142,7 +144,7 @@ def assert_result(result: Result, row: Row, provider: str) -> None:
         assert envelope["error"]["outcome"] == expected.applied.value
         assert (result.outcome.retry_after or 0) <= 3600
         assert expected.may_wait or result.outcome.retry_after is None
-    if row.attempts == 0 or expected is Code.OVERLOADED:
+    if expected in (Code.CIRCUIT_OPEN, Code.OVERLOADED):
         assert (result.outcome.retry_after or 0) >= 1
 
 
@@ -347,6 +349,29 @@ def test_a_newer_call_for_the_opposite_leaves_the_older_one_without_a_second_att
         assert newer.attempts == 2
         assert server.requests == 3
     assert_result(found[0], OVERRULED, provider)
+
+
+@each_provider
+def test_a_call_that_a_newer_one_overrules_while_it_connects_is_not_sent(provider: str) -> None:
+    held, release = threading.Event(), threading.Event()
+    found: list[Result] = []
+    with (
+        FaultServer(always(GOOD[provider]), GOOD[provider]) as server,
+        run_proxy(holding(1, held, release)) as proxy,
+    ):
+        way = {"proxy": f"socks5://127.0.0.1:{proxy.port}", "connect_timeout": 20.0}
+        table = account(provider, f"http://127.0.0.1:{server.port}", deadline=30.0, **way)
+        with service_for(a=table) as service:
+            older = threading.Thread(target=lambda: found.append(service.perform("a", BLOCK)))
+            older.start()
+            assert held.wait(20)
+            service.perform("a", Command(Action.UNBLOCK, Contact(NUMBER)))
+            assert server.requests > 0
+            sent = server.requests
+            release.set()
+            older.join()
+        assert server.requests == sent
+    assert_result(found[0], TOO_LATE, provider)
 
 
 @each_provider

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import threading
+import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -12,10 +15,11 @@ from faults import FaultServer, Peer, answer
 from hypothesis import given
 from hypothesis import strategies as st
 from support import call, run_app, wait_until
+from support_proxies import holding, run_proxy
 
-from adapter import Action, Applied, Code, Command, Contact, Result, Secret
+from adapter import Action, Applied, Code, Command, Contact, Result, Retry, Secret
 from adapter.app import create_app, service_state
-from adapter.intents import Intents
+from adapter.intents import _SHARED, Intents, share_intents
 from adapter.service import Contacts, connect
 
 NUMBER = "5511999999999"
@@ -115,6 +119,7 @@ class Upstream:
 
     def __init__(self) -> None:
         self.lose = threading.Event()
+        self.losing = True
         self.state: list[str] = []
 
     def __call__(self, peer: Peer) -> None:
@@ -122,7 +127,7 @@ class Upstream:
             head = peer._server.heads[-1].decode()
             action = "unblock" if "/unblock" in head.split("\r\n")[0] else "block"
             self.state.append(action)
-            if len(self.state) == 1:
+            if self.losing and len(self.state) == 1:
                 assert self.lose.wait(20)
                 return
             done = {"success": True, "data": {"blocked": action == "block", "action": action}}
@@ -193,6 +198,127 @@ def test_a_lost_block_is_not_sent_again_once_an_unblock_has_begun(newer: Newer) 
     [lost] = found
     assert (lost.code, lost.applied) == (Code.PROVIDER_CONNECTION_LOST, Applied.UNKNOWN)
     assert lost.attempts == 1
+    assert lost.outcome.advice is Retry.NEVER, "who sends it again undoes the unblock"
+    assert "newer call" in lost.message
+
+
+@pytest.mark.parametrize("where", ["another connect()", "an app", "another name of it"])
+def test_all_that_call_one_upstream_account_share_its_newest_wish(where: str) -> None:
+    upstream, found = Upstream(), list[Result]()
+    with FaultServer(upstream, OK) as server, ExitStack() as stack:
+        settings = config(server.port)
+        contacts = stack.enter_context(connect(settings))
+        if where == "an app":
+            app = create_app(settings, allow_unauthenticated=True)
+            other = service_state(app).contacts
+        elif where == "another connect()":
+            other = stack.enter_context(connect(settings))
+        else:
+            named = {**settings["accounts"]["a"], "token": Secret("t"), "aliases": []}
+            named["base_url"] += "/"
+            other = stack.enter_context(connect({"accounts": {"b": named}}))
+        with first_call_in_flight(contacts, upstream, found):
+            assert other.unblock(f"+{NUMBER}").ok
+        other.close()
+    assert upstream.state == ["block", "unblock"]
+    assert found[0].outcome.advice is Retry.NEVER
+
+
+def shared(**changed: Any) -> Intents:
+    facts: dict[str, Any] = {
+        "provider": "wuts",
+        "base_url": "https://host.example/api",
+        "options": {"token": Secret("t"), "session": "s", "nested": {"a": [1, Secret("x")]}},
+        "headers": {},
+    }
+    return share_intents(**{**facts, **changed})
+
+
+@pytest.mark.parametrize(
+    ("changed", "same"),
+    [
+        ({}, True),
+        ({"base_url": "https://host.example:443/api"}, True),
+        ({"options": {"nested": {"a": [1, "x"]}, "session": "s", "token": "t"}}, True),
+        ({"provider": "wappfy"}, False),
+        ({"base_url": "https://host.example"}, False),
+        ({"base_url": "https://host.example:444/api"}, False),
+        ({"base_url": "http://host.example/api"}, False),
+        ({"options": {"token": Secret("u"), "session": "s", "nested": {"a": [1, "x"]}}}, False),
+        ({"options": {"token": Secret("t"), "session": "s"}}, False),
+        ({"headers": {"X-Tenant": "one"}}, False),
+    ],
+)
+def test_an_upstream_account_is_told_by_all_that_leads_to_it(
+    changed: dict[str, Any], same: bool
+) -> None:
+    held = shared()
+    assert (shared(**changed) is held) is same
+
+
+def test_nothing_is_kept_of_an_account_that_nobody_holds() -> None:
+    gone = weakref.ref(shared(options={"token": Secret("canary")}))
+    gc.collect()
+    assert gone() is None
+
+
+def test_two_lists_in_memory_share_no_wish() -> None:
+    settings = {"accounts": {"a": {"provider": "memory"}}}
+    with connect(settings) as one, connect(settings) as other:
+        first, second = (each.service.accounts["a"].resilience.intents for each in (one, other))
+        assert first is not second
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_knows_no_wish_of_its_parent() -> None:
+    with connect(config(9)) as contacts:
+        account = contacts.service.accounts["a"]
+        account.resilience.intents.begin(block(number=NUMBER))
+        _SHARED._lock.acquire()  # as another thread may when the fork comes
+        try:
+            child = os.fork()
+            if not child:
+                with suppress(BaseException):
+                    os._exit(0 if not account.resilience.intents._wishes else 1)
+                os._exit(2)
+        finally:
+            _SHARED._lock.release()
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.parametrize("which", [1, 2], ids=["first attempt", "second attempt"])
+def test_a_call_that_is_overruled_while_it_connects_sends_nothing(which: int) -> None:
+    held, release = threading.Event(), threading.Event()
+    upstream, found = Upstream(), list[Result]()
+    upstream.lose.set()
+    upstream.losing = which == 2
+    with FaultServer(upstream, OK) as server, run_proxy(holding(which, held, release)) as proxy:
+        settings = config(server.port)
+        limits = {"breaker_threshold": 1 if which == 1 else 2, "connect_timeout": 20.0}
+        settings["accounts"]["a"]["transport"] = {
+            **limits,
+            "deadline": 30.0,
+            "proxy": f"socks5://127.0.0.1:{proxy.port}",
+        }
+        with connect(settings) as contacts:
+            thread = threading.Thread(target=lambda: found.append(contacts.block(f"+{NUMBER}")))
+            thread.start()
+            assert held.wait(20)
+            assert contacts.unblock(f"+{NUMBER}").ok
+            release.set()
+            thread.join()
+            assert contacts.service.accounts["a"].resilience.state == "closed"
+    [older] = found
+    assert (older.outcome.advice, older.retry_after) == (Retry.NEVER, None)
+    assert "newer call" in older.message
+    if which == 1:
+        assert upstream.state == ["unblock"]
+        assert (older.code, older.applied) == (Code.PROVIDER_CONFLICT, Applied.NOT_APPLIED)
+        assert older.attempts == 0
+    else:
+        assert upstream.state == ["block", "unblock"]
+        assert (older.code, older.applied) == (Code.PROVIDER_CONNECTION_LOST, Applied.UNKNOWN)
+        assert older.attempts == 1
 
 
 @pytest.mark.parametrize(
@@ -210,7 +336,7 @@ def test_any_other_call_leaves_the_second_attempt_alone(
     upstream, found = Upstream(), list[Result]()
     with FaultServer(upstream, OK) as server:
         accounts = config(server.port)["accounts"]
-        accounts["b"] = {**accounts["a"], "aliases": []}
+        accounts["b"] = {**accounts["a"], "token": Secret("another"), "aliases": []}
         with connect({"accounts": accounts, "default_account": "a"}) as contacts:
             with first_call_in_flight(contacts, upstream, found):
                 assert other(contacts).ok

@@ -165,19 +165,67 @@ def test_a_list_that_goes_round_is_a_bad_response(pages: Pages, requests: int) -
         assert server.requests == requests
 
 
+def test_the_longest_list_that_meta_keeps_is_within_the_usual_bound() -> None:
+    """64,000 users; an entry with every field that is documented has up to 170 bytes."""
+    assert TransportSettings().list_max_bytes > 64_000 * 170
+
+
 def test_a_list_may_take_longer_than_one_response() -> None:
     play = serving(chain(8), lambda _: time.sleep(0.1))
     with account_on(play, deadline=0.5, list_deadline=30.0) as (account, _):
         assert account.call(LIST, "r").outcome.ok
 
 
-def test_a_list_that_takes_too_long_is_a_timeout_and_no_sign_of_a_provider_that_is_gone() -> None:
+def test_a_list_of_more_seconds_than_the_bound_is_too_large_and_no_sign_of_an_outage() -> None:
     play = serving(chain(50), lambda _: time.sleep(0.05))
     with account_on(play, list_deadline=0.3, breaker_threshold=1) as (account, _):
         started = time.monotonic()
         verdict = account.call(LIST, "r")
         assert time.monotonic() - started < 5
-        assert verdict.outcome.code is Code.PROVIDER_TIMEOUT
+        assert verdict.outcome.code is Code.PROVIDER_RESPONSE_TOO_LARGE
+        assert verdict.outcome.upstream_status == 200
+        assert account.resilience.state == "closed"
+
+
+def test_a_first_page_that_outlasts_the_bound_of_the_list_is_a_timeout() -> None:
+    stop = threading.Event()
+    play = serving(chain(2), lambda _: stop.wait(20))
+    with account_on(play, list_deadline=0.3) as (account, _):
+        assert account.call(LIST, "r").outcome.code is Code.PROVIDER_TIMEOUT
+        stop.set()
+
+
+def test_the_first_page_of_a_list_ends_the_pause_of_the_breaker() -> None:
+    reached, release = threading.Event(), threading.Event()
+    sick = True
+
+    def play(peer: Peer) -> None:
+        while peer.read_request():
+            target = peer._server.heads[-1].split(b" ")[1].decode()
+            if sick:
+                peer.write(answer(503, "<html>"))
+            elif "/list" not in target:
+                peer.write(answer(200, {}))
+            else:
+                cursor = target.partition("after=")[2]
+                if cursor:
+                    reached.set()
+                    release.wait(20)
+                peer.write(answer(200, chain(2)[cursor]))
+
+    with account_on(play, breaker_threshold=1, breaker_pause=0.05) as (account, _):
+        assert account.call(BLOCK, "r").outcome.code is Code.PROVIDER_UNAVAILABLE
+        assert account.resilience.state == "opened"
+        sick = False
+        found: list[Verdict] = []
+        time.sleep(0.1)
+        thread = threading.Thread(target=lambda: found.append(account.call(LIST, "r")))
+        thread.start()
+        assert reached.wait(20)
+        assert account.call(BLOCK, "r").outcome.ok
+        release.set()
+        thread.join()
+        assert len(found[0].outcome.contacts or ()) == 6
         assert account.resilience.state == "closed"
 
 

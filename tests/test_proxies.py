@@ -34,6 +34,7 @@ from adapter import (
     HttpRequest,
     HttpResponse,
     Outcome,
+    Retry,
     Secret,
 )
 from adapter.service import Account
@@ -144,6 +145,57 @@ def test_a_proxy_that_hangs_in_its_handshake_costs_no_more_than_the_time_to_conn
         assert time.monotonic() - started < 5
     assert isinstance(outcome, Outcome)
     assert (outcome.code, outcome.applied) == (Code.PROVIDER_UNREACHABLE, Applied.NOT_APPLIED)
+    if scheme.startswith("http") or serve is hangs:
+        assert outcome.advice is None
+        assert "transport.proxy) cannot be reached" in outcome.message
+
+
+def gone(proxy: Any, connection: socket.socket) -> None:
+    """Close the connection without a word, when it was asked for something."""
+    connection.recv(65536)
+
+
+@pytest.mark.parametrize("scheme", KINDS)
+@pytest.mark.parametrize("secure", [False, True], ids=["http upstream", "https upstream"])
+@pytest.mark.parametrize("fault", ["refused", "no such name", "closed", "closed in its TLS"])
+def test_a_proxy_that_is_not_there_is_named_and_tried_again(
+    fault: str, secure: bool, scheme: str, authority: Authority
+) -> None:
+    forwards = scheme.startswith("http") and not secure
+    if fault == "closed" and forwards:
+        pytest.skip("the request has left by then")
+    if fault == "closed in its TLS" and scheme != "https":
+        pytest.skip("it has none")
+    context = authority.vouch() if scheme == "https" and fault == "closed" else None
+    base_url = f"{'https' if secure else 'http'}://127.0.0.1:{free_port()}"
+    with run_proxy(gone, context=context) as proxy:
+        host = "no-such-name.invalid" if fault == "no such name" else "127.0.0.1"
+        port = free_port() if fault == "refused" else proxy.port
+        address = f"{scheme}://{host}:{port}"
+        with account_by(address, base_url, authority, breaker_threshold=5) as account:
+            verdict = account.call(BLOCK, "r")
+    outcome = verdict.outcome
+    assert (outcome.code, outcome.applied) == (Code.PROVIDER_UNREACHABLE, Applied.NOT_APPLIED)
+    assert "transport.proxy) cannot be reached" in outcome.message
+    assert outcome.advice is None
+    assert verdict.attempts == 2
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["http upstream", "https upstream"])
+def test_an_https_proxy_without_a_trusted_certificate_is_named(
+    secure: bool, authority: Authority, tmp_path: Path
+) -> None:
+    base_url = f"{'https' if secure else 'http'}://127.0.0.1:{free_port()}"
+    with (
+        run_proxy(connects, context=Authority(tmp_path).vouch()) as proxy,
+        account_by(f"https://127.0.0.1:{proxy.port}", base_url, authority) as account,
+    ):
+        verdict = account.call(BLOCK, "r")
+        assert account.resilience.state == "closed"
+    assert verdict.outcome.code is Code.PROVIDER_UNREACHABLE
+    assert verdict.outcome.advice is Retry.AFTER_ACTION
+    assert "transport.proxy) shows no certificate" in verdict.outcome.message
+    assert verdict.attempts == 1
 
 
 @pytest.mark.parametrize("scheme", KINDS)
@@ -185,6 +237,7 @@ def test_tls_within_the_tls_of_a_proxy_says_of_whom_its_certificate_is(
         assert outcome.applied is Applied.NOT_APPLIED
         if proxys is stranger:
             assert "certificate" in outcome.message
+            assert "transport.proxy" in outcome.message
         else:
             assert outcome.code is Code.PROVIDER_TLS_ERROR
 
@@ -255,7 +308,9 @@ def test_a_refusal_by_policy_shows_nothing_and_a_host_that_is_not_found_counts(
     ):
         outcome = account.call(BLOCK, "r").outcome
         assert (outcome.code, outcome.applied) == (Code.PROVIDER_UNREACHABLE, Applied.NOT_APPLIED)
+        assert outcome.advice is (Retry.AFTER_ACTION if state == "closed" else None)
         assert account.resilience.state == state
+        assert "transport.proxy" in outcome.message
 
 
 def look_up(*addresses: str) -> Any:
@@ -358,6 +413,9 @@ def account(**transport: Any) -> dict[str, Any]:
         ("socks5://10.0.0.1", Proxy("socks5", "10.0.0.1", 1080)),
         ("socks5h://[::1]:9", Proxy("socks5h", "::1", 9)),
         ("http://u:p%40ss%3A@p:1", Proxy("http", "p", 1, ("u", "p@ss:"))),
+        ("http://KEY:@p", Proxy("http", "p", 80, ("KEY", ""))),
+        ("https://KEY@p", Proxy("https", "p", 443, ("KEY", ""))),
+        (f"socks5://u:{'%C3%A9' * 63}@p", Proxy("socks5", "p", 1080, ("u", "é" * 63))),
     ],
 )
 def test_a_proxy_is_read_from_its_url(url: str, proxy: Proxy) -> None:
@@ -374,7 +432,11 @@ def test_a_proxy_is_read_from_its_url(url: str, proxy: Proxy) -> None:
         ("http://p/path", "without a path"),
         ("http://p:0", "a URL of a host"),
         ("http://user:canary@p", "is a secret"),
-        (Secret("http://user@p"), "user:password"),
+        (Secret("socks5://user@p"), "user:password"),
+        (Secret("socks5h://user:@p"), "user:password"),
+        (Secret("http://@p"), "user:password"),
+        (Secret(f"socks5://u:{'%C3%A9' * 64}@p"), "127 bytes"),
+        (Secret(f"socks5://{'%C3%A9' * 64}:p@p"), "127 bytes"),
         (Secret("http://:canary@p"), "user:password"),
         (Secret(f"socks5://u:{'canary' * 30}@p"), "127"),
     ],
