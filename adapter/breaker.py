@@ -58,7 +58,8 @@ class Breaker:
             if self._state == OPENED:
                 left = self._opened_until - self._clock()
                 if left > 0:
-                    return max(1, math.ceil(left))
+                    # Adding and subtracting the clock's time may round above the whole pause.
+                    return max(1, math.ceil(min(left, self._pause)))
                 self._enter(HALF_OPENED)
             if self._state == CLOSED:
                 return self._usual
