@@ -69,11 +69,16 @@ def require_possible(field: str, digits: str) -> None:
 
 def standing(digits: str) -> Standing:
     """Return how far the plan of its country knows the number."""
-    if not _is_plainly_possible(digits) and _why_impossible(digits) is not None:
+    code = _code_of(digits)
+    if code is None or len(digits) == len(code):
         return Standing.IMPOSSIBLE
     if OLD_MEXICAN.fullmatch(digits) or phonenumbers.is_valid_number(_number(digits)):
         return Standing.VALID
-    return Standing.POSSIBLE
+    if _is_plainly_possible(digits) or (
+        _has_possible_count(digits) and not _has_prefix(code, digits[len(code) :], possible=True)
+    ):
+        return Standing.POSSIBLE
+    return Standing.IMPOSSIBLE
 
 
 def _standing_of_person(digits: str) -> Standing:
@@ -292,6 +297,11 @@ def _is_plainly_possible(digits: str) -> bool:
     return phonenumbers.is_possible_number_with_reason(parsed) == _POSSIBLE
 
 
+def _has_possible_count(digits: str) -> bool:
+    reason = phonenumbers.is_possible_number_with_reason(_number(digits))
+    return reason == _POSSIBLE and len(digits) <= MAX_DIGITS
+
+
 def _why_impossible(digits: str) -> str | None:
     """Return why no plan allows the digits; None where one does."""
     if OLD_MEXICAN.fullmatch(digits):
@@ -301,12 +311,10 @@ def _why_impossible(digits: str) -> str | None:
         return "does not start with a country code that exists"
     if len(digits) == len(code):
         return "has nothing after its country code"
-    number = _number(digits)
-    if phonenumbers.is_valid_number(number):
+    if phonenumbers.is_valid_number(_number(digits)):
         return None
-    reason = phonenumbers.is_possible_number_with_reason(number)
-    possible = reason == _POSSIBLE and len(digits) <= MAX_DIGITS
-    if _has_prefix(code, digits[len(code) :], possible):
+    possible = _has_possible_count(digits)
+    if _has_prefix(code, digits[len(code) :], possible=possible):
         return _prefix_fault(code)
     return None if possible else "has too few or too many digits for its country"
 
@@ -319,7 +327,7 @@ def _prefix_fault(code: str, more: str = "") -> str:
     )
 
 
-def _has_prefix(code: str, national: str, possible: bool) -> bool:
+def _has_prefix(code: str, national: str, *, possible: bool) -> bool:
     """Whether the digits after a country code begin as they would when dialled at home."""
     if not _dialling_prefix(code).match(national):
         return False
