@@ -31,7 +31,7 @@ _FORGOTTEN: Final = {"54": "9?15", "62": "00"}
 _MORE_PREFIXES: Final = {"52": "01, 044 or 045", "54": "0 or 15"}
 """Prefixes for the message, of countries that have others than one trunk prefix."""
 _HOME_FORMS: Final[dict[str, set[tuple[int, ...]]]] = {
-    "55": {(2, 5, 4), (2, 4, 4)},
+    "55": {(2, 5, 4), (2, 4, 4), (2, 1, 4, 4)},
     "1": {(3, 3, 4), (3, 7)},
 }
 """Counts of digits between separators in numbers that Brazil and North America write at home."""
@@ -72,7 +72,7 @@ def standing(digits: str) -> Standing:
     code = _code_of(digits)
     if code is None or len(digits) == len(code):
         return Standing.IMPOSSIBLE
-    if OLD_MEXICAN.fullmatch(digits) or phonenumbers.is_valid_number(_number(digits)):
+    if OLD_MEXICAN.fullmatch(digits) or _is_valid(digits):
         return Standing.VALID
     if _is_plainly_possible(digits) or (
         _has_possible_count(digits) and not _has_prefix(code, digits[len(code) :], possible=True)
@@ -84,12 +84,24 @@ def standing(digits: str) -> Standing:
 def _standing_of_person(digits: str) -> Standing:
     """Return the standing, without counts of digits that a country has for services alone."""
     found = standing(digits)
-    if found is Standing.POSSIBLE and not any(
-        phonenumbers.is_possible_number_for_type_with_reason(_number(digits), kind) == _POSSIBLE
-        for kind in (phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE)
-    ):
-        return Standing.IMPOSSIBLE
+    if found is Standing.POSSIBLE:
+        code = _code_of(digits) or ""
+        if len(digits) - len(code) not in _counts_of_persons(code):
+            return Standing.IMPOSSIBLE
     return found
+
+
+@cache
+def _counts_of_persons(code: str) -> frozenset[int]:
+    """Return how many digits a country's mobile and landline numbers have after its code."""
+    kinds = (phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE)
+    return frozenset(
+        count
+        for count in range(1, MAX_DIGITS + 1)
+        for number in [phonenumbers.PhoneNumber(int(code), 10 ** (count - 1))]
+        for kind in kinds
+        if phonenumbers.is_possible_number_for_type_with_reason(number, kind) == _POSSIBLE
+    )
 
 
 def is_grouped_abroad(digits: str, groups: Sequence[str], region: str | None) -> bool:
@@ -311,7 +323,7 @@ def _why_impossible(digits: str) -> str | None:
         return "does not start with a country code that exists"
     if len(digits) == len(code):
         return "has nothing after its country code"
-    if phonenumbers.is_valid_number(_number(digits)):
+    if _is_valid(digits):
         return None
     possible = _has_possible_count(digits)
     if _has_prefix(code, digits[len(code) :], possible=possible):
@@ -335,10 +347,7 @@ def _has_prefix(code: str, national: str, *, possible: bool) -> bool:
         return True
     # The library leaves a prefix where what follows has no possible count of digits.
     begins = possible and national.startswith((_trunk_prefix(code), "0"))
-    return begins and (
-        not any(known.fullmatch(national) for known in _patterns(code))
-        or _without_zeros(code, national) != national
-    )
+    return begins and (not _is_known(code, national) or _without_zeros(code, national) != national)
 
 
 def _behind_prefix(code: str, national: str) -> str:
@@ -359,6 +368,8 @@ def _without_prefix(digits: str) -> str:
     """
     code = _code_of(digits) or ""
     national = digits[len(code) :]
+    if not _dialling_prefix(code).match(national):
+        return ""
     behind = _behind_prefix(code, national)
     if behind == national:
         behind = _without_zeros(code, national)
@@ -370,7 +381,7 @@ def _without_zeros(code: str, national: str) -> str:
     zeros = len(national) - len(national.lstrip("0"))
     for count in range(1, zeros + 1):
         rest = national[count:]
-        if rest and phonenumbers.is_valid_number(_number(f"{code}{rest}")):
+        if rest and _is_valid(f"{code}{rest}"):
             return rest
     return national
 
@@ -378,6 +389,17 @@ def _without_zeros(code: str, national: str) -> str:
 @cache
 def _forgotten_prefix(code: str) -> re.Pattern[str]:
     return re.compile(_FORGOTTEN.get(code, "(?!)"))
+
+
+def _is_valid(digits: str) -> bool:
+    """Whether the number is in a range that is in use."""
+    code = _code_of(digits) or ""
+    # The library would find the first as well, in four times as long.
+    return _is_known(code, digits[len(code) :]) and phonenumbers.is_valid_number(_number(digits))
+
+
+def _is_known(code: str, national: str) -> bool:
+    return any(known.fullmatch(national) for known in _patterns(code))
 
 
 @cache

@@ -402,7 +402,9 @@ def test_what_follows_00_is_international_or_in_use() -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "51 9 8765-4321",
         "51 98765-4321",
+        "51 9 8765-4321",
         "51.98765.4321",
         "31 98765 4321",
         "53 3225-1234",
