@@ -174,7 +174,8 @@ def read_at_home(
     Raises ContactError.
     """
     code = _code_of(digits)
-    abroad = bracket in ("", code) and is_grouped_abroad(digits, groups, region)
+    at_home = digits.startswith(str(phonenumbers.country_code_for_region(region)))
+    abroad = bracket in ("", code) and (at_home or is_grouped_abroad(digits, groups, region))
     national, dialled = _dial(digits, region)
     if digits.startswith("00"):
         return _choose_after_zeros(field, digits[2:], national)
@@ -194,7 +195,6 @@ def read_at_home(
     if national == digits and here:
         return digits
     there = _standing_of_person(digits) if abroad else Standing.IMPOSSIBLE
-    at_home = digits.startswith(str(phonenumbers.country_code_for_region(region)))
     if bracket and bracket == code:
         in_use = here is Standing.VALID or _OLD_BRAZILIAN.fullmatch(national)
         if in_use and (not there or _writes_brackets(region, len(bracket))):
