@@ -79,10 +79,13 @@ class Contact:
         if number is None and jid is None and user_id is None:
             raise ContactError("number", "give a number, a jid or a user_id")
         user = None if user_id is None else _parse_user_id(user_id)
-        by_number = None if number is None else _parse_number(number, default_region)
         if jid is None:
+            by_number = None if number is None else _parse_number(number, default_region)
             return cls(number=by_number, user_id=user)
         by_jid = cls.from_jid(_require_jid(jid))
+        by_number = by_jid.number
+        if number is not None and not _has_digits(number, by_jid.number):
+            by_number = _parse_number(number, default_region)
         if by_jid.number is not None and by_jid.number.startswith("0"):
             raise ContactError("jid", "starts with a 0, as no country code does; leave it out")
         if by_number is not None and by_jid.number is None:
@@ -173,6 +176,21 @@ def _parse_user_id(text: str) -> str:
     )
 
 
+def _has_digits(text: str, digits: str | None) -> bool:
+    """Whether the text is just these digits and separators, and maybe a + or 00 before them."""
+    if digits is None or len(text) > MAX_TEXT:
+        return False
+    try:
+        written = read_written("number", text)
+    except ContactError:
+        return False
+    if written.bracket:
+        return False
+    return written.digits == digits or (
+        not written.international and written.digits == f"00{digits}"
+    )
+
+
 def _parse_number(text: str, region: str | None) -> str:
     if len(text) > MAX_TEXT:
         if name_field(text) == "user_id":
@@ -206,12 +224,13 @@ def _read_number(written: Written, region: str | None) -> str:
         if digits.startswith("0"):
             raise ContactError("number", "has a 0 where the country code begins; leave it out")
     elif region is not None:
-        abroad = not written.national and is_grouped_abroad(digits, written.groups, region)
-        return read_at_home("number", digits, region, abroad=abroad)
+        return read_at_home(
+            "number", digits, region, groups=written.groups, bracket=written.bracket
+        )
     elif digits.startswith("00"):
         digits = digits[2:]
     elif (
-        written.national
+        written.bracket
         or digits.startswith("0")
         or not is_grouped_abroad(digits, written.groups, None)
     ):

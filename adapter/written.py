@@ -60,6 +60,8 @@ _DECIMAL: Final = re.compile(
     r"|\+?[0-9]{1,3}(?:\.[0-9]{3})+\.[0-9]{2}"
 )
 """A number with a decimal point: the digits behind it are no part of a phone number."""
+_BRACKET: Final = re.compile(r"[ .-]*\((?![ .(-]*(?:\+|0[ .-]*0))")
+"""A parenthesis at the start, and no + or 00 behind it."""
 _MAX_NOTE: Final = 4
 """Most digits in parentheses at the end that are none of the number's."""
 _LINK: Final = re.compile(
@@ -86,8 +88,8 @@ class Written:
     """Whether it says so: by a +, by a link. A leading 00 does not count, and is among `digits`."""
     groups: tuple[str, ...]
     """The digits between separators."""
-    national: bool
-    """Whether it opens with a parenthesis, as no international number does."""
+    bracket: str
+    """The digits in parentheses at the start, as an area code is written; not the whole number."""
 
 
 def trim(text: str) -> str:
@@ -136,7 +138,7 @@ def read_written(field: str, text: str) -> Written:
         return _read_plain(field, text, start, number)
     found = _read_plain(field, text, start, number, escaped=True)
     digits = found.digits if found.international else found.digits.removeprefix("00")
-    return Written(digits, international=True, groups=(digits,), national=False)
+    return Written(digits, international=True, groups=(digits,), bracket="")
 
 
 def _read_plain(field: str, text: str, start: int, core: str, *, escaped: bool = False) -> Written:
@@ -169,13 +171,20 @@ def _read_plain(field: str, text: str, start: int, core: str, *, escaped: bool =
     digits = compact.removeprefix("+")
     if not digits:
         raise ContactError(field, f"holds no digits; {_RULE}")
-    opening = plain.translate({ord(each): None for each in " -."})
     return Written(
         digits,
         international=bool(signs),
         groups=tuple(re.findall("[0-9]+", plain)),
-        national=opening.startswith("(") and not opening.startswith(("(+", "(00")),
+        bracket=_find_bracket(plain),
     )
+
+
+def _find_bracket(plain: str) -> str:
+    """Return the digits in parentheses at the start; none where they are the whole number."""
+    inside, closed, behind = plain.partition(")")
+    if _BRACKET.match(plain) is None or (closed and not any(map(str.isdigit, behind))):
+        return ""
+    return inside.translate(_SEPARATORS)
 
 
 def _has_note(plain: str) -> bool:

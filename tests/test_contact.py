@@ -546,6 +546,31 @@ def test_a_number_and_a_jid_of_one_person_go_together(number: str, jid: str) -> 
     assert Contact.parse(number=number, jid=jid) == Contact(number=BRAZIL)
 
 
+@pytest.mark.parametrize("region", [None, "DE", "BR", "US"])
+@pytest.mark.parametrize(
+    ("number", "jid"),
+    [
+        ("5511999999999", "5511999999999@s.whatsapp.net"),
+        ("+55 (11) 99999-9999", "5511999999999@c.us"),
+        ("0055 11 99999-9999", "5511999999999@c.us"),
+        ("51987654321", "51987654321@s.whatsapp.net"),
+        ("22507000001", "22507000001@s.whatsapp.net"),
+    ],
+)
+def test_a_jid_settles_what_the_same_digits_beside_it_mean(
+    number: str, jid: str, region: str | None
+) -> None:
+    found = Contact.parse(number=number, jid=jid, default_region=region)
+    assert found == Contact.from_jid(jid)
+
+
+def test_a_national_number_is_not_the_same_as_a_jid_with_its_digits() -> None:
+    jid = "11999999999@s.whatsapp.net"
+    with pytest.raises(ContactError) as caught:
+        Contact.parse(number="(11) 99999-9999", jid=jid, default_region="BR")
+    assert "other digits" in caught.value.fields["jid"][0]
+
+
 @pytest.mark.parametrize(
     ("jid", "fault"),
     [

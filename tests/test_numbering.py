@@ -150,6 +150,12 @@ def test_the_prefix_that_is_dialled_at_home_is_refused_after_the_country_code(re
         ("+57 03 321 1234567", "0"),
         ("+61 0 412 345 678", "0"),
         ("+81 0 90 1234 5678", "0"),
+        ("+54 15 2345 6789", "15"),
+        ("+54 9 15 2345 6789", "15"),
+        ("+62 0 812 3456 789", "0"),
+        ("+62 00 812 3456 789", "0"),
+        ("+62 001 812 345 678", "0"),
+        ("+39 (0)347 1234567", "0"),
     ],
 )
 def test_a_prefix_after_the_country_code_is_named_and_never_removed(text: str, prefix: str) -> None:
@@ -212,6 +218,8 @@ def test_a_number_that_no_plan_allows_is_refused_with_the_reason(text: str, reas
         ("(0171) 3920012", "DE", "491713920012"),
         ("1713920012", "DE", "491713920012"),
         ("4917139200123", "DE", "4917139200123"),
+        ("4917 1392 0012", "DE", "491713920012"),
+        ("436 641 234 567", "AT", "436641234567"),
         ("447911123456", "GB", "447911123456"),
         ("5511999999999", "BR", "5511999999999"),
         ("551133334444", "BR", "551133334444"),
@@ -321,6 +329,117 @@ def test_a_prefix_that_is_dialled_at_home_is_refused_after_a_country_code_withou
     assert "+" in why_not(text, region)
 
 
+@pytest.mark.parametrize(
+    ("text", "region"),
+    [
+        ("49 (0) 171 3920012", "DE"),
+        ("49-(0)171-3920012", "DE"),
+        ("49 0171 3920012", "DE"),
+        ("4901713920012", "DE"),
+        ("(49) (0)171 3920012", "DE"),
+        ("49 (0)171 3920012", "AT"),
+        ("43 (0)664 1234567", "AT"),
+        ("4306641234567", "AT"),
+        ("383 (0) 43201234", "XK"),
+        ("44 (0)7911 123456", "DE"),
+        ("33 (0)6 12 34 56 78", "DE"),
+        ("00994 (0)401234567", "BR"),
+        ("00376 (0)312345", "ID"),
+        ("00971022345678", "ID"),
+    ],
+)
+def test_a_trunk_prefix_behind_a_country_code_is_named_in_every_region(
+    text: str, region: str
+) -> None:
+    message = why_not(text, region)
+    assert "dialled at home only" in message
+    assert "+" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "region"),
+    [
+        ("(49) 171 3920012", "DE"),
+        ("(62) 812345678", "ID"),
+        ("(46) 8123456", "SE"),
+        ("(383) 43201234", "XK"),
+        ("(44) 7911 123456", "DE"),
+        ("(297) 560-1234", "DE"),
+    ],
+)
+def test_a_country_code_in_parentheses_may_be_an_area_code(text: str, region: str) -> None:
+    assert "leading +" in why_not(text, region)
+    assert parse(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "region", "number"),
+    [
+        ("(51) 98765-4321", "BR", "5551987654321"),
+        ("(31) 98765-4321", "BR", "5531987654321"),
+        ("(55) 9999-9999", "BR", "555599999999"),
+        ("(212) 555-0143", "US", "12125550143"),
+        ("(267) 555-0143", "US", "12675550143"),
+    ],
+)
+def test_a_plan_that_writes_area_codes_in_parentheses_means_one(
+    text: str, region: str, number: str
+) -> None:
+    assert parse(text, region) == number
+
+
+@pytest.mark.parametrize("text", ["({})", " ( {} ) ", "({})."])
+def test_parentheses_around_a_whole_number_say_nothing(text: str) -> None:
+    for digits in ("491713920012", "5511999990001", "51987654321"):
+        for region in (None, "DE", "BR", "PE"):
+            assert parse(text.format(digits), region) == parse(digits, region)
+
+
+def test_what_follows_00_is_international_or_in_use() -> None:
+    assert parse("00 690 7290", "ID") == "6907290"
+    assert parse("0015 971 2 234 5678", "BR") == "97122345678"
+    assert parse("00 15 0000000", "BR") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "51 9 8765-4321",
+        "51 98765-4321",
+        "51.98765.4321",
+        "31 98765 4321",
+        "53 3225-1234",
+        "203-4560143",
+        "203 456 0143",
+        "40 61 23 45",
+        "27 12 34 56",
+        "63 123 456",
+        "691 234 5678",
+    ],
+)
+def test_an_area_code_that_is_a_country_code_too_makes_nobody_abroad(text: str) -> None:
+    assert "no country code" in why_not(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("51 987 654 321", "51987654321"),
+        ("20 10 01234567", "201001234567"),
+        ("49 171 3920012", "491713920012"),
+        ("1 415 555 2671", "14155552671"),
+        ("55 11 99999-9999", "5511999999999"),
+        ("5511 99999-9999", "5511999999999"),
+        ("203-4560143", None),
+        ("2034560143", "2034560143"),
+    ],
+)
+def test_an_international_number_in_its_own_groups_needs_no_plus(
+    text: str, number: str | None
+) -> None:
+    assert parse(text) == number
+
+
 def test_a_prefix_for_calls_abroad_is_of_its_region_alone() -> None:
     assert parse("011 49 171 3920012") is None
     assert parse("010 49 171 3920012") is None
@@ -334,6 +453,38 @@ def test_a_number_without_its_area_is_refused(text: str, region: str) -> None:
 
 
 # --- properties
+
+
+HOMES = ["AT", "BR", "CN", "DE", "FI", "GB", "ID", "IN", "IT", "US", "XK"]
+
+
+@pytest.mark.parametrize("home", [None, *HOMES])
+def test_a_country_code_is_never_taken_for_a_part_of_a_national_number(home: str | None) -> None:
+    for region in REGIONS:
+        trunk = phonenumbers.ndd_prefix_for_region(region, True) or "0"
+        for digits, example in list(examples(region))[:3]:
+            code = str(example.country_code)
+            national = digits.removeprefix(code)
+            for text in (
+                f"{code} ({trunk}) {national}",
+                f"{code}{trunk}{national}",
+                f"{code} {trunk}{national}",
+                f"00{code} ({trunk}) {national}",
+                f"({code}) {national}",
+                f"({digits})",
+                f"{code} {national}",
+            ):
+                for where in (home, region):
+                    found = parse(text, where)
+                    if found in (digits, None):
+                        continue
+                    # Italy's landlines and Ascension's numbers may begin with a 0.
+                    begins = found == f"{code}{trunk}{national}"
+                    # The writing of an area code where the plan has it so.
+                    area = text.startswith(f"({code}) ") and where in ("BR", "US")
+                    assert begins or area, (text, where)
+                    old = re.fullmatch("55[1-9]{2}[6-9][0-9]{7}", found or "")
+                    assert old or phonenumbers.is_valid_number(phonenumbers.parse(f"+{found}"))
 
 
 @pytest.mark.parametrize("region", sorted({*CALLED_LIKE_IDS, "FI", "KP", "TD", "RU", "CU"}))
