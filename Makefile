@@ -11,10 +11,10 @@ serve: $(READY)
 	$(BIN)/contact-adapter serve $(ARGS)
 
 test: $(READY)
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses auto $(ARGS)
 
 test-oldest: $(OLDEST)/.ready
-	$(OLDEST)/bin/pytest -W default --ignore tests/test_fuzz.py $(ARGS)
+	$(OLDEST)/bin/pytest --numprocesses auto -W default --ignore tests/test_fuzz.py $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff format --check .
