@@ -23,7 +23,7 @@ from adapter.logs import write_line
 from adapter.numbering import load_plans
 from adapter.outcome import Command, Outcome, Result
 from adapter.provider import LocalProvider, Provider, invalid_field, read_contact
-from adapter.redaction import hide_contact
+from adapter.redaction import hide_contact, show_request_id
 from adapter.resilience import Limits, Resilience, Verdict
 from adapter.settings import (
     AccountSettings,
@@ -46,8 +46,11 @@ ReturnedT = TypeVar("ReturnedT")
 
 
 def new_request_id() -> str:
-    """Return an id for a call that came without one."""
-    return secrets.token_hex(16)
+    """Return an id for a call that came without one. No part of it is masked like a number."""
+    while True:
+        request_id = secrets.token_hex(16)
+        if show_request_id(request_id, None) == request_id:
+            return request_id
 
 
 class Account:
@@ -165,7 +168,7 @@ class Account:
             upstream=outcome.upstream_status,
             code=outcome.code.value if outcome.code else "ok",
             ms=round(seconds * 1000),
-            request_id=request_id,
+            request_id=show_request_id(request_id, command.contact),
         )
 
     def close(self) -> None:
@@ -346,7 +349,7 @@ def describe_call(result: Result) -> dict[str, Any]:
         "upstream": result.outcome.upstream_status,
         "attempts": result.attempts,
         "ms": result.duration_ms,
-        "request_id": hide_contact(result.request_id, contact),
+        "request_id": show_request_id(result.request_id, contact),
     }
 
 
