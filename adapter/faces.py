@@ -61,6 +61,12 @@ class _Final(Response):
         return self.headers
 
 
+def choose_request_id(environ: WSGIEnvironment) -> str:
+    """Return the caller's `X-Request-Id` where that is a sane token, else a new id."""
+    given = environ.get("HTTP_X_REQUEST_ID", "")
+    return given if _SANE_ID.fullmatch(given) else new_request_id()
+
+
 @dataclass(frozen=True, slots=True)
 class Incoming:
     """One request to us, with the id that it goes by."""
@@ -71,14 +77,9 @@ class Incoming:
 
     @classmethod
     def now(cls) -> Incoming:
-        """Return the request of this moment.
-
-        Its id is the caller's `X-Request-Id` where that is a sane token, else a new one.
-        """
+        """Return the request of this moment, with its id by `choose_request_id`."""
         request: Request = flask.request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - the documented way
-        given = request.environ.get("HTTP_X_REQUEST_ID", "")
-        request_id = given if _SANE_ID.fullmatch(given) else new_request_id()
-        return cls(request, request_id, time.monotonic())
+        return cls(request, choose_request_id(request.environ), time.monotonic())
 
     @property
     def milliseconds(self) -> int:
