@@ -23,9 +23,10 @@ from adapter.errors import ConfigurationError, PluginError
 from adapter.faces import Access
 from adapter.hosts import is_loopback
 from adapter.keys import ANYONE
+from adapter.names import show_key
 from adapter.outcome import Command, Result, write_envelope
 from adapter.plugins import load_plugins
-from adapter.privacy import mask_trace
+from adapter.privacy import mask_text, mask_trace
 from adapter.scaffold import ScaffoldError, check_name, package_name, write_package
 from adapter.service import Contacts, Service, new_request_id
 from adapter.settings import Settings, is_plain_url, load_settings, read_toml
@@ -155,6 +156,9 @@ def check(config: Path | None, own_address: str, live: bool) -> None:
         click.echo(f"note: the plugin {broken.plugin} is broken: {broken.reason}")
     for clash in service.settings.registry.clashes:
         click.echo(f"note: {clash}")
+    for entry in service.settings.registry.idle_blocks:
+        shown = ":".join(map(show_key, entry.split(":", 1)))
+        click.echo(f"note: {shown} in [plugins] blocked matches no installed plugin")
     click.echo(f"{find_config(config)}: sound; {len(service.accounts)} account(s)")
     if live:
         answers = [_ask(service, name) for name in service.accounts]
@@ -280,7 +284,7 @@ def _print_trace(error: BaseException) -> None:
 def _explain_plugin(error: PluginError) -> NoReturn:
     if error.__cause__ is not None:
         _print_trace(error.__cause__)
-    raise click.ClickException(str(error)) from None
+    raise click.ClickException(mask_text(str(error))) from None
 
 
 def _ask(service: Service, name: str) -> bool:
