@@ -311,6 +311,8 @@ class Service:
             name = self._names.default_for(caller.accounts, caller.default_account)
             if name is None:
                 raise invalid_field("account", "is required, since there is no default account")
+        if not isinstance(name, str):  # a caller in Python may pass anything
+            raise invalid_field("account", "must be text")
         chosen = self._names.find(name, caller.accounts, native=native)
         if chosen is None:
             raise RequestError(Outcome.failure(Code.ACCOUNT_NOT_FOUND))

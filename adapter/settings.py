@@ -270,10 +270,18 @@ _ORIGIN = validate.Regexp(
 )
 
 
+_MOUNT: Final = r"(?:/[A-Za-z0-9._~-]+)+"
+
+
+def is_mount(path: str) -> bool:
+    """Whether the app, or a part of it, can be served below this path."""
+    return bool(re.fullmatch(_MOUNT, path)) and not {".", ".."} & set(path.split("/"))
+
+
 class _DialectSchema(Schema):
     prefix = fields.String(
         validate=validate.Regexp(
-            r"^(/[A-Za-z0-9._~-]+)+\Z", error="must be a path such as /legacy, without a last slash"
+            rf"^{_MOUNT}\Z", error="must be a path such as /legacy, without a last slash"
         )
     )
     host = fields.String(
