@@ -192,7 +192,7 @@ class _Server(Application):  # type: ignore[misc, unused-ignore]
     def renew(self) -> bool:
         """Read the configuration and its secrets again; return False on a fault.
 
-        The app that there is stays then, and so do the workers with what they keep in memory.
+        The app that there is stays then, and so do the workers, with the lists that they hold.
         """
         try:
             self._app = self._build()
