@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -23,9 +24,10 @@ from adapter.errors import ConfigurationError, PluginError
 from adapter.faces import Access
 from adapter.hosts import is_loopback
 from adapter.keys import ANYONE
+from adapter.names import show_key
 from adapter.outcome import Command, Result, write_envelope
 from adapter.plugins import load_plugins
-from adapter.privacy import mask_trace
+from adapter.privacy import mask_text, mask_trace
 from adapter.scaffold import ScaffoldError, check_name, package_name, write_package
 from adapter.service import Contacts, Service, new_request_id
 from adapter.settings import Settings, is_plain_url, load_settings, read_toml
@@ -68,6 +70,20 @@ class _Commands(click.Group):
         except Exception as error:  # noqa: BLE001 - a bug, whose text may hold a number
             _print_trace(error)
             sys.exit(1)
+
+
+class _UnwrittenError(click.ClickException):
+    """Standard output cannot be written, such as on a full disk."""
+
+
+def _echo(text: str) -> None:
+    """Write a line to standard output. Raises _UnwrittenError where that cannot be done."""
+    try:
+        click.echo(text)
+    except OSError as error:
+        with suppress(OSError, ValueError), Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())  # or the end would flush it once more
+        raise _UnwrittenError(f"the output cannot be written: {error.strerror}") from None
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -152,10 +168,13 @@ def check(config: Path | None, own_address: str, live: bool) -> None:
     """Explain every fault of the configuration at once. Sends nothing without --live."""
     service = _open_service(config, own_address)
     for broken in service.settings.registry.broken:
-        click.echo(f"note: the plugin {broken.plugin} is broken: {broken.reason}")
+        _echo(f"note: the plugin {broken.plugin} is broken: {broken.reason}")
     for clash in service.settings.registry.clashes:
-        click.echo(f"note: {clash}")
-    click.echo(f"{find_config(config)}: sound; {len(service.accounts)} account(s)")
+        _echo(f"note: {clash}")
+    for entry in service.settings.registry.idle_blocks:
+        shown = ":".join(map(show_key, entry.split(":", 1)))
+        _echo(f"note: {shown} in [plugins] blocked matches no installed plugin")
+    _echo(f"{find_config(config)}: sound; {len(service.accounts)} account(s)")
     if live:
         answers = [_ask(service, name) for name in service.accounts]
         sys.exit(0 if all(answers) else 1)
@@ -173,12 +192,12 @@ def providers(config: Path | None, own_address: str, as_json: bool) -> None:
         return
     for each in data["providers"]:
         dialect = "with dialect" if each["dialect"] else "no dialect"
-        click.echo(
+        _echo(
             f"{each['name']}: {each['title']}; {', '.join(each['actions'])}; "
             f"{dialect}; from {each['origin']}"
         )
     for each in data["broken"]:
-        click.echo(f"{each['name']}: broken; from {each['origin']}; {each['reason']}")
+        _echo(f"{each['name']}: broken; from {each['origin']}; {each['reason']}")
 
 
 @main.command()
@@ -195,7 +214,7 @@ def accounts(config: Path | None, own_address: str, as_json: bool) -> None:
     for entry in entries:
         default = " (default)" if entry["name"] == service.settings.default_account else ""
         actions = ", ".join(entry["actions"])
-        click.echo(f"{entry['name']}{default}: {entry['provider']}; {actions}")
+        _echo(f"{entry['name']}{default}: {entry['provider']}; {actions}")
 
 
 def _change_command(action: Action) -> click.Command:
@@ -248,9 +267,9 @@ def new_provider(name: str, into: Path | None) -> None:
         write_package(name, folder)
     except ScaffoldError as error:
         raise click.ClickException(str(error)) from None
-    click.echo(f"wrote {folder}; install it and run its tests, which list its blanks:")
-    click.echo(f"  pip install --editable {folder}")
-    click.echo(f"  pytest {folder}")
+    _echo(f"wrote {folder}; install it and run its tests, which list its blanks:")
+    _echo(f"  pip install --editable {folder}")
+    _echo(f"  pytest {folder}")
 
 
 def _open_service(config: Path | None, own_address: str) -> Service:
@@ -280,17 +299,17 @@ def _print_trace(error: BaseException) -> None:
 def _explain_plugin(error: PluginError) -> NoReturn:
     if error.__cause__ is not None:
         _print_trace(error.__cause__)
-    raise click.ClickException(str(error)) from None
+    raise click.ClickException(mask_text(str(error))) from None
 
 
 def _ask(service: Service, name: str) -> bool:
     """Read the account's block list where that can be done, and say how it went."""
     account = service.accounts[name]
     if Action.LIST not in account.provider.actions():
-        click.echo(f"{name}: nothing harmless can be asked of {account.provider.name}")
+        _echo(f"{name}: nothing harmless can be asked of {account.provider.name}")
         return True
     result = service.perform(name, Command(Action.LIST))
-    click.echo(f"{name}: {result.code.value if result.code else 'ok'}")
+    _echo(f"{name}: {result.code.value if result.code else 'ok'}")
     return result.ok
 
 
@@ -299,10 +318,23 @@ def _print_data(data: dict[str, Any]) -> None:
 
 
 def _print_json(document: Any) -> None:
-    click.echo(json.dumps(document, indent=2))
+    _echo(json.dumps(document, indent=2))
 
 
 def _print_result(result: Result, as_json: bool) -> NoReturn:
+    try:
+        _write_result(result, as_json)
+    except _UnwrittenError as error:
+        became = ""
+        if result.code is not None:
+            became = f"; the call failed: {result.code.value}"
+        elif result.contacts is None:
+            became = "; the change was made"
+        raise _UnwrittenError(f"{error.message}{became}") from None
+    sys.exit(0 if result.ok else 1)
+
+
+def _write_result(result: Result, as_json: bool) -> None:
     if as_json:
         _print_json(result.envelope())
     elif result.code is not None:
@@ -315,11 +347,10 @@ def _print_result(result: Result, as_json: bool) -> NoReturn:
         for name, messages in result.outcome.fields.items():
             click.echo(f"  {name}: {'; '.join(messages)}", err=True)
     elif result.command is not None and result.command.contact is not None:
-        click.echo(
+        _echo(
             f"{result.command.action.value}ed {result.command.contact.masked} "
             f"for {result.account} ({result.outcome.confirmation})"
         )
     else:
         for contact in result.contacts or ():
-            click.echo(contact.jid or contact.user_id)
-    sys.exit(0 if result.ok else 1)
+            _echo(contact.jid or str(contact.user_id))

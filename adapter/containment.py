@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from typing import Final, ParamSpec, TypeVar
 
@@ -36,8 +37,9 @@ def contain(
 def is_from_outside(error: BaseException) -> bool:
     """Whether an exception is how the surroundings end a call, and not a fault of a plugin.
 
-    GeneratorExit is none: it is raised where a generator waits, and none does here.
+    GeneratorExit is none: it is raised where a generator waits, and none does here. Ctrl-C raises
+    KeyboardInterrupt where Python's own handler has the signal; in a worker of ours it does not.
     """
     if isinstance(error, KeyboardInterrupt):
-        return True
+        return signal.getsignal(signal.SIGINT) is signal.default_int_handler
     return any(kind.__module__.partition(".")[0] in _SCHEDULERS for kind in type(error).__mro__)

@@ -44,16 +44,12 @@ class Cors:
         return {**self._allowed(origin), **self._exposed}
 
     def preflight(self, environ: Mapping[str, Any]) -> Mapping[str, str] | None:
-        """Return the headers that answer a preflight; None for any other request.
+        """Return the headers that answer an OPTIONS of an allowed origin; None for all else.
 
-        An allowed origin may send any header, as a key may stand in any.
+        Such an origin may send any header, as a key may stand in any.
         """
         origin = environ.get("HTTP_ORIGIN")
-        if (
-            environ["REQUEST_METHOD"] != "OPTIONS"
-            or "HTTP_ACCESS_CONTROL_REQUEST_METHOD" not in environ
-            or not self.allows(origin)
-        ):
+        if environ["REQUEST_METHOD"] != "OPTIONS" or not self.allows(origin):
             return None
         headers = {**self._allowed(origin), **self._preflight}
         names = environ.get("HTTP_ACCESS_CONTROL_REQUEST_HEADERS", "").strip()

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from http import HTTPStatus
+from http import HTTPMethod, HTTPStatus
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -26,6 +26,7 @@ from adapter.keys import ANYONE, Caller, KeyRing
 from adapter.logs import log, write_line
 from adapter.outcome import Outcome, Result
 from adapter.provider import invalid_field
+from adapter.redaction import show_request_id
 from adapter.service import Service, describe_call, new_request_id
 from adapter.wire import Json, StrictJsonError, read_json, write_json
 
@@ -39,6 +40,7 @@ FORM: Final = "application/x-www-form-urlencoded"
 
 _SANE_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _STATUS: Final = {each.value: f"{each.value} {each.phrase}" for each in HTTPStatus}
+_METHODS: Final = frozenset(HTTPMethod)
 _UTF_8: Final = ("utf-8", "utf8", "us-ascii")
 _MOST_FIELDS: Final = 100
 
@@ -59,6 +61,12 @@ class _Final(Response):
         return self.headers
 
 
+def choose_request_id(environ: WSGIEnvironment) -> str:
+    """Return the caller's `X-Request-Id` where that is a sane token, else a new id."""
+    given = environ.get("HTTP_X_REQUEST_ID", "")
+    return given if _SANE_ID.fullmatch(given) else new_request_id()
+
+
 @dataclass(frozen=True, slots=True)
 class Incoming:
     """One request to us, with the id that it goes by."""
@@ -69,14 +77,9 @@ class Incoming:
 
     @classmethod
     def now(cls) -> Incoming:
-        """Return the request of this moment.
-
-        Its id is the caller's `X-Request-Id` where that is a sane token, else a new one.
-        """
+        """Return the request of this moment, with its id by `choose_request_id`."""
         request: Request = flask.request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - the documented way
-        given = request.environ.get("HTTP_X_REQUEST_ID", "")
-        request_id = given if _SANE_ID.fullmatch(given) else new_request_id()
-        return cls(request, request_id, time.monotonic())
+        return cls(request, choose_request_id(request.environ), time.monotonic())
 
     @property
     def milliseconds(self) -> int:
@@ -134,9 +137,10 @@ class Incoming:
         """Write the one line of this request."""
         rule = self.request.url_rule
         call = describe_call(result) if result is not None else {}
-        request_id = call.pop("request_id", self.request_id)
+        request_id = call.pop("request_id", show_request_id(self.request_id, None))
+        method = self.request.method
         facts = {
-            "method": self.request.method,
+            "method": method if method in _METHODS else "-",
             "route": rule.rule if rule is not None else "-",
             **call,
             "status": status,

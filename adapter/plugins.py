@@ -6,21 +6,23 @@ import inspect
 import os
 import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
+from types import NoneType
 from typing import Any, Final, Generic, TypeVar
 
 import pluggy
 from marshmallow import Schema
 
 from adapter import hookspecs
+from adapter.codes import Action, Confirmation
 from adapter.containment import contain
 from adapter.errors import PluginError
-from adapter.privacy import escape_controls
-from adapter.provider import Dialect, Provider
+from adapter.privacy import escape_controls, mask_trace
+from adapter.provider import Addressing, ContactForm, Dialect, Provider, Row
 from adapter.routes import Route
 
 ACCOUNT_KEYS: Final = frozenset(
@@ -57,7 +59,7 @@ class Plugin:
     @property
     def is_builtin(self) -> bool:
         """Whether it comes with the adapter, by the name of its distribution."""
-        return re.sub(r"[-_.]+", "-", self.distribution).lower() == _OWN_DISTRIBUTION
+        return _normalise(self.distribution) == _OWN_DISTRIBUTION
 
     def __str__(self) -> str:
         return f"{self.id} ({self.origin})"
@@ -80,12 +82,13 @@ class Broken:
 
     @property
     def reason(self) -> str:
-        """What it raised, in one line."""
+        """What it raised, in one line, masked like a traceback."""
         try:
             text = str(self.error)
         except BaseException:  # noqa: BLE001 - the exception is a third party's too
             text = "its text cannot be read"
-        return escape_controls(" ".join(f"{type(self.error).__name__}: {text}".split()))
+        line = " ".join(f"{type(self.error).__name__}: {text}".split())
+        return escape_controls(mask_trace(line))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +142,11 @@ class Registry:
     built in goes before what is a third party's. Safe in threads.
     """
 
-    def __init__(self, found: Iterable[tuple[Plugin, EntryPoint]]) -> None:
+    def __init__(
+        self, found: Iterable[tuple[Plugin, EntryPoint]], idle_blocks: Iterable[str] = ()
+    ) -> None:
+        self.idle_blocks = tuple(idle_blocks)
+        """The entries of `[plugins] blocked` that match no plugin of this installation."""
         self._entries = dict(found)
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
@@ -264,21 +271,34 @@ def _winner(owners: list[Plugin]) -> Plugin | None:
 def load_plugins(blocked: Iterable[str] = ()) -> Registry:
     """Return the plugins of the entry-point group. None is imported before it is needed.
 
-    `blocked` holds names (`acme`) or ids (`some-distribution:acme`) that are never imported.
+    `blocked` holds names (`acme`) or ids (`some-distribution:acme`) that are never imported. In an
+    id, the distribution may be written in any of the ways that mean the same to an installer.
     """
-    return Registry(_find_entries(frozenset(blocked)))
-
-
-def _find_entries(blocked: frozenset[str]) -> Iterator[tuple[Plugin, EntryPoint]]:
-    """Yield the plugins that are not blocked: what is built in, then the others by name."""
-    found = []
+    ids = {entry: _normalise_id(entry) for entry in blocked}
+    found, idle = [], dict(ids)
     for entry in entry_points(group=hookspecs.PROJECT):
         meta = entry.dist.metadata if entry.dist else {"Name": "unknown", "Version": ""}
         plugin = Plugin(entry.name, meta["Name"] or "unknown", meta["Version"] or "")
-        if plugin.name not in blocked and plugin.id not in blocked:
+        matching = [
+            each for each, id_ in ids.items() if id_ in (plugin.name, _normalise_id(plugin.id))
+        ]
+        for each in matching:
+            idle.pop(each, None)
+        if not matching:
             found.append((plugin, entry))
     found.sort(key=lambda each: (not each[0].is_builtin, each[0].name, each[0].id))
-    yield from found
+    return Registry(found, idle)
+
+
+def _normalise(distribution: str) -> str:
+    """Return the name of a distribution as installers compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def _normalise_id(text: str) -> str:
+    """Return a plugin's id with its distribution in the one form; a name alone as it is."""
+    distribution, colon, name = text.partition(":")
+    return f"{_normalise(distribution)}:{name}" if colon else text
 
 
 def _register(manager: pluggy.PluginManager, plugin: Plugin, entry: EntryPoint) -> _Offer:
@@ -327,11 +347,32 @@ def _check_provider(part: Any) -> None:
     routes = getattr(part, "routes", ())
     if not routes or not all(isinstance(route, Route) for route in routes):
         raise PluginError(f"{part.__name__}.routes must name at least one Route")
+    for attribute, kind, words in _ATTRIBUTES:
+        if not isinstance(getattr(part, attribute), kind):
+            raise PluginError(f"{part.__name__}.{attribute} must be {words}")
+    for attribute, member in (("contact_forms", ContactForm), ("rows", Row)):
+        if not all(isinstance(each, member) for each in getattr(part, attribute)):
+            raise PluginError(f"{part.__name__}.{attribute} must hold {member.__name__} only")
+    if not all(isinstance(action, Action) for action in part.actions()):
+        raise PluginError(f"{part.__name__}.routes must each have an Action")
     if not (inspect.isclass(part.Options) and issubclass(part.Options, Schema)):
         raise PluginError(f"{part.__name__}.Options must be a marshmallow Schema")
     taken = ACCOUNT_KEYS & set(part.Options().fields)
     if taken:
         raise PluginError(f"{part.__name__}.Options takes keys of the core: {sorted(taken)}")
+
+
+_ATTRIBUTES: Final[tuple[tuple[str, Any, str], ...]] = (
+    ("documentation", str, "a text"),
+    ("base_url", (str, NoneType), "a text, or None"),
+    ("addressing", Addressing, "an Addressing"),
+    ("confirmation", Confirmation, "a Confirmation"),
+    ("contact_forms", (tuple, list), "a tuple of ContactForm"),
+    ("proven", (str, NoneType), "a text, or None"),
+    ("header_templates", Mapping, "a mapping"),
+    ("rows", (tuple, list), "a tuple of Row"),
+)
+"""The attributes of a provider that the core reads: name, type, and the type in words."""
 
 
 def _check_dialect(part: Any) -> None:

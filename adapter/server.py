@@ -16,18 +16,19 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 from flask import Flask
 from gunicorn.app.base import Application
+from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
 from adapter import logs
 from adapter.app import sandbox_path, service_state
 from adapter.errors import ConfigurationError, PluginError
 from adapter.provider import LocalProvider
-from adapter.settings import MULTIPROCESS_VARIABLE, Settings
+from adapter.settings import MULTIPROCESS_VARIABLE, Settings, is_mount
 
 _MOST_FILES = 65536
 
@@ -60,8 +61,11 @@ def _script_name() -> str:
     Raises click.ClickException for what is no path.
     """
     prefix = os.environ.get("SCRIPT_NAME", "").rstrip("/")
-    if prefix and not prefix.startswith("/"):
-        raise click.ClickException("SCRIPT_NAME must be a path that starts with a slash, or unset")
+    if prefix and not is_mount(prefix):
+        raise click.ClickException(
+            "SCRIPT_NAME must be a path such as /wa, of letters, digits and ._~- between single "
+            "slashes, or unset"
+        )
     if "SCRIPT_NAME" in os.environ:
         os.environ["SCRIPT_NAME"] = prefix
     return prefix
@@ -131,6 +135,15 @@ class _Log(Logger):
         self.error_log.propagate = True
 
 
+class _Arbiter(Arbiter):  # type: ignore[misc, unused-ignore]
+    """gunicorn's master process."""
+
+    def handle_hup(self) -> None:
+        """Replace the workers on SIGHUP, unless the configuration has a fault."""
+        if cast("_Server", self.app).renew():
+            super().handle_hup()
+
+
 class _Server(Application):  # type: ignore[misc, unused-ignore]
     """gunicorn, told everything by us and nothing by the command line that started us."""
 
@@ -172,8 +185,15 @@ class _Server(Application):  # type: ignore[misc, unused-ignore]
         """Return the app, which was built, and found sound, before any worker was started."""
         return self._app
 
-    def reload(self) -> None:
-        """Read the configuration and its secrets again (SIGHUP); keep the old ones on a fault."""
+    def run(self) -> None:
+        """Serve until the end."""
+        _Arbiter(self).run()
+
+    def renew(self) -> bool:
+        """Read the configuration and its secrets again; return False on a fault.
+
+        The app that there is stays then, and so do the workers, with the lists that they hold.
+        """
         try:
             self._app = self._build()
         except ConfigurationError as error:
@@ -187,6 +207,11 @@ class _Server(Application):  # type: ignore[misc, unused-ignore]
             self.callable = None  # so that the next workers ask `load` for the new one
             logs.configure(self._settings.log.level, self._settings.log.format)
             logs.log.info("the configuration was read again; new workers take over")
+            return True
+        return False
+
+    def reload(self) -> None:
+        """Read gunicorn.conf.py again; keep what it said before on a fault."""
         cfg = self.cfg
         try:
             super().reload()

@@ -24,7 +24,7 @@ from adapter.logs import write_line
 from adapter.numbering import load_plans
 from adapter.outcome import Command, Outcome, Result
 from adapter.provider import LocalProvider, Provider, invalid_field, read_contact
-from adapter.redaction import hide_contact
+from adapter.redaction import hide_contact, show_request_id
 from adapter.resilience import Limits, Resilience, Verdict
 from adapter.settings import (
     AccountSettings,
@@ -47,8 +47,11 @@ ReturnedT = TypeVar("ReturnedT")
 
 
 def new_request_id() -> str:
-    """Return an id for a call that came without one."""
-    return secrets.token_hex(16)
+    """Return an id for a call that came without one. No part of it is masked like a number."""
+    while True:
+        request_id = secrets.token_hex(16)
+        if show_request_id(request_id, None) == request_id:
+            return request_id
 
 
 class Account:
@@ -178,7 +181,7 @@ class Account:
             upstream=outcome.upstream_status,
             code=outcome.code.value if outcome.code else "ok",
             ms=round(seconds * 1000),
-            request_id=request_id,
+            request_id=show_request_id(request_id, command.contact),
         )
 
     def close(self) -> None:
@@ -328,6 +331,8 @@ class Service:
             name = self._names.default_for(caller.accounts, caller.default_account)
             if name is None:
                 raise invalid_field("account", "is required, since there is no default account")
+        if not isinstance(name, str):  # a caller in Python may pass anything
+            raise invalid_field("account", "must be text")
         chosen = self._names.find(name, caller.accounts, native=native)
         if chosen is None:
             raise RequestError(Outcome.failure(Code.ACCOUNT_NOT_FOUND))
@@ -366,7 +371,7 @@ def describe_call(result: Result) -> dict[str, Any]:
         "upstream": result.outcome.upstream_status,
         "attempts": result.attempts,
         "ms": result.duration_ms,
-        "request_id": hide_contact(result.request_id, contact),
+        "request_id": show_request_id(result.request_id, contact),
     }
 
 

@@ -276,10 +276,18 @@ _ORIGIN = validate.Regexp(
 )
 
 
+_MOUNT: Final = r"(?:/[A-Za-z0-9._~-]+)+"
+
+
+def is_mount(path: str) -> bool:
+    """Whether the app, or a part of it, can be served below this path."""
+    return bool(re.fullmatch(_MOUNT, path)) and not {".", ".."} & set(path.split("/"))
+
+
 class _DialectSchema(Schema):
     prefix = fields.String(
         validate=validate.Regexp(
-            r"^(/[A-Za-z0-9._~-]+)+\Z", error="must be a path such as /legacy, without a last slash"
+            rf"^{_MOUNT}\Z", error="must be a path such as /legacy, without a last slash"
         )
     )
     host = fields.String(
@@ -327,10 +335,22 @@ def read_toml(path: Path) -> dict[str, Any]:
         return _anchored(tomllib.loads(text), path.parent)
     except FileError as error:
         raise ConfigurationError([Problem(str(path), f"cannot be read: {error}")]) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError([Problem(str(path), f"is no TOML: {error}")]) from None
+    except UnicodeDecodeError as error:
+        message = f"is no TOML: it is not text in UTF-8 (byte {error.start})"
+        raise ConfigurationError([Problem(str(path), message)]) from None
+    except ValueError as error:  # TOMLDecodeError; a number of thousands of digits
+        message = f"is no TOML: {_explain_toml(str(error))}"
+        raise ConfigurationError([Problem(str(path), message)]) from None
     except RecursionError:
         raise ConfigurationError([Problem(str(path), "is nested too deep")]) from None
+
+
+def _explain_toml(text: str) -> str:
+    """Return what is wrong, and where, without what stands there: it may be a secret."""
+    twice = text.startswith(("Cannot ", "Duplicate "))
+    what = "a key or table stands there twice" if twice else "what stands there cannot be read"
+    place = re.search(r"\(at (line [0-9]+, column [0-9]+|end of document)\)\Z", text)
+    return f"{what} ({place[1] if place else 'somewhere'})"
 
 
 def _anchored(table: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -404,8 +424,13 @@ class _Loader:
             return  # it is found again with each account that inherits it
         self._problems.append(problem)
 
-    def _validate(self, kind: type[Schema], raw: Any, path: str) -> dict[str, Any]:
-        """Return what of `raw` is valid; the rest becomes problems."""
+    def _validate(
+        self, kind: type[Schema], raw: Any, path: str, beside: Iterable[str] = ()
+    ) -> dict[str, Any]:
+        """Return what of `raw` is valid; the rest becomes problems.
+
+        `beside` are the keys that are known in the same table and read elsewhere.
+        """
         schema = self._schemas.get(kind)  # made once for a thousand accounts
         if schema is None:
             schema = self._schemas[kind] = contain(kind)  # a plugin's, or ours
@@ -415,7 +440,7 @@ class _Loader:
         try:
             return dict(contain(schema.load, raw))
         except ValidationError as error:
-            self._problems.extend(_problems(error.messages, path, schema))
+            self._problems.extend(_problems(error.messages, path, schema, beside=beside))
             valid = error.valid_data
             return dict(valid) if isinstance(valid, Mapping) else {}
 
@@ -437,7 +462,7 @@ class _Loader:
             return None
         provider = registered.part
         given = {key: value for key, value in account.items() if key not in ACCOUNT_KEYS}
-        options = self._validate(provider.Options, given, path)
+        options = self._validate(provider.Options, given, path, ACCOUNT_KEYS)
         return AccountSettings(
             name=name,
             provider=provider,
@@ -771,13 +796,18 @@ _WORDS = {
 
 
 def _problems(
-    messages: Any, path: str, schema: Schema | None, tables: bool = False
+    messages: Any,
+    path: str,
+    schema: Schema | None,
+    tables: bool = False,
+    beside: Iterable[str] = (),
 ) -> list[Problem]:
     """Flatten marshmallow's tree of messages into lines that each name one key.
 
-    With `tables`, the keys are names of accounts or of API keys.
+    With `tables`, the keys are names of accounts or of API keys. Those in `beside` are known too.
     """
     if isinstance(messages, Mapping):
+        names = sorted({*schema.fields, *beside}) if schema is not None else []
         found = []
         for key, below in messages.items():
             about_all = key == "_schema" or (schema is None and key in ("key", "value"))
@@ -785,11 +815,11 @@ def _problems(
             show = show_name if tables else show_key
             shown = str(key) if known or isinstance(key, int) else show(str(key))
             if schema is not None and known is None:
-                shown = show_unknown(str(key), schema.fields)
+                shown = show_unknown(str(key), names)
             here = path if about_all else f"{path}.{shown}".lstrip(".")
             if below == ["Unknown field."] and schema is not None:
-                hint = _hint(str(key), schema.fields)
-                keys = ", ".join(sorted(schema.fields)) or "none"
+                hint = _hint(str(key), names)
+                keys = ", ".join(names) or "none"
                 found.append(Problem(here, f"unknown key{hint}; known here are: {keys}"))
                 continue
             nested = known.schema if isinstance(known, fields.Nested) else None

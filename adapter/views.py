@@ -122,6 +122,11 @@ def _read_target(incoming: Incoming) -> Mapping[str, Json]:
     body, request = incoming.read_body(), incoming.request
     if not body and not request.content_length:
         return _read_query(request)
+    for name in request.args:
+        if name not in _TARGET.fields:
+            known = ", ".join(sorted(_TARGET.fields))
+            message = f"is not known here; known are, in the body: {known}"
+            raise invalid_field(name[:MAX_TEXT], message)
     if "account" in request.args:
         raise invalid_field("query", "holds account; where a body is sent, account stands in it")
     if request.args:

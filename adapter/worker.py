@@ -15,9 +15,10 @@ from gunicorn.http import errors
 from gunicorn.workers.ggevent import GeventWorker
 
 from adapter.codes import Code
+from adapter.faces import choose_request_id
 from adapter.logs import write_error, write_line
 from adapter.outcome import Outcome, Result
-from adapter.service import new_request_id
+from adapter.service import RESULT_ATTRIBUTE, describe_call, new_request_id, result_of
 from adapter.wire import write_json
 
 PATIENCE: Final = 10
@@ -151,8 +152,17 @@ class Worker(GeventWorker):  # type: ignore[misc, unused-ignore]
             environ["wsgi.input"] = _Body(environ["wsgi.input"])
             try:
                 return app(environ, start)
-            except SystemExit as error:  # gunicorn would leave the caller without an answer
-                raise RuntimeError("the app raised SystemExit") from error
+            except Exception:
+                raise
+            except BaseException as error:
+                if isinstance(error, GreenletExit) and not self.alive:
+                    raise  # the worker stops, and has waited long enough
+                # gunicorn would leave the caller of some of them without an answer.
+                raised = RuntimeError(f"the app raised {type(error).__name__}")
+                failed = Outcome.failure(Code.INTERNAL_ERROR)
+                facts = result_of(error) or Result(failed, request_id=choose_request_id(environ))
+                setattr(raised, RESULT_ATTRIBUTE, facts)
+                raise raised from error
 
         self.wsgi = serve
 
@@ -190,16 +200,15 @@ class Worker(GeventWorker):  # type: ignore[misc, unused-ignore]
             fields = {"request": (next(words, "it is not HTTP"),)}
         else:
             code = Code.INTERNAL_ERROR
-        result = Result(Outcome.failure(code, fields=fields), request_id=new_request_id())
+        refused = Result(Outcome.failure(code, fields=fields), request_id=new_request_id())
+        result = result_of(exc) or refused
+        facts = describe_call(result)
         if code is Code.INTERNAL_ERROR:
-            write_error("internal_error", exc, request_id=result.request_id)
-        write_line(
-            "request",
-            level=logging.WARNING,
-            status=code.http_status,
-            code=code.value,
-            request_id=result.request_id,
-        )
+            contact = result.command.contact if result.command else None
+            write_error("internal_error", exc, contact=contact, request_id=facts["request_id"])
+        if result is refused:  # nothing is known of a call
+            facts = {"code": code.value, "request_id": result.request_id}
+        write_line("request", level=logging.WARNING, status=code.http_status, **facts)
         with suppress(OSError):
             _refuse(client, code, result)
 

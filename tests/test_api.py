@@ -792,6 +792,7 @@ GOOD = b'{"number": "+5511999999999"}'
         ("", GOOD, "", 415, "Content-Type"),
         ("?number=%2B5511999999999", GOOD, "application/json", 422, "query"),
         ("?account=a", GOOD, "application/json", 422, "query"),
+        ("?acount=a", GOOD, "application/json", 422, "acount"),
         ("?number=%2B5511999999999&number=%2B5511999999999", b"", "", 422, "number"),
         ("?phone=1", b"", "", 422, "phone"),
         ("?number=", b"", "", 422, "number"),

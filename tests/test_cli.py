@@ -445,3 +445,27 @@ def test_a_broken_plugin_that_is_selected_shows_its_own_traceback(tmp_path: Path
         assert "plugin_moon.py" in result.stderr
         assert "LookupError: the moon is not where it was" in result.stderr
         assert "plugin_moon:moon" in result.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk to play")
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["check"], ""),
+        (["providers", "--json"], ""),
+        (["blocked", "--json"], ""),
+        (["block", "+5511999999999"], "; the change was made"),
+        (["unblock", "+5511999999999", "--json"], "; the change was made"),
+        (["block", "+15005550012", "--json"], "; the call failed: session_not_connected"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_one_line(arguments: list[str], said: str) -> None:
+    command = Path(sys.executable).with_name("contact-adapter")
+    environment = {k: v for k, v in os.environ.items() if k != "CONTACT_ADAPTER_CONFIG"}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [command, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, env=environment
+        )
+    assert done.returncode == 1
+    lines = [line for line in done.stderr.splitlines() if " adapter " not in line]
+    assert lines == [f"Error: the output cannot be written: No space left on device{said}"]

@@ -109,12 +109,20 @@ def test_a_preflight_of_another_origin_gets_no_header_and_asks_for_a_key(
 
 
 @pytest.mark.parametrize(
-    "headers", [{"Origin": PAGE}, PREFLIGHT, {}], ids=["no method", "no origin", "neither"]
+    "headers",
+    [{"Origin": OTHERS[0]}, PREFLIGHT, {}],
+    ids=["another origin", "no origin", "neither"],
 )
 def test_options_that_are_no_preflight_are_answered_as_ever(
     client: FlaskClient, headers: dict[str, str]
 ) -> None:
     assert client.options(EVOLUTION, headers=headers).status_code == 401
+
+
+def test_any_options_of_a_configured_origin_are_answered(client: FlaskClient) -> None:
+    response = client.options(EVOLUTION, headers={"Origin": PAGE})
+    assert response.status_code == 204
+    assert cors_headers(response)["Access-Control-Allow-Origin"] == PAGE
 
 
 @pytest.mark.parametrize("names", ["", "a" * 2000, "x y", "x\ty", "a,,b", "é"])

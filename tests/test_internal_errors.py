@@ -374,3 +374,14 @@ def test_an_account_that_is_not_configured_is_told_to_nobody(
         assert contacts.block("1", account="a").account == "a"
     assert name not in caplog.text
     assert all("\n" not in record.getMessage() for record in caplog.records)
+
+
+@pytest.mark.parametrize("account", [["x"], {"x": 1}, 1, b"a"])
+def test_an_account_that_is_no_text_is_a_result(account: Any) -> None:
+    with connect({"accounts": {"a": {"provider": "memory"}}}) as contacts:
+        for result in (
+            contacts.block(f"+{NUMBER}", account=account),
+            contacts.blocked(account=account),
+        ):
+            assert result.code is Code.VALIDATION_ERROR
+            assert list(result.fields) == ["account"]

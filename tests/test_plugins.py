@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tomllib
@@ -11,10 +12,12 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
-from support import DIALECTS
+from support import DIALECTS, cli_runner
 from support_dists import PROVIDER, Site, open_site
 
 from adapter.app import create_app, service_state
+from adapter.cli import main
+from adapter.describe import describe_plugins
 from adapter.errors import ConfigurationError, PluginError
 from adapter.plugins import Broken, Plugin, Registry, load_plugins
 from adapter.privacy import Secret
@@ -281,6 +284,54 @@ def test_a_plugin_that_leaves_by_any_door_is_broken_and_no_more(site: Site, sour
     assert broken.reason.isprintable()
     with pytest.raises(PluginError, match="stranger:odd"):
         select("odd")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        'confirmation = "accepted"',
+        "addressing = None",
+        'contact_forms = ("digits",)',
+        "contact_forms = None",
+        "documentation = 1",
+        "proven = 2026",
+        "base_url = 1",
+        'header_templates = ["Authorization"]',
+        "actions = classmethod(lambda cls: ['block'])",
+    ],
+)
+def test_a_provider_with_an_attribute_of_the_wrong_type_is_broken_and_the_others_are_listed(
+    site: Site, wrong: str
+) -> None:
+    site.install("stranger", {"odd": stranger(f'    name = "odd"\n    {wrong}')})
+    settings = load_settings({"accounts": {"a": {"provider": "memory"}}})
+    listed = describe_plugins(settings, in_full=True)
+    assert {each["name"] for each in listed["providers"]} == BUILT_IN
+    (broken,) = listed["broken"]
+    assert broken["name"] == "odd"
+    assert broken["reason"].startswith("PluginError: Part.")
+
+
+def test_the_text_of_a_broken_plugin_is_masked(site: Site, tmp_path: Path) -> None:
+    site.install("stranger", {"odd": "raise LookupError('+55 11 99999-9999, 5511999999999')"})
+    assert "99999" not in broken_one("odd").reason
+    config = tmp_path / "adapter.toml"
+    config.write_text('accounts.a.provider = "odd"\n')
+    result = cli_runner().invoke(main, ["check", "--config", str(config)])
+    assert result.exit_code == 1
+    assert "LookupError" in result.stderr
+    assert "99999" not in result.stderr
+
+
+def test_an_interrupt_at_the_import_of_a_plugin_is_a_fault_where_a_server_has_the_signal(
+    site: Site,
+) -> None:
+    site.install("stranger", {"odd": "raise KeyboardInterrupt"})
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        assert broken_one("odd").reason == "PluginError: the plugin raised KeyboardInterrupt"
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_an_interrupt_at_the_import_of_a_plugin_is_the_persons(site: Site) -> None:
@@ -592,6 +643,29 @@ def test_a_blocked_plugin_is_never_imported(site: Site, tmp_path: Path, blocked:
 def test_blocking_another_distributions_plugin_blocks_nothing(site: Site) -> None:
     site.install("stranger", {"echo": PROVIDER.format(name="echo")})
     assert "echo" in load_plugins(["other:echo", "stranger", "stranger:", ":echo"]).providers
+
+
+@pytest.mark.parametrize("blocked", ["Stranger_Pack:echo", "stranger.pack:echo", "echo"])
+def test_a_distribution_is_blocked_however_its_name_is_written(site: Site, blocked: str) -> None:
+    site.install("stranger-pack", {"echo": PROVIDER.format(name="echo")})
+    registry = load_plugins([blocked])
+    assert "echo" not in registry.providers
+    assert registry.idle_blocks == ()
+
+
+def test_check_tells_what_is_blocked_and_not_there(site: Site, tmp_path: Path) -> None:
+    site.install("stranger-pack", {"echo": PROVIDER.format(name="echo")})
+    config = tmp_path / "adapter.toml"
+    config.write_text(
+        'accounts.a.provider = "memory"\n'
+        'plugins.blocked = ["ehco", "other-pack:echo", "echo:stranger-pack", "echo", '
+        '"AKIAXXXXXXXXXXXXXXXX"]\n'
+    )
+    result = cli_runner().invoke(main, ["check", "--config", str(config)])
+    assert result.exit_code == 0
+    notes = [line for line in result.stdout.splitlines() if "matches no installed plugin" in line]
+    shown = [note.split()[1] for note in notes]
+    assert shown == ["ehco", "other-pack:echo", "echo:stranger-pack", "…"]
 
 
 def test_a_blocked_provider_that_is_selected_is_no_provider() -> None:

@@ -13,6 +13,7 @@ from support import NUMBER, account_for, run_upstream
 
 from adapter import Contact
 from adapter.redaction import MIN_DIGITS, hide_contact
+from adapter.service import new_request_id
 
 ANA = Contact(number=NUMBER)
 
@@ -109,3 +110,46 @@ def test_a_request_id_with_the_number_goes_back_to_its_caller_and_nowhere_else(
     for line in lines:
         assert given not in line
         assert NUMBER not in re.sub("[^0-9*]", "", line)
+
+
+@pytest.mark.parametrize("text", ["b-BR.abcdefghij", "B-br.ABCDEFGHIJ", "job-abcdefghij"])
+def test_a_user_id_of_letters_is_hidden_in_any_case(text: str) -> None:
+    hidden = hide_contact(text, Contact(user_id="BR.abcdefghij"))
+    assert len(hidden) == len(text)
+    assert "abcdefghij" not in hidden.lower()
+
+
+def test_where_a_call_is_refused_early_no_number_of_its_request_id_is_logged(
+    make_app: MakeApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    client = make_app({"accounts": {"a": {"provider": "memory"}}}).test_client()
+    given = {"X-Request-Id": f"block-{NUMBER}"}
+    block = "/v1/contacts/block"
+    statuses = [
+        client.post(block, json={"number": NUMBER, "account": "b"}, headers=given).status_code,
+        client.post(block, json={"nummer": NUMBER}, headers=given).status_code,
+        client.post(block, json={"number": "12"}, headers=given).status_code,
+        client.post(f"/no-such-path/{NUMBER}", headers=given).status_code,
+        client.get("/v1/contacts/blocked", headers=given).status_code,
+        client.get("/livez", headers=given).status_code,
+    ]
+    assert statuses == [404, 422, 422, 404, 200, 200]
+    lines = [record.getMessage() for record in caplog.records if record.name == "adapter"]
+    assert len([line for line in lines if line.startswith("request ")]) == len(statuses)
+    assert not [line for line in lines if NUMBER in line]
+
+
+def test_a_method_that_nobody_knows_is_not_logged(
+    make_app: MakeApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    client = make_app({"accounts": {"a": {"provider": "memory"}}}).test_client()
+    client.open("/v1/accounts", method=f"M{NUMBER}")
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "adapter"]
+    assert "method=-" in line
+    assert NUMBER not in line
+
+
+def test_an_id_that_the_adapter_makes_is_logged_whole() -> None:
+    assert not any(re.search("[0-9]{7}", new_request_id()) for _ in range(1000))

@@ -60,10 +60,14 @@ def served_with_key(folder: Path) -> Iterator[Served]:
 
 
 def hang_up(served: Served) -> None:
-    """Send SIGHUP and wait until new workers have taken over."""
-    before = served.log.count("Worker exiting")
+    """Send SIGHUP and wait until new workers have taken over, or the log says that none do."""
+
+    def ends() -> int:
+        return served.log.count("Worker exiting") + served.log.count(KEEPS)
+
+    before = ends()
     served.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: served.log.count("Worker exiting") > before, "the end of the old worker")
+    wait_until(lambda: ends() > before, "the end of the old worker")
 
 
 def test_a_key_that_was_revoked_is_refused_after_sighup_and_the_new_one_serves(
@@ -114,6 +118,23 @@ def test_a_configuration_with_a_fault_leaves_the_old_one_serving_and_the_log_say
     assert " ERROR adapter " in line
     assert reason in line
     assert "Traceback" not in served.log
+
+
+def test_a_fault_at_a_sighup_leaves_the_workers_with_what_they_keep_in_memory(
+    tmp_path: Path,
+) -> None:
+    config = tmp_path / "adapter.toml"
+    config.write_text('accounts.a.provider = "memory"\n')
+    with serve("--config", str(config), env=ENVIRONMENT) as served:
+        assert block(served, "").status == 200
+        config.write_text("accounts = 1\n")
+        hang_up(served)
+        listed = call(served.address, "GET", "/v1/contacts/blocked")
+        assert listed.json["data"]["count"] == 1
+        assert "Worker exiting" not in served.log
+        assert served.stop() == 0
+    assert KEEPS in served.log
+    assert served.log.count("Booting worker") == 1
 
 
 def test_keys_that_are_gone_do_not_open_a_server_that_strangers_can_reach(tmp_path: Path) -> None:

@@ -461,8 +461,11 @@ def test_script_name_in_the_environment_serves_below_that_path_and_nowhere_else(
     assert outside.headers["X-Request-Id"]
 
 
-def test_a_script_name_that_is_no_path_is_explained() -> None:
-    status, said = run_to_end("--port", "0", env={**ENVIRONMENT, "SCRIPT_NAME": "wa"})
+@pytest.mark.parametrize(
+    "name", ["wa", "/wä", "/a b", "/wa?x", "/wa#x", "//evil.example", "/a//b", "/..", "/wa/./b"]
+)
+def test_a_script_name_that_is_no_path_is_explained(name: str) -> None:
+    status, said = run_to_end("--port", "0", env={**ENVIRONMENT, "SCRIPT_NAME": name})
     assert status == 1
     assert "SCRIPT_NAME must be a path" in said
 

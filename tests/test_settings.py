@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from adapter import files
 from adapter.errors import ConfigurationError, PluginError
 from adapter.hosts import is_loopback, is_same_host
+from adapter.plugins import ACCOUNT_KEYS
 from adapter.privacy import Secret
 from adapter.settings import TransportSettings, load_settings, read_toml
 
@@ -1178,3 +1179,33 @@ def test_a_hostile_mapping_is_settings_or_a_configuration_error(mapping: dict[An
     except (ConfigurationError, PluginError):
         return
     assert loaded.accounts
+
+
+@pytest.mark.parametrize("key", ["base_ulr", "alias", "allow_insecur", "tokn"])
+def test_an_unknown_key_of_an_account_is_explained_with_all_keys_that_it_may_have(key: str) -> None:
+    said = faults(one(wuts(**{key: "x"})))[f"accounts.a.{key}"]
+    assert "did you mean " in said
+    assert {*ACCOUNT_KEYS, "token"} <= set(re.findall("[a-z_]+", said.partition("here are:")[2]))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[accounts.AKIAX]\n[accounts.AKIAX]\n", "a key or table stands there twice (line 2, "),
+        ("a = {AKIAX = 1, AKIAX = 2}\n", "a key or table stands there twice (line 1, "),
+        ("AKIAX = 1\nAKIAX = 2\n", "a key or table stands there twice (line 2, "),
+        ("AKIAX\n", "what stands there cannot be read (line 1, "),
+        ("a = ", "what stands there cannot be read ("),
+        ("a = " + "9" * 5000, "what stands there cannot be read ("),
+    ],
+)
+def test_what_is_no_toml_is_explained_by_its_place_without_what_stands_there(
+    text: str, said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "adapter.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        read_toml(path)
+    (problem,) = caught.value.problems
+    assert problem.message.startswith(f"is no TOML: {said}")
+    assert "AKIAX" not in str(caught.value)

@@ -175,6 +175,42 @@ def test_what_gets_out_of_the_app_is_an_envelope_and_one_record_without_the_path
     assert "Leaving: cannot block 551*******999@s.whatsapp.net" in served.log
 
 
+@pytest.mark.parametrize(
+    "base", ["GreenletExit", "Timeout", "KeyboardInterrupt", "GeneratorExit", "SystemExit"]
+)
+@pytest.mark.parametrize("place", ["build_request", "answer"])
+def test_whatever_a_plugin_raises_the_answer_has_the_facts_of_the_call(
+    tmp_path: Path, base: str, place: str
+) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    source = LEAVING_PLUGIN.replace("%s", base)
+    if place == "answer":
+        source = re.sub("raise Leaving.*", 'return HttpRequest("POST", "/block")', source)
+        source = re.sub(r"(def answer.*\n +)return None", r"\1raise Leaving", source)
+    imports = "from adapter import HttpRequest\nfrom gevent import GreenletExit, Timeout\n"
+    source = imports + source
+    install_plugin(site, "leaving", source)
+    config = tmp_path / "adapter.toml"
+    config.write_text('accounts.a.provider = "leaving"\n')
+    given = {"X-Request-Id": "mine-1"}
+    with serve("--config", str(config), env={**ENVIRONMENT, "PYTHONPATH": str(site)}) as served:
+        answer = call(
+            served.address, "POST", f"/v1/contacts/block?number=%2B{NUMBER}", headers=given
+        )
+        assert served.stop() == 0
+    assert (answer.status, answer.code) == (500, "internal_error")
+    meta = answer.json["meta"]
+    attempts = 0 if place == "build_request" else 1
+    assert (meta["provider"], meta["attempts"]) == ("leaving", attempts)
+    assert answer.headers["X-Request-Id"] == meta["request_id"] == "mine-1"
+    requests = [line for line in served.lines if " adapter request " in line]
+    (line,) = [line for line in requests if "status=500" in line]
+    for fact in ("account=a", "provider=leaving", "contact=551*******999", "request_id=mine-1"):
+        assert fact in line
+    assert NUMBER not in served.log
+
+
 # --- a body that never ends
 
 SHORT = """
