@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from adapter.codes import Action, Applied, Code, Confirmation, Retry
 from adapter.contact import Contact, ContactError, NotAPersonError
 from adapter.errors import ConfigurationError, PluginError, Problem, RequestError
-from adapter.evidence import bounded_wait, read_contacts, read_jid
+from adapter.evidence import bounded_wait, read_contacts, read_jid, says_failure
 from adapter.hookspecs import hookimpl
 from adapter.identity import Relation, identity_key, relation
 from adapter.options import SecretField, session_field
@@ -100,6 +100,7 @@ __all__ = [
     "read_texts",
     "relation",
     "require_number",
+    "says_failure",
     "session_field",
 ]
 

@@ -50,7 +50,7 @@ def holds_error(document: Json, *, arrays: bool = True) -> bool:
     for key, value in document.items():
         if isinstance(value, (dict, list)) and holds_error(value, arrays=arrays):
             return True
-        kind = _kind_of(key) if len(key) <= _LONGEST_KEY else None
+        kind = _kind_of(key)
         if kind is _ERROR and value not in _NOTHING:
             return True
         if kind is _FLAG and value in (False, "false"):
@@ -73,10 +73,13 @@ def _is_number(value: Json) -> bool:
 def says_success(document: Json) -> bool:
     """Whether a flag of the body says that the call succeeded: `success` or `ok` is true."""
     return isinstance(document, dict) and any(
-        value is True and _kind_of(key) is _FLAG
-        for key, value in document.items()
-        if len(key) <= _LONGEST_KEY
+        value is True and _kind_of(key) is _FLAG for key, value in document.items()
     )
+
+
+def says_failure(document: Json) -> bool:
+    """Whether the body says that the call failed: `success` is false."""
+    return isinstance(document, dict) and document.get("success") is False
 
 
 def shows_state(document: Json, *, blocked: bool) -> bool:
@@ -86,14 +89,18 @@ def shows_state(document: Json, *, blocked: bool) -> bool:
     return isinstance(document, dict) and any(
         shows_state(value, blocked=blocked)
         if isinstance(value, (dict, list))
-        else value is blocked and len(key) <= _LONGEST_KEY and _kind_of(key) is _STATE
+        else value is blocked and _kind_of(key) is _STATE
         for key, value in document.items()
     )
 
 
-@lru_cache(maxsize=1024)
 def _kind_of(key: str) -> str | None:
     """Return what a key of a body is for, whatever its case and separators."""
+    return _read_kind(key) if len(key) <= _LONGEST_KEY else None
+
+
+@lru_cache(maxsize=1024)
+def _read_kind(key: str) -> str | None:
     name = re.sub(r"[^a-z]", "", key.lower())
     if _ERROR_KEY.fullmatch(name):
         return _ERROR

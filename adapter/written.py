@@ -95,17 +95,21 @@ class Written:
 def trim(text: str) -> str:
     """Return the text without what nobody sees, and without the quotes and commas around it."""
     seen = text if text.isascii() else text.translate(UNSEEN)
-    return seen.lstrip(BEFORE).rstrip(_AFTER)
+    return _strip(seen)
+
+
+def _strip(text: str) -> str:
+    return text.lstrip(BEFORE).rstrip(_AFTER)
 
 
 def is_link(text: str) -> bool:
     """Whether the text is a link that may hold a phone number."""
-    return _LINK.match(text.lstrip(BEFORE).rstrip(_AFTER)) is not None
+    return _LINK.match(_strip(text)) is not None
 
 
 def looks_dialled(text: str) -> bool:
     """Whether the text holds digits and nothing that a phone number is not written with."""
-    plain = text.lstrip(BEFORE).rstrip(_AFTER).translate(_PLAIN)
+    plain = _strip(text).translate(_PLAIN)
     return _TAKEN.issuperset(plain) and any(map(str.isdigit, plain))
 
 
@@ -114,7 +118,7 @@ def read_written(field: str, text: str) -> Written:
 
     Raises ContactError where it is something else, or not a single number.
     """
-    core = text.lstrip(BEFORE).rstrip(_AFTER)
+    core = _strip(text)
     start = text.find(core)
     link = _LINK.match(core)
     if link is None:

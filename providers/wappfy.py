@@ -26,6 +26,7 @@ from adapter import (
     read_number_or_jid,
     read_object,
     read_texts,
+    says_failure,
     session_field,
 )
 
@@ -40,11 +41,6 @@ from ._waha_code import (
 
 OPENAPI = "openapi"
 GUIDE = "guide"
-
-
-def is_refusal(document: Json) -> bool:
-    """Whether the body says no."""
-    return isinstance(document, dict) and document.get("success") is False
 
 
 def is_refusal_with_text(document: Json) -> bool:
@@ -72,7 +68,7 @@ class WappfyProvider(Provider):
     header_templates = Headers({"apikey": "{api_key}"})
     routes = ROUTES
     rows = (
-        Row(Code.PROVIDER_ERROR, 200, where=is_refusal, proof=Proof.INFERRED),  # names no cause
+        Row(Code.PROVIDER_ERROR, 200, where=says_failure, proof=Proof.INFERRED),  # names no cause
         Row(Code.SESSION_NOT_FOUND, 404, where=has_three_keys, proof=Proof.INFERRED),
         Row(Code.SESSION_NOT_CONNECTED, 422, where=names_expected_status, proof=Proof.INFERRED),
     )

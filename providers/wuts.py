@@ -38,14 +38,10 @@ from adapter import (
     read_jid,
     read_object,
     relation,
+    says_failure,
 )
 
 INVALID_TOKEN = "Invalid token"  # noqa: S105 - the documented text of an error
-
-
-def says_no(document: Json) -> bool:
-    """Whether the body says that the call failed."""
-    return isinstance(document, dict) and document.get("success") is False
 
 
 def in_envelope(document: Json) -> bool:
@@ -128,7 +124,7 @@ class WutsProvider(Provider):
             proof=Proof.INFERRED,
         ),
         Row(Code.TARGET_REJECTED, 400, "invalid_request", proof=Proof.INFERRED),
-        Row(Code.PROVIDER_ERROR, 200, where=says_no, proof=Proof.INFERRED),  # names no cause
+        Row(Code.PROVIDER_ERROR, 200, where=says_failure, proof=Proof.INFERRED),  # names no cause
         Row(Code.PROVIDER_AUTH_FAILED, 401, text=INVALID_TOKEN),
         Row(Code.SESSION_NOT_FOUND, 404, where=in_envelope, proof=Proof.INFERRED),
         Row(
