@@ -14,11 +14,12 @@ test: $(READY)
 	$(BIN)/pytest --numprocesses auto $(ARGS)
 
 test-oldest: $(OLDEST)/.ready
-	$(OLDEST)/bin/pytest --numprocesses auto -W default --ignore tests/test_fuzz.py $(ARGS)
+	$(OLDEST)/bin/pytest --numprocesses auto -W default --ignore tests/web/test_fuzz.py $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports
 	$(BIN)/mypy
 
 format: $(READY)
@@ -35,9 +36,9 @@ profile: $(READY)
 	$(BIN)/python tests/bench/profile_request.py $(ARGS)
 
 readme: $(READY)
-	$(BIN)/python tests/render_readme.py
-	$(BIN)/python tests/render_faults.py
-	$(BIN)/python tests/render_providers.py
+	PYTHONPATH=tests $(BIN)/python -m tools.render_readme
+	PYTHONPATH=tests $(BIN)/python -m tools.render_faults
+	PYTHONPATH=tests $(BIN)/python -m tools.render_providers
 
 clean:
 	rm -rf $(VENV) $(OLDEST) build dist *.egg-info

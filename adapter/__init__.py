@@ -9,15 +9,15 @@ from adapter.codes import Action, Applied, Code, Confirmation, Retry
 from adapter.contacts.contact import Contact, ContactError, NotAPersonError
 from adapter.contacts.forms import ContactForm
 from adapter.contacts.identity import Relation, identity_key, relation
-from adapter.dialect import Dialect, NativeCall, read_bearer
-from adapter.error_rules import Proof, Row
-from adapter.errors import ConfigurationError, PluginError, Problem, RequestError
+from adapter.dialect import Dialect, DialectRequest, read_bearer
+from adapter.error_rules import ErrorRule, Provenance
+from adapter.errors import ConfigurationError, ConfigurationProblem, PluginError, RequestError
 from adapter.evidence import bounded_wait, read_contacts, read_jid, says_failure
 from adapter.hookspecs import hookimpl
 from adapter.http import Headers, HttpRequest, HttpResponse, json_response
 from adapter.options import SecretField, session_field
 from adapter.privacy import Secret
-from adapter.provider import Addressing, LocalProvider, Provider
+from adapter.provider import LocalProvider, Provider, SessionLocation
 from adapter.request_fields import (
     invalid_field,
     read_contact,
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Action",
-    "Addressing",
     "Applied",
     "Code",
     "Command",
     "ConfigurationError",
+    "ConfigurationProblem",
     "Confirmation",
     "Contact",
     "ContactAdapter",
@@ -49,27 +49,27 @@ __all__ = [
     "ContactForm",
     "ContactList",
     "Dialect",
+    "DialectRequest",
+    "ErrorRule",
     "Headers",
     "HttpRequest",
     "HttpResponse",
     "Json",
     "LocalProvider",
-    "NativeCall",
     "NotAPersonError",
     "Outcome",
     "OutcomeError",
     "PluginError",
-    "Problem",
-    "Proof",
+    "Provenance",
     "Provider",
     "Relation",
     "RequestError",
     "Result",
     "Retry",
     "Route",
-    "Row",
     "Secret",
     "SecretField",
+    "SessionLocation",
     "StrictJsonError",
     "bounded_wait",
     "connect",
@@ -95,7 +95,7 @@ __all__ = [
 # Providers import this package for the translation alone; Flask and requests stay out of their way.
 _LAZY: Final = {
     "ContactAdapter": "adapter.web.extension",
-    "connect": "adapter.service",
+    "connect": "adapter.client",
     "create_app": "adapter.web.app",
 }
 

@@ -50,7 +50,7 @@ class Account:
             local = self.provider
 
             def answer(request: HttpRequest, *_rest: object) -> HttpResponse:
-                return contain(local.answer, request)
+                return contain(local.handle_request, request)
 
             self._exchange = answer
         else:
@@ -188,13 +188,13 @@ class _Reading:
     def outcome_of(self, response: HttpResponse) -> Outcome:
         """Return what the response proves."""
         if self._last is None or self._last[0] is not response:
-            read = self._provider.read_response
+            read = self._provider.parse_response
             self._last = (response, _contain_late(read, self._command, response))
         return self._last[1]
 
     def next_after(self, response: HttpResponse) -> HttpRequest | None:
         """Return the request for the next page."""
-        return _contain_late(self._provider.build_next, self._command, response)
+        return _contain_late(self._provider.build_next_page, self._command, response)
 
 
 def _contain_late(

@@ -22,20 +22,20 @@ class Caller:
     accounts: frozenset[str] | None = None
     default_account: str | None = None
 
-    def may(self, scope: Scope) -> bool:
+    def has_scope(self, scope: Scope) -> bool:
         """Whether the caller has the scope."""
         return scope in self.scopes
 
-    def may_use(self, account: str) -> bool:
+    def can_use(self, account: str) -> bool:
         """Whether the caller may use the account; an unknown one is treated alike."""
         return self.accounts is None or account in self.accounts
 
 
-ANYONE = Caller("anyone", frozenset(Scope))
+ANONYMOUS = Caller("anyone", frozenset(Scope))
 """The caller where no key is configured."""
 
 
-class KeyRing:
+class ApiKeys:
     """The configured API keys. Only their digests are kept and compared, in constant time."""
 
     def __init__(self, keys: Iterable[KeySettings]) -> None:

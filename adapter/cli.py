@@ -16,13 +16,13 @@ import click
 from flask import Flask
 
 from adapter import logs
-from adapter.auth import ANYONE
-from adapter.client import Contacts
+from adapter.auth import ANONYMOUS
+from adapter.client import Client
 from adapter.codes import Action
 from adapter.contacts.contact import name_field
 from adapter.errors import ConfigurationError, PluginError
 from adapter.names import show_key
-from adapter.privacy import mask_text, mask_trace
+from adapter.privacy import mask_digit_runs, mask_trace
 from adapter.registry import load_plugins
 from adapter.results import Command, Result, write_envelope
 from adapter.scaffold import ScaffoldError, check_name, package_name, write_package
@@ -32,7 +32,7 @@ from adapter.settings.model import Settings
 from adapter.settings.toml_file import read_toml
 from adapter.urls import is_loopback, is_plain_url
 from adapter.web.app import CONFIG_VARIABLE, DEFAULT_ADDRESS, build_app, find_config, service_state
-from adapter.web.auth import Access
+from adapter.web.auth import AnonymousAccess
 from adapter.web.introspection import describe_accounts, describe_plugins
 
 DEFAULT_HOST = urlsplit(DEFAULT_ADDRESS).hostname
@@ -136,8 +136,8 @@ def serve(
             f"the server is not installed ({error.name} is missing); "
             "run: pip install 'contact-adapter[server]'"
         ) from None
-    access = Access.EVERYONE if allow_unauthenticated else Access.LOOPBACK
-    with server.shared_numbers(workers), server.listen(host, port) as listener:
+    access = AnonymousAccess.EVERYONE if allow_unauthenticated else AnonymousAccess.LOOPBACK
+    with server.multiprocess_metrics(workers), server.listen(host, port) as listener:
         address = server.address_of(listener)
 
         def build() -> Flask:
@@ -229,7 +229,7 @@ def _change_command(action: Action) -> click.Command:
     def change(
         contact: str, account: str | None, config: Path | None, own_address: str, as_json: bool
     ) -> None:
-        contacts = Contacts(_open_service(config, own_address), ANYONE)
+        contacts = Client(_open_service(config, own_address), ANONYMOUS)
         target = {name_field(contact): contact}
         call = contacts.block if action is Action.BLOCK else contacts.unblock
         result = call(account=account, **target)
@@ -250,7 +250,7 @@ unblock = _change_command(Action.UNBLOCK)
 @_json_option
 def blocked(account: str | None, config: Path | None, own_address: str, as_json: bool) -> None:
     """Read the block list, a JID or user id a line."""
-    contacts = Contacts(_open_service(config, own_address), ANYONE)
+    contacts = Client(_open_service(config, own_address), ANONYMOUS)
     _print_result(contacts.blocked(account=account), as_json)
 
 
@@ -302,7 +302,7 @@ def _print_trace(error: BaseException) -> None:
 def _explain_plugin(error: PluginError) -> NoReturn:
     if error.__cause__ is not None:
         _print_trace(error.__cause__)
-    raise click.ClickException(mask_text(str(error))) from None
+    raise click.ClickException(mask_digit_runs(str(error))) from None
 
 
 def _ask(service: Service, name: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from adapter.auth import ANYONE, Caller
+from adapter.auth import ANONYMOUS, Caller
 from adapter.codes import Action
 from adapter.errors import RequestError
 from adapter.logs import write_line
@@ -16,7 +16,7 @@ from adapter.settings.loader import load_settings
 from adapter.settings.toml_file import read_toml
 
 
-class Contacts:
+class Client:
     """Block lists from Python. Every call returns a Result; a bad target is one too."""
 
     def __init__(self, service: Service, caller: Caller) -> None:
@@ -76,10 +76,10 @@ class Contacts:
         self.close()
 
 
-def connect(config: str | Path | Mapping[str, Any]) -> Contacts:
+def connect(config: str | Path | Mapping[str, Any]) -> Client:
     """Return the block lists of a configuration: a TOML file, or a mapping of the same shape.
 
     Raises ConfigurationError and PluginError as `load_settings` does.
     """
     mapping = config if isinstance(config, Mapping) else read_toml(Path(config))
-    return Contacts(Service(load_settings(mapping)), ANYONE)
+    return Client(Service(load_settings(mapping)), ANONYMOUS)

@@ -72,7 +72,7 @@ class Code(Enum):
         return member
 
     @property
-    def may_wait(self) -> bool:
+    def carries_retry_after(self) -> bool:
         """Whether an answer with this code may say how many seconds to wait."""
         return self.retry is Retry.AFTER_DELAY
 

@@ -10,10 +10,10 @@ from functools import cached_property
 from typing import ClassVar, Final
 
 from adapter.codes import Code
-from adapter.error_rules import CLOSEST, Row
+from adapter.error_rules import FALLBACK_CODES, ErrorRule
 from adapter.errors import RequestError
 from adapter.http import Headers, HttpRequest, HttpResponse
-from adapter.privacy import mask_text
+from adapter.privacy import mask_digit_runs
 from adapter.provider import Provider
 from adapter.results import Command, Outcome
 from adapter.route import Route
@@ -22,7 +22,7 @@ _MOST_MESSAGE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
-class NativeCall:
+class DialectRequest:
     """A native request, understood: the command, the session it names, and the form it came in."""
 
     command: Command
@@ -33,7 +33,7 @@ class NativeCall:
 class Dialect(ABC):
     """A provider's wire format facing inwards, so that its old clients keep talking as they did.
 
-    It shares the routes and rows of `provider`; `build_response` picks the row, the subclass
+    It shares the routes and rules of `provider`; `build_response` picks the rule, the subclass
     writes it down.
 
     It takes what its original takes: a body at all (`takes_body`), a form in place of JSON
@@ -53,33 +53,33 @@ class Dialect(ABC):
         return self.provider.name
 
     @cached_property
-    def _first_rows(self) -> Mapping[Code, Row]:
-        rows = [row for row in self.provider.table() if row.status >= 400]
-        return {row.code: row for row in reversed(rows)}
+    def _first_rules(self) -> Mapping[Code, ErrorRule]:
+        rules = [rule for rule in self.provider.all_rules() if rule.status >= 400]
+        return {rule.code: rule for rule in reversed(rules)}
 
     @abstractmethod
-    def read_credential(self, request: HttpRequest) -> str | None:
+    def parse_credential(self, request: HttpRequest) -> str | None:
         """Return the credential, from where this provider's clients put it; None without one."""
 
     @abstractmethod
-    def read_request(self, request: HttpRequest) -> NativeCall:
+    def parse_request(self, request: HttpRequest) -> DialectRequest:
         """Return what a native request asks for.
 
         Raises RequestError where it asks for nothing that can be done.
         """
 
     @abstractmethod
-    def write_success(self, call: NativeCall, outcome: Outcome) -> HttpResponse:
+    def write_success(self, call: DialectRequest, outcome: Outcome) -> HttpResponse:
         """Return the provider's own answer to a command that took effect."""
 
     @abstractmethod
     def write_error(
-        self, row: Row, outcome: Outcome, call: NativeCall | None, now: datetime
+        self, rule: ErrorRule, outcome: Outcome, call: DialectRequest | None, now: datetime
     ) -> HttpResponse:
-        """Return the provider's own error for `row`; `call` is None if the request was not read."""
+        """Return the provider's own error for `rule`; `call` is None for an unread request."""
 
     def build_response(
-        self, outcome: Outcome, call: NativeCall | None = None, *, now: datetime
+        self, outcome: Outcome, call: DialectRequest | None = None, *, now: datetime
     ) -> HttpResponse:
         """Return the outcome in the provider's own shape, status and codes.
 
@@ -89,32 +89,32 @@ class Dialect(ABC):
             if call is None:
                 raise ValueError("a success answers a call")
             return self.write_success(call, outcome)
-        row = self._first_rows[self.expressed(outcome.code)]
-        response = self.write_error(row, outcome, call, now)
+        rule = self._first_rules[self.fallback(outcome.code)]
+        response = self.write_error(rule, outcome, call, now)
         if outcome.retry_after is None:
             return response
         headers = Headers({**response.headers, "Retry-After": str(outcome.retry_after)})
         return HttpResponse(response.status, headers, response.body)
 
-    def message(self, row: Row, outcome: Outcome) -> str:
+    def message(self, rule: ErrorRule, outcome: Outcome) -> str:
         """Return the sentence for an error, followed by what is wrong with which field.
 
-        It is the provider's own where the row has one. Phone numbers are masked.
+        It is the provider's own where the rule has one. Phone numbers are masked.
         """
-        sentence = row.text or outcome.message
+        sentence = rule.text or outcome.message
         faults = "; ".join(
             f"{name}: {text}" for name, texts in outcome.fields.items() for text in texts
         )
         if not faults:
             return sentence
         between = " " if sentence.endswith(".") else ": "
-        message = mask_text(f"{sentence}{between}{faults}")
+        message = mask_digit_runs(f"{sentence}{between}{faults}")
         return message if len(message) <= _MOST_MESSAGE else f"{message[: _MOST_MESSAGE - 1]}…"
 
-    def expressed(self, code: Code) -> Code:
+    def fallback(self, code: Code) -> Code:
         """Return the code as which this dialect's clients are told of `code`."""
-        nearest = CLOSEST.get(code, code)
-        return nearest if nearest in self._first_rows else Code.PROVIDER_ERROR
+        nearest = FALLBACK_CODES.get(code, code)
+        return nearest if nearest in self._first_rules else Code.PROVIDER_ERROR
 
     def match(self, request: HttpRequest) -> tuple[Route, dict[str, str]]:
         """Return the route that the request is for, and the ids in its path.

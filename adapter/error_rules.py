@@ -11,8 +11,8 @@ from adapter.codes import Code, Retry
 from adapter.strict_json import Json
 
 
-class Proof(StrEnum):
-    """How well a row is known to be true."""
+class Provenance(StrEnum):
+    """How well a rule is known to be true."""
 
     DOCUMENTED = "documented"
     READ_IN_SOURCE = "read in source"
@@ -20,58 +20,58 @@ class Proof(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ErrorRule:
     """One line of a provider's table: on this evidence, that is the outcome.
 
-    The evidence is a `machine` code at any status; or a field of the body (`where`) at `status`; or
+    The evidence is a provider code at any status; or a field of the body (`where`) at `status`; or
     the status of a response in the provider's own error shape (`Provider.is_own_error`). With
     `anyone`, the status counts whoever says it: the provider, a proxy or a gate in between.
 
-    A status of 200, 400 or 500 also speaks for the rest of its hundred, after the rows of the exact
-    status, unless it blames the contact. In the other direction, the first row of a code is what a
-    dialect answers: its status, machine code and `text` (the provider's own words, where
+    A status of 200, 400 or 500 also speaks for the rest of its hundred, after the rules of the exact
+    status, unless it blames the contact. In the other direction, the first rule of a code is what a
+    dialect answers: its status, provider code and `text` (the provider's own words, where
     documented). `message` and `retry` are our sentence and our advice, where more is known of this
     failure than the code says.
     """
 
     code: Code
     status: int
-    machine: str | None = None
+    provider_code: str | None = None
     where: Callable[[Json], bool] | None = None
     text: str = ""
-    proof: Proof = Proof.DOCUMENTED
+    proof: Provenance = Provenance.DOCUMENTED
     anyone: bool = False
     message: str = ""
     retry: Retry | None = None
 
 
-SHARED_ROWS: Final = (
-    Row(Code.TARGET_REJECTED, 400),
-    Row(Code.TARGET_REJECTED, 422),
-    Row(Code.PROVIDER_AUTH_FAILED, 401),
-    Row(Code.PROVIDER_PERMISSION_DENIED, 403),
-    Row(Code.PROVIDER_PERMISSION_DENIED, 402),
-    Row(Code.PROVIDER_CONFLICT, 409),
-    Row(Code.OPERATION_NOT_SUPPORTED, 501),
-    Row(Code.PROVIDER_RATE_LIMITED, 429, anyone=True),
-    Row(Code.PROVIDER_TIMEOUT, 504, anyone=True),
-    Row(Code.PROVIDER_TIMEOUT, 408, anyone=True),
-    Row(Code.PROVIDER_UNAVAILABLE, 503, anyone=True),
-    Row(Code.PROVIDER_MISADDRESSED, 501, anyone=True),
-    Row(Code.PROVIDER_ERROR, 500, anyone=True),
-    Row(Code.PROVIDER_MISADDRESSED, 404),
-    Row(Code.PROVIDER_MISADDRESSED, 405),
-    Row(Code.PROVIDER_MISADDRESSED, 410),
-    Row(Code.PROVIDER_ERROR, 400),  # of 400 and 422, with a machine code that no row knows
-    Row(Code.PROVIDER_MISADDRESSED, 400, anyone=True),
+HTTP_STATUS_RULES: Final = (
+    ErrorRule(Code.TARGET_REJECTED, 400),
+    ErrorRule(Code.TARGET_REJECTED, 422),
+    ErrorRule(Code.PROVIDER_AUTH_FAILED, 401),
+    ErrorRule(Code.PROVIDER_PERMISSION_DENIED, 403),
+    ErrorRule(Code.PROVIDER_PERMISSION_DENIED, 402),
+    ErrorRule(Code.PROVIDER_CONFLICT, 409),
+    ErrorRule(Code.OPERATION_NOT_SUPPORTED, 501),
+    ErrorRule(Code.PROVIDER_RATE_LIMITED, 429, anyone=True),
+    ErrorRule(Code.PROVIDER_TIMEOUT, 504, anyone=True),
+    ErrorRule(Code.PROVIDER_TIMEOUT, 408, anyone=True),
+    ErrorRule(Code.PROVIDER_UNAVAILABLE, 503, anyone=True),
+    ErrorRule(Code.PROVIDER_MISADDRESSED, 501, anyone=True),
+    ErrorRule(Code.PROVIDER_ERROR, 500, anyone=True),
+    ErrorRule(Code.PROVIDER_MISADDRESSED, 404),
+    ErrorRule(Code.PROVIDER_MISADDRESSED, 405),
+    ErrorRule(Code.PROVIDER_MISADDRESSED, 410),
+    ErrorRule(Code.PROVIDER_ERROR, 400),  # of 400 and 422, with a provider code that no rule knows
+    ErrorRule(Code.PROVIDER_MISADDRESSED, 400, anyone=True),
 )
-"""What HTTP's own statuses mean where a provider says nothing else: below every provider's rows.
+"""What HTTP's own statuses mean where a provider says nothing else: below every provider's rules.
 
-The last row is for each status of its hundred: a page that is not the provider's blames neither the
+The last rule is for each status of its hundred: a page that is not the provider's blames neither the
 contact nor the session, and is certain of nothing.
 """
 
-CLOSEST: Final[Mapping[Code, Code]] = {
+FALLBACK_CODES: Final[Mapping[Code, Code]] = {
     Code.BAD_REQUEST: Code.TARGET_REJECTED,
     Code.INVALID_JSON: Code.TARGET_REJECTED,
     Code.VALIDATION_ERROR: Code.TARGET_REJECTED,

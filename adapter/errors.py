@@ -9,7 +9,7 @@ from adapter.results import Outcome
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ConfigurationProblem:
     """One fault of a configuration: the path of its key, and what to do about it.
 
     Neither holds a value, nor a key that may be a secret or a phone number by mistake.
@@ -28,7 +28,7 @@ class ConfigurationError(Exception):
     The text never repeats a value, since any value may be a secret in the wrong place.
     """
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[ConfigurationProblem]) -> None:
         self.problems = tuple(problems)
         lines = "\n".join(f"  - {problem}" for problem in self.problems)
         super().__init__(f"the configuration has {len(self.problems)} fault(s):\n{lines}")

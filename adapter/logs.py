@@ -14,7 +14,7 @@ from adapter.privacy import (
     escape_controls,
     indent_lines,
     mask_number,
-    mask_numbers,
+    mask_phone_numbers,
     mask_trace,
 )
 from adapter.redaction import hide_contact
@@ -41,9 +41,9 @@ def write_line(event: str, *, level: int = logging.INFO, **facts: Any) -> None:
         return
     known = {name: fact for name, fact in facts.items() if fact is not None}
     text = _write(known)
-    if escape_controls(mask_numbers(text)) != text:
+    if escape_controls(mask_phone_numbers(text)) != text:
         known = {
-            name: escape_controls(mask_numbers(fact)) if isinstance(fact, str) else fact
+            name: escape_controls(mask_phone_numbers(fact)) if isinstance(fact, str) else fact
             for name, fact in known.items()
         }
         text = _write(known)
@@ -58,7 +58,7 @@ def write_error(
     The digits of `contact` are hidden in it however they are written.
     """
     known = {
-        name: escape_controls(mask_numbers(str(fact)))
+        name: escape_controls(mask_phone_numbers(str(fact)))
         for name, fact in facts.items()
         if fact is not None
     }

@@ -9,7 +9,7 @@ from typing import Final
 
 import phonenumbers
 
-from adapter.privacy import mask_text
+from adapter.privacy import mask_digit_runs
 
 HIDDEN: Final = "…"
 """Stands in a path for a key that may be a secret."""
@@ -62,7 +62,7 @@ def show_name(name: str) -> str:
     """
     if not re.fullmatch(NAME, name):
         return HIDDEN
-    return mask_text(name) if holds_phone_number(name) else name
+    return mask_digit_runs(name) if holds_phone_number(name) else name
 
 
 def show_key(key: str) -> str:
@@ -72,7 +72,7 @@ def show_key(key: str) -> str:
     """
     if not _KEY.fullmatch(key) or _looks_secret(key):
         return HIDDEN
-    return mask_text(key) if holds_phone_number(key) else key
+    return mask_digit_runs(key) if holds_phone_number(key) else key
 
 
 def _looks_secret(name: str) -> bool:

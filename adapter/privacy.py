@@ -23,12 +23,12 @@ def mask_number(digits: str) -> str:
     return f"{digits[:keep]}{'*' * (len(digits) - 2 * keep)}{digits[len(digits) - keep :]}"
 
 
-def mask_text(text: str) -> str:
+def mask_digit_runs(text: str) -> str:
     """Return `text` with every run of seven or more digits masked, whatever stands around it."""
     return _DIGIT_RUN.sub(lambda run: mask_number(run.group()), text)
 
 
-def mask_numbers(text: str) -> str:
+def mask_phone_numbers(text: str) -> str:
     """Return `text` with every number that may be a phone's masked, unless it is part of an id.
 
     Digits that touch a letter or a dash, as in hexadecimal ids and UUIDs, stay readable.
@@ -42,7 +42,7 @@ def mask_trace(text: str) -> str:
     Those are seven digits in a row, or eight with up to three blanks, dashes, dots, slashes or
     brackets between any two; a date is masked too.
     """
-    return mask_text(_GROUPS.sub(_mask_group, text))
+    return mask_digit_runs(_GROUPS.sub(_mask_group, text))
 
 
 def _mask_group(found: re.Match[str]) -> str:
@@ -79,7 +79,7 @@ class MaskingFormatter(logging.Formatter):
         if hasattr(record, "facts"):  # masked and escaped where it was made
             return self.compose(record)
         plain = copy(record)
-        plain.msg, plain.args = escape_controls(mask_numbers(record.getMessage())), None
+        plain.msg, plain.args = escape_controls(mask_phone_numbers(record.getMessage())), None
         plain.exc_info = plain.exc_text = plain.stack_info = None
         return self.compose(plain, self._write_traces(record))
 

@@ -1,7 +1,7 @@
-"""What a provider plugin is made of: routes, a table of rows, and two pure translations.
+"""What a provider plugin is made of: routes, a table of rules, and two pure translations.
 
 A `Provider` turns a command into that provider's HTTP request and its HTTP response into an
-outcome. A `Dialect` is the same wire format facing inwards. Both read the routes and the rows of
+outcome. A `Dialect` is the same wire format facing inwards. Both read the routes and the rules of
 the provider's class, so that a path or a code is written once. Neither ever talks to a network.
 """
 
@@ -20,7 +20,7 @@ from adapter.codes import Action, Applied, Code, Confirmation
 from adapter.contacts.contact import Contact, ContactError
 from adapter.contacts.forms import ContactForm
 from adapter.contacts.identity import Relation, relation
-from adapter.error_rules import SHARED_ROWS, Row
+from adapter.error_rules import HTTP_STATUS_RULES, ErrorRule
 from adapter.errors import PluginError, RequestError
 from adapter.evidence import holds_error, read_retry_after, says_no_route, says_success, shows_state
 from adapter.http import NO_HEADERS, Headers, HttpRequest, HttpResponse
@@ -33,7 +33,7 @@ REFUSED: Final = "was refused by the provider"
 """Our message for a field that a provider names as bad. Its own text may hold a phone number."""
 
 
-class Addressing(StrEnum):
+class SessionLocation(StrEnum):
     """Where a provider's requests say which WhatsApp session they are for."""
 
     TOKEN = "the token"  # noqa: S105 - a place, not a secret
@@ -55,11 +55,11 @@ _NOT_FOLLOWED: Final = frozenset({307, 308})
 class Provider(ABC):
     """One provider's wire format: a command into its request, its response into an outcome.
 
-    A subclass states `name`, `title`, `routes` and its own `rows`; the group's rows are added
+    A subclass states `name`, `title`, `routes` and its own `rules`; the group's rules are added
     below them. It is made once per account, with the options that its `Options` schema let through.
 
     `contact_forms` are the forms in which its requests name a contact; without `ContactForm.LID`, a
-    contact of which only the LID is known is refused before anything is sent. `proven` is the day
+    contact of which only the LID is known is refused before anything is sent. `verified_on` is the day
     (`2026-11-22`) on which the live service last answered as recorded; None where it never did.
 
     `header_templates` are the headers that every request carries, with options by their names:
@@ -71,32 +71,36 @@ class Provider(ABC):
     title: ClassVar[str]
     documentation: ClassVar[str] = ""
     base_url: ClassVar[str | None] = None
-    addressing: ClassVar[Addressing] = Addressing.NONE
+    session_location: ClassVar[SessionLocation] = SessionLocation.NONE
     confirmation: ClassVar[Confirmation] = Confirmation.ACCEPTED
     contact_forms: ClassVar[tuple[ContactForm, ...]] = (ContactForm.JID, ContactForm.LID)
-    proven: ClassVar[str | None] = None
+    verified_on: ClassVar[str | None] = None
     header_templates: ClassVar[Mapping[str, str]] = NO_HEADERS
     routes: ClassVar[tuple[Route, ...]]
-    rows: ClassVar[tuple[Row, ...]] = ()
+    error_rules: ClassVar[tuple[ErrorRule, ...]] = ()
 
     class Options(Schema):
         """The provider's own keys of an account. Unknown keys are refused by name."""
 
     _by_action: ClassVar[Mapping[Action, Route]]
     _actions: ClassVar[frozenset[Action]]
-    _by_machine: ClassVar[Mapping[str, Row]]
-    _by_status: ClassVar[Mapping[int, tuple[Row, ...]]]
+    _by_provider_code: ClassVar[Mapping[str, ErrorRule]]
+    _by_status: ClassVar[Mapping[int, tuple[ErrorRule, ...]]]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls._by_action = {route.action: route for route in getattr(cls, "routes", ())}
         cls._actions = frozenset(cls._by_action)
-        table = cls.table()
-        cls._by_machine = {row.machine: row for row in reversed(table) if row.machine}
-        by_status: dict[int, list[Row]] = {}
-        for row in sorted((row for row in table if not row.machine), key=lambda row: not row.where):
-            by_status.setdefault(row.status, []).append(row)
-        cls._by_status = {status: tuple(rows) for status, rows in by_status.items()}
+        table = cls.all_rules()
+        cls._by_provider_code = {
+            rule.provider_code: rule for rule in reversed(table) if rule.provider_code
+        }
+        by_status: dict[int, list[ErrorRule]] = {}
+        for rule in sorted(
+            (rule for rule in table if not rule.provider_code), key=lambda rule: not rule.where
+        ):
+            by_status.setdefault(rule.status, []).append(rule)
+        cls._by_status = {status: tuple(rules) for status, rules in by_status.items()}
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self.options = options
@@ -120,14 +124,14 @@ class Provider(ABC):
         return PLACEHOLDER.sub(read_option, template)
 
     @classmethod
-    def table(cls) -> tuple[Row, ...]:
-        """Return the provider's rows with the shared ones below them."""
-        return (*cls.rows, *SHARED_ROWS)
+    def all_rules(cls) -> tuple[ErrorRule, ...]:
+        """Return the provider's rules with the shared ones below them."""
+        return (*cls.error_rules, *HTTP_STATUS_RULES)
 
     @classmethod
-    def machine_codes(cls) -> frozenset[str]:
-        """Return the machine codes that the provider's rows know."""
-        return frozenset(cls._by_machine)
+    def provider_codes(cls) -> frozenset[str]:
+        """Return the provider codes that the provider's rules know."""
+        return frozenset(cls._by_provider_code)
 
     @classmethod
     def actions(cls) -> frozenset[Action]:
@@ -147,16 +151,16 @@ class Provider(ABC):
         """
 
     @abstractmethod
-    def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+    def parse_success(self, command: Command, response: HttpResponse) -> Outcome | None:
         """Return the success that a 2xx answer proves, by the evidence of the provider's contract.
 
         None says that the evidence is missing; the outcome is then `provider_bad_response`.
         """
 
-    def build_next(self, command: Command, response: HttpResponse) -> HttpRequest | None:
+    def build_next_page(self, command: Command, response: HttpResponse) -> HttpRequest | None:
         """Return the request for the next page of a list; None after the last one.
 
-        It is asked after every page that `read_success` took for one. All pages together are the
+        It is asked after every page that `parse_success` took for one. All pages together are the
         list; one that cannot be read makes the whole of it unreadable.
         """
         return None
@@ -201,19 +205,19 @@ class Provider(ABC):
     def is_own_error(self, response: HttpResponse) -> bool:
         """Whether a failure is in the provider's own error shape, and not some server's page.
 
-        Only then does its bare status blame anybody. By default a body with a machine code is.
+        Only then does its bare status blame anybody. By default a body with a provider code is.
         """
-        return self.read_machine_code(response.document) is not None
+        return self.parse_provider_code(response.document) is not None
 
-    def read_machine_code(self, document: Json) -> str | None:
-        """Return the machine code that the body holds, declared or not."""
+    def parse_provider_code(self, document: Json) -> str | None:
+        """Return the provider code that the body holds, declared or not."""
         return None
 
-    def read_fields(self, document: Json) -> Iterable[str]:
+    def parse_rejected_fields(self, document: Json) -> Iterable[str]:
         """Return which of `number` and `jid` the provider names as bad."""
         return ()
 
-    def read_named_contact(self, command: Command, document: Json) -> Contact | None:
+    def parse_named_contact(self, command: Command, document: Json) -> Contact | None:
         """Return the contact whom the response to a change is about; None where it names nobody.
 
         Somebody else makes the response `provider_bad_response`. A LID where a number was asked
@@ -221,7 +225,7 @@ class Provider(ABC):
         """
         return None
 
-    def read_retry_after(self, response: HttpResponse) -> int | None:
+    def parse_retry_after(self, response: HttpResponse) -> int | None:
         """Return the seconds that a response asks to wait, where its code may say so."""
         return read_retry_after(response.headers)
 
@@ -229,7 +233,7 @@ class Provider(ABC):
         """Whether the body of a refusal shows what was asked for, so that it contradicts itself.
 
         That is a flag of success, the state that was asked for under `blocked`, or a body that
-        `read_success` takes at a status of a success.
+        `parse_success` takes at a status of a success.
         """
         document = response.document
         if document is None:
@@ -239,26 +243,26 @@ class Provider(ABC):
         if command.contact is not None and shows_state(document, blocked=command.blocked):
             return True
         bodies = (response.at_status(status) for status in _SUCCESS_STATUSES)
-        return any(self.read_success(command, each) is not None for each in bodies)
+        return any(self.parse_success(command, each) is not None for each in bodies)
 
-    def read_response(self, command: Command, response: HttpResponse) -> Outcome:
-        """Return what the response proves: machine code first, then body, then status."""
+    def parse_response(self, command: Command, response: HttpResponse) -> Outcome:
+        """Return what the response proves: provider code first, then body, then status."""
         if 300 <= response.status <= 399:
             moved = response.status in _NOT_FOLLOWED
             code = Code.PROVIDER_REDIRECTED if moved else Code.PROVIDER_MISADDRESSED
             return self._fail(code, response)
         if response.status in _NO_ROUTE_STATUSES and says_no_route(response.document):
             return self._fail(Code.PROVIDER_MISADDRESSED, response)
-        row = self.find_row(response)
-        if row is not None:
-            refused = response.status < 500 or row.code.applied is Applied.NOT_APPLIED
+        rule = self.find_rule(response)
+        if rule is not None:
+            refused = response.status < 500 or rule.code.applied is Applied.NOT_APPLIED
             if refused and self.shows_success(command, response):
                 return self._fail(Code.PROVIDER_BAD_RESPONSE, response)
-            outcome = self._read_failure(row, response)
+            outcome = self._read_failure(rule, response)
         else:
             success = None
             if 200 <= response.status <= 299 and not self._carries_error(command, response):
-                success = self.read_success(command, response)
+                success = self.parse_success(command, response)
             outcome = success or self._fail(Code.PROVIDER_BAD_RESPONSE, response)
         if command.contact is None:
             return outcome
@@ -267,7 +271,7 @@ class Provider(ABC):
     def _carries_error(self, command: Command, response: HttpResponse) -> bool:
         """Whether an error stands in the body, which then proves no success."""
         document = response.document
-        if self.read_machine_code(document) is not None:
+        if self.parse_provider_code(document) is not None:
             return True
         return holds_error(document, arrays=command.contact is not None)
 
@@ -276,7 +280,7 @@ class Provider(ABC):
     ) -> Outcome:
         """Return what is left of an outcome after the contact that the response names is seen."""
         try:
-            named = self.read_named_contact(command, response.document)
+            named = self.parse_named_contact(command, response.document)
         except ContactError:
             return self._fail(Code.PROVIDER_BAD_RESPONSE, response) if outcome.ok else outcome
         if named is None or named is command.contact:
@@ -288,42 +292,42 @@ class Provider(ABC):
             return replace(outcome, confirmation=Confirmation.ACCEPTED)
         return outcome
 
-    def find_row(self, response: HttpResponse) -> Row | None:
-        """Return the row that the response is evidence for; None where it may be a success."""
+    def find_rule(self, response: HttpResponse) -> ErrorRule | None:
+        """Return the rule that the response is evidence for; None where it may be a success."""
         document, status = response.document, response.status
-        machine = self.read_machine_code(document)
-        if isinstance(machine, str) and machine in self._by_machine:
-            return self._by_machine[machine]
-        rows = self._by_status.get(status, ())
+        code = self.parse_provider_code(document)
+        if isinstance(code, str) and code in self._by_provider_code:
+            return self._by_provider_code[code]
+        rules = self._by_status.get(status, ())
         if status % 100:
-            rows += self._by_status.get(status // 100 * 100, ())
+            rules += self._by_status.get(status // 100 * 100, ())
         own: bool | None = None
-        for row in rows:
-            if row.where is not None:
-                if row.where(document):
-                    return row
+        for rule in rules:
+            if rule.where is not None:
+                if rule.where(document):
+                    return rule
                 continue
-            if row.status != status and row.code is Code.TARGET_REJECTED:
+            if rule.status != status and rule.code is Code.TARGET_REJECTED:
                 continue  # no other status of the hundred blames the contact
-            if row.anyone:
-                return row
+            if rule.anyone:
+                return rule
             own = self.is_own_error(response) if own is None else own
-            if own and not (machine is not None and row.code is Code.TARGET_REJECTED):
-                return row
+            if own and not (code is not None and rule.code is Code.TARGET_REJECTED):
+                return rule
         return None
 
-    def _read_failure(self, row: Row, response: HttpResponse) -> Outcome:
-        rejected = row.code is Code.TARGET_REJECTED
-        named = self.read_fields(response.document) if rejected else ()
+    def _read_failure(self, rule: ErrorRule, response: HttpResponse) -> Outcome:
+        rejected = rule.code is Code.TARGET_REJECTED
+        named = self.parse_rejected_fields(response.document) if rejected else ()
         return Outcome.failure(
-            row.code,
-            retry_after=self.read_retry_after(response) if row.code.may_wait else None,
+            rule.code,
+            retry_after=self.parse_retry_after(response) if rule.code.carries_retry_after else None,
             fields={name: (REFUSED,) for name in ("number", "jid") if name in named},
             upstream_status=response.status,
-            upstream_code=row.machine,
-            detail=row.message,
-            advice=row.retry,
-            own_error=row.machine is not None or self.is_own_error(response),
+            provider_code=rule.provider_code,
+            detail=rule.message,
+            advice=rule.retry,
+            own_error=rule.provider_code is not None or self.is_own_error(response),
         )
 
     @staticmethod
@@ -335,5 +339,5 @@ class LocalProvider(Provider):
     """A provider that answers its own requests in this process and needs no network."""
 
     @abstractmethod
-    def answer(self, request: HttpRequest) -> HttpResponse:
+    def handle_request(self, request: HttpRequest) -> HttpResponse:
         """Return the answer to a request that this provider has built. Called from many threads."""

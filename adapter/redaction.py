@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from adapter.contacts.contact import Contact
-from adapter.privacy import mask_text
+from adapter.privacy import mask_digit_runs
 
 MIN_DIGITS: Final = 7
 """Fewest digits of an id in a row that are hidden; the shortest phone numbers have as many."""
@@ -53,7 +53,7 @@ def show_request_id(request_id: str, contact: Contact | None) -> str:
     number is masked.
     """
     if contact is None:
-        return mask_text(request_id)
+        return mask_digit_runs(request_id)
     return hide_contact(request_id, contact)
 
 

@@ -22,10 +22,10 @@ from adapter.codes import Action, Confirmation
 from adapter.contacts.forms import ContactForm
 from adapter.containment import contain
 from adapter.dialect import Dialect
-from adapter.error_rules import Row
+from adapter.error_rules import ErrorRule
 from adapter.errors import PluginError
 from adapter.privacy import escape_controls, mask_trace
-from adapter.provider import Addressing, Provider
+from adapter.provider import Provider, SessionLocation
 from adapter.route import Route
 
 ACCOUNT_KEYS: Final = frozenset(
@@ -42,7 +42,7 @@ PartT = TypeVar("PartT", bound="type[Provider] | type[Dialect]")
 
 
 @dataclass(frozen=True, slots=True)
-class Plugin:
+class PluginInfo:
     """Where something comes from: the entry point's name, and the distribution that has it."""
 
     name: str
@@ -69,18 +69,18 @@ class Plugin:
 
 
 @dataclass(frozen=True, slots=True)
-class Registered(Generic[PartT]):
+class Registration(Generic[PartT]):
     """A provider or dialect class, and the plugin that brought it."""
 
-    part: PartT
-    plugin: Plugin
+    cls: PartT
+    plugin: PluginInfo
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class BrokenPlugin:
     """A plugin that could not be used, and what it raised."""
 
-    plugin: Plugin
+    plugin: PluginInfo
     error: BaseException
 
     @property
@@ -104,11 +104,11 @@ class Clash:
 
     kind: str
     name: str
-    plugins: tuple[Plugin, ...]
-    winner: Plugin | None
+    plugins: tuple[PluginInfo, ...]
+    winner: PluginInfo | None
 
     @property
-    def losers(self) -> tuple[Plugin, ...]:
+    def losers(self) -> tuple[PluginInfo, ...]:
         """The plugins that do not serve under this name."""
         return tuple(plugin for plugin in self.plugins if plugin != self.winner)
 
@@ -146,29 +146,29 @@ class Registry:
     """
 
     def __init__(
-        self, found: Iterable[tuple[Plugin, EntryPoint]], idle_blocks: Iterable[str] = ()
+        self, found: Iterable[tuple[PluginInfo, EntryPoint]], idle_blocks: Iterable[str] = ()
     ) -> None:
         self.idle_blocks = tuple(idle_blocks)
         """The entries of `[plugins] blocked` that match no plugin of this installation."""
         self._entries = dict(found)
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
-        self._offers: dict[Plugin, _Offer] = {}
-        self._broken: dict[Plugin, Broken] = {}
+        self._offers: dict[PluginInfo, _Offer] = {}
+        self._broken: dict[PluginInfo, BrokenPlugin] = {}
         self._locks: dict[int, threading.RLock] = {}  # type: ignore[valid-type, unused-ignore]
 
     @cached_property
-    def providers(self) -> Mapping[str, Registered[type[Provider]]]:
+    def providers(self) -> Mapping[str, Registration[type[Provider]]]:
         """Every provider that can be selected. Imports all plugins."""
         return self._all("providers")
 
     @cached_property
-    def dialects(self) -> Mapping[str, Registered[type[Dialect]]]:
+    def dialects(self) -> Mapping[str, Registration[type[Dialect]]]:
         """Every dialect that can be enabled. Imports all plugins."""
         return self._all("dialects")
 
     @cached_property
-    def broken(self) -> tuple[Broken, ...]:
+    def broken(self) -> tuple[BrokenPlugin, ...]:
         """Every plugin that cannot be used. Imports all plugins."""
         for plugin in self._entries:
             self._offer(plugin)
@@ -183,7 +183,7 @@ class Registry:
             found += [clash for name in sorted(names) if (clash := self._clash(name, kind))]
         return tuple(found)
 
-    def find_provider(self, name: str) -> Registered[type[Provider]] | None:
+    def find_provider(self, name: str) -> Registration[type[Provider]] | None:
         """Return the provider of that name; None where there is none.
 
         Raises PluginError where the plugin of that name is broken (with its own error as the
@@ -191,11 +191,11 @@ class Registry:
         """
         return self._find(name, "providers")
 
-    def find_dialect(self, name: str) -> Registered[type[Dialect]] | None:
+    def find_dialect(self, name: str) -> Registration[type[Dialect]] | None:
         """Return the dialect of that name; None where there is none. Raises as `find_provider`."""
         return self._find(name, "dialects")
 
-    def find_broken(self, name: str) -> Broken | None:
+    def find_broken(self, name: str) -> BrokenPlugin | None:
         """Return the broken plugin of that name."""
         for plugin in self._named(name):
             self._offer(plugin)
@@ -203,7 +203,7 @@ class Registry:
                 return self._broken[plugin]
         return None
 
-    def _find(self, name: str, kind: str) -> Registered[Any] | None:
+    def _find(self, name: str, kind: str) -> Registration[Any] | None:
         named = self._named(name)
         builtin = [plugin for plugin in named if plugin.is_builtin]
         for candidates in (builtin, named, list(self._entries)):
@@ -218,11 +218,11 @@ class Registry:
                     ) from broken.error
         return None
 
-    def _choose(self, name: str, kind: str, owners: list[Plugin]) -> Registered[Any]:
+    def _choose(self, name: str, kind: str, owners: list[PluginInfo]) -> Registration[Any]:
         winner = _winner(owners)
         if winner is None:
             raise PluginError(str(Clash(kind[:-1], name, tuple(owners), None)))
-        return Registered(self._parts(winner, kind)[name], winner)
+        return Registration(self._parts(winner, kind)[name], winner)
 
     def _clash(self, name: str, kind: str) -> Clash | None:
         """Return the clash about the name; none where one plugin alone brings it."""
@@ -231,8 +231,8 @@ class Registry:
         winner = _winner(owners) or _winner(named)
         return Clash(kind[:-1], name, tuple(owners), winner) if len(owners) > 1 else None
 
-    def _all(self, kind: str) -> Mapping[str, Registered[Any]]:
-        found: dict[str, Registered[Any]] = {}
+    def _all(self, kind: str) -> Mapping[str, Registration[Any]]:
+        found: dict[str, Registration[Any]] = {}
         for plugin in self._entries:
             for name in self._parts(plugin, kind):
                 if name not in found:
@@ -242,14 +242,14 @@ class Registry:
                             found[name] = registered
         return found
 
-    def _named(self, name: str) -> list[Plugin]:
+    def _named(self, name: str) -> list[PluginInfo]:
         return [plugin for plugin in self._entries if plugin.name == name]
 
-    def _parts(self, plugin: Plugin, kind: str) -> Mapping[str, Any]:
+    def _parts(self, plugin: PluginInfo, kind: str) -> Mapping[str, Any]:
         offer = self._offer(plugin)
         return offer.providers if kind == "providers" else offer.dialects
 
-    def _offer(self, plugin: Plugin) -> _Offer:
+    def _offer(self, plugin: PluginInfo) -> _Offer:
         """Return what the plugin brings; import it if it was not. Nothing, where it is broken."""
         # Made in the process that takes it: one that was made before gevent had put its own locks
         # in place would be held by all greenlets at once.
@@ -258,13 +258,13 @@ class Registry:
                 try:
                     offer = contain(_register, self._manager, plugin, self._entries[plugin])
                 except Exception as error:  # noqa: BLE001 - a third party's module may do that
-                    self._broken[plugin] = Broken(plugin, error)
+                    self._broken[plugin] = BrokenPlugin(plugin, error)
                     offer = _NOTHING
                 self._offers[plugin] = offer
             return self._offers[plugin]
 
 
-def _winner(owners: list[Plugin]) -> Plugin | None:
+def _winner(owners: list[PluginInfo]) -> PluginInfo | None:
     """Return the one that serves: what is built in, else the only one."""
     builtin = [plugin for plugin in owners if plugin.is_builtin]
     chosen = builtin or owners
@@ -281,7 +281,7 @@ def load_plugins(blocked: Iterable[str] = ()) -> Registry:
     found, idle = [], dict(ids)
     for entry in entry_points(group=hookspecs.PROJECT):
         meta = entry.dist.metadata if entry.dist else {"Name": "unknown", "Version": ""}
-        plugin = Plugin(entry.name, meta["Name"] or "unknown", meta["Version"] or "")
+        plugin = PluginInfo(entry.name, meta["Name"] or "unknown", meta["Version"] or "")
         matching = [
             each for each, id_ in ids.items() if id_ in (plugin.name, _normalise_id(plugin.id))
         ]
@@ -304,7 +304,7 @@ def _normalise_id(text: str) -> str:
     return f"{_normalise(distribution)}:{name}" if colon else text
 
 
-def _register(manager: pluggy.PluginManager, plugin: Plugin, entry: EntryPoint) -> _Offer:
+def _register(manager: pluggy.PluginManager, plugin: PluginInfo, entry: EntryPoint) -> _Offer:
     """Import one plugin, check it, and return the providers and dialects that it offers."""
     module = entry.load()
     manager.register(module, name=plugin.id)
@@ -353,7 +353,7 @@ def _check_provider(part: Any) -> None:
     for attribute, kind, words in _ATTRIBUTES:
         if not isinstance(getattr(part, attribute), kind):
             raise PluginError(f"{part.__name__}.{attribute} must be {words}")
-    for attribute, member in (("contact_forms", ContactForm), ("rows", Row)):
+    for attribute, member in (("contact_forms", ContactForm), ("error_rules", ErrorRule)):
         if not all(isinstance(each, member) for each in getattr(part, attribute)):
             raise PluginError(f"{part.__name__}.{attribute} must hold {member.__name__} only")
     if not all(isinstance(action, Action) for action in part.actions()):
@@ -368,12 +368,12 @@ def _check_provider(part: Any) -> None:
 _ATTRIBUTES: Final[tuple[tuple[str, Any, str], ...]] = (
     ("documentation", str, "a text"),
     ("base_url", (str, NoneType), "a text, or None"),
-    ("addressing", Addressing, "an Addressing"),
+    ("session_location", SessionLocation, "an SessionLocation"),
     ("confirmation", Confirmation, "a Confirmation"),
     ("contact_forms", (tuple, list), "a tuple of ContactForm"),
-    ("proven", (str, NoneType), "a text, or None"),
+    ("verified_on", (str, NoneType), "a text, or None"),
     ("header_templates", Mapping, "a mapping"),
-    ("rows", (tuple, list), "a tuple of Row"),
+    ("error_rules", (tuple, list), "a tuple of ErrorRule"),
 )
 """The attributes of a provider that the core reads: name, type, and the type in words."""
 

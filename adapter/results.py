@@ -54,7 +54,7 @@ class Outcome:
 
     `contacts` is what a successful list found, `others` the number of its entries that are no
     persons; `retry_after` is in seconds. The rest says how the result was known and does not count
-    in comparisons: the upstream status and machine code, `detail` and `advice` (our sentence and
+    in comparisons: the upstream status and provider code, `detail` and `advice` (our sentence and
     retry advice where a provider's row says more than the code does), and `own_error`: the response
     is in the provider's own error shape, which shows that the provider itself is there.
     """
@@ -65,7 +65,7 @@ class Outcome:
     retry_after: int | None = None
     fields: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NO_FIELDS, hash=False)
     upstream_status: int | None = field(default=None, compare=False)
-    upstream_code: str | None = field(default=None, compare=False)
+    provider_code: str | None = field(default=None, compare=False)
     others: int = 0
     detail: str = field(default="", compare=False)
     advice: Retry | None = field(default=None, compare=False)
@@ -83,7 +83,7 @@ class Outcome:
         retry_after: int | None = None,
         fields: Mapping[str, tuple[str, ...]] = _NO_FIELDS,
         upstream_status: int | None = None,
-        upstream_code: str | None = None,
+        provider_code: str | None = None,
         detail: str = "",
         advice: Retry | None = None,
         own_error: bool = False,
@@ -94,7 +94,7 @@ class Outcome:
             retry_after=retry_after,
             fields=fields,
             upstream_status=upstream_status,
-            upstream_code=upstream_code,
+            provider_code=provider_code,
             detail=detail,
             advice=advice,
             own_error=own_error,
@@ -215,7 +215,7 @@ class Result:
             attempts=self.attempts,
             duration_ms=self.duration_ms,
             upstream_status=self.outcome.upstream_status,
-            upstream_code=self.outcome.upstream_code,
+            provider_code=self.outcome.provider_code,
         )
 
     def _data(self) -> dict[str, Any]:
@@ -271,7 +271,7 @@ def write_envelope(
     attempts: int = 0,
     duration_ms: int = 0,
     upstream_status: int | None = None,
-    upstream_code: str | None = None,
+    provider_code: str | None = None,
 ) -> dict[str, Any]:
     """Return the one JSON shape of every answer. All four top-level keys are always present."""
     return {
@@ -283,6 +283,6 @@ def write_envelope(
             "provider": provider,
             "attempts": attempts,
             "duration_ms": duration_ms,
-            "upstream": {"status": upstream_status, "code": upstream_code},
+            "upstream": {"status": upstream_status, "code": provider_code},
         },
     }

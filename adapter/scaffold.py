@@ -33,7 +33,7 @@ def check_name(name: str, registry: Registry) -> None:
             "such as acme or acme-chat"
         )
     registered = registry.providers.values()
-    owners = [each.plugin for each in registered if name in (each.part.name, each.plugin.name)]
+    owners = [each.plugin for each in registered if name in (each.cls.name, each.plugin.name)]
     owners += [each.plugin for each in registry.broken if each.plugin.name == name]
     owners += [each.plugins[0] for each in registry.clashes if each.name == name]
     if owners:

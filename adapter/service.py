@@ -118,7 +118,7 @@ class Service:
 
     def accounts_of(self, caller: Caller) -> list[Account]:
         """Return the accounts that the caller may use."""
-        return [each for name, each in self.accounts.items() if caller.may_use(name)]
+        return [each for name, each in self.accounts.items() if caller.can_use(name)]
 
     def read_contact(
         self, number: str | None = None, jid: str | None = None, user_id: str | None = None

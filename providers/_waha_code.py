@@ -13,13 +13,13 @@ from adapter import (
     Command,
     ContactForm,
     Dialect,
+    DialectRequest,
+    ErrorRule,
     HttpResponse,
     Json,
-    NativeCall,
     Outcome,
     Provider,
     Route,
-    Row,
     json_response,
 )
 
@@ -75,20 +75,20 @@ class WahaCodeDialect(Dialect):
     """A dialect with the errors of the code base."""
 
     def write_error(
-        self, row: Row, outcome: Outcome, call: NativeCall | None, now: datetime
+        self, rule: ErrorRule, outcome: Outcome, call: DialectRequest | None, now: datetime
     ) -> HttpResponse:
         """Write the three keys of Nest, or the body of a session that is not working.
 
         A message that says no more than the status does stands without the key `error`.
         """
-        if row.where is names_expected_status:
+        if rule.where is names_expected_status:
             session = call.session if call else None
             document = {
-                "error": self.message(row, outcome),
+                "error": self.message(rule, outcome),
                 "session": session,
                 "status": "STOPPED",
             }
-            return json_response(row.status, {**document, "expected": ["WORKING"]})
-        message, phrase = self.message(row, outcome), HTTPStatus(row.status).phrase
+            return json_response(rule.status, {**document, "expected": ["WORKING"]})
+        message, phrase = self.message(rule, outcome), HTTPStatus(rule.status).phrase
         named = {} if message == phrase else {"error": phrase}
-        return json_response(row.status, {"message": message, **named, "statusCode": row.status})
+        return json_response(rule.status, {"message": message, **named, "statusCode": rule.status})

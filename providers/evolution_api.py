@@ -9,21 +9,21 @@ from marshmallow import Schema
 
 from adapter import (
     Action,
-    Addressing,
     Code,
     Command,
     Dialect,
+    DialectRequest,
+    ErrorRule,
     Headers,
     HttpRequest,
     HttpResponse,
     Json,
-    NativeCall,
     Outcome,
-    Proof,
+    Provenance,
     Provider,
     Route,
-    Row,
     SecretField,
+    SessionLocation,
     hookimpl,
     invalid_field,
     json_response,
@@ -35,7 +35,7 @@ from adapter import (
 
 PATH = "/chat/updateBlockStatus/{instance}"
 NOT_HERE = "Method not available on WhatsApp Business API"
-READ = Proof.READ_IN_SOURCE
+READ = Provenance.READ_IN_SOURCE
 
 
 def is_own(document: Json, status: int) -> bool:
@@ -68,16 +68,18 @@ class EvolutionApiProvider(Provider):
     documentation = (
         "https://doc.evolution-api.com/v2/api-reference/chat-controller/updateBlockStatus"
     )
-    addressing = Addressing.PATH
+    session_location = SessionLocation.PATH
     header_templates = Headers({"apikey": "{api_key}"})
     routes = (Route(Action.BLOCK, "POST", PATH), Route(Action.UNBLOCK, "POST", PATH))
-    rows = (
-        Row(Code.TARGET_REJECTED, 400, proof=READ),
+    error_rules = (
+        ErrorRule(Code.TARGET_REJECTED, 400, proof=READ),
         # Said by the Meta and Evolution channels. No other 400 of this address has that shape.
-        Row(Code.OPERATION_NOT_SUPPORTED, 400, where=is_one_sentence, text=NOT_HERE, proof=READ),
-        Row(Code.PROVIDER_AUTH_FAILED, 401, text="Unauthorized", proof=READ),
-        Row(Code.SESSION_NOT_FOUND, 404, proof=READ),
-        Row(Code.PROVIDER_ERROR, 500, proof=READ),
+        ErrorRule(
+            Code.OPERATION_NOT_SUPPORTED, 400, where=is_one_sentence, text=NOT_HERE, proof=READ
+        ),
+        ErrorRule(Code.PROVIDER_AUTH_FAILED, 401, text="Unauthorized", proof=READ),
+        ErrorRule(Code.SESSION_NOT_FOUND, 404, proof=READ),
+        ErrorRule(Code.PROVIDER_ERROR, 500, proof=READ),
     )
 
     class Options(Schema):
@@ -95,7 +97,7 @@ class EvolutionApiProvider(Provider):
         """Take the error object that repeats the status."""
         return is_own(response.document, response.status)
 
-    def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+    def parse_success(self, command: Command, response: HttpResponse) -> Outcome | None:
         """Take the 201 that says `success` under `block`, for an unblock too."""
         match response.document:
             case {"block": "success"} if response.status == 201:
@@ -111,11 +113,11 @@ class EvolutionApiDialect(Dialect):
     lenient_paths = True
     success_statuses = (201,)
 
-    def read_credential(self, request: HttpRequest) -> str | None:
+    def parse_credential(self, request: HttpRequest) -> str | None:
         """Read the `apikey` header."""
         return request.headers.get("apikey")
 
-    def read_request(self, request: HttpRequest) -> NativeCall:
+    def parse_request(self, request: HttpRequest) -> DialectRequest:
         """Read the instance from the path; `number` (digits, or a JID) and `status` from the body.
 
         Digits stay as they came, where Evolution API would rewrite some.
@@ -126,21 +128,21 @@ class EvolutionApiDialect(Dialect):
             raise invalid_field("status", 'must be "block" or "unblock"')
         number, status = read_texts(body, "number", "status")
         contact = read_number_or_jid(number, "number")
-        return NativeCall(Command(Action(status), contact), ids["instance"])
+        return DialectRequest(Command(Action(status), contact), ids["instance"])
 
-    def write_success(self, call: NativeCall, outcome: Outcome) -> HttpResponse:
+    def write_success(self, call: DialectRequest, outcome: Outcome) -> HttpResponse:
         """Answer what it answers to both actions."""
         return json_response(201, {"block": "success"})
 
     def write_error(
-        self, row: Row, outcome: Outcome, call: NativeCall | None, now: datetime
+        self, rule: ErrorRule, outcome: Outcome, call: DialectRequest | None, now: datetime
     ) -> HttpResponse:
         """Write status, phrase and message: an array, within another for a refused contact."""
-        message: Json = self.message(row, outcome)
-        if row.code is not Code.PROVIDER_AUTH_FAILED:  # of which the server sends the bare text
-            message = [[message]] if row.code is Code.TARGET_REJECTED else [message]
-        error = {"status": row.status, "error": HTTPStatus(row.status).phrase}
-        return json_response(row.status, {**error, "response": {"message": message}})
+        message: Json = self.message(rule, outcome)
+        if rule.code is not Code.PROVIDER_AUTH_FAILED:  # of which the server sends the bare text
+            message = [[message]] if rule.code is Code.TARGET_REJECTED else [message]
+        error = {"status": rule.status, "error": HTTPStatus(rule.status).phrase}
+        return json_response(rule.status, {**error, "response": {"message": message}})
 
 
 @hookimpl

@@ -6,7 +6,6 @@ from marshmallow import Schema
 
 from adapter import (
     Action,
-    Addressing,
     Command,
     Confirmation,
     ContactList,
@@ -18,6 +17,7 @@ from adapter import (
     Provider,
     Route,
     SecretField,
+    SessionLocation,
     hookimpl,
     identity_key,
     read_contacts,
@@ -60,7 +60,7 @@ class EvolutionGoProvider(Provider):
     name = "evolution-go"
     title = "Evolution GO"
     documentation = "https://github.com/EvolutionAPI/evolution-go"
-    addressing = Addressing.TOKEN
+    session_location = SessionLocation.TOKEN
     header_templates = Headers({"apikey": "{token}"})
     routes = (
         Route(Action.BLOCK, "POST", "/user/block", returns_list=True),
@@ -82,7 +82,7 @@ class EvolutionGoProvider(Provider):
         """Take `{"error": "…"}` alone."""
         return is_own(response.document)
 
-    def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+    def parse_success(self, command: Command, response: HttpResponse) -> Outcome | None:
         """Take a 200 with the whole list, unless the list shows that it was not done.
 
         Whoever stands in it is blocked; so is the other form of a number. Who is missing is not,

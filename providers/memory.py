@@ -12,15 +12,15 @@ from adapter import (
     Command,
     Confirmation,
     Contact,
+    ErrorRule,
     HttpRequest,
     HttpResponse,
     Json,
     LocalProvider,
     Outcome,
-    Proof,
+    Provenance,
     Provider,
     Route,
-    Row,
     hookimpl,
     json_response,
     read_contacts,
@@ -74,8 +74,9 @@ class MemoryProvider(LocalProvider):
         Route(Action.UNBLOCK, "DELETE", "/blocked/{jid}"),
         Route(Action.LIST, "GET", "/blocked"),
     )
-    rows = tuple(
-        Row(code, code.http_status, code.value, proof=Proof.READ_IN_SOURCE) for code in Code
+    error_rules = tuple(
+        ErrorRule(code, code.http_status, code.value, proof=Provenance.READ_IN_SOURCE)
+        for code in Code
     )
 
     def __init__(self, options: Mapping[str, Any]) -> None:
@@ -89,7 +90,7 @@ class MemoryProvider(LocalProvider):
         ids = {} if contact is None else {"jid": self.name_contact(contact)}
         return self.request(command, **ids)
 
-    def answer(self, request: HttpRequest) -> HttpResponse:
+    def handle_request(self, request: HttpRequest) -> HttpResponse:
         """Change or show the list; a magic number answers its code instead."""
         for route in self.routes:
             ids = route.match(request.path)
@@ -104,7 +105,7 @@ class MemoryProvider(LocalProvider):
         contact = Contact.from_jid(jid)
         code = MAGIC_NUMBERS.get(contact.number or "")
         if code is not None:
-            headers = {"Retry-After": "1"} if code.may_wait else {}
+            headers = {"Retry-After": "1"} if code.carries_retry_after else {}
             return json_response(code.http_status, {"code": code.value}, headers)
         blocked = action is Action.BLOCK
         with self._lock:
@@ -114,14 +115,14 @@ class MemoryProvider(LocalProvider):
                 self._blocked.pop(contact, None)
         return json_response(200, {"blocked": blocked})
 
-    def read_machine_code(self, document: Json) -> str | None:
+    def parse_provider_code(self, document: Json) -> str | None:
         """Read `code`, which is a unified code."""
         match document:
             case {"code": str(code)}:
                 return code
         return None
 
-    def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+    def parse_success(self, command: Command, response: HttpResponse) -> Outcome | None:
         """Take the state that the answer shows, or the whole list."""
         match response.document:
             case {"blocked": bool(blocked)} if command.contact and blocked is command.blocked:

@@ -10,24 +10,24 @@ from marshmallow import Schema, fields, validate
 
 from adapter import (
     Action,
-    Addressing,
     Code,
     Command,
     Confirmation,
     Contact,
     ContactError,
     ContactForm,
+    ErrorRule,
     Headers,
     HttpRequest,
     HttpResponse,
     Json,
     Outcome,
-    Proof,
+    Provenance,
     Provider,
     Relation,
     Route,
-    Row,
     SecretField,
+    SessionLocation,
     StrictJsonError,
     bounded_wait,
     hookimpl,
@@ -40,7 +40,7 @@ PATH = "/{version}/{phone_number_id}/block_users"
 WRONG_NUMBER_ID = (
     "The provider does not know this phone_number_id, or the token has no right to it: check both."
 )
-INFERRED = Proof.INFERRED
+INFERRED = Provenance.INFERRED
 
 
 def read_users(document: Json, name: str) -> list[Json]:
@@ -111,7 +111,7 @@ class MetaCloudProvider(Provider):
         "https://developers.facebook.com/documentation/business-messaging/whatsapp/block-users/"
     )
     base_url = "https://graph.facebook.com"
-    addressing = Addressing.PATH
+    session_location = SessionLocation.PATH
     confirmation = Confirmation.PROVIDER_STATE
     contact_forms = (ContactForm.DIGITS, ContactForm.USER_ID)
     header_templates = Headers({"Authorization": "Bearer {token}"})
@@ -120,50 +120,62 @@ class MetaCloudProvider(Provider):
         Route(Action.UNBLOCK, "DELETE", PATH),
         Route(Action.LIST, "GET", PATH),
     )
-    rows = (
+    error_rules = (
         # For who has not written in 24 hours, and for who has no WhatsApp.
-        Row(Code.TARGET_REJECTED, 400, "131047", text="Re-engagement required"),
-        Row(Code.TARGET_REJECTED, 400, "131021", proof=INFERRED),  # our own number
-        Row(Code.TARGET_REJECTED, 400, "131062", proof=INFERRED),  # user ids are not taken here
-        Row(Code.TARGET_REJECTED, 400, "139101", proof=INFERRED, message="The block list is full."),
-        Row(Code.PROVIDER_ERROR, 400, "139100", proof=INFERRED),  # some or all failed; no cause
-        Row(Code.PROVIDER_CONFLICT, 400, "139102", proof=INFERRED),  # changed while paging
-        Row(Code.PROVIDER_ERROR, 400, "139103", proof=INFERRED),
+        ErrorRule(Code.TARGET_REJECTED, 400, "131047", text="Re-engagement required"),
+        ErrorRule(Code.TARGET_REJECTED, 400, "131021", proof=INFERRED),  # our own number
+        ErrorRule(
+            Code.TARGET_REJECTED, 400, "131062", proof=INFERRED
+        ),  # user ids are not taken here
+        ErrorRule(
+            Code.TARGET_REJECTED, 400, "139101", proof=INFERRED, message="The block list is full."
+        ),
+        ErrorRule(
+            Code.PROVIDER_ERROR, 400, "139100", proof=INFERRED
+        ),  # some or all failed; no cause
+        ErrorRule(Code.PROVIDER_CONFLICT, 400, "139102", proof=INFERRED),  # changed while paging
+        ErrorRule(Code.PROVIDER_ERROR, 400, "139103", proof=INFERRED),
         # The account: its number, its token, its rights.
-        Row(Code.SESSION_NOT_FOUND, 400, "100/33", proof=INFERRED, message=WRONG_NUMBER_ID),
-        Row(Code.SESSION_NOT_FOUND, 400, "33", proof=INFERRED, message=WRONG_NUMBER_ID),  # deleted
-        Row(Code.SESSION_NOT_FOUND, 404, "803", proof=INFERRED, message=WRONG_NUMBER_ID),
-        Row(Code.PROVIDER_MISADDRESSED, 400, "2500", proof=INFERRED),  # unknown path components
-        Row(Code.SESSION_NOT_CONNECTED, 400, "133010", proof=INFERRED),  # number is not registered
-        Row(Code.SESSION_NOT_CONNECTED, 500, "131045", proof=INFERRED),  # registration failed
-        Row(Code.PROVIDER_AUTH_FAILED, 401, "190", proof=INFERRED),
-        Row(Code.PROVIDER_AUTH_FAILED, 401, "0", proof=INFERRED),
-        Row(Code.PROVIDER_AUTH_FAILED, 401, "102", proof=INFERRED),  # session key
-        Row(Code.PROVIDER_AUTH_FAILED, 401, "104", proof=INFERRED),  # signature
-        Row(Code.PROVIDER_PERMISSION_DENIED, 403, "10", proof=INFERRED),
-        Row(Code.PROVIDER_PERMISSION_DENIED, 403, "200", proof=INFERRED),  # 200 to 299
-        Row(Code.PROVIDER_PERMISSION_DENIED, 500, "3", proof=INFERRED),
-        Row(Code.PROVIDER_PERMISSION_DENIED, 403, "131005", proof=INFERRED),
-        Row(Code.PROVIDER_PERMISSION_DENIED, 403, "131031", proof=INFERRED),  # account locked
-        Row(Code.PROVIDER_PERMISSION_DENIED, 403, "368", proof=INFERRED),  # policy violations
-        Row(Code.PROVIDER_PERMISSION_DENIED, 403, "130497", proof=INFERRED),  # country
+        ErrorRule(Code.SESSION_NOT_FOUND, 400, "100/33", proof=INFERRED, message=WRONG_NUMBER_ID),
+        ErrorRule(
+            Code.SESSION_NOT_FOUND, 400, "33", proof=INFERRED, message=WRONG_NUMBER_ID
+        ),  # deleted
+        ErrorRule(Code.SESSION_NOT_FOUND, 404, "803", proof=INFERRED, message=WRONG_NUMBER_ID),
+        ErrorRule(
+            Code.PROVIDER_MISADDRESSED, 400, "2500", proof=INFERRED
+        ),  # unknown path components
+        ErrorRule(
+            Code.SESSION_NOT_CONNECTED, 400, "133010", proof=INFERRED
+        ),  # number is not registered
+        ErrorRule(Code.SESSION_NOT_CONNECTED, 500, "131045", proof=INFERRED),  # registration failed
+        ErrorRule(Code.PROVIDER_AUTH_FAILED, 401, "190", proof=INFERRED),
+        ErrorRule(Code.PROVIDER_AUTH_FAILED, 401, "0", proof=INFERRED),
+        ErrorRule(Code.PROVIDER_AUTH_FAILED, 401, "102", proof=INFERRED),  # session key
+        ErrorRule(Code.PROVIDER_AUTH_FAILED, 401, "104", proof=INFERRED),  # signature
+        ErrorRule(Code.PROVIDER_PERMISSION_DENIED, 403, "10", proof=INFERRED),
+        ErrorRule(Code.PROVIDER_PERMISSION_DENIED, 403, "200", proof=INFERRED),  # 200 to 299
+        ErrorRule(Code.PROVIDER_PERMISSION_DENIED, 500, "3", proof=INFERRED),
+        ErrorRule(Code.PROVIDER_PERMISSION_DENIED, 403, "131005", proof=INFERRED),
+        ErrorRule(Code.PROVIDER_PERMISSION_DENIED, 403, "131031", proof=INFERRED),  # account locked
+        ErrorRule(Code.PROVIDER_PERMISSION_DENIED, 403, "368", proof=INFERRED),  # policy violations
+        ErrorRule(Code.PROVIDER_PERMISSION_DENIED, 403, "130497", proof=INFERRED),  # country
         # Too many calls: of the app, the account, the number, the pair.
-        Row(Code.PROVIDER_RATE_LIMITED, 400, "130429", proof=INFERRED),
-        Row(Code.PROVIDER_RATE_LIMITED, 400, "4", proof=INFERRED),
-        Row(Code.PROVIDER_RATE_LIMITED, 400, "80007", proof=INFERRED),
-        Row(Code.PROVIDER_RATE_LIMITED, 400, "80008", proof=INFERRED),
-        Row(Code.PROVIDER_RATE_LIMITED, 400, "17", proof=INFERRED),
-        Row(Code.PROVIDER_RATE_LIMITED, 400, "32", proof=INFERRED),
-        Row(Code.PROVIDER_RATE_LIMITED, 400, "613", proof=INFERRED),
-        Row(Code.PROVIDER_RATE_LIMITED, 400, "131048", proof=INFERRED),
-        Row(Code.PROVIDER_RATE_LIMITED, 400, "131056", proof=INFERRED),
+        ErrorRule(Code.PROVIDER_RATE_LIMITED, 400, "130429", proof=INFERRED),
+        ErrorRule(Code.PROVIDER_RATE_LIMITED, 400, "4", proof=INFERRED),
+        ErrorRule(Code.PROVIDER_RATE_LIMITED, 400, "80007", proof=INFERRED),
+        ErrorRule(Code.PROVIDER_RATE_LIMITED, 400, "80008", proof=INFERRED),
+        ErrorRule(Code.PROVIDER_RATE_LIMITED, 400, "17", proof=INFERRED),
+        ErrorRule(Code.PROVIDER_RATE_LIMITED, 400, "32", proof=INFERRED),
+        ErrorRule(Code.PROVIDER_RATE_LIMITED, 400, "613", proof=INFERRED),
+        ErrorRule(Code.PROVIDER_RATE_LIMITED, 400, "131048", proof=INFERRED),
+        ErrorRule(Code.PROVIDER_RATE_LIMITED, 400, "131056", proof=INFERRED),
         # The service.
-        Row(Code.PROVIDER_ERROR, 400, "1", proof=INFERRED),  # possibly the server's fault
-        Row(Code.PROVIDER_ERROR, 500, "131000", proof=INFERRED),
-        Row(Code.PROVIDER_UNAVAILABLE, 503, "2", proof=INFERRED),  # down, or overloaded
-        Row(Code.PROVIDER_UNAVAILABLE, 503, "131016", proof=INFERRED),
-        Row(Code.PROVIDER_UNAVAILABLE, 500, "131057", proof=INFERRED),  # maintenance
-        Row(Code.PROVIDER_UNAVAILABLE, 503, "133004", proof=INFERRED),
+        ErrorRule(Code.PROVIDER_ERROR, 400, "1", proof=INFERRED),  # possibly the server's fault
+        ErrorRule(Code.PROVIDER_ERROR, 500, "131000", proof=INFERRED),
+        ErrorRule(Code.PROVIDER_UNAVAILABLE, 503, "2", proof=INFERRED),  # down, or overloaded
+        ErrorRule(Code.PROVIDER_UNAVAILABLE, 503, "131016", proof=INFERRED),
+        ErrorRule(Code.PROVIDER_UNAVAILABLE, 500, "131057", proof=INFERRED),  # maintenance
+        ErrorRule(Code.PROVIDER_UNAVAILABLE, 503, "133004", proof=INFERRED),
     )
 
     class Options(Schema):
@@ -192,7 +204,7 @@ class MetaCloudProvider(Provider):
         body = {"messaging_product": "whatsapp", "block_users": [user]}
         return self.request(command, body, **ids)
 
-    def build_next(self, command: Command, response: HttpResponse) -> HttpRequest | None:
+    def build_next_page(self, command: Command, response: HttpResponse) -> HttpRequest | None:
         """Ask for what is behind the page's cursor."""
         after = read_cursor(response.document)
         if not after:
@@ -209,28 +221,28 @@ class MetaCloudProvider(Provider):
                 return True
         return False
 
-    def read_machine_code(self, document: Json) -> str | None:
+    def parse_provider_code(self, document: Json) -> str | None:
         """Read the first error of a user, where it is a known one, else the error of the whole."""
         match document:
             case {"block_users": {"failed_users": [{"errors": [dict(error), *_]}, *_]}} if (
                 code := self._read_code(error)
-            ) in self.machine_codes():
+            ) in self.provider_codes():
                 return code
             case {"error": dict(error)}:
                 return self._read_code(error)
         return None
 
     def _read_code(self, error: Mapping[str, Json]) -> str | None:
-        """Return `code`, with its subcode where a row knows both; 200 stands for 200 to 299."""
+        """Return `code`, with its subcode where a rule knows both; 200 stands for 200 to 299."""
         code = error.get("code")
         if not isinstance(code, int) or isinstance(code, bool):
             return None
         if 200 <= code <= 299:
             return "200"
         exact = f"{code}/{error.get('error_subcode')}"
-        return exact if exact in self.machine_codes() else str(code)
+        return exact if exact in self.provider_codes() else str(code)
 
-    def read_named_contact(self, command: Command, document: Json) -> Contact | None:
+    def parse_named_contact(self, command: Command, document: Json) -> Contact | None:
         """Read our user among the results; the first one, where ours is not there."""
         changed = "added_users" if command.blocked else "removed_users"
         entries = read_users(document, changed) + read_users(document, "failed_users")
@@ -240,13 +252,13 @@ class MetaCloudProvider(Provider):
             return None
         return read_user(named[0])
 
-    def read_retry_after(self, response: HttpResponse) -> int | None:
+    def parse_retry_after(self, response: HttpResponse) -> int | None:
         """Read `Retry-After`, else the minutes in `X-Business-Use-Case-Usage`.
 
         https://developers.facebook.com/docs/graph-api/overview/rate-limiting describes the header:
         a JSON object of lists of usages, each with `estimated_time_to_regain_access` in minutes.
         """
-        asked = super().read_retry_after(response)
+        asked = super().parse_retry_after(response)
         if asked is not None:
             return asked
         try:
@@ -276,7 +288,7 @@ class MetaCloudProvider(Provider):
                 return True
         return False
 
-    def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+    def parse_success(self, command: Command, response: HttpResponse) -> Outcome | None:
         """Take a 200 that names our user alone as changed, or a page of the list."""
         document = response.document
         if response.status != 200:

@@ -8,21 +8,21 @@ from marshmallow import Schema
 
 from adapter import (
     Action,
-    Addressing,
     Code,
     Command,
     Dialect,
+    DialectRequest,
+    ErrorRule,
     Headers,
     HttpRequest,
     HttpResponse,
     Json,
-    NativeCall,
     Outcome,
-    Proof,
+    Provenance,
     Provider,
     Route,
-    Row,
     SecretField,
+    SessionLocation,
     hookimpl,
     json_response,
     read_bearer,
@@ -43,19 +43,19 @@ class SessionGatewayProvider(Provider):
     name = "session-gateway"
     title = "WhatsApp Gateway (sessions)"
     documentation = "https://wahost-rama.zeabur.app/docs/api/contacts/blockContact"
-    addressing = Addressing.PATH
+    session_location = SessionLocation.PATH
     header_templates = Headers({"Authorization": "Bearer {token}"})
     routes = (
         Route(Action.BLOCK, "POST", CONTACT + "/block"),
         Route(Action.UNBLOCK, "POST", CONTACT + "/unblock"),
     )
-    rows = (
-        Row(Code.SESSION_NOT_CONNECTED, 501, "not_implemented"),
-        Row(Code.SESSION_NOT_FOUND, 404, "not_found", text="session not found"),
-        Row(Code.PROVIDER_AUTH_FAILED, 401, "unauthorized"),
-        Row(Code.PROVIDER_PERMISSION_DENIED, 403, "forbidden"),
-        Row(Code.TARGET_REJECTED, 400, "validation_error", proof=Proof.INFERRED),
-        Row(Code.PROVIDER_RATE_LIMITED, 429, "rate_limited", proof=Proof.INFERRED),
+    error_rules = (
+        ErrorRule(Code.SESSION_NOT_CONNECTED, 501, "not_implemented"),
+        ErrorRule(Code.SESSION_NOT_FOUND, 404, "not_found", text="session not found"),
+        ErrorRule(Code.PROVIDER_AUTH_FAILED, 401, "unauthorized"),
+        ErrorRule(Code.PROVIDER_PERMISSION_DENIED, 403, "forbidden"),
+        ErrorRule(Code.TARGET_REJECTED, 400, "validation_error", proof=Provenance.INFERRED),
+        ErrorRule(Code.PROVIDER_RATE_LIMITED, 429, "rate_limited", proof=Provenance.INFERRED),
     )
 
     class Options(Schema):
@@ -70,14 +70,14 @@ class SessionGatewayProvider(Provider):
             command, session=self.options["session"], jid=self.name_contact(command.target)
         )
 
-    def read_machine_code(self, document: Json) -> str | None:
+    def parse_provider_code(self, document: Json) -> str | None:
         """Read `error.code`."""
         match document:
             case {"error": {"code": str(code)}}:
                 return code
         return None
 
-    def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+    def parse_success(self, command: Command, response: HttpResponse) -> Outcome | None:
         """Take an empty 204, which is also the answer where nothing had to change."""
         if response.status != 204 or response.body:
             return None
@@ -91,32 +91,32 @@ class SessionGatewayDialect(Dialect):
     takes_body = False
     success_statuses = (204,)
 
-    def read_credential(self, request: HttpRequest) -> str | None:
+    def parse_credential(self, request: HttpRequest) -> str | None:
         """Read the bearer token, or `x-api-key`, which a sister deployment documents."""
         return read_bearer(request) or request.headers.get("x-api-key")
 
-    def read_request(self, request: HttpRequest) -> NativeCall:
+    def parse_request(self, request: HttpRequest) -> DialectRequest:
         """Read everything from the path."""
         route, ids = self.match(request)
-        return NativeCall(Command(route.action, read_contact(jid=ids["jid"])), ids["session"])
+        return DialectRequest(Command(route.action, read_contact(jid=ids["jid"])), ids["session"])
 
-    def write_success(self, call: NativeCall, outcome: Outcome) -> HttpResponse:
+    def write_success(self, call: DialectRequest, outcome: Outcome) -> HttpResponse:
         """Answer 204 with nothing in it."""
         return HttpResponse(204)
 
     def write_error(
-        self, row: Row, outcome: Outcome, call: NativeCall | None, now: datetime
+        self, rule: ErrorRule, outcome: Outcome, call: DialectRequest | None, now: datetime
     ) -> HttpResponse:
-        """Write code, message and details. A row without the gateway's code shows the unified one.
+        """Write code, message and details. A rule without the gateway's code shows the unified one.
 
         Its clients then see a code that they do not know, at a status that they do.
         """
         error = {
-            "code": row.machine or row.code.value,
-            "message": self.message(row, outcome),
+            "code": rule.provider_code or rule.code.value,
+            "message": self.message(rule, outcome),
             "details": {name: list(messages) for name, messages in outcome.fields.items()},
         }
-        return json_response(row.status, {"error": error})
+        return json_response(rule.status, {"error": error})
 
 
 @hookimpl

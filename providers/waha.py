@@ -5,21 +5,21 @@ from __future__ import annotations
 from marshmallow import Schema, fields
 
 from adapter import (
-    Addressing,
     Code,
     Command,
     ContactForm,
     Dialect,
+    DialectRequest,
+    ErrorRule,
     Headers,
     HttpRequest,
     HttpResponse,
-    NativeCall,
     Outcome,
-    Proof,
+    Provenance,
     Provider,
     Retry,
-    Row,
     SecretField,
+    SessionLocation,
     hookimpl,
     read_number_or_jid,
     read_object,
@@ -50,32 +50,34 @@ class WahaProvider(Provider):
     name = "waha"
     title = "WAHA"
     documentation = "https://github.com/devlikeapro/waha"
-    addressing = Addressing.BODY
+    session_location = SessionLocation.BODY
     contact_forms = (ContactForm.CHAT_ID, ContactForm.LID)
     header_templates = Headers({"X-Api-Key": "{api_key}"})
     routes = ROUTES
-    rows = (
+    error_rules = (
         # First, since it is what the dialect answers.
-        Row(Code.OPERATION_NOT_SUPPORTED, 501, proof=Proof.READ_IN_SOURCE),
-        Row(Code.OPERATION_NOT_SUPPORTED, 422, where=has_three_keys, proof=Proof.READ_IN_SOURCE),
+        ErrorRule(Code.OPERATION_NOT_SUPPORTED, 501, proof=Provenance.READ_IN_SOURCE),
+        ErrorRule(
+            Code.OPERATION_NOT_SUPPORTED, 422, where=has_three_keys, proof=Provenance.READ_IN_SOURCE
+        ),
         # A session that is stopped or starting is answered so, too; a start helps.
-        Row(
+        ErrorRule(
             Code.SESSION_NOT_FOUND,
             404,
             where=has_three_keys,
-            proof=Proof.READ_IN_SOURCE,
+            proof=Provenance.READ_IN_SOURCE,
             message="The account's session is unknown to the provider, or stopped.",
             retry=Retry.AFTER_ACTION,
         ),
-        Row(
+        ErrorRule(
             Code.SESSION_NOT_CONNECTED,
             422,
             where=names_expected_status,
-            proof=Proof.READ_IN_SOURCE,
+            proof=Provenance.READ_IN_SOURCE,
         ),
-        Row(Code.PROVIDER_AUTH_FAILED, 401, text="Unauthorized", proof=Proof.INFERRED),
+        ErrorRule(Code.PROVIDER_AUTH_FAILED, 401, text="Unauthorized", proof=Provenance.INFERRED),
         # Any exception, at any moment of the call. It repeats the request, which nobody reads.
-        Row(Code.PROVIDER_ERROR, 500, proof=Proof.READ_IN_SOURCE),
+        ErrorRule(Code.PROVIDER_ERROR, 500, proof=Provenance.READ_IN_SOURCE),
     )
 
     class Options(Schema):
@@ -92,7 +94,7 @@ class WahaProvider(Provider):
         """Take the three shapes of the code base."""
         return is_own(response)
 
-    def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+    def parse_success(self, command: Command, response: HttpResponse) -> Outcome | None:
         """Take an empty 201, which is all that WAHA ever says."""
         if response.status != 201 or response.body:
             return None
@@ -107,20 +109,22 @@ class WahaDialect(WahaCodeDialect):
     lenient_paths = True
     success_statuses = (201,)
 
-    def read_credential(self, request: HttpRequest) -> str | None:
+    def parse_credential(self, request: HttpRequest) -> str | None:
         """Read the `X-Api-Key` header or, where there is none, `x-api-key` of the query.
 
         WAHA takes the latter since 2026 (src/core/auth/HeaderOrQueryApiKeyStrategy.ts).
         """
         return request.headers.get("X-Api-Key", request.query.get("x-api-key"))
 
-    def read_request(self, request: HttpRequest) -> NativeCall:
+    def parse_request(self, request: HttpRequest) -> DialectRequest:
         """Read `session` and `contactId` (digits alone, or a JID); both are required."""
         route, _ = self.match(request)
         session, target = read_texts(read_object(request), "session", "contactId")
-        return NativeCall(Command(route.action, read_number_or_jid(target, "contactId")), session)
+        return DialectRequest(
+            Command(route.action, read_number_or_jid(target, "contactId")), session
+        )
 
-    def write_success(self, call: NativeCall, outcome: Outcome) -> HttpResponse:
+    def write_success(self, call: DialectRequest, outcome: Outcome) -> HttpResponse:
         """Answer 201 with nothing in it."""
         return HttpResponse(201)
 

@@ -5,21 +5,21 @@ from __future__ import annotations
 from marshmallow import Schema, fields, validate
 
 from adapter import (
-    Addressing,
     Code,
     Command,
     ContactForm,
     Dialect,
+    DialectRequest,
+    ErrorRule,
     Headers,
     HttpRequest,
     HttpResponse,
     Json,
-    NativeCall,
     Outcome,
-    Proof,
+    Provenance,
     Provider,
-    Row,
     SecretField,
+    SessionLocation,
     hookimpl,
     json_response,
     read_contact,
@@ -63,14 +63,18 @@ class WappfyProvider(Provider):
     title = "Wappfy"
     documentation = "https://docs.wappfy.com.br/en/api/contacts/block-contact"
     base_url = "https://api.wappfy.com.br"
-    addressing = Addressing.BODY
+    session_location = SessionLocation.BODY
     contact_forms = (ContactForm.CHAT_ID, ContactForm.JID, ContactForm.LID)
     header_templates = Headers({"apikey": "{api_key}"})
     routes = ROUTES
-    rows = (
-        Row(Code.PROVIDER_ERROR, 200, where=says_failure, proof=Proof.INFERRED),  # names no cause
-        Row(Code.SESSION_NOT_FOUND, 404, where=has_three_keys, proof=Proof.INFERRED),
-        Row(Code.SESSION_NOT_CONNECTED, 422, where=names_expected_status, proof=Proof.INFERRED),
+    error_rules = (
+        ErrorRule(
+            Code.PROVIDER_ERROR, 200, where=says_failure, proof=Provenance.INFERRED
+        ),  # names no cause
+        ErrorRule(Code.SESSION_NOT_FOUND, 404, where=has_three_keys, proof=Provenance.INFERRED),
+        ErrorRule(
+            Code.SESSION_NOT_CONNECTED, 422, where=names_expected_status, proof=Provenance.INFERRED
+        ),
     )
 
     class Options(Schema):
@@ -96,7 +100,7 @@ class WappfyProvider(Provider):
         bare = not response.body and response.status in (401, 501)
         return bare or is_own(response) or is_refusal_with_text(response.document)
 
-    def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+    def parse_success(self, command: Command, response: HttpResponse) -> Outcome | None:
         """Take 200 or 201 that says `success`, or the empty 201 of the OpenAPI section."""
         document = response.document
         said = isinstance(document, dict) and document.get("success") is True
@@ -113,22 +117,22 @@ class WappfyDialect(WahaCodeDialect):
     provider = WappfyProvider
     success_statuses = (200, 201)
 
-    def read_credential(self, request: HttpRequest) -> str | None:
+    def parse_credential(self, request: HttpRequest) -> str | None:
         """Read the `apikey` header."""
         return request.headers.get("apikey")
 
-    def read_request(self, request: HttpRequest) -> NativeCall:
+    def parse_request(self, request: HttpRequest) -> DialectRequest:
         """Read `sessionId` + `jid`, or `session` + `contactId` (digits alone, or a JID)."""
         route, _ = self.match(request)
         body = read_object(request)
         if "jid" in body or "sessionId" in body:
             session, jid = read_texts(body, "sessionId", "jid")
-            return NativeCall(Command(route.action, read_contact(jid=jid)), session, GUIDE)
+            return DialectRequest(Command(route.action, read_contact(jid=jid)), session, GUIDE)
         session, target = read_texts(body, "session", "contactId")
         contact = read_number_or_jid(target, "contactId")
-        return NativeCall(Command(route.action, contact), session, OPENAPI)
+        return DialectRequest(Command(route.action, contact), session, OPENAPI)
 
-    def write_success(self, call: NativeCall, outcome: Outcome) -> HttpResponse:
+    def write_success(self, call: DialectRequest, outcome: Outcome) -> HttpResponse:
         """Answer in the form of the question: 200 with a sentence, or an empty 201."""
         if call.form != GUIDE:
             return HttpResponse(201)

@@ -6,10 +6,10 @@ from marshmallow import Schema
 
 from adapter import (
     Action,
-    Addressing,
     Code,
     Command,
     ContactForm,
+    ErrorRule,
     Headers,
     HttpRequest,
     HttpResponse,
@@ -17,8 +17,8 @@ from adapter import (
     Outcome,
     Provider,
     Route,
-    Row,
     SecretField,
+    SessionLocation,
     hookimpl,
 )
 
@@ -51,14 +51,14 @@ class WhapiProvider(Provider):
     title = "Whapi.Cloud"
     documentation = "https://github.com/Whapi-Cloud/whapi-mcp"
     base_url = "https://gate.whapi.cloud"
-    addressing = Addressing.TOKEN
+    session_location = SessionLocation.TOKEN
     contact_forms = (ContactForm.DIGITS,)
     header_templates = Headers({"Authorization": "Bearer {token}"})
     routes = (
         Route(Action.BLOCK, "PUT", "/blacklist/{number}"),
         Route(Action.UNBLOCK, "DELETE", "/blacklist/{number}"),
     )
-    rows = (Row(Code.TARGET_REJECTED, 404, where=is_own_404),)
+    error_rules = (ErrorRule(Code.TARGET_REJECTED, 404, where=is_own_404),)
 
     class Options(Schema):
         """`token`: the channel's API token, which also picks the channel."""
@@ -73,7 +73,7 @@ class WhapiProvider(Provider):
         """Take `error` with the status as its code."""
         return is_own(response.document, response.status)
 
-    def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+    def parse_success(self, command: Command, response: HttpResponse) -> Outcome | None:
         """Take a 200 that says `success`. It does not say which state came of it."""
         match response.document:
             case {"success": True} if response.status == 200:

@@ -11,25 +11,25 @@ from marshmallow import Schema
 
 from adapter import (
     Action,
-    Addressing,
     Code,
     Command,
     Confirmation,
     Contact,
     ContactError,
     Dialect,
+    DialectRequest,
+    ErrorRule,
     Headers,
     HttpRequest,
     HttpResponse,
     Json,
-    NativeCall,
     Outcome,
-    Proof,
+    Provenance,
     Provider,
     Relation,
     Route,
-    Row,
     SecretField,
+    SessionLocation,
     hookimpl,
     json_response,
     read_bearer,
@@ -107,7 +107,7 @@ class WutsProvider(Provider):
     title = "WUTS"
     documentation = "https://docs.wuts.com.br/contacts/blockContact/"
     base_url = "https://api.wuts.com.br"
-    addressing = Addressing.TOKEN
+    session_location = SessionLocation.TOKEN
     confirmation = Confirmation.PROVIDER_STATE
     header_templates = Headers({"Authorization": "Bearer {token}"})
     routes = (
@@ -115,29 +115,33 @@ class WutsProvider(Provider):
         Route(Action.UNBLOCK, "POST", "/contacts/unblock"),
         Route(Action.LIST, "GET", "/contacts/blocklist"),
     )
-    rows = (
-        Row(
+    error_rules = (
+        ErrorRule(
             Code.TARGET_REJECTED,
             400,
             "VALIDATION_ERROR",
             text="validation failed",
-            proof=Proof.INFERRED,
+            proof=Provenance.INFERRED,
         ),
-        Row(Code.TARGET_REJECTED, 400, "invalid_request", proof=Proof.INFERRED),
-        Row(Code.PROVIDER_ERROR, 200, where=says_failure, proof=Proof.INFERRED),  # names no cause
-        Row(Code.PROVIDER_AUTH_FAILED, 401, text=INVALID_TOKEN),
-        Row(Code.SESSION_NOT_FOUND, 404, where=in_envelope, proof=Proof.INFERRED),
-        Row(
+        ErrorRule(Code.TARGET_REJECTED, 400, "invalid_request", proof=Provenance.INFERRED),
+        ErrorRule(
+            Code.PROVIDER_ERROR, 200, where=says_failure, proof=Provenance.INFERRED
+        ),  # names no cause
+        ErrorRule(Code.PROVIDER_AUTH_FAILED, 401, text=INVALID_TOKEN),
+        ErrorRule(Code.SESSION_NOT_FOUND, 404, where=in_envelope, proof=Provenance.INFERRED),
+        ErrorRule(
             Code.SESSION_NOT_CONNECTED,
             503,
             "DEVICE_NOT_READY",
             text="WhatsApp session is not connected",
-            proof=Proof.INFERRED,
+            proof=Provenance.INFERRED,
         ),
-        Row(Code.SESSION_NOT_CONNECTED, 503, "device_disconnected", proof=Proof.INFERRED),
-        Row(Code.PROVIDER_ERROR, 500, "device_error", proof=Proof.INFERRED),
-        Row(Code.PROVIDER_ERROR, 500, "privacy_update_failed", proof=Proof.INFERRED),
-        Row(Code.PROVIDER_TIMEOUT, 504, "privacy_update_timeout", proof=Proof.INFERRED),
+        ErrorRule(
+            Code.SESSION_NOT_CONNECTED, 503, "device_disconnected", proof=Provenance.INFERRED
+        ),
+        ErrorRule(Code.PROVIDER_ERROR, 500, "device_error", proof=Provenance.INFERRED),
+        ErrorRule(Code.PROVIDER_ERROR, 500, "privacy_update_failed", proof=Provenance.INFERRED),
+        ErrorRule(Code.PROVIDER_TIMEOUT, 504, "privacy_update_timeout", proof=Provenance.INFERRED),
     )
 
     class Options(Schema):
@@ -150,7 +154,7 @@ class WutsProvider(Provider):
         body = None if command.contact is None else {"jid": self.name_contact(command.contact)}
         return self.request(command, body)
 
-    def read_machine_code(self, document: Json) -> str | None:
+    def parse_provider_code(self, document: Json) -> str | None:
         """Read `error_code` of the flat shapes, `error.code` of the nested one."""
         match document:
             case {"error_code": str(code)} | {"error": {"code": str(code)}}:
@@ -161,7 +165,7 @@ class WutsProvider(Provider):
         """Take the envelope of a failure alone."""
         return in_envelope(response.document)
 
-    def read_named_contact(self, command: Command, document: Json) -> Contact | None:
+    def parse_named_contact(self, command: Command, document: Json) -> Contact | None:
         """Read `data.jid`, with the number beside it: WUTS resolves LIDs, and ninth digits.
 
         A refusal names its contact under `validation`.
@@ -176,14 +180,14 @@ class WutsProvider(Provider):
                 return read_number(number)
         return read_refused(document)
 
-    def read_fields(self, document: Json) -> Iterable[str]:
+    def parse_rejected_fields(self, document: Json) -> Iterable[str]:
         """Read the names in `validation`, an array that only field errors have."""
         match document:
             case {"validation": list(entries)}:
                 return [str(entry["field"]) for entry in entries if is_named(entry)]
         return ()
 
-    def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+    def parse_success(self, command: Command, response: HttpResponse) -> Outcome | None:
         """Take the state that a 200 shows, or the whole list."""
         if response.status != 200:
             return None
@@ -205,23 +209,23 @@ class WutsDialect(Dialect):
 
     provider = WutsProvider
 
-    def read_credential(self, request: HttpRequest) -> str | None:
+    def parse_credential(self, request: HttpRequest) -> str | None:
         """Read the bearer token; WUTS takes it without the scheme too."""
         return read_bearer(request, bare=True)
 
-    def read_request(self, request: HttpRequest) -> NativeCall:
+    def parse_request(self, request: HttpRequest) -> DialectRequest:
         """Read the contact from the body; each name falls back to the query's."""
         route, _ = self.match(request)
         if route.action is Action.LIST:
-            return NativeCall(Command(Action.LIST))
+            return DialectRequest(Command(Action.LIST))
         body = read_object(request)
         given = {
             name: request.query.get(name) if body.get(name) in (None, "") else body[name]
             for name in ("number", "jid")
         }
-        return NativeCall(Command(route.action, read_contact(**given)))
+        return DialectRequest(Command(route.action, read_contact(**given)))
 
-    def write_success(self, call: NativeCall, outcome: Outcome) -> HttpResponse:
+    def write_success(self, call: DialectRequest, outcome: Outcome) -> HttpResponse:
         """Show the state. The list's size and hash are not known after a change."""
         command = call.command
         if command.contact is None:
@@ -242,25 +246,25 @@ class WutsDialect(Dialect):
         return json_response(200, {"success": True, "data": data})
 
     def write_error(
-        self, row: Row, outcome: Outcome, call: NativeCall | None, now: datetime
+        self, rule: ErrorRule, outcome: Outcome, call: DialectRequest | None, now: datetime
     ) -> HttpResponse:
         """Write the flat shape; the 401 alone has neither code nor time.
 
         Where WUTS lists what is wrong with which field, the sentence is its own and no more.
         """
-        listed = row.machine == "VALIDATION_ERROR"
-        sentence = row.text if listed else self.message(row, outcome)
+        listed = rule.provider_code == "VALIDATION_ERROR"
+        sentence = rule.text if listed else self.message(rule, outcome)
         document: dict[str, Json] = {"success": False, "error": sentence}
-        if row.text != INVALID_TOKEN:
+        if rule.text != INVALID_TOKEN:
             document["timestamp"] = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        if row.machine is not None:
-            document["error_code"] = row.machine
+        if rule.provider_code is not None:
+            document["error_code"] = rule.provider_code
         if outcome.fields and listed:
             document["validation"] = [
                 {"field": name, "message": messages[0], "value": ""}
                 for name, messages in outcome.fields.items()
             ]
-        return json_response(row.status, document)
+        return json_response(rule.status, document)
 
 
 @hookimpl

@@ -6,21 +6,21 @@ from marshmallow import Schema, ValidationError
 
 from adapter import (
     Action,
-    Addressing,
     Code,
     Command,
     ContactForm,
+    ErrorRule,
     Headers,
     HttpRequest,
     HttpResponse,
     Json,
     Outcome,
-    Proof,
+    Provenance,
     Provider,
     Route,
-    Row,
     Secret,
     SecretField,
+    SessionLocation,
     hookimpl,
     session_field,
 )
@@ -60,12 +60,14 @@ class ZApiProvider(Provider):
     title = "Z-API"
     documentation = "https://developer.z-api.io/en/contacts/block-contact"
     base_url = "https://api.z-api.io"
-    addressing = Addressing.PATH
+    session_location = SessionLocation.PATH
     contact_forms = (ContactForm.DIGITS,)
     header_templates = Headers({"Client-Token": "{client_token}"})
     routes = (BLOCK, Route(Action.UNBLOCK, BLOCK.method, BLOCK.template))
     # That it failed is documented; why, and whether nothing was done, is not.
-    rows = (Row(Code.PROVIDER_ERROR, 200, where=is_refusal, proof=Proof.INFERRED),)
+    error_rules = (
+        ErrorRule(Code.PROVIDER_ERROR, 200, where=is_refusal, proof=Provenance.INFERRED),
+    )
 
     class Options(Schema):
         """`instance_id` and `token`: the instance's; `client_token`: the account's security token.
@@ -83,7 +85,7 @@ class ZApiProvider(Provider):
         ids = {"instance_id": self.options["instance_id"], "token": self.options["token"].reveal()}
         return self.request(command, body, **ids)
 
-    def read_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+    def parse_success(self, command: Command, response: HttpResponse) -> Outcome | None:
         """Take a 200 whose `value` is true."""
         match response.document:
             case {"value": True} if response.status == 200:

@@ -10,7 +10,7 @@ import hypothesis
 import pytest
 from flask import Flask
 from support import Upstream, install_plugin, origin_config, run_app, run_upstream
-from support_wheel import build_wheel
+from support.wheel import build_wheel
 
 from adapter.web.app import create_app, service_state
 

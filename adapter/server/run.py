@@ -73,7 +73,7 @@ def _script_name() -> str:
 
 
 @contextmanager
-def shared_numbers(workers: int | None) -> Iterator[None]:
+def multiprocess_metrics(workers: int | None) -> Iterator[None]:
     """Let several workers keep their numbers in one folder, which goes when the server does.
 
     It has to be entered before the app is built: the client of Prometheus looks for the folder

@@ -21,13 +21,13 @@ from adapter.service import RESULT_ATTRIBUTE, describe_call, new_request_id, res
 from adapter.strict_json import write_json
 from adapter.web.context import choose_request_id
 
-PATIENCE: Final = 10
+READ_TIMEOUT: Final = 10
 """Seconds for the head of a connection's first request, and for a pause within any body."""
 
 BODY_TIME: Final = 30
 """Seconds for the whole of a body, however steadily it arrives."""
 
-LOOKUPS: Final = 1024
+DNS_THREADS: Final = 1024
 """Most names that are looked up at a time: more than a few accounts may wait for (256 each)."""
 
 _REFUSAL_TIME: Final = 2
@@ -56,13 +56,13 @@ _WRONG: Final[tuple[tuple[type[Exception], str], ...]] = (
 class _Wait(Timeout):  # type: ignore[misc, unused-ignore]
     """Bounds the wait for a request: the whole of a first head, and the pause before a next.
 
-    From then on, each read of the body, and each write of the answer, has `PATIENCE`.
+    From then on, each read of the body, and each write of the answer, has `READ_TIMEOUT`.
     """
 
     def __init__(self, client: socket.socket, idle: set[socket.socket], keepalive: int) -> None:
         first = client.gettimeout() is None
         # False: it only ends the block, after which there is no request.
-        super().__init__(PATIENCE if first else keepalive, False)  # type: ignore[arg-type]
+        super().__init__(READ_TIMEOUT if first else keepalive, False)  # type: ignore[arg-type]
         self._client = client
         self._idle = idle
 
@@ -74,7 +74,7 @@ class _Wait(Timeout):  # type: ignore[misc, unused-ignore]
 
     def __exit__(self, *what: Any) -> Any:  # type: ignore[override, unused-ignore]
         self._idle.discard(self._client)
-        self._client.settimeout(PATIENCE)
+        self._client.settimeout(READ_TIMEOUT)
         return super().__exit__(*what)
 
 
@@ -216,7 +216,7 @@ class Worker(GeventWorker):  # type: ignore[misc, unused-ignore]
         """Serve until the worker is told to stop."""
         # Names are looked up in threads, and by default in ten: a name server that hangs would
         # hold the calls of all accounts.
-        get_hub().threadpool.maxsize = LOOKUPS
+        get_hub().threadpool.maxsize = DNS_THREADS
         super().run()
 
     def timeout_ctx(self) -> _Wait:  # type: ignore[override, unused-ignore]

@@ -14,7 +14,7 @@ from marshmallow import Schema, ValidationError
 
 from adapter.codes import Scope
 from adapter.containment import contain
-from adapter.errors import ConfigurationError, Problem
+from adapter.errors import ConfigurationError, ConfigurationProblem
 from adapter.files import MAX_CONFIG, FileError, read_file
 from adapter.header_rules import HEADER_NAME, HEADER_VALUE, OUR_HEADERS
 from adapter.names import show_key, show_name, show_unknown
@@ -65,7 +65,7 @@ class _Loader:
     def __init__(self, mapping: Mapping[str, Any], own_address: str | None) -> None:
         self._mapping = mapping
         self._own_address = own_address
-        self._problems: list[Problem] = []
+        self._problems: list[ConfigurationProblem] = []
         self._ca_files: dict[str, bool] = {}
         self._schemas: dict[type[Schema], Schema] = {}
 
@@ -103,7 +103,7 @@ class _Loader:
         )
 
     def _fault(self, path: str, message: str) -> None:
-        problem = Problem(path, message)
+        problem = ConfigurationProblem(path, message)
         if path.startswith("transport.") and problem in self._problems:
             return  # it is found again with each account that inherits it
         self._problems.append(problem)
@@ -144,7 +144,7 @@ class _Loader:
                 f"installed are: {', '.join(known) or 'none'}",
             )
             return None
-        provider = registered.part
+        provider = registered.cls
         given = {key: value for key, value in account.items() if key not in ACCOUNT_KEYS}
         options = self._validate(provider.Options, given, path, ACCOUNT_KEYS)
         return AccountSettings(
@@ -364,7 +364,7 @@ class _Loader:
             table = self._validate(DialectSchema, raw.get(name, {}), f"dialects.{name}")
             settings = DialectSettings(
                 name,
-                registered.part,
+                registered.cls,
                 table.get("prefix", f"/dialects/{name}"),
                 table.get("host"),
                 tuple(table.get("cors_origins", ())),

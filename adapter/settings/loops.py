@@ -84,8 +84,8 @@ def _follow(
         if path is not None:
             native = HttpRequest(request.method, path, request.headers, request.query, request.json)
             mount.dialect.match(native)
-            call = mount.dialect.read_request(native)
-            return choose(mount.dialect.read_credential(native), call.session)
+            call = mount.dialect.parse_request(native)
+            return choose(mount.dialect.parse_credential(native), call.session)
     return None
 
 

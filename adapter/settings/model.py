@@ -20,6 +20,9 @@ MAX_BODY: Final = 256 * 1024
 """Most bytes of a response that is no list, unpacked; and those that any call may have freely."""
 
 
+EVERY_ORIGIN: Final = "*"
+"""In `cors_origins`: the pages of every origin."""
+
 MULTIPROCESS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable by which the client of Prometheus is told where workers share numbers.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from marshmallow import Schema, fields
 
-from adapter.errors import Problem
+from adapter.errors import ConfigurationProblem
 from adapter.names import show_key, show_name, show_unknown
 from adapter.settings.schema import TopSchema
 
@@ -37,7 +37,7 @@ def read_problems(
     schema: Schema | None,
     tables: bool = False,
     beside: Iterable[str] = (),
-) -> list[Problem]:
+) -> list[ConfigurationProblem]:
     """Flatten marshmallow's tree of messages into lines that each name one key.
 
     With `tables`, the keys are names of accounts or of API keys. Those in `beside` are known too.
@@ -56,11 +56,13 @@ def read_problems(
             if below == ["Unknown field."] and schema is not None:
                 unknown = hint(str(key), names)
                 keys = ", ".join(names) or "none"
-                found.append(Problem(here, f"unknown key{unknown}; known here are: {keys}"))
+                found.append(
+                    ConfigurationProblem(here, f"unknown key{unknown}; known here are: {keys}")
+                )
                 continue
             nested = known.schema if isinstance(known, fields.Nested) else None
             named = isinstance(schema, TopSchema)  # accounts and keys
             found.extend(read_problems(below, here, nested, named))  # type: ignore[arg-type, unused-ignore]
         return found
     texts = messages if isinstance(messages, list) else [messages]
-    return [Problem(path, _WORDS.get(str(text), str(text))) for text in texts]
+    return [ConfigurationProblem(path, _WORDS.get(str(text), str(text))) for text in texts]

@@ -14,9 +14,8 @@ from adapter.logs import FORMATS, LEVELS
 from adapter.names import NAME, holds_phone_number
 from adapter.options import SecretField
 from adapter.privacy import Secret
-from adapter.settings.model import MAX_BODY
+from adapter.settings.model import EVERY_ORIGIN, MAX_BODY
 from adapter.urls import MOUNT
-from adapter.web.cors import EVERY_ORIGIN
 
 
 def _require_no_phone_number(name: str) -> None:

@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from adapter.errors import ConfigurationError, Problem
+from adapter.errors import ConfigurationError, ConfigurationProblem
 from adapter.files import MAX_CONFIG, FileError, read_file
 
 
@@ -20,15 +20,17 @@ def read_toml(path: Path) -> dict[str, Any]:
         text = read_file(path, MAX_CONFIG).decode("utf-8")
         return _anchored(tomllib.loads(text), path.parent)
     except FileError as error:
-        raise ConfigurationError([Problem(str(path), f"cannot be read: {error}")]) from None
+        raise ConfigurationError(
+            [ConfigurationProblem(str(path), f"cannot be read: {error}")]
+        ) from None
     except UnicodeDecodeError as error:
         message = f"is no TOML: it is not text in UTF-8 (byte {error.start})"
-        raise ConfigurationError([Problem(str(path), message)]) from None
+        raise ConfigurationError([ConfigurationProblem(str(path), message)]) from None
     except ValueError as error:  # TOMLDecodeError; a number of thousands of digits
         message = f"is no TOML: {_explain_toml(str(error))}"
-        raise ConfigurationError([Problem(str(path), message)]) from None
+        raise ConfigurationError([ConfigurationProblem(str(path), message)]) from None
     except RecursionError:
-        raise ConfigurationError([Problem(str(path), "is nested too deep")]) from None
+        raise ConfigurationError([ConfigurationProblem(str(path), "is nested too deep")]) from None
 
 
 def _explain_toml(text: str) -> str:

@@ -16,7 +16,7 @@ The recorded exchanges in `answers` are JSON files. A file is one exchange, or m
   `<token>` stands for the secret that the kit puts into the option `token`;
 - `answer`: `{"status", "headers", "body"}`; `text` in place of `body` gives the bytes as they are;
 - `outcome`: `{"confirmation", "contacts", "others"}`, or `{"code", "retry_after", "fields",
-  "upstream_code"}`; a contact is `{"number", "lid", "user_id"}`, `others` counts the entries of a
+  "provider_code"}`; a contact is `{"number", "lid", "user_id"}`, `others` counts the entries of a
   list that are no persons, `fields` is a list of names;
 - `evidence`, of a success with a body: JSON pointers to the values that prove it. With a `?` at
   its end a pointer may be missing, but not wrong. The word `status` makes the status a part of
@@ -25,7 +25,7 @@ The recorded exchanges in `answers` are JSON files. A file is one exchange, or m
   whose `request` is the `next` of another is a later page, for which `build_request` is not asked;
 - `options`: the provider's options where they differ from the class's.
 
-A provider's `proven` day stands on a file `live.json`, whose exchanges were seen on that day.
+A provider's `verified_on` day stands on a file `live.json`, whose exchanges were seen on that day.
 
 The core never imports this module.
 """
@@ -57,7 +57,7 @@ from adapter.codes import Action, Applied, Code, Confirmation
 from adapter.contacts.contact import Contact
 from adapter.contacts.forms import ContactForm
 from adapter.dialect import Dialect
-from adapter.error_rules import Proof, Row
+from adapter.error_rules import ErrorRule, Provenance
 from adapter.errors import RequestError
 from adapter.http import Headers, HttpRequest, HttpResponse, json_response
 from adapter.options import SecretField
@@ -100,7 +100,12 @@ SEEN_LIVE: Final = "seen live"
 LIVE_FILE: Final = "live.json"
 """The file of the answers that the live service gave when it was last asked."""
 
-_BY_STRENGTH: Final = (Proof.INFERRED, Proof.READ_IN_SOURCE, Proof.DOCUMENTED, SEEN_LIVE)
+_BY_STRENGTH: Final = (
+    Provenance.INFERRED,
+    Provenance.READ_IN_SOURCE,
+    Provenance.DOCUMENTED,
+    SEEN_LIVE,
+)
 _NOW: Final = datetime(2026, 11, 1, 12, tzinfo=UTC)
 _MOST_SHOWN: Final = 8
 _SOUNDS_SECRET = re.compile(r"token|secret|password|api_?key", re.IGNORECASE)
@@ -156,7 +161,7 @@ class _OutcomeSchema(Schema):
     others = fields.Integer(strict=True, load_default=0)
     retry_after = fields.Integer(strict=True, load_default=None)
     refused = fields.List(fields.String(), data_key="fields", load_default=list)
-    upstream_code = fields.String(load_default=None)
+    provider_code = fields.String(load_default=None)
 
 
 class _ExchangeSchema(Schema):
@@ -273,7 +278,7 @@ def _read_exchange(file: str, raw: Json, secrets: Mapping[str, str]) -> Exchange
         told["retry_after"],
         dict.fromkeys(told["refused"], (REFUSED,)),
         answer["status"],
-        told["upstream_code"],
+        told["provider_code"],
         told["others"],
     )
     evidence = tuple(record["evidence"])
@@ -387,7 +392,7 @@ class ProviderContract:
                 faults.append(
                     f"{exchange.name}: is read as {_tell(read)}, not as {_tell(exchange.outcome)}"
                 )
-        _require(faults, "correct the rows or read_success, or the outcome that is recorded.")
+        _require(faults, "correct the rules or parse_success, or the outcome that is recorded.")
 
     def test_an_answer_read_twice_is_read_the_same(self) -> None:
         """Reading an answer is pure: what was read before does not matter."""
@@ -400,40 +405,45 @@ class ProviderContract:
             again = self._read(exchange, provider)
             if not _same_outcome(again, first):
                 faults.append(f"{exchange.name}: first {_tell(first)}, then {_tell(again)}")
-        _require(faults, "let read_response depend on the command and the response alone.")
+        _require(faults, "let parse_response depend on the command and the response alone.")
 
     def test_every_row_and_every_action_has_an_answer(self) -> None:
-        """Each row of the provider's table is reached by an answer, each action succeeds once."""
+        """Each rule of the provider's table is reached by an answer, each action succeeds once."""
         exchanges = self._exchanges
-        reached = [self._row(exchange) for exchange in exchanges]
+        reached = [self._rule(exchange) for exchange in exchanges]
         faults = [
-            f"no answer reaches the row {_tell_row(row)}"
-            for row in self._class.rows
-            if not any(row is each for each in reached)
+            f"no answer reaches the rule {_tell_rule(rule)}"
+            for rule in self._class.error_rules
+            if not any(rule is each for each in reached)
         ]
         succeeded = {each.command.action for each in exchanges if each.outcome.ok}
         routed = {route.action for route in self._class.routes}
         faults += [
             f"no answer shows a success of {action}" for action in sorted(routed - succeeded)
         ]
-        _require(faults, "record an answer for each, or remove a row that nothing can reach.")
+        _require(faults, "record an answer for each, or remove a rule that nothing can reach.")
 
     def test_no_row_claims_more_than_its_answers_prove(self) -> None:
-        """A row is documented, or read in source, only where an answer that reaches it is."""
+        """A rule is documented, or read in source, only where an answer that reaches it is."""
         best: dict[int, str] = {}
         for exchange in self._exchanges:
-            row = id(self._row(exchange))
-            best[row] = max(best.get(row, Proof.INFERRED), exchange.proof, key=_BY_STRENGTH.index)
+            rule = id(self._rule(exchange))
+            best[rule] = max(
+                best.get(rule, Provenance.INFERRED), exchange.proof, key=_BY_STRENGTH.index
+            )
         faults = [
-            f"the row {_tell_row(row)} claims to be {row.proof}, its answers are {best[id(row)]}"
-            for row in self._class.rows
-            if id(row) in best and _BY_STRENGTH.index(row.proof) > _BY_STRENGTH.index(best[id(row)])
+            f"the rule {_tell_rule(rule)} claims to be {rule.proof}, its answers are {best[id(rule)]}"
+            for rule in self._class.error_rules
+            if id(rule) in best
+            and _BY_STRENGTH.index(rule.proof) > _BY_STRENGTH.index(best[id(rule)])
         ]
-        _require(faults, "give the row the `proof` of its best answer, such as Proof.INFERRED.")
+        _require(
+            faults, "give the rule the `proof` of its best answer, such as Provenance.INFERRED."
+        )
 
     def test_the_proven_day_is_the_day_of_the_live_answers(self) -> None:
-        """`proven` is the day on which the answers in `live.json` were seen, or None without it."""
-        proven = self._class.proven
+        """`verified_on` is the day of the answers in `live.json`, or None without it."""
+        verified_on = self._class.verified_on
         live = [exchange for exchange in self._exchanges if exchange.file == LIVE_FILE]
         days = sorted({exchange.date for exchange in live})
         faults = [
@@ -441,18 +451,20 @@ class ProviderContract:
             for each in self._exchanges
             if (each.proof == SEEN_LIVE) is not (each.file == LIVE_FILE)
         ]
-        if days != ([] if proven is None else [proven]):
-            faults.append(f"proven is {proven}, the days of {LIVE_FILE} are {days}")
-        if proven is not None and not _is_past(proven):
-            faults.append(f"proven is {proven}: no day (2026-11-22), or one to come")
-        _require(faults, f"let the live test write {LIVE_FILE}, and set `proven` to its day.")
+        if days != ([] if verified_on is None else [verified_on]):
+            faults.append(f"verified_on is {verified_on}, the days of {LIVE_FILE} are {days}")
+        if verified_on is not None and not _is_past(verified_on):
+            faults.append(f"verified_on is {verified_on}: no day (2026-11-22), or one to come")
+        _require(faults, f"let the live test write {LIVE_FILE}, and set `verified_on` to its day.")
 
     def test_a_bare_status_means_what_it_means_for_every_provider(self) -> None:
-        """The status of a page that is not the provider's is read by the shared rows.
+        """The status of a page that is not the provider's is read by the shared rules.
 
         Such a page blames neither the contact nor the session, and says nothing for certain.
         """
-        known = {row.status: row.code for row in reversed(self._class.table()) if row.anyone}
+        known = {
+            rule.status: rule.code for rule in reversed(self._class.all_rules()) if rule.anyone
+        }
         faults = []
         for provider, command in self._questions():
             for status in range(400, 600):
@@ -468,7 +480,7 @@ class ProviderContract:
         _require(
             faults,
             "let is_own_error take the provider's own shape alone; "
-            "state what is the provider's own as a Row, and leave the rest alone.",
+            "state what is the provider's own as a ErrorRule, and leave the rest alone.",
         )
 
     # -- pages
@@ -502,8 +514,8 @@ class ProviderContract:
                     faults.append(f"{exchange.name}, with {what}: {fault}")
         _require(
             faults,
-            "let build_next read what read_success has checked, "
-            "and let read_success refuse a page that does not say clearly whether more follow.",
+            "let build_next_page read what parse_success has checked, "
+            "and let parse_success refuse a page that does not say clearly whether more follow.",
         )
 
     # -- evidence
@@ -537,7 +549,7 @@ class ProviderContract:
                 ]
         _require(
             faults,
-            "let read_success check the value and its type; "
+            "let parse_success check the value and its type; "
             "list in `evidence` what it must check, and nothing that it rightly ignores.",
         )
 
@@ -555,7 +567,7 @@ class ProviderContract:
                 read = _try_reading(provider, exchange.command, response)
                 if not isinstance(read, Outcome) or read.applied is not Applied.UNKNOWN:
                     faults.append(f"{exchange.name}, with {name} = {value!r}: {_tell(read)}")
-        _require(faults, "leave Provider.read_response alone, which refuses such a success.")
+        _require(faults, "leave Provider.parse_response alone, which refuses such a success.")
 
     def test_a_refusal_that_shows_a_success_is_not_certain(self) -> None:
         """A refusal in whose body the evidence of a success stands contradicts itself."""
@@ -605,7 +617,7 @@ class ProviderContract:
                     faults.append(
                         f"{exchange.name}, with another contact at {pointer}: {_tell(read)}"
                     )
-        _require(faults, "let read_named_contact return the contact that the response names.")
+        _require(faults, "let parse_named_contact return the contact that the response names.")
 
     def test_list_entries_that_are_not_persons_are_counted(self) -> None:
         """A group or a channel in a list is counted in `others`; the persons stay readable."""
@@ -684,7 +696,7 @@ class ProviderContract:
                     )
                     if not isinstance(read, Outcome) or read.code is not expected:
                         faults.append(f"{command.action}: {status} is read as {_tell(read)}")
-        _require(faults, "leave 3xx to Provider.read_response.")
+        _require(faults, "leave 3xx to Provider.parse_response.")
 
     def test_digits_in_a_text_change_no_outcome(self) -> None:
         """Texts echo phone numbers, and a phone number may hold 404, 429 or 501."""
@@ -701,7 +713,7 @@ class ProviderContract:
                             f"{exchange.name}: with the number {number} in {what} it is "
                             f"{_tell(read)}, with another number {_tell(expected)}"
                         )
-        _require(faults, "never search a text; read a machine code, a field or the status.")
+        _require(faults, "never search a text; read a provider code, a field or the status.")
 
     # -- what is declared
 
@@ -777,8 +789,8 @@ class ProviderContract:
                     continue
                 what = f"{command.action} of {command.contact}"
                 try:
-                    call = dialect.read_request(_over_the_wire(request))
-                    credential = dialect.read_credential(_over_the_wire(request))
+                    call = dialect.parse_request(_over_the_wire(request))
+                    credential = dialect.parse_credential(_over_the_wire(request))
                 except Exception as error:  # noqa: BLE001 - whatever it raises is the finding
                     faults.append(f"{what}: reading it raises {type(error).__name__}: {error}")
                     continue
@@ -803,22 +815,24 @@ class ProviderContract:
                 if not isinstance(request, HttpRequest):
                     continue
                 try:
-                    call = dialect.read_request(_over_the_wire(request))
+                    call = dialect.parse_request(_over_the_wire(request))
                 except Exception:  # noqa: BLE001, S112 - the test of read_request reports it
                     continue
                 for outcome in self._outcomes(command):
                     try:
                         response = dialect.build_response(outcome, call, now=_NOW)
-                        read = provider.read_response(command, response)
+                        read = provider.parse_response(command, response)
                     except Exception as error:  # noqa: BLE001 - whatever it raises is the finding
                         faults.append(f"{_tell(outcome)}: {type(error).__name__}: {error}")
                         continue
-                    if outcome.code is None or dialect.expressed(outcome.code) is outcome.code:
+                    if outcome.code is None or dialect.fallback(outcome.code) is outcome.code:
                         if read != outcome:
                             faults.append(f"{_tell(outcome)} comes back as {_tell(read)}")
                     elif read.ok or _stronger(read, outcome):
                         faults.append(f"{_tell(outcome)} becomes {_tell(read)}, which claims more")
-        _require(faults, "write what build_response asks for, with the status and code of the row.")
+        _require(
+            faults, "write what build_response asks for, with the status and code of the rule."
+        )
 
     # -- what the tests stand on
 
@@ -945,9 +959,9 @@ class ProviderContract:
             return "" if ours else "the next page is not asked for at the route of the list"
         return built or ("it is taken for the last page" if leads_on else "")
 
-    def _row(self, exchange: Exchange) -> Row | None:
+    def _rule(self, exchange: Exchange) -> ErrorRule | None:
         try:
-            return self._provider(exchange.options).find_row(exchange.response)
+            return self._provider(exchange.options).find_rule(exchange.response)
         except Exception:  # noqa: BLE001 - the tests of reading report it
             return None
 
@@ -997,11 +1011,11 @@ class ProviderContract:
         part = self._class
         if issubclass(part, LocalProvider):
 
-            def answer(_: LocalProvider, request: HttpRequest) -> HttpResponse:
+            def handle_request(_: LocalProvider, request: HttpRequest) -> HttpResponse:
                 sent.append(request.method)
                 return HttpResponse(500)
 
-            part = type(part.__name__, (part,), {"answer": answer})
+            part = type(part.__name__, (part,), {"handle_request": handle_request})
         with socket.create_server(("127.0.0.1", 0)) as server:
             server.settimeout(0)
             address = f"http://127.0.0.1:{server.getsockname()[1]}"
@@ -1095,7 +1109,7 @@ class ProviderContract:
             request = _try_building(provider, command)
             yield "a request", request
             if isinstance(request, HttpRequest) and isinstance(provider, LocalProvider):
-                yield "a local answer", provider.answer(request)
+                yield "a local answer", provider.handle_request(request)
             for response in answers:
                 outcome = _try_reading(provider, command, response)
                 yield "a response", response
@@ -1104,7 +1118,7 @@ class ProviderContract:
                     result = Result(outcome, command, "contract", self._class.name)
                     yield "a result", result
                     yield "an error", OutcomeError(result)
-                    yield "an envelope", (write_error(outcome), outcome.upstream_code)
+                    yield "an envelope", (write_error(outcome), outcome.provider_code)
 
     def _error_texts(self, options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         """Give the texts of the exceptions that wrong options lead to."""
@@ -1140,10 +1154,10 @@ class ProviderContract:
             yield Outcome.success(confirmation)
         for code in Code:
             yield Outcome.failure(code)
-            if code.may_wait:
+            if code.carries_retry_after:
                 for seconds in (0, 1, 30, MAX_RETRY_AFTER):
                     yield Outcome.failure(code, retry_after=seconds)
-        if self._class.read_fields is not Provider.read_fields:
+        if self._class.parse_rejected_fields is not Provider.parse_rejected_fields:
             for names in (("number",), ("jid",), ("number", "jid")):
                 refused = dict.fromkeys(names, (REFUSED,))
                 yield Outcome.failure(Code.TARGET_REJECTED, fields=refused)
@@ -1200,20 +1214,20 @@ def _try_paging(
 ) -> HttpRequest | str | None:
     """Return the request for the next page, or in words what came in its place."""
     try:
-        built = provider.build_next(
+        built = provider.build_next_page(
             command, HttpResponse(response.status, response.headers, response.body)
         )
     except Exception as error:  # noqa: BLE001 - whatever it raises is the finding
-        return f"{type(error).__name__} is raised by build_next"
+        return f"{type(error).__name__} is raised by build_next_page"
     if built is None or isinstance(built, HttpRequest):
         return built
-    return f"build_next returns {type(built).__name__}"  # type: ignore[unreachable, unused-ignore]
+    return f"build_next_page returns {type(built).__name__}"  # type: ignore[unreachable, unused-ignore]
 
 
 def _try_reading(provider: Provider, command: Command, response: HttpResponse) -> Outcome | str:
     """Return the outcome, or in words what happened in its place."""
     try:
-        read = provider.read_response(command, response)
+        read = provider.parse_response(command, response)
     except Exception as error:  # noqa: BLE001 - whatever it raises is the finding
         return f"reading it raises {type(error).__name__}"
     return read if isinstance(read, Outcome) else f"it is read as {type(read).__name__}"  # type: ignore[redundant-expr, unused-ignore]
@@ -1279,7 +1293,7 @@ def _same_outcome(one: Outcome | str, other: Outcome | str) -> bool:
     return (
         one == other
         and one.upstream_status == other.upstream_status
-        and one.upstream_code == other.upstream_code
+        and one.provider_code == other.provider_code
     )
 
 
@@ -1294,7 +1308,7 @@ def _tell(outcome: Outcome | str) -> str:
     words = [outcome.code.value if outcome.code else f"a success ({outcome.confirmation})"]
     words += [
         f"{name} {getattr(outcome, name)!r}"
-        for name in ("contacts", "retry_after", "upstream_status", "upstream_code")
+        for name in ("contacts", "retry_after", "upstream_status", "provider_code")
         if getattr(outcome, name) is not None
     ]
     if outcome.fields:
@@ -1302,9 +1316,9 @@ def _tell(outcome: Outcome | str) -> str:
     return ", ".join(words)
 
 
-def _tell_row(row: Row) -> str:
-    evidence = row.machine or (row.where.__name__ if row.where else "the status alone")
-    return f"{row.code.value} ({row.status}, {evidence})"
+def _tell_rule(rule: ErrorRule) -> str:
+    evidence = rule.provider_code or (rule.where.__name__ if rule.where else "the status alone")
+    return f"{rule.code.value} ({rule.status}, {evidence})"
 
 
 def _which(text: str, secrets: Iterable[str]) -> str:
@@ -1571,7 +1585,7 @@ def _hostile_requests(dialect: Dialect, request: HttpRequest) -> Iterator[tuple[
     ]
     for what, _, document in changed:
         try:
-            dialect.read_request(
+            dialect.parse_request(
                 HttpRequest(request.method, request.path, request.headers, request.query, document)
             )
         except RequestError:

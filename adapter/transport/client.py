@@ -27,9 +27,9 @@ from adapter.results import Outcome
 from adapter.settings.model import TransportSettings
 from adapter.strict_json import Json, write_json
 from adapter.transport.attempt import Attempt, OverruledError
-from adapter.transport.http1 import TooLongAnswerError, UnusableAnswerError
+from adapter.transport.http1 import ResponseTooLargeError, UnusableResponseError
 from adapter.transport.intents import OVERRULED
-from adapter.transport.pool import Deadline, Wire
+from adapter.transport.pool import Deadline, ProviderAdapter
 from adapter.transport.proxies import WRONG_LOGIN
 from adapter.transport.sockets import (
     SHORTAGES,
@@ -70,7 +70,7 @@ class Transport:
         self._base_path = parts.path
         self._host = parts.netloc
         self._settings = settings
-        self._opened: tuple[int, Wire] | None = None
+        self._opened: tuple[int, ProviderAdapter] | None = None
         own = {
             name: value.reveal() if isinstance(value, Secret) else value
             for name, value in headers.items()
@@ -105,12 +105,12 @@ class Transport:
             answer = wire.call(prepared, deadline)
         except OverruledError:
             return Outcome.failure(Code.PROVIDER_CONFLICT, detail=OVERRULED, advice=Retry.NEVER)
-        except TooLongAnswerError as unusable:
+        except ResponseTooLargeError as unusable:
             code = Code.PROVIDER_RESPONSE_TOO_LARGE
             return Outcome.failure(code, upstream_status=unusable.status)
-        except UnusableAnswerError as unusable:
+        except UnusableResponseError as unusable:
             return Outcome.failure(Code.PROVIDER_BAD_RESPONSE, upstream_status=unusable.status)
-        except _FORESEEN as error:
+        except _NETWORK_ERRORS as error:
             return _explain(error, attempt)
         response = HttpResponse(answer.status, answer.fields, answer.body)
         keep = judge is None
@@ -130,7 +130,7 @@ class Transport:
         if opened is not None and opened[0] == os.getpid():
             opened[1].close()
 
-    def _open_wire(self) -> Wire:
+    def _open_wire(self) -> ProviderAdapter:
         """Return this process's connections; they are never shared across a fork.
 
         There is no lock that a fork could leave held: of two threads that come first, one throws
@@ -138,7 +138,7 @@ class Transport:
         """
         opened, process = self._opened, os.getpid()
         if opened is None or opened[0] != process:
-            opened = self._opened = (process, Wire(self._base_url, self._settings))
+            opened = self._opened = (process, ProviderAdapter(self._base_url, self._settings))
         return opened[1]
 
     def _prepare(self, request: HttpRequest, request_id: str) -> requests.PreparedRequest:
@@ -189,7 +189,7 @@ class Transport:
             raise PluginError("the provider built a body that JSON cannot say") from None
 
 
-_FORESEEN = (
+_NETWORK_ERRORS = (
     requests.RequestException,
     urllib3.exceptions.HTTPError,
     http.client.HTTPException,

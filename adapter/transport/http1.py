@@ -12,7 +12,7 @@ from adapter.http import Headers
 from adapter.settings.model import MAX_BODY
 from adapter.transport.attempt import Attempt
 from adapter.transport.decoding import PackedError, Unpacker, read_encoding
-from adapter.transport.sockets import Budget, InnerTls
+from adapter.transport.sockets import DeadlineSocket, InnerTls
 
 if TYPE_CHECKING:
     from adapter.transport.pool import Connection
@@ -30,7 +30,7 @@ _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\r\n]*)\r?\n")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
 
 
-class UnusableAnswerError(http.client.HTTPException):
+class UnusableResponseError(http.client.HTTPException):
     """An answer came, and what it says cannot be taken. `status` is known to be what it said."""
 
     def __init__(self, status: int) -> None:
@@ -38,11 +38,11 @@ class UnusableAnswerError(http.client.HTTPException):
         self.status = status
 
 
-class TooLongAnswerError(UnusableAnswerError):
+class ResponseTooLargeError(UnusableResponseError):
     """The response has more bytes than there is room for."""
 
 
-class Answer(http.client.HTTPResponse):
+class RawResponse(http.client.HTTPResponse):
     """An answer with a whole and well-formed head, which is not a promise of one to come.
 
     The standard library takes a head that was cut off for a whole one, and an interim answer
@@ -52,7 +52,7 @@ class Answer(http.client.HTTPResponse):
     fields: Headers
     body: bytes
     connection: Connection
-    """What it came over, until `Wire.release` is told what becomes of that."""
+    """What it came over, until `ProviderAdapter.release` is told what becomes of that."""
 
     def __init__(self, sock: socket.socket, method: str) -> None:
         super().__init__(sock, method=method)
@@ -132,7 +132,7 @@ class Answer(http.client.HTTPResponse):
 
     def _close_conn(self) -> None:
         """Let go of the reader, and of the connection where more was read than this answer."""
-        if isinstance(self._sock, (Budget, InnerTls)):
+        if isinstance(self._sock, (DeadlineSocket, InnerTls)):
             self._sock.allow(-1)  # so that peeking looks at what was read, and reads nothing
         with suppress(OSError, http.client.HTTPException):
             self.will_close = bool(self.fp.peek(1)) or self.will_close
@@ -151,8 +151,8 @@ class Answer(http.client.HTTPResponse):
     def read_body(self, attempt: Attempt) -> bytes:
         """Return the body, unpacked.
 
-        Raises IncompleteRead where the connection ends before it does, TooLongAnswerError for one
-        that the attempt has no room for, and UnusableAnswerError for one that cannot be unpacked,
+        Raises IncompleteRead where the connection ends before it does, ResponseTooLargeError for one
+        that the attempt has no room for, and UnusableResponseError for one that cannot be unpacked,
         or is empty without anything that says so. The body of an error is empty in these cases:
         its status decides. That of a redirect is not read: nobody goes where it says.
         """
@@ -161,7 +161,7 @@ class Answer(http.client.HTTPResponse):
             return b""
         try:
             return self._read_whole(attempt)
-        except UnusableAnswerError:
+        except UnusableResponseError:
             if self.status < 400:
                 raise
             self.will_close = True
@@ -175,23 +175,23 @@ class Answer(http.client.HTTPResponse):
         try:
             body = self._read_parts(attempt, Unpacker(encoding) if encoding else None)
         except PackedError:
-            raise UnusableAnswerError(self.status) from None
+            raise UnusableResponseError(self.status) from None
         if self.length:
             raise http.client.IncompleteRead(b"")
         if not body and not framed:
-            raise UnusableAnswerError(self.status)
+            raise UnusableResponseError(self.status)
         attempt.room -= len(body)
         return bytes(body)
 
     def _read_parts(self, attempt: Attempt, unpacker: Unpacker | None) -> bytearray:
         most = attempt.room if self.status < 400 else min(attempt.room, MAX_BODY)
         if unpacker is None and (self.length or 0) > most:
-            raise TooLongAnswerError(self.status)
+            raise ResponseTooLargeError(self.status)
         body = bytearray()
         while part := self.read(_CHUNK):
             body += part if unpacker is None else unpacker.feed(part, most - len(body) + 1)
             if len(body) > most:
-                raise TooLongAnswerError(self.status)
+                raise ResponseTooLargeError(self.status)
             attempt.reserve(len(body))
         if unpacker is not None and not self.length:
             unpacker.finish()

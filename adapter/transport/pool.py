@@ -27,9 +27,15 @@ from urllib3.util import Timeout
 from adapter.settings.model import Proxy, TransportSettings
 from adapter.settings.proxy import read_proxy
 from adapter.transport.attempt import Attempt
-from adapter.transport.http1 import OVERHEAD, Answer
+from adapter.transport.http1 import OVERHEAD, RawResponse
 from adapter.transport.proxies import open_through, open_to
-from adapter.transport.sockets import Budget, InnerTls, open_socket, tls_context, wrap_in_tls
+from adapter.transport.sockets import (
+    DeadlineSocket,
+    InnerTls,
+    open_socket,
+    tls_context,
+    wrap_in_tls,
+)
 
 
 class Deadline(Timeout):
@@ -74,7 +80,7 @@ class Connection(HTTPConnection):
             return open_through(proxy, self._dns_host, self.port, ends, context)
         return open_socket(self._dns_host, self.port, ends)
 
-    def is_quiet(self) -> bool:
+    def is_reusable(self) -> bool:
         """Whether nothing came while it was idle: neither its end, nor what nobody asked for."""
         self.sock.settimeout(0)
         below = self.sock.socket if isinstance(self.sock, InnerTls) else self.sock
@@ -86,20 +92,20 @@ class Connection(HTTPConnection):
             return False
         return False
 
-    def exchange(self, method: str, message: bytes, deadline: Deadline) -> Answer:
+    def round_trip(self, method: str, message: bytes, deadline: Deadline) -> RawResponse:
         """Send the message and return the answer that it gets, of which the head has been read."""
         if self.sock is None:
             self.timeout = min(deadline.connect, deadline.left)
             self.connect()
         self.sock.settimeout(deadline.left)
-        if isinstance(self.sock, (Budget, InnerTls)):
+        if isinstance(self.sock, (DeadlineSocket, InnerTls)):
             self.sock.allow(deadline.attempt.room + OVERHEAD)
         deadline.attempt.begin_to_send()
         with suppress(BrokenPipeError):  # a server may answer, and hang up, before it has read all
             sent = self.sock.send(message)  # all of it, but for a peer that does not read
             if sent < len(message):
                 self.sock.sendall(message[sent:])
-        answer = Answer(self.sock, method=method)
+        answer = RawResponse(self.sock, method=method)
         try:
             answer.begin()
         except BaseException:
@@ -112,7 +118,7 @@ class Connection(HTTPConnection):
         return isinstance(self.sock, (ssl.SSLSocket, InnerTls)) and self.sock.pending() > 0
 
 
-class _TlsConnects(Connection, HTTPSConnection):
+class _TlsConnection(Connection, HTTPSConnection):
     """The same, with TLS."""
 
     def connect(self) -> None:
@@ -149,7 +155,7 @@ class _Idle:
                 connection = self._waiting.pop()
             except IndexError:
                 return None
-            if connection.is_quiet():
+            if connection.is_reusable():
                 return connection
             connection.close()
 
@@ -175,7 +181,7 @@ class _Idle:
                 self._waiting.pop().close()
 
 
-class _LeanPool(HTTPConnectionPool):
+class _BasePool(HTTPConnectionPool):
     """A pool that sends a request once and reads its answer whole. It logs no path.
 
     What it is asked may name a person or a token there.
@@ -200,7 +206,7 @@ class _LeanPool(HTTPConnectionPool):
         *,
         timeout: Deadline,
         **_switched_off: object,
-    ) -> Answer:
+    ) -> RawResponse:
         """Return the answer, with its body; its connection must be given to `release`.
 
         A connection that was used before and is lost now may have been gone for long, as may all
@@ -221,7 +227,7 @@ class _LeanPool(HTTPConnectionPool):
             connection = cast("Connection", self._new_conn())
             connection.way = self.way
         try:
-            with connection.exchange(method, message, timeout) as answer:
+            with connection.round_trip(method, message, timeout) as answer:
                 answer.body = answer.read_body(attempt)
         except BaseException as error:
             connection.close()
@@ -233,7 +239,7 @@ class _LeanPool(HTTPConnectionPool):
         answer.connection = connection
         return answer
 
-    def release(self, answer: Answer, *, keep: bool) -> None:
+    def release(self, answer: RawResponse, *, keep: bool) -> None:
         """Let the answer's connection serve other calls where it can and may; else close it."""
         if keep and not answer.will_close and not answer.connection.holds_more():
             self.idle.put(answer.connection)
@@ -246,15 +252,15 @@ class _LeanPool(HTTPConnectionPool):
         super().close()
 
 
-class _Pool(_LeanPool):
+class _Pool(_BasePool):
     ConnectionCls = Connection
 
 
-class _TlsPool(_LeanPool, HTTPSConnectionPool):
-    ConnectionCls = _TlsConnects
+class _TlsPool(_BasePool, HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
 
 
-class Wire(HTTPAdapter):
+class ProviderAdapter(HTTPAdapter):
     """requests' adapter for one address: one pool, made once, that a request cannot leave."""
 
     def __init__(self, base_url: str, settings: TransportSettings) -> None:
@@ -265,7 +271,7 @@ class Wire(HTTPAdapter):
         forwards = proxy is not None and not secure and not proxy.scheme.startswith("socks")
         self._before_path = f"http://{parts.netloc}" if forwards else ""
         options: dict[str, Any] = {"ssl_context": tls_context(settings.ca_file)} if secure else {}
-        self._pool: _LeanPool = (_TlsPool if secure else _Pool)(host, port, **options)
+        self._pool: _BasePool = (_TlsPool if secure else _Pool)(host, port, **options)
         self._pool.prepare(settings.idle_timeout)
         self.is_forwarded = forwards
         if proxy is not None:
@@ -274,14 +280,14 @@ class Wire(HTTPAdapter):
             if forwards and proxy.authorization is not None:
                 self._pool.more_headers = f"Proxy-Authorization: {proxy.authorization}\r\n"
 
-    def call(self, request: requests.PreparedRequest, deadline: Deadline) -> Answer:
+    def call(self, request: requests.PreparedRequest, deadline: Deadline) -> RawResponse:
         """Send the request and return its answer; raises what requests, or any part below, does.
 
         The answer must be given to `release`.
         """
-        return cast("Answer", self.send(request, timeout=deadline))  # type: ignore[arg-type]
+        return cast("RawResponse", self.send(request, timeout=deadline))  # type: ignore[arg-type]
 
-    def release(self, answer: Answer, *, keep: bool) -> None:
+    def release(self, answer: RawResponse, *, keep: bool) -> None:
         """Say what becomes of the connection: whether it may serve another call, or is closed."""
         self._pool.release(answer, keep=keep)
 

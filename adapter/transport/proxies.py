@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from adapter.settings.model import Proxy
 from adapter.transport.sockets import (
-    Budget,
+    DeadlineSocket,
     HandshakeError,
     NoConnectionError,
     PlainSocket,
@@ -131,7 +131,7 @@ def _open_through_socks(proxy: Proxy, host: str, port: int, ends: float) -> sock
 def _ask_socks(socks: Any, proxy: Proxy, name: str, port: int, ends: float) -> socket.socket:
     """Return a socket through the proxy to one address or name, by `ends`."""
 
-    class Negotiating(Budget, socks.socksocket):  # type: ignore[misc]
+    class Negotiating(DeadlineSocket, socks.socksocket):  # type: ignore[misc]
         has_ended = False
 
         def recv_into(self, *args: Any) -> int:

@@ -54,7 +54,7 @@ _UNEXPLAINED: Final = frozenset(
 """What a 5xx is that names no cause in the account or the contact."""
 
 _RELAYED_STATUSES: Final = frozenset({502, 503, 504})
-_WORTH_A_RETRY: Final = frozenset({Code.PROVIDER_UNREACHABLE, Code.PROVIDER_CONNECTION_LOST})
+_RETRYABLE_CODES: Final = frozenset({Code.PROVIDER_UNREACHABLE, Code.PROVIDER_CONNECTION_LOST})
 _PASSING_CODES: Final = frozenset(
     {Code.PROVIDER_UNAVAILABLE, Code.PROVIDER_ERROR, Code.PROVIDER_TIMEOUT}
 )
@@ -194,7 +194,7 @@ class Resilience:
         ends = self._clock() + limits.deadline
         outcome, made = self._attempt(attempt, limits, ends, intent, fresh=False)
         attempts = int(made)
-        while made and attempts < MAX_ATTEMPTS and is_worth_a_retry(outcome):
+        while made and attempts < MAX_ATTEMPTS and is_retryable(outcome):
             if self.state == OPENED:
                 break
             pause = (outcome.retry_after or 0) + random.uniform(0, _JITTER)  # noqa: S311 - no secret
@@ -292,7 +292,7 @@ def shows_health(outcome: Outcome) -> bool | None:
     return outcome.own_error and status not in _RELAYED_STATUSES
 
 
-def is_worth_a_retry(outcome: Outcome) -> bool:
+def is_retryable(outcome: Outcome) -> bool:
     """Whether the same request may well go through if it is sent again at once.
 
     Blocking and unblocking are idempotent, so that sending twice does no harm.
@@ -301,6 +301,6 @@ def is_worth_a_retry(outcome: Outcome) -> bool:
         return False
     if outcome.code is Code.PROVIDER_RATE_LIMITED:
         return outcome.retry_after is not None
-    if outcome.code in _WORTH_A_RETRY:
+    if outcome.code in _RETRYABLE_CODES:
         return outcome.advice is not Retry.AFTER_ACTION  # a proxy that refused would do so again
     return outcome.code in _PASSING_CODES and outcome.upstream_status in _PASSING_STATUSES

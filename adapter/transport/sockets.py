@@ -68,7 +68,7 @@ _CUT_OFF: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 """How TLS says that the peer has gone: nothing was refused."""
 
 
-class Budget(_AnySocket):
+class DeadlineSocket(_AnySocket):
     """A socket whose timeout is a budget for all that follows, not for each read by itself.
 
     The standard library grants every read the whole timeout anew, so that a peer which sends a
@@ -126,11 +126,11 @@ class Budget(_AnySocket):
             super().settimeout(left)
 
 
-class PlainSocket(Budget, socket.socket):
+class PlainSocket(DeadlineSocket, socket.socket):
     """A plain socket with a budget."""
 
 
-class TlsSocket(Budget, ssl.SSLSocket):
+class TlsSocket(DeadlineSocket, ssl.SSLSocket):
     """A TLS socket with a budget."""
 
 

@@ -16,16 +16,16 @@ from flask.sessions import NullSession, SessionInterface
 from werkzeug.exceptions import HTTPException
 
 from adapter.codes import Code, Scope
-from adapter.errors import ConfigurationError, Problem, RequestError
+from adapter.errors import ConfigurationError, ConfigurationProblem, RequestError
 from adapter.logs import write_error
 from adapter.results import Outcome
 from adapter.service import describe_call, result_of
 from adapter.settings.loader import load_settings
 from adapter.settings.toml_file import read_toml
-from adapter.web.auth import Access, read_key, require_scope
-from adapter.web.context import Incoming
-from adapter.web.dialect_views import NativeApi
-from adapter.web.extension import State, install
+from adapter.web.auth import AnonymousAccess, read_key, require_scope
+from adapter.web.context import RequestContext
+from adapter.web.dialect_views import DialectViews
+from adapter.web.extension import ExtensionState, install
 from adapter.web.views import respond_data
 
 if TYPE_CHECKING:
@@ -56,7 +56,9 @@ def find_config(given: str | Path | None = None) -> Path:
     """
     named = given if given is not None else os.environ.get(CONFIG_VARIABLE)
     if named == "":
-        raise ConfigurationError([Problem(CONFIG_VARIABLE, "is empty; name a file, or unset it")])
+        raise ConfigurationError(
+            [ConfigurationProblem(CONFIG_VARIABLE, "is empty; name a file, or unset it")]
+        )
     return Path(named) if named is not None else sandbox_path()
 
 
@@ -74,14 +76,14 @@ def create_app(
 
     Raises ConfigurationError and PluginError where the configuration cannot be used.
     """
-    access = Access.EVERYONE if allow_unauthenticated else Access.KEYS_ONLY
+    access = AnonymousAccess.EVERYONE if allow_unauthenticated else AnonymousAccess.KEYS_ONLY
     return build_app(config, access=access, own_address=own_address)
 
 
 def build_app(
     config: Mapping[str, Any] | str | Path | None,
     *,
-    access: Access,
+    access: AnonymousAccess,
     own_address: str | None = None,
 ) -> Flask:
     """Return the standalone app for one way of access; `create_app` for the rest of us."""
@@ -109,9 +111,9 @@ def _require_extra() -> None:
         )
 
 
-def service_state(app: Flask) -> State:
+def service_state(app: Flask) -> ExtensionState:
     """Return what the extension keeps in the standalone app."""
-    state: State = app.extensions[NAME]
+    state: ExtensionState = app.extensions[NAME]
     return state
 
 
@@ -155,7 +157,7 @@ class _HostMounts:
 
 def _add_health(app: Flask) -> None:
     def answer(status: str) -> Callable[[], Response]:
-        return lambda: respond_data(Incoming.now(), {"status": status})
+        return lambda: respond_data(RequestContext.from_request(), {"status": status})
 
     # Ready means: configuration and plugins are loaded, and calls are taken. Where they could not
     # be, the process has not started at all. No provider is asked, and a breaker that is open
@@ -172,12 +174,14 @@ def _add_metrics(app: Flask) -> None:
 
     @app.get("/metrics")
     def expose() -> Response:
-        incoming = Incoming.now()
+        context = RequestContext.from_request()
         try:
-            require_scope(state.guard.admit(read_key(request), request), Scope.METRICS)
+            require_scope(
+                state.authenticator.authenticate(read_key(request), request), Scope.METRICS
+            )
         except RequestError as error:
-            return incoming.respond_result(incoming.result(error.outcome))
-        return incoming.respond(200, metrics.expose(), {"Content-Type": CONTENT_TYPE})
+            return context.respond_result(context.result(error.outcome))
+        return context.respond(200, metrics.expose(), {"Content-Type": CONTENT_TYPE})
 
 
 def _add_docs(app: Flask) -> None:
@@ -188,9 +192,9 @@ def _add_docs(app: Flask) -> None:
     @app.after_request
     def mark(response: Response) -> Response:
         if "X-Request-Id" not in response.headers:
-            incoming = Incoming.now()
-            incoming.mark(response)
-            incoming.log(response.status_code)
+            context = RequestContext.from_request()
+            context.mark(response)
+            context.log(response.status_code)
         return response
 
 
@@ -208,14 +212,14 @@ _BY_STATUS: Final[Mapping[int | None, Code]] = {
 def _add_errors(app: Flask) -> None:
     @app.errorhandler(HTTPException)
     def basics(error: HTTPException) -> Response:
-        incoming = Incoming.now()
+        context = RequestContext.from_request()
         if error.code is not None and 300 <= error.code <= 399:
             return app.make_response(error.get_response(request.environ))  # type: ignore[arg-type]
         code = _BY_STATUS.get(error.code, Code.VALIDATION_ERROR)
         if error.code is not None and error.code >= 500:
             code = Code.INTERNAL_ERROR
         fields = {"request": ("could not be read as HTTP",)} if error.code == 400 else {}
-        response = incoming.respond_result(incoming.result(Outcome.failure(code, fields=fields)))
+        response = context.respond_result(context.result(Outcome.failure(code, fields=fields)))
         if code is Code.METHOD_NOT_ALLOWED:
             allow = getattr(error, "valid_methods", None) or ()
             response.headers["Allow"] = ", ".join(sorted(allow))
@@ -223,17 +227,17 @@ def _add_errors(app: Flask) -> None:
 
     @app.errorhandler(Exception)
     def our_bug(error: Exception) -> Response:
-        incoming, result = Incoming.now(), result_of(error)
+        context, result = RequestContext.from_request(), result_of(error)
         if result is None:
-            result = incoming.result(Outcome.failure(Code.INTERNAL_ERROR))
+            result = context.result(Outcome.failure(Code.INTERNAL_ERROR))
         else:  # something may have been sent, under the id that the request had then
             started = time.monotonic() - result.duration_ms / 1000
-            incoming = replace(incoming, request_id=result.request_id, started=started)
+            context = replace(context, request_id=result.request_id, started=started)
         contact = result.command.contact if result.command else None
         request_id = describe_call(result)["request_id"]
         write_error("internal_error", error, contact=contact, request_id=request_id)
         native = getattr(app.view_functions.get(request.endpoint or ""), "__self__", None)
-        if isinstance(native, NativeApi):
+        if isinstance(native, DialectViews):
             with suppress(Exception):  # the bug may be the dialect's own
-                return native.respond(incoming, result)
-        return incoming.respond_result(result)
+                return native.respond(context, result)
+        return context.respond_result(result)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from flask import Request
 
-from adapter.auth import ANYONE, Caller, KeyRing
+from adapter.auth import ANONYMOUS, ApiKeys, Caller
 from adapter.codes import Code, Scope
 from adapter.errors import RequestError
 from adapter.logs import log
@@ -19,7 +19,7 @@ from adapter.web.cors import NO_CORS, Cors
 from adapter.web.forwarded import find_proxy_header
 
 
-class Access(Enum):
+class AnonymousAccess(Enum):
     """Who is served where no key is configured. With a key, only callers that have one are."""
 
     KEYS_ONLY = "nobody"
@@ -27,16 +27,16 @@ class Access(Enum):
     EVERYONE = "everyone"
 
 
-class Guard:
+class Authenticator:
     """Lets callers in by their API key; without any key configured, by `access`."""
 
-    def __init__(self, service: Service, access: Access) -> None:
-        self._keys = KeyRing(service.settings.keys)
+    def __init__(self, service: Service, access: AnonymousAccess) -> None:
+        self._keys = ApiKeys(service.settings.keys)
         self._access = access
-        if not len(self._keys) and access is Access.KEYS_ONLY:
+        if not len(self._keys) and access is AnonymousAccess.KEYS_ONLY:
             log.warning("no API key is configured: every call over HTTP will be answered 401")
 
-    def admit(self, secret: str | None, request: Request, cors: Cors = NO_CORS) -> Caller:
+    def authenticate(self, secret: str | None, request: Request, cors: Cors = NO_CORS) -> Caller:
         """Return the caller whose key this is.
 
         Raises RequestError: `unauthenticated`, or, on a server without keys, `permission_denied`
@@ -49,15 +49,15 @@ class Guard:
             if caller is None:
                 raise RequestError(Outcome.failure(Code.UNAUTHENTICATED))
             return caller
-        if self._access is Access.KEYS_ONLY:
+        if self._access is AnonymousAccess.KEYS_ONLY:
             raise RequestError(Outcome.failure(Code.UNAUTHENTICATED))
-        if self._access is Access.LOOPBACK:
+        if self._access is AnonymousAccess.LOOPBACK:
             _require_local(request)
         origin = request.environ.get("HTTP_ORIGIN")
         own = origin is None or origin.partition("://")[2].lower() == request.host.lower()
         if not own and not cors.allows(origin):
             raise _refused(Code.PERMISSION_DENIED, "Origin", _FOREIGN)
-        return ANYONE
+        return ANONYMOUS
 
 
 _FOREIGN: Final = "is of another site; without [keys], no web page but this server's own may call"
@@ -84,7 +84,7 @@ def _refused(code: Code, header: str, message: str) -> RequestError:
 
 def require_scope(caller: Caller, scope: Scope) -> None:
     """Raise RequestError (`permission_denied`) where the caller lacks the scope."""
-    if not caller.may(scope):
+    if not caller.has_scope(scope):
         raise RequestError(Outcome.failure(Code.PERMISSION_DENIED))
 
 

@@ -34,7 +34,7 @@ _STATUS: Final = {each.value: f"{each.value} {each.phrase}" for each in HTTPStat
 _METHODS: Final = frozenset(HTTPMethod)
 
 
-class _Final(Response):
+class _RawResponse(Response):
     """An answer whose headers are final: there is no address in them to complete."""
 
     def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
@@ -49,7 +49,7 @@ def choose_request_id(environ: WSGIEnvironment) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Incoming:
+class RequestContext:
     """One request to us, with the id that it goes by."""
 
     request: Request
@@ -57,7 +57,7 @@ class Incoming:
     started: float
 
     @classmethod
-    def now(cls) -> Incoming:
+    def from_request(cls) -> RequestContext:
         """Return the request of this moment, with its id by `choose_request_id`."""
         request: Request = flask.request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - the documented way
         return cls(request, choose_request_id(request.environ), time.monotonic())
@@ -81,7 +81,9 @@ class Incoming:
         result: Result | None = None,
     ) -> Response:
         """Return the answer with the headers that every answer carries, and log the request."""
-        response = _Final(body, _STATUS.get(status, status), [*headers.items(), *self._marks()])
+        response = _RawResponse(
+            body, _STATUS.get(status, status), [*headers.items(), *self._marks()]
+        )
         if not body:
             del response.headers["Content-Type"]
         if status == HTTPStatus.NO_CONTENT:

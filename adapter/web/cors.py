@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-EVERY_ORIGIN: Final = "*"
+from adapter.settings.model import EVERY_ORIGIN
 
 PREFLIGHT_SECONDS: Final = 600
 """How long a browser may remember the answer to a preflight."""

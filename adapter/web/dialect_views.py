@@ -13,17 +13,18 @@ from werkzeug.routing import PathConverter
 
 from adapter.auth import scope_for
 from adapter.containment import contain
-from adapter.dialect import Dialect, NativeCall
+from adapter.dialect import Dialect, DialectRequest
 from adapter.errors import RequestError
 from adapter.http import Headers, HttpRequest
 from adapter.logs import log
 from adapter.results import Result
 from adapter.service import Service
+from adapter.settings.model import EVERY_ORIGIN
 from adapter.strict_json import Json
-from adapter.web.auth import Guard, require_scope
+from adapter.web.auth import Authenticator, require_scope
 from adapter.web.body import FORM, is_utf_8, read_form, read_strict, unsupported_body
-from adapter.web.context import Incoming
-from adapter.web.cors import EVERY_ORIGIN, Cors
+from adapter.web.context import RequestContext
+from adapter.web.cors import Cors
 
 CODE_HEADER: Final = "X-Contact-Adapter-Code"
 """The header in which every native answer carries the unified code, `ok` on success."""
@@ -47,15 +48,19 @@ class _Rest(PathConverter):
     part_isolating = False
 
 
-class NativeApi:
+class DialectViews:
     """One dialect, served from one service, also to the web pages of `origins`."""
 
     def __init__(
-        self, dialect: Dialect, service: Service, guard: Guard, origins: Collection[str] = ()
+        self,
+        dialect: Dialect,
+        service: Service,
+        authenticator: Authenticator,
+        origins: Collection[str] = (),
     ) -> None:
         self._dialect = dialect
         self._service = service
-        self._guard = guard
+        self._authenticator = authenticator
         methods = [route.method for route in dialect.provider.routes]
         self._cors = Cors(origins, methods, _EXPOSED)
         if EVERY_ORIGIN in origins and not service.settings.keys:
@@ -77,28 +82,28 @@ class NativeApi:
             )
 
     def _serve(self, contact_adapter_path: str = "", **_of_the_host: object) -> Response:
-        incoming = Incoming.now()
-        preflight = self._cors.preflight(incoming.request.environ)
+        context = RequestContext.from_request()
+        preflight = self._cors.preflight(context.request.environ)
         if preflight is not None:
-            return incoming.respond(204, b"", preflight)
-        result, call = contain(self._perform, incoming, contact_adapter_path)
-        return self.respond(incoming, result, call)
+            return context.respond(204, b"", preflight)
+        result, call = contain(self._perform, context, contact_adapter_path)
+        return self.respond(context, result, call)
 
-    def _perform(self, incoming: Incoming, path: str) -> tuple[Result, NativeCall | None]:
+    def _perform(self, context: RequestContext, path: str) -> tuple[Result, DialectRequest | None]:
         """Return what became of the request, and what the dialect read in it."""
-        call: NativeCall | None = None
+        call: DialectRequest | None = None
         try:
-            native = self._read_head(incoming.request, path)
-            credential = self._dialect.read_credential(native)
-            caller = self._guard.admit(credential, incoming.request, self._cors)
+            native = self._read_head(context.request, path)
+            credential = self._dialect.parse_credential(native)
+            caller = self._authenticator.authenticate(credential, context.request, self._cors)
             route, _ = self._dialect.match(native)
-            native = self._read_rest(native, incoming)
+            native = self._read_rest(native, context)
             require_scope(caller, scope_for(route.action))
-            call = self._dialect.read_request(native)
+            call = self._dialect.parse_request(native)
             account = self._service.choose_account(caller, call.session, native=True)
-            result = self._service.perform(account, call.command, request_id=incoming.request_id)
+            result = self._service.perform(account, call.command, request_id=context.request_id)
         except RequestError as error:
-            result = incoming.result(error.outcome)
+            result = context.result(error.outcome)
         return result, call
 
     def _read_head(self, request: Request, path: str) -> HttpRequest:
@@ -110,11 +115,11 @@ class NativeApi:
             query,
         )
 
-    def _read_rest(self, native: HttpRequest, incoming: Incoming) -> HttpRequest:
-        body = incoming.read_body() if self._dialect.takes_body else b""
-        if not body and not (self._dialect.takes_body and incoming.request.content_length):
+    def _read_rest(self, native: HttpRequest, context: RequestContext) -> HttpRequest:
+        body = context.read_body() if self._dialect.takes_body else b""
+        if not body and not (self._dialect.takes_body and context.request.content_length):
             return native
-        return replace(native, json=self._read_document(body, incoming.request))
+        return replace(native, json=self._read_document(body, context.request))
 
     def _read_document(self, body: bytes, request: Request) -> Json:
         """Return the JSON of a body or, where the dialect takes those, the fields of a form.
@@ -130,7 +135,7 @@ class NativeApi:
         return read_form(body)
 
     def respond(
-        self, incoming: Incoming, result: Result, call: NativeCall | None = None
+        self, context: RequestContext, result: Result, call: DialectRequest | None = None
     ) -> Response:
         """Return the result in the provider's own shape."""
         build, now = self._dialect.build_response, datetime.now(UTC)
@@ -138,7 +143,5 @@ class NativeApi:
         headers = {**native.headers, CODE_HEADER: result.code.value if result.code else "ok"}
         if result.confirmation is not None:
             headers[CONFIRMATION_HEADER] = result.confirmation.value
-        headers.update(self._cors.headers(incoming.request.environ.get("HTTP_ORIGIN")))
-        return incoming.respond(
-            native.status, native.body, headers, code=result.code, result=result
-        )
+        headers.update(self._cors.headers(context.request.environ.get("HTTP_ORIGIN")))
+        return context.respond(native.status, native.body, headers, code=result.code, result=result)

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as WsgiResponse
 
 from adapter.settings.model import Settings
 from adapter.strict_json import write_json
-from adapter.web.context import Incoming
+from adapter.web.context import RequestContext
 from adapter.web.openapi import describe_api
 
 _PATH: Final = "/docs"
@@ -30,7 +30,7 @@ def add_docs(app: Flask, settings: Settings) -> None:
     @app.get("/openapi.json")
     def openapi() -> Response:
         headers = {"Content-Type": "application/json"}
-        return Incoming.now().respond(200, write_document(_mount_point()), headers)
+        return RequestContext.from_request().respond(200, write_document(_mount_point()), headers)
 
     @app.get(f"{_PATH}/")
     @app.get(f"{_PATH}/<path:path>")

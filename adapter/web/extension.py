@@ -10,23 +10,23 @@ from typing import Any, Final
 from flask import Blueprint, Flask, current_app, has_app_context
 from werkzeug.routing import Rule
 
-from adapter.auth import ANYONE
-from adapter.client import Contacts
+from adapter.auth import ANONYMOUS
+from adapter.client import Client
 from adapter.containment import contain
-from adapter.errors import ConfigurationError, Problem
+from adapter.errors import ConfigurationError, ConfigurationProblem
 from adapter.results import Result
 from adapter.service import Service
 from adapter.settings.loader import load_settings
 from adapter.settings.model import Settings
 from adapter.settings.toml_file import read_toml
-from adapter.web.auth import Access, Guard
-from adapter.web.dialect_views import NativeApi
-from adapter.web.views import UnifiedApi
+from adapter.web.auth import AnonymousAccess, Authenticator
+from adapter.web.dialect_views import DialectViews
+from adapter.web.views import ApiViews
 
 DEFAULT_PREFIX: Final = "/contact-adapter"
 """Where the HTTP API of an app is mounted that said nothing else."""
 
-_AS_MADE: Final = "as the object was made"
+UNSET: Final = "as the object was made"
 
 CONFIG_KEY: Final = "CONTACT_ADAPTER"
 """The key of `app.config` that holds the configuration, a mapping or the path of a TOML file."""
@@ -37,12 +37,12 @@ Config = Mapping[str, Any] | str | Path
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class ExtensionState:
     """What one instance keeps in `app.extensions`."""
 
     service: Service
-    contacts: Contacts
-    guard: Guard
+    contacts: Client
+    authenticator: Authenticator
     owner: object = None
     prefix: str | None = None
 
@@ -68,7 +68,9 @@ class ContactAdapter:
         allow_unauthenticated: bool = False,
     ) -> None:
         self._config = config
-        self._access = Access.EVERYONE if allow_unauthenticated else Access.KEYS_ONLY
+        self._access = (
+            AnonymousAccess.EVERYONE if allow_unauthenticated else AnonymousAccess.KEYS_ONLY
+        )
         self._url_prefix = url_prefix
         self._name = name
         if app is not None:
@@ -78,7 +80,7 @@ class ContactAdapter:
         self,
         app: Flask,
         config: Config | None = None,
-        url_prefix: str | None = _AS_MADE,
+        url_prefix: str | None = UNSET,
         name: str | None = None,
     ) -> None:
         """Add the API to the app, configured by `config` or by `app.config["CONTACT_ADAPTER"]`.
@@ -90,12 +92,14 @@ class ContactAdapter:
         RuntimeError where the app already has an extension of this name.
         """
         chosen = self._config if config is None else config
-        prefix = self._url_prefix if url_prefix is _AS_MADE else url_prefix
+        prefix = self._url_prefix if url_prefix is UNSET else url_prefix
         settings = load_settings(_read_config(app, chosen))
         for mount in settings.dialects:
             if mount.host is not None:
                 message = "a host name of its own is for the standalone server; use prefix"
-                raise ConfigurationError([Problem(f"dialects.{mount.name}.host", message)])
+                raise ConfigurationError(
+                    [ConfigurationProblem(f"dialects.{mount.name}.host", message)]
+                )
         install(
             app,
             settings,
@@ -105,13 +109,13 @@ class ContactAdapter:
             owner=self,
         )
 
-    def of(self, app: Flask) -> Contacts:
+    def for_app(self, app: Flask) -> Client:
         """Return the block lists of an app, for code that runs outside of its context.
 
         They work in any thread, in a task queue's worker and after a fork.
         """
         for state in app.extensions.values():
-            if isinstance(state, State) and state.owner is self:
+            if isinstance(state, ExtensionState) and state.owner is self:
                 return state.contacts
         raise RuntimeError(f"this app has no extension named {self._name!r}; call init_app")
 
@@ -142,13 +146,13 @@ class ContactAdapter:
         return self._contacts.blocked(account=account)
 
     @property
-    def _contacts(self) -> Contacts:
+    def _contacts(self) -> Client:
         if not has_app_context():
             raise RuntimeError(
                 "there is no application context here; push one (with app.app_context(): …), "
-                "or use contacts.of(app)"
+                "or use contacts.for_app(app)"
             )
-        return self.of(current_app)
+        return self.for_app(current_app)
 
 
 def install(
@@ -157,9 +161,9 @@ def install(
     *,
     url_prefix: str | None,
     name: str,
-    access: Access,
+    access: AnonymousAccess,
     owner: object = None,
-) -> State:
+) -> ExtensionState:
     """Add the API to the app and return what was put into its `extensions`.
 
     Raises RuntimeError where the app already has an extension of this name, and ValueError or
@@ -172,19 +176,23 @@ def install(
         )
     prefix = None if url_prefix is None else url_prefix.rstrip("/")
     for other in app.extensions.values():
-        if isinstance(other, State) and owner is not None and other.owner is owner:
+        if isinstance(other, ExtensionState) and owner is not None and other.owner is owner:
             raise RuntimeError("this object already serves this app; make a second object")
-        if isinstance(other, State) and prefix is not None and other.prefix == prefix:
+        if isinstance(other, ExtensionState) and prefix is not None and other.prefix == prefix:
             raise RuntimeError("another one is mounted there; give this one a url_prefix")
     service = Service(settings)
-    state = State(service, Contacts(service, ANYONE), Guard(service, access), owner, prefix)
+    state = ExtensionState(
+        service, Client(service, ANONYMOUS), Authenticator(service, access), owner, prefix
+    )
     if url_prefix is not None:
         blueprint = Blueprint(name, __name__)
         # Where rules are matched by host, one without a host is never found.
         host = "<contact_adapter_host>" if app.url_map.host_matching else None
-        UnifiedApi(service, state.guard).add_to(blueprint, host)
+        ApiViews(service, state.authenticator).add_to(blueprint, host)
         for mount in settings.dialects:
-            native = NativeApi(contain(mount.dialect), service, state.guard, mount.cors_origins)
+            native = DialectViews(
+                contain(mount.dialect), service, state.authenticator, mount.cors_origins
+            )
             native.add_to(blueprint, mount.prefix, host)
         if url_prefix:
             Rule(url_prefix).bind(app.url_map)  # raises while the app is still as it was
@@ -201,5 +209,9 @@ def _read_config(app: Flask, config: Config | None) -> Mapping[str, Any]:
         return read_toml(Path(given))
     where = f'app.config["{CONFIG_KEY}"]'
     raise ConfigurationError(
-        [Problem(where, "must be a mapping, or the path of a TOML file; it says which accounts")]
+        [
+            ConfigurationProblem(
+                where, "must be a mapping, or the path of a TOML file; it says which accounts"
+            )
+        ]
     )

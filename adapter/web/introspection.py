@@ -35,15 +35,15 @@ def describe_plugins(settings: Settings, *, in_full: bool = False) -> dict[str, 
         "providers": [
             {
                 "name": name,
-                "title": each.part.title,
+                "title": each.cls.title,
                 "origin": each.plugin.origin,
-                "actions": write_actions(each.part.actions()),
-                "session": each.part.addressing.value,
-                "contacts": [form.value for form in each.part.contact_forms],
-                "confirmation": each.part.confirmation.value,
+                "actions": write_actions(each.cls.actions()),
+                "session": each.cls.session_location.value,
+                "contacts": [form.value for form in each.cls.contact_forms],
+                "confirmation": each.cls.confirmation.value,
                 "dialect": name in registry.dialects,
-                "documentation": each.part.documentation,
-                "proven": each.part.proven,
+                "documentation": each.cls.documentation,
+                "proven": each.cls.verified_on,
             }
             for name, each in sorted(registry.providers.items())
         ],

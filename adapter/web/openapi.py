@@ -192,7 +192,7 @@ def _headers(*codes: Code) -> dict[str, Any]:
         "X-Request-Id": {**text, "description": "The id this request goes by.", "required": True},
         "Cache-Control": {**text, "description": "Always `no-store`.", "required": True},
     }
-    if any(code.may_wait for code in codes):
+    if any(code.carries_retry_after for code in codes):
         headers["Retry-After"] = {"schema": {"type": "integer"}, "description": "Seconds to wait."}
     if Code.UNAUTHENTICATED in codes:
         headers["WWW-Authenticate"] = {**text, "description": "Always `Bearer`."}
@@ -231,7 +231,7 @@ def _native_operation(dialect: type[Dialect], routes: list[Route], *, keys: bool
     text = {"schema": {"type": "string"}}
     code = {CODE_HEADER: {**text, "description": "The unified code."}}
     known = {CONFIRMATION_HEADER: {**text, "description": "How the success is known."}}
-    statuses = sorted({*dialect.success_statuses, *(row.status for row in provider.table())})
+    statuses = sorted({*dialect.success_statuses, *(row.status for row in provider.all_rules())})
     operation: dict[str, Any] = {
         "tags": [provider.name],
         "summary": f"{provider.title}: {actions}",

@@ -16,9 +16,9 @@ from adapter.request_fields import invalid_field
 from adapter.results import Command, Outcome, write_envelope
 from adapter.service import Service
 from adapter.strict_json import Json
-from adapter.web.auth import Guard, read_key, require_scope
+from adapter.web.auth import Authenticator, read_key, require_scope
 from adapter.web.body import is_utf_8, read_strict, unsupported_body
-from adapter.web.context import Incoming
+from adapter.web.context import RequestContext
 from adapter.web.introspection import describe_accounts, describe_plugins
 from adapter.web.schemas import AccountSchema, TargetSchema, load
 
@@ -26,12 +26,12 @@ _TARGET = TargetSchema()
 _ACCOUNT = AccountSchema()
 
 
-class UnifiedApi:
+class ApiViews:
     """The views of one service. `add_to` gives them their addresses."""
 
-    def __init__(self, service: Service, guard: Guard) -> None:
+    def __init__(self, service: Service, authenticator: Authenticator) -> None:
         self._service = service
-        self._guard = guard
+        self._authenticator = authenticator
 
     def add_to(self, blueprint: Blueprint, host: str | None = None) -> None:
         """Register every address of the unified API on the blueprint, for a pattern of hosts."""
@@ -50,70 +50,72 @@ class UnifiedApi:
         blueprint: Blueprint,
         method: str,
         rule: str,
-        view: Callable[[Incoming, Caller], Response],
+        view: Callable[[RequestContext, Caller], Response],
         host: str | None,
     ) -> None:
         def endpoint(**_: object) -> Response:  # the prefix may hold variables of the host's
-            incoming = Incoming.now()
+            context = RequestContext.from_request()
             try:
-                caller = self._guard.admit(read_key(incoming.request), incoming.request)
-                return contain(view, incoming, caller)
+                caller = self._authenticator.authenticate(
+                    read_key(context.request), context.request
+                )
+                return contain(view, context, caller)
             except RequestError as error:
-                return incoming.respond_result(incoming.result(error.outcome))
+                return context.respond_result(context.result(error.outcome))
 
         name = rule.removeprefix("/v1/").replace("/", "_")
         blueprint.add_url_rule(
             rule, name, endpoint, methods=[method], merge_slashes=False, host=host
         )
 
-    def _change(self, action: Action) -> Callable[[Incoming, Caller], Response]:
-        def view(incoming: Incoming, caller: Caller) -> Response:
+    def _change(self, action: Action) -> Callable[[RequestContext, Caller], Response]:
+        def view(context: RequestContext, caller: Caller) -> Response:
             require_scope(caller, scope_for(action))
-            target = load(_TARGET, _read_target(incoming))
+            target = load(_TARGET, _read_target(context))
             account = self._service.choose_account(caller, target.pop("account", None))
             contact = self._service.read_contact(**target)
             command = Command(action, contact)
-            result = self._service.perform(account, command, request_id=incoming.request_id)
-            return incoming.respond_result(result)
+            result = self._service.perform(account, command, request_id=context.request_id)
+            return context.respond_result(result)
 
         return view
 
-    def _blocked(self, incoming: Incoming, caller: Caller) -> Response:
+    def _blocked(self, context: RequestContext, caller: Caller) -> Response:
         require_scope(caller, Scope.READ)
-        if incoming.request.method == "HEAD":
+        if context.request.method == "HEAD":
             # A provider would be asked for a list that nobody reads.
-            refused = incoming.result(Outcome.failure(Code.METHOD_NOT_ALLOWED))
-            response = incoming.respond_result(refused)
+            refused = context.result(Outcome.failure(Code.METHOD_NOT_ALLOWED))
+            response = context.respond_result(refused)
             response.headers["Allow"] = "GET, OPTIONS"
             return response
-        asked = load(_ACCOUNT, _read_query(incoming.request))
+        asked = load(_ACCOUNT, _read_query(context.request))
         account = self._service.choose_account(caller, asked.get("account"))
         command = Command(Action.LIST)
-        result = self._service.perform(account, command, request_id=incoming.request_id)
-        return incoming.respond_result(result)
+        result = self._service.perform(account, command, request_id=context.request_id)
+        return context.respond_result(result)
 
-    def _accounts(self, incoming: Incoming, caller: Caller) -> Response:
+    def _accounts(self, context: RequestContext, caller: Caller) -> Response:
         require_scope(caller, Scope.READ)
-        _refuse_query(incoming.request)
+        _refuse_query(context.request)
         accounts = describe_accounts(self._service.accounts_of(caller))
-        return respond_data(incoming, {"accounts": accounts})
+        return respond_data(context, {"accounts": accounts})
 
-    def _providers(self, incoming: Incoming, caller: Caller) -> Response:
+    def _providers(self, context: RequestContext, caller: Caller) -> Response:
         require_scope(caller, Scope.READ)
-        _refuse_query(incoming.request)
-        return respond_data(incoming, describe_plugins(self._service.settings))
+        _refuse_query(context.request)
+        return respond_data(context, describe_plugins(self._service.settings))
 
 
-def respond_data(incoming: Incoming, data: dict[str, Any]) -> Response:
+def respond_data(context: RequestContext, data: dict[str, Any]) -> Response:
     """Return the data in the envelope of a success that no provider took part in."""
-    return incoming.respond_envelope(
-        write_envelope(data=data, request_id=incoming.request_id, duration_ms=incoming.milliseconds)
+    return context.respond_envelope(
+        write_envelope(data=data, request_id=context.request_id, duration_ms=context.milliseconds)
     )
 
 
-def _read_target(incoming: Incoming) -> Mapping[str, Json]:
+def _read_target(context: RequestContext) -> Mapping[str, Json]:
     """Return the JSON object of the body, or the query where no body is sent."""
-    body, request = incoming.read_body(), incoming.request
+    body, request = context.read_body(), context.request
     if not body and not request.content_length:
         return _read_query(request)
     for name in request.args:

@@ -27,8 +27,8 @@ from upstream import JID, TOKEN
 from wsgi_call import call, environ_of
 
 from adapter import Action, Command, Contact, Secret, create_app
-from adapter.auth import ANYONE
-from adapter.client import Contacts
+from adapter.auth import ANONYMOUS
+from adapter.client import Client
 from adapter.logs import configure
 from adapter.service import Service
 from adapter.web.app import service_state
@@ -69,7 +69,7 @@ def perform(address: str) -> Callable[[], object]:
 
 def block(address: str) -> Callable[[], object]:
     """Return the same call as Python code makes it: it reads the number, and logs the call too."""
-    contacts = Contacts(our_service(address), ANYONE)
+    contacts = Client(our_service(address), ANONYMOUS)
 
     def turn() -> None:
         for _ in range(CALLS):

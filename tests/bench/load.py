@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-PATIENCE: Final = 30
+TIMEOUT: Final = 30
 """Seconds without an answer after which a call has failed."""
 
 KINDS: Final = ("connect", "read", "write", "timeout", "status")
@@ -72,7 +72,7 @@ def command(target: Target, connections: int, seconds: int) -> tuple[list[str], 
         spec = {**vars(target), "connections": connections, "seconds": seconds}
         return [sys.executable, __file__, json.dumps(spec)], {}
     script = Path(__file__).with_name("wrk.lua")
-    options = [f"-c{connections}", f"-d{seconds}s", f"--timeout={PATIENCE}s", f"-s{script}"]
+    options = [f"-c{connections}", f"-d{seconds}s", f"--timeout={TIMEOUT}s", f"-s{script}"]
     for name, value in target.headers.items():
         options += ["-H", f"{name}: {value}"]
     return [wrk, "-t1", *options, target.url], {"BENCH_BODY": target.body}
@@ -127,7 +127,7 @@ class _Caller:
         started = time.monotonic()
         step = "write"
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 writer.write(self._request)
                 await writer.drain()
                 step = "read"

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-PATIENCE: Final = 30.0
+TIMEOUT: Final = 30.0
 """Seconds after which a server that is not ready has failed."""
 
 GRACE: Final = 5.0
@@ -161,7 +161,7 @@ class Servers:
             )
         server = Server(name, process, log)
         self._running.append(server)
-        ends = time.monotonic() + PATIENCE
+        ends = time.monotonic() + TIMEOUT
         try:
             while not ready(server):
                 if process.poll() is not None or time.monotonic() > ends:

@@ -124,7 +124,7 @@ class Played:
         """Return everything, with what of it was asked for."""
         turns = {name: [asdict(turn) for turn in each] for name, each in self.turns.items()}
         document = {**asdict(self.scenario), "title": self.scenario.title, "turns": turns}
-        return figures.Report(self.scenario.title, self.table(), document, goals)
+        return figures.Report(self.scenario.title, self.all_rules(), document, goals)
 
 
 def play(
@@ -243,7 +243,7 @@ def _load(lane: Lane, connections: int, seconds: int) -> Iterator[subprocess.Pop
 
 def _longest(seconds: int) -> int:
     """Return the seconds after which a load generator that was told so many is stuck."""
-    return seconds + load.PATIENCE + 10
+    return seconds + load.TIMEOUT + 10
 
 
 def _put_load(lane: Lane, connections: int, seconds: int) -> tuple[str, float | None]:

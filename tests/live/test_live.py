@@ -5,7 +5,7 @@
 `live.toml` is an ordinary configuration with the accounts to use. The contact is a person who
 agreed to be blocked and unblocked. What the services answer is written to
 `tests/answers/<provider>/live.json`, without credentials and numbers. Read those files: they may
-still hold a name. Then set `proven` in the provider's class, and run `make test`.
+still hold a name. Then set `verified_on` in the provider's class, and run `make test`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 
 import pytest
-from recorder import record_live
+from tools.recorder import record_live
 
 from adapter import Contact
 

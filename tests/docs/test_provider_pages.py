@@ -1,0 +1,96 @@
+"""What is written of the providers is what they are: the matrix, /v1/providers, and their page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from support import BUILT_IN
+from support.contracts import CONTRACTS
+from tools import render_providers, render_readme
+
+from adapter import Action, Dialect, LocalProvider, Provenance, Provider
+from adapter.registry import load_plugins
+from adapter.testing.contract import PLAIN_NUMBER
+
+PAGE = render_providers.PAGE.read_text("utf-8")
+README = render_readme.README.read_text("utf-8")
+
+
+def matrix() -> dict[str, dict[str, str]]:
+    """The README's table of providers: by name, each cell under its title."""
+    found = re.search(r"<!-- table: providers -->\n(.*?)<!-- end -->", README, re.DOTALL)
+    assert found
+    titles, _, *lines = (
+        [cell.strip() for cell in line.strip("|").split("|")] for line in found[1].splitlines()
+    )
+    return {
+        line[0].rpartition(" ")[2].strip("`"): dict(zip(titles, line, strict=True))
+        for line in lines
+    }
+
+
+def test_the_page_is_what_the_classes_and_their_answers_say() -> None:
+    assert render_providers.page() == PAGE, "run: make readme"
+
+
+def test_the_readme_leads_to_the_page() -> None:
+    assert "(providers/README.md)" in README
+
+
+def test_the_matrix_and_the_api_and_the_classes_agree(make_app: Callable[..., object]) -> None:
+    app = make_app({"accounts": {"a": {"provider": "memory"}}})
+    told = app.test_client().get("/v1/providers").json["data"]["providers"]
+    table = matrix()
+    assert [each["name"] for each in told] == list(table) == sorted(BUILT_IN)
+    dialects: dict[str, type[Dialect]] = {
+        name: each.cls for name, each in load_plugins().dialects.items()
+    }
+    for each in told:
+        name, line, provider = each["name"], table[each["name"]], BUILT_IN[each["name"]]
+        for action in Action:
+            can = action in provider.actions()
+            assert (action.value in each["actions"]) is can
+            assert line[action.value] == ("yes" if can else "no"), (name, action)
+        assert each["dialect"] is (name in dialects)
+        assert line["dialect"] == ("yes" if name in dialects else "no")
+        assert each["session"] == provider.session_location.value == line["session in"]
+        assert each["contacts"] == list(provider.contact_forms)
+        assert line["contacts as"] == ", ".join(f"`{form}`" for form in provider.contact_forms)
+        assert each["confirmation"] == provider.confirmation.value
+        assert line["success is"] == f"`{provider.confirmation.value}`"
+        assert each["proven"] == provider.verified_on
+        local = issubclass(provider, LocalProvider)
+        assert line["proven"] == ("not needed" if local else provider.verified_on or "not yet")
+        assert each["title"] in line["provider"]
+        assert each["documentation"] == provider.documentation
+        assert f"({provider.documentation})" in line["provider"] or not provider.documentation
+
+
+@pytest.mark.parametrize("name", sorted(BUILT_IN))
+def test_every_row_of_a_provider_stands_on_its_page_and_every_guess_is_marked(name: str) -> None:
+    provider: type[Provider] = BUILT_IN[name]
+    section = PAGE.partition(f"## {provider.title}\n")[2].partition("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("| ")][2:]
+    for rule in provider.error_rules:
+        known = render_providers.known_from(rule.proof)
+        line = f"| {' | '.join(render_providers.cells(rule))} |"
+        assert lines.count(line) == 1
+        assert line.endswith(f"| `{rule.code.value}` | {known} |")
+        assert ("⚠" in line) is (rule.proof is Provenance.INFERRED)
+    assert any("done: " in line for line in lines)
+
+
+@pytest.mark.parametrize("name", sorted(BUILT_IN))
+def test_what_a_row_looks_for_is_said_in_words(name: str) -> None:
+    for row in BUILT_IN[name].error_rules:
+        if row.where is not None:
+            assert (row.where.__doc__ or "").startswith("Whether "), row.where.__name__
+
+
+@pytest.mark.parametrize("name", sorted(CONTRACTS))
+def test_no_answer_of_a_live_service_holds_a_number_but_the_placeholders(name: str) -> None:
+    for path in CONTRACTS[name].answers.glob("live.json"):
+        for number in re.findall(r"[0-9]{8,}", path.read_text("utf-8")):
+            assert number == PLAIN_NUMBER or number.startswith("1415555"), number

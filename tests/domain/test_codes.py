@@ -1,0 +1,96 @@
+"""The table of error codes, written down a second time, by hand."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from adapter.codes import Action, Applied, Code, Confirmation, Retry
+
+TABLE = {
+    "bad_request": (400, "never", "not_applied"),
+    "invalid_json": (400, "never", "not_applied"),
+    "validation_error": (422, "never", "not_applied"),
+    "invalid_target": (422, "never", "not_applied"),
+    "unauthenticated": (401, "never", "not_applied"),
+    "permission_denied": (403, "never", "not_applied"),
+    "account_not_found": (404, "never", "not_applied"),
+    "not_found": (404, "never", "not_applied"),
+    "method_not_allowed": (405, "never", "not_applied"),
+    "payload_too_large": (413, "never", "not_applied"),
+    "unsupported_media_type": (415, "never", "not_applied"),
+    "session_not_found": (404, "never", "not_applied"),
+    "session_not_connected": (409, "after_action", "not_applied"),
+    "operation_not_supported": (501, "never", "not_applied"),
+    "target_rejected": (422, "never", "not_applied"),
+    "provider_conflict": (409, "after_delay", "not_applied"),
+    "provider_rate_limited": (429, "after_delay", "not_applied"),
+    "provider_auth_failed": (502, "after_action", "not_applied"),
+    "provider_permission_denied": (502, "after_action", "not_applied"),
+    "provider_redirected": (502, "after_action", "not_applied"),
+    "provider_misaddressed": (502, "after_action", "unknown"),
+    "provider_tls_error": (502, "after_action", "not_applied"),
+    "provider_unreachable": (503, "after_delay", "not_applied"),
+    "provider_unavailable": (503, "after_delay", "unknown"),
+    "circuit_open": (503, "after_delay", "not_applied"),
+    "overloaded": (503, "after_delay", "not_applied"),
+    "provider_timeout": (504, "now", "unknown"),
+    "provider_connection_lost": (502, "now", "unknown"),
+    "provider_error": (502, "after_delay", "unknown"),
+    "provider_bad_response": (502, "after_delay", "unknown"),
+    "provider_response_too_large": (502, "after_action", "unknown"),
+    "internal_error": (500, "now", "unknown"),
+}
+
+
+def test_the_code_table_is_exactly_the_promised_one() -> None:
+    served = {code.value: (code.http_status, code.retry.value, code.applied.value) for code in Code}
+    assert served == TABLE
+
+
+def test_no_code_is_an_alias_of_another() -> None:
+    assert len(Code.__members__) == len(list(Code)) == len(TABLE)
+
+
+@pytest.mark.parametrize("code", Code)
+def test_a_code_is_named_as_it_is_written(code: Code) -> None:
+    assert code.name.lower() == code.value
+    assert Code(code.value) is code
+
+
+@pytest.mark.parametrize("code", Code)
+def test_a_failure_is_never_answered_with_a_success_status(code: Code) -> None:
+    assert 400 <= code.http_status <= 599
+
+
+@pytest.mark.parametrize("code", Code)
+def test_a_failure_never_claims_to_have_been_applied(code: Code) -> None:
+    assert code.applied is not Applied.APPLIED
+
+
+@pytest.mark.parametrize("code", Code)
+def test_a_message_is_one_sentence_without_digits(code: Code) -> None:
+    # UTF-8 is a name; no other digit could have come from anywhere but a request.
+    assert re.fullmatch(r"[A-Z][^\d\n.!?]+\.", code.message.replace("UTF-8", "UTF"))
+
+
+def test_every_message_is_of_its_own() -> None:
+    assert len({code.message for code in Code}) == len(TABLE)
+
+
+@pytest.mark.parametrize("code", Code)
+def test_every_code_says_when_it_is_used(code: Code) -> None:
+    assert code.when.strip()
+
+
+@pytest.mark.parametrize("code", Code)
+def test_only_a_code_that_asks_for_a_delay_may_name_one(code: Code) -> None:
+    assert code.carries_retry_after == (TABLE[code.value][1] == "after_delay")
+
+
+def test_the_other_lists_are_closed_as_promised() -> None:
+    assert [each.value for each in Action] == ["block", "unblock", "list"]
+    assert {each.value for each in Applied} == {"applied", "not_applied", "unknown"}
+    assert {each.value for each in Retry} == {"never", "now", "after_delay", "after_action"}
+    assert {each.value for each in Confirmation} == {"provider_state", "accepted"}

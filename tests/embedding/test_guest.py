@@ -1,0 +1,363 @@
+"""The Python API wherever a legacy app has code: requests, shells, threads, tasks, forks."""
+
+from __future__ import annotations
+
+import json
+import select
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import pytest
+from flask import Flask
+from support import JID, NUMBER, TIMEOUT, account_for, wait_until
+
+from adapter import ContactAdapter, Result
+
+THREADS, CALLS_EACH = 50, 20
+
+
+@dataclass
+class Recorder:
+    """A WUTS on loopback that keeps its connections open and knows what came over which."""
+
+    address: str = ""
+    calls: list[tuple[int, str, str]] = field(default_factory=list)
+    """Of every call: the port that it came from, its path, its JID."""
+    status: int = 200
+    waiting: int = 0
+    hold: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def ports(self) -> set[int]:
+        return {port for port, _, _ in self.calls}
+
+
+@contextmanager
+def run_recorder(*, held: bool = False) -> Iterator[Recorder]:
+    """Run a recorder; with `held` it answers when its `hold` is set."""
+    recorder = Recorder()
+    lock = threading.Lock()
+    if not held:
+        recorder.hold.set()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def do_POST(self) -> None:
+            length = int(self.headers.get("Content-Length", 0))
+            jid = json.loads(self.rfile.read(length))["jid"]
+            with lock:
+                recorder.waiting += 1
+            recorder.hold.wait(TIMEOUT)
+            with lock:
+                recorder.waiting -= 1
+                recorder.calls.append((self.client_address[1], self.path, jid))
+            action = self.path.rpartition("/")[2]
+            data = {"jid": jid, "action": action, "blocked": action == "block"}
+            body = json.dumps({"success": True, "data": data}).encode()
+            self.send_response(recorder.status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+            pass
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 128
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        recorder.address = f"http://127.0.0.1:{server.server_address[1]}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield recorder
+        finally:
+            recorder.hold.set()
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def recorder() -> Iterator[Recorder]:
+    with run_recorder() as running:
+        yield running
+
+
+contacts = ContactAdapter()
+
+
+@pytest.fixture
+def app(recorder: Recorder) -> Iterator[Flask]:
+    """Return a host whose one account is a provider on a real socket."""
+    app = Flask("host")
+    patient = {"connect_timeout": TIMEOUT / 2, "deadline": TIMEOUT}
+    contacts.init_app(
+        app,
+        {"accounts": {"support": account_for("wuts", recorder.address)}, "transport": patient},
+    )
+    yield app
+    contacts.for_app(app).close()
+
+
+# Contexts
+
+
+def test_in_a_request_of_the_host(app: Flask, recorder: Recorder) -> None:
+    @app.post("/customers/<number>/block")
+    def block(number: str) -> dict[str, bool]:
+        return {"done": contacts.block(number).ok}
+
+    assert app.test_client().post(f"/customers/{NUMBER}/block").get_json() == {"done": True}
+    assert [call[1:] for call in recorder.calls] == [("/contacts/block", JID)]
+
+
+def test_in_a_shell_and_in_a_command_of_the_hosts(app: Flask, recorder: Recorder) -> None:
+    @app.cli.command("forget")
+    def forget() -> None:
+        print(contacts.unblock(NUMBER).ok)  # noqa: T201 - a command prints
+
+    with app.app_context():
+        assert contacts.block(NUMBER).ok
+    assert app.test_cli_runner().invoke(args=["forget"]).output == "True\n"
+    assert [call[1] for call in recorder.calls] == ["/contacts/block", "/contacts/unblock"]
+
+
+def test_a_thread_without_a_context_says_what_to_do_and_works_when_told_the_app(
+    app: Flask, recorder: Recorder
+) -> None:
+    with app.app_context(), ThreadPoolExecutor(1) as pool:
+        with pytest.raises(RuntimeError, match=r"contacts\.for_app\(app\)"):
+            pool.submit(contacts.block, NUMBER).result()
+        assert pool.submit(contacts.for_app(app).block, NUMBER).result().ok
+    assert len(recorder.calls) == 1
+
+
+def test_a_task_that_a_worker_takes_from_a_queue(app: Flask, recorder: Recorder) -> None:
+    def block_customer(number: str) -> dict[str, Any]:
+        """A task as people write them: called with plain values, in no context."""
+        return contacts.for_app(app).block(number).envelope()
+
+    tasks: SimpleQueue[str | None] = SimpleQueue()
+    done: SimpleQueue[dict[str, Any]] = SimpleQueue()
+
+    def work() -> None:
+        while (number := tasks.get()) is not None:
+            done.put(json.loads(json.dumps(block_customer(number))))
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        for number in (NUMBER, "12"):
+            tasks.put(number)
+        answers = [done.get(timeout=TIMEOUT) for _ in range(2)]
+    finally:
+        tasks.put(None)
+        worker.join()
+    assert [answer["success"] for answer in answers] == [True, False]
+    assert answers[1]["error"]["code"] == "invalid_target"
+    assert len(recorder.calls) == 1
+
+
+def test_of_takes_the_current_app_as_it_is_imported(app: Flask) -> None:
+    from flask import current_app
+
+    with app.app_context():
+        assert contacts.for_app(current_app) is contacts.for_app(app)
+
+
+# Many at once
+
+
+def test_of_many_threads_every_call_is_answered_and_arrives_once(
+    app: Flask, recorder: Recorder, record_property: Any
+) -> None:
+    start = threading.Barrier(THREADS)
+
+    def work(thread: int) -> list[Result]:
+        start.wait(TIMEOUT)
+        mine = contacts.for_app(app)
+        return [mine.block(f"55119{thread:04}{call:04}") for call in range(CALLS_EACH)]
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        results = [each for part in pool.map(work, range(THREADS)) for each in part]
+    assert [result.code for result in results if not result.ok] == []
+    assert sum(result.attempts for result in results) == THREADS * CALLS_EACH
+    sent = {f"55119{i:04}{k:04}@s.whatsapp.net" for i in range(THREADS) for k in range(CALLS_EACH)}
+    assert len(recorder.calls) == len(sent)
+    assert {jid for _, _, jid in recorder.calls} == sent
+    assert {result.command.contact.jid for result in results if result.command} == sent
+    record_property("connections", len(recorder.ports))
+    # Two of those that come first may each make a session, and the calls of one may outnumber
+    # the connections; but connections are used again.
+    assert len(recorder.ports) <= 2 * THREADS
+
+
+# Forks. Each in a process of its own, which has no threads but those that it is told to have.
+
+PROGRAM = """
+import json, os, sys, threading, time
+from flask import Flask
+from adapter import Code, ContactAdapter, Secret
+
+address, extra = sys.argv[1], json.loads(sys.argv[2])
+app = Flask("host")
+account = {"provider": "wuts", "base_url": address, "token": Secret("t")}
+contacts = ContactAdapter(app, {"accounts": {"support": account}, "transport": extra})
+mine = contacts.for_app(app)
+
+def tell(who, result):
+    line = json.dumps([who, result.code.value if result.code else "ok", os.getpid()])
+    os.write(1, (line + "\\n").encode())
+
+def fork(work):
+    process = os.fork()
+    if not process:
+        status = 1
+        try:
+            work()
+            status = 0
+        finally:
+            os._exit(status)
+    return process
+
+def wait(process):
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
+"""
+
+TALK_AT_ONCE = """
+tell("before", mine.block("5511900000000"))
+
+def child():
+    for number in range(10):
+        tell("child", mine.block(f"55119000001{number:02}"))
+    with app.app_context():
+        tell("child", contacts.block("5511900000199"))
+
+process = fork(child)
+for number in range(10):
+    tell("parent", mine.block(f"55119000002{number:02}"))
+wait(process)
+tell("after", mine.block("5511900000299"))
+mine.close()
+"""
+
+FORK_WHILE_CALLING = """
+def call():
+    while (result := mine.block("5511900000000")).code is Code.CIRCUIT_OPEN:
+        time.sleep(0.01)
+    tell("parent", result)
+
+calling = threading.Thread(target=call)
+calling.start()
+sys.stdin.readline()                  # the call is on its way
+process = fork(lambda: tell("child", mine.block("5511900000001")))
+wait(process)
+calling.join()
+mine.close()
+"""
+
+FORK_WHILE_PROBING = f"""
+tell("before", mine.block("5511900000009"))
+sys.stdin.readline()                  # the provider is well again
+{FORK_WHILE_CALLING}"""
+
+
+@contextmanager
+def run_program(program: str, address: str, **transport: Any) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", PROGRAM + program]
+    with subprocess.Popen(
+        [*command, address, json.dumps({"deadline": TIMEOUT, **transport})],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parent,
+        start_new_session=True,
+    ) as running:
+        try:
+            yield running
+        finally:
+            if running.poll() is None:
+                running.kill()
+
+
+def told(running: subprocess.Popen[str]) -> list[tuple[str, str, int]]:
+    """Return what the processes said, when all are over."""
+    out, errors = running.communicate("\n", timeout=TIMEOUT)
+    assert running.returncode == 0, errors
+    return [tuple(json.loads(line)) for line in out.splitlines()]
+
+
+def test_after_a_fork_both_call_on_and_over_connections_of_their_own(recorder: Recorder) -> None:
+    with run_program(TALK_AT_ONCE, recorder.address) as running:
+        said = told(running)
+    assert [code for _, code, _ in said] == ["ok"] * 23
+    assert len({process for _, _, process in said}) == 2
+    assert len(recorder.calls) == 23
+    ports = {
+        who: {port for port, _, jid in recorder.calls if jid.startswith(f"55119000{number}")}
+        for who, number in (("before", "000"), ("child", "001"), ("parent", "002"))
+    }
+    assert [len(each) for each in ports.values()] == [1, 1, 1]
+    assert ports["child"].isdisjoint(ports["parent"])
+    assert ports["before"] == ports["parent"]
+
+
+def test_what_the_parent_had_in_flight_is_not_in_flight_in_the_child() -> None:
+    with (
+        run_recorder(held=True) as recorder,
+        run_program(FORK_WHILE_CALLING, recorder.address, max_in_flight=1) as running,
+    ):
+        said = fork_while_a_call_is_held(running, recorder)
+    assert said == [("child", "ok"), ("parent", "ok")]
+
+
+def test_a_child_does_not_wait_for_the_probe_of_its_parent() -> None:
+    """A breaker lets one call try at a time, and that one may be in another process."""
+    breaker = {"breaker_threshold": 1, "breaker_pause": 0.1}
+    with (
+        run_recorder() as recorder,
+        run_program(FORK_WHILE_PROBING, recorder.address, **breaker) as running,
+    ):
+        recorder.status = 500
+        assert running.stdout is not None
+        assert json.loads(running.stdout.readline())[:2] == ["before", "provider_error"]
+        recorder.status = 200
+        recorder.hold.clear()
+        go_on(running)
+        said = fork_while_a_call_is_held(running, recorder)
+    assert said == [("child", "ok"), ("parent", "ok")]
+
+
+def go_on(running: subprocess.Popen[str]) -> None:
+    assert running.stdin is not None
+    running.stdin.write("\n")
+    running.stdin.flush()
+
+
+def fork_while_a_call_is_held(
+    running: subprocess.Popen[str], recorder: Recorder
+) -> list[tuple[str, str]]:
+    """Let the program fork while its call is with the provider; return what both were told."""
+    wait_until(lambda: recorder.waiting, "the parent's call")
+    go_on(running)
+    # A child that is refused speaks at once, and would be waited for in vain.
+    wait_until(lambda: recorder.waiting == 2 or _has_spoken(running), "the child's call")
+    recorder.hold.set()
+    return sorted(each[:2] for each in told(running))
+
+
+def _has_spoken(running: subprocess.Popen[str]) -> bool:
+    return bool(select.select([running.stdout], [], [], 0)[0])

@@ -1,0 +1,493 @@
+"""The contract kit guards every built-in provider: the same faults are planted in each of them.
+
+`test_contract_kit.py` shows on a toy what each clause finds. Here a fault is a subclass of the real
+provider with one thing wrong, and it must be found by the real provider's recorded answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import pytest
+from marshmallow import INCLUDE
+from support.contracts import CONTRACTS
+
+from adapter import (
+    Action,
+    Code,
+    Command,
+    Confirmation,
+    Contact,
+    ContactForm,
+    Dialect,
+    DialectRequest,
+    ErrorRule,
+    Headers,
+    HttpRequest,
+    HttpResponse,
+    Outcome,
+    Provenance,
+    Provider,
+    json_response,
+)
+from adapter.error_rules import HTTP_STATUS_RULES
+from adapter.testing.contract import ProviderContract
+
+pytestmark = pytest.mark.usefixtures("few_statuses")
+
+SOMEBODY_ELSE = Contact("551133334444")
+
+FaultyClass = type[Provider] | type[Dialect]
+
+
+@cache
+def contract_of(name: str) -> ProviderContract:
+    """Return the right provider's contract. Its answers are read once for all the faults."""
+    return CONTRACTS[name]()
+
+
+def contract_with(name: str, faulty: FaultyClass) -> ProviderContract:
+    """Return the provider's contract with a faulty class in place of the right one."""
+    right = contract_of(name)
+    provider, dialect = right.provider, right.dialect
+    if issubclass(faulty, Dialect):
+        dialect = faulty
+    else:
+        provider = faulty
+        dialect = dialect and type(dialect.__name__, (dialect,), {"provider": provider})
+    changed = {"provider": provider, "dialect": dialect, "_exchanges": right._exchanges}
+    return type("Contract", (CONTRACTS[name],), changed)()
+
+
+def finds_a_fault(contract: ProviderContract, clause: str) -> bool:
+    try:
+        getattr(contract, clause)()
+    except AssertionError:
+        return True
+    return False
+
+
+# -- the faults: each function gives the classes in which it could be planted
+
+
+def wrong_path(right: ProviderContract) -> Iterator[FaultyClass]:
+    class Faulty(right.provider):
+        def build_request(self, command: Command) -> HttpRequest:
+            built = super().build_request(command)
+            return replace(built, path=f"{built.path}s")
+
+    yield Faulty
+
+
+def no_credential(right: ProviderContract) -> Iterator[FaultyClass]:
+    secrets = list(right._secrets({}).values())
+
+    class Faulty(right.provider):
+        def build_request(self, command: Command) -> HttpRequest:
+            built = super().build_request(command)
+            path, kept = built.path, dict(built.headers)
+            for secret in secrets:
+                path = path.replace(secret, "none")
+                kept = {name: text for name, text in kept.items() if secret not in text}
+            return replace(built, path=path, headers=Headers(kept))
+
+    if secrets:
+        yield Faulty
+
+
+def another_contact(right: ProviderContract) -> Iterator[FaultyClass]:
+    class Faulty(right.provider):
+        def build_request(self, command: Command) -> HttpRequest:
+            contact = command.contact and SOMEBODY_ELSE
+            return super().build_request(Command(command.action, contact))
+
+    yield Faulty
+
+
+def a_form_too_many(right: ProviderContract) -> Iterator[FaultyClass]:
+    for form in set(ContactForm) - set(right.provider.contact_forms):
+
+        class Faulty(right.provider):
+            contact_forms = (*right.provider.contact_forms, form)
+
+        yield Faulty
+
+
+def a_form_too_few(right: ProviderContract) -> Iterator[FaultyClass]:
+    for form in right.provider.contact_forms:
+
+        class Faulty(right.provider):
+            contact_forms = tuple(each for each in right.provider.contact_forms if each != form)
+
+        yield Faulty
+
+
+def counted_requests(right: ProviderContract) -> Iterator[FaultyClass]:
+    class Faulty(right.provider):
+        sent = 0
+
+        def build_request(self, command: Command) -> HttpRequest:
+            self.sent += 1
+            return replace(super().build_request(command), query={"n": str(self.sent)})
+
+    yield Faulty
+
+
+def a_row_too_few(right: ProviderContract) -> Iterator[FaultyClass]:
+    for row in right.provider.error_rules:
+        plain = replace(row, text="", message="")
+        if any(
+            replace(plain, proof=each.proof, anyone=each.anyone) == each
+            for each in HTTP_STATUS_RULES
+        ):
+            continue  # it only tells the dialect the words, and readers how it is known
+
+        class Faulty(right.provider):
+            error_rules = tuple(each for each in right.provider.error_rules if each is not row)
+
+        yield Faulty
+
+
+def a_row_too_many(right: ProviderContract) -> Iterator[FaultyClass]:
+    class Faulty(right.provider):
+        error_rules = (
+            *right.provider.error_rules,
+            ErrorRule(Code.PROVIDER_CONFLICT, 409, "never-said"),
+        )
+
+    yield Faulty
+
+
+def a_guess_that_is_called_documented(right: ProviderContract) -> Iterator[FaultyClass]:
+    for row in right.provider.error_rules:
+        sure = tuple(
+            replace(each, proof=Provenance.DOCUMENTED) if each is row else each
+            for each in right.provider.error_rules
+        )
+
+        class Faulty(right.provider):
+            error_rules = sure
+
+        if row.proof is not Provenance.DOCUMENTED:
+            yield Faulty
+
+
+def a_proof_that_nobody_saw(right: ProviderContract) -> Iterator[FaultyClass]:
+    class Faulty(right.provider):
+        verified_on = "2026-11-01" if right.provider.verified_on is None else None
+
+    yield Faulty
+
+
+def a_bare_status_of_its_own(right: ProviderContract) -> Iterator[FaultyClass]:
+    class Faulty(right.provider):
+        def parse_response(self, command: Command, response: HttpResponse) -> Outcome:
+            if response.status in (451, 511):
+                return Outcome.failure(Code.OVERLOADED, upstream_status=response.status)
+            return super().parse_response(command, response)
+
+    yield Faulty
+
+
+def a_status_kept_back(right: ProviderContract) -> Iterator[FaultyClass]:
+    class Faulty(right.provider):
+        def parse_response(self, command: Command, response: HttpResponse) -> Outcome:
+            return replace(super().parse_response(command, response), upstream_status=None)
+
+    yield Faulty
+
+
+def a_memory_of_answers(right: ProviderContract) -> Iterator[FaultyClass]:
+    class Faulty(right.provider):
+        failed = False
+
+        def parse_response(self, command: Command, response: HttpResponse) -> Outcome:
+            read = super().parse_response(command, response)
+            before, self.failed = self.failed, self.failed or not read.ok
+            return Outcome.failure(Code.CIRCUIT_OPEN) if before and read.ok else read
+
+    yield Faulty
+
+
+def any_2xx_for_a_success(right: ProviderContract) -> Iterator[FaultyClass]:
+    class Faulty(right.provider):
+        def parse_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+            return self.success(response, None if command.contact else ())
+
+    yield Faulty
+
+
+def any_state_for_the_asked_one(right: ProviderContract) -> Iterator[FaultyClass]:
+    class Faulty(right.provider):
+        def parse_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+            asked = [command]
+            if command.contact:
+                asked = [Command(each, command.contact) for each in (Action.BLOCK, Action.UNBLOCK)]
+            read = (super(Faulty, self).parse_success(each, response) for each in asked)
+            return next((each for each in read if each), None)
+
+    states = {
+        exchange.command.action
+        for exchange in right._exchanges
+        if exchange.outcome.confirmation is Confirmation.PROVIDER_STATE
+    }
+    if states - {Action.LIST}:
+        yield Faulty
+
+
+def alarm_at_html(right: ProviderContract) -> Iterator[FaultyClass]:
+    class Faulty(right.provider):
+        def parse_response(self, command: Command, response: HttpResponse) -> Outcome:
+            if response.body.startswith(b"<!doctype"):
+                raise ValueError("no JSON")
+            return super().parse_response(command, response)
+
+    yield Faulty
+
+
+def a_success_beside_an_error(right: ProviderContract) -> Iterator[FaultyClass]:
+    class Faulty(right.provider):
+        def parse_response(self, command: Command, response: HttpResponse) -> Outcome:
+            document = response.document
+            if isinstance(document, dict) and "errors" in document:
+                kept = {key: each for key, each in document.items() if key != "errors"}
+                return super().parse_response(command, json_response(response.status, kept))
+            return super().parse_response(command, response)
+
+    successes = [each.response.document for each in right._exchanges if each.outcome.ok]
+    if any(isinstance(each, dict) for each in successes):
+        yield Faulty
+
+
+def a_refusal_that_is_always_believed(right: ProviderContract) -> Iterator[FaultyClass]:
+    class Faulty(right.provider):
+        def shows_success(self, command: Command, response: HttpResponse) -> bool:
+            return False
+
+    if right.provider.name in ("wuts", "evolution-api", "whapi"):
+        yield Faulty
+
+
+def a_named_contact_that_nobody_looks_at(right: ProviderContract) -> Iterator[FaultyClass]:
+    class Faulty(right.provider):
+        def parse_named_contact(self, command: Command, document: Any) -> Contact | None:
+            return None
+
+    if right.provider.parse_named_contact is not Provider.parse_named_contact:
+        yield Faulty
+
+
+def a_list_of_persons_only(right: ProviderContract) -> Iterator[FaultyClass]:
+    class Faulty(right.provider):
+        def parse_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+            read = super().parse_success(command, response)
+            return None if read and read.others else read
+
+    if right.provider.name in ("wuts", "evolution-go", "memory"):
+        yield Faulty
+
+
+def an_own_word_for_redirects(right: ProviderContract) -> Iterator[FaultyClass]:
+    class Faulty(right.provider):
+        def parse_response(self, command: Command, response: HttpResponse) -> Outcome:
+            if response.status == 304:
+                return Outcome.failure(Code.PROVIDER_BAD_RESPONSE, upstream_status=304)
+            return super().parse_response(command, response)
+
+    yield Faulty
+
+
+def a_search_in_texts(right: ProviderContract) -> Iterator[FaultyClass]:
+    class Faulty(right.provider):
+        def parse_response(self, command: Command, response: HttpResponse) -> Outcome:
+            if response.status >= 400 and b"404" in response.body:
+                return Outcome.failure(Code.SESSION_NOT_FOUND, upstream_status=response.status)
+            return super().parse_response(command, response)
+
+    yield Faulty
+
+
+def the_first_page_alone(right: ProviderContract) -> Iterator[FaultyClass]:
+    class Faulty(right.provider):
+        def build_next_page(self, command: Command, response: HttpResponse) -> HttpRequest | None:
+            return None
+
+    if any(exchange.next for exchange in right._exchanges):
+        yield Faulty
+
+
+def pages_without_end(right: ProviderContract) -> Iterator[FaultyClass]:
+    class Faulty(right.provider):
+        def build_next_page(self, command: Command, response: HttpResponse) -> HttpRequest | None:
+            return self.build_request(command)
+
+    if Action.LIST in right.provider.actions():
+        yield Faulty
+
+
+def an_action_kept_back(right: ProviderContract) -> Iterator[FaultyClass]:
+    class Faulty(right.provider):
+        @classmethod
+        def actions(cls) -> frozenset[Action]:
+            return super().actions() - {Action.UNBLOCK}
+
+    yield Faulty
+
+
+def options_of_any_name(right: ProviderContract) -> Iterator[FaultyClass]:
+    class Lax(right.provider.Options):
+        class Meta:
+            unknown = INCLUDE
+
+    class Faulty(right.provider):
+        Options = Lax
+
+    yield Faulty
+
+
+def a_secret_and_a_number_in_an_error(right: ProviderContract) -> Iterator[FaultyClass]:
+    secrets = right._secrets({})
+
+    class Faulty(right.provider):
+        shown = ""
+
+        def parse_response(self, command: Command, response: HttpResponse) -> Outcome:
+            read = super().parse_response(command, response)
+            return read if read.ok else replace(read, fields={"number": (self.shown,)})
+
+    class ShowsASecret(Faulty):
+        shown = " ".join(secrets.values())
+
+    class ShowsANumber(Faulty):
+        def parse_response(self, command: Command, response: HttpResponse) -> Outcome:
+            self.shown = str(command.contact and command.contact.number)
+            return super().parse_response(command, response)
+
+    yield ShowsANumber
+    if secrets:
+        yield ShowsASecret
+
+
+def a_secret_in_the_query(right: ProviderContract) -> Iterator[FaultyClass]:
+    secrets = right._secrets({})
+
+    class Faulty(right.provider):
+        def build_request(self, command: Command) -> HttpRequest:
+            return replace(super().build_request(command), query=secrets)
+
+    if secrets:
+        yield Faulty
+
+
+def a_dialect_that_mistakes_the_contact(right: ProviderContract) -> Iterator[FaultyClass]:
+    if right.dialect is not None:
+
+        class Faulty(right.dialect):
+            def parse_request(self, request: HttpRequest) -> DialectRequest:
+                call = super().parse_request(request)
+                contact = call.command.contact and SOMEBODY_ELSE
+                return replace(call, command=Command(call.command.action, contact))
+
+        yield Faulty
+
+
+def a_dialect_with_one_error_for_all(right: ProviderContract) -> Iterator[FaultyClass]:
+    if right.dialect is not None:
+
+        class Faulty(right.dialect):
+            def write_error(self, rule: ErrorRule, *_: Any) -> HttpResponse:
+                return json_response(400, {})
+
+        yield Faulty
+
+
+FAULTS: dict[Callable[[ProviderContract], Iterator[FaultyClass]], tuple[str, ...]] = {
+    wrong_path: ("test_every_request_is_the_recorded_one",),
+    no_credential: ("test_every_request_is_the_recorded_one",),
+    another_contact: ("test_a_contact_is_named_in_the_declared_forms",),
+    a_form_too_many: ("test_a_contact_is_named_in_the_declared_forms",),
+    a_form_too_few: (
+        "test_a_contact_is_named_in_the_declared_forms",
+        "test_every_request_is_the_recorded_one",
+    ),
+    counted_requests: ("test_the_same_command_makes_the_same_request",),
+    a_row_too_few: ("test_every_answer_is_read_as_recorded",),
+    a_row_too_many: ("test_every_row_and_every_action_has_an_answer",),
+    a_guess_that_is_called_documented: ("test_no_row_claims_more_than_its_answers_prove",),
+    a_proof_that_nobody_saw: ("test_the_proven_day_is_the_day_of_the_live_answers",),
+    a_bare_status_of_its_own: ("test_a_bare_status_means_what_it_means_for_every_provider",),
+    a_status_kept_back: ("test_every_answer_is_read_as_recorded",),
+    a_memory_of_answers: ("test_an_answer_read_twice_is_read_the_same",),
+    # The evidence of an empty success is its status, which hostile answers alone change.
+    any_2xx_for_a_success: (
+        "test_a_success_needs_all_of_its_evidence",
+        "test_a_hostile_answer_is_no_success_and_raises_nothing",
+    ),
+    any_state_for_the_asked_one: ("test_the_answer_to_another_command_is_no_success",),
+    alarm_at_html: ("test_a_hostile_answer_is_no_success_and_raises_nothing",),
+    a_success_beside_an_error: ("test_an_error_beside_a_success_is_no_success",),
+    a_refusal_that_is_always_believed: (
+        "test_a_refusal_that_shows_a_success_is_not_certain",
+        "test_every_answer_is_read_as_recorded",
+    ),
+    a_named_contact_that_nobody_looks_at: ("test_a_response_about_another_contact_is_no_success",),
+    a_list_of_persons_only: ("test_list_entries_that_are_not_persons_are_counted",),
+    an_own_word_for_redirects: ("test_a_redirect_is_never_an_answer",),
+    a_search_in_texts: ("test_digits_in_a_text_change_no_outcome",),
+    the_first_page_alone: ("test_every_page_of_a_list_leads_to_the_recorded_next_one",),
+    pages_without_end: ("test_every_page_of_a_list_leads_to_the_recorded_next_one",),
+    an_action_kept_back: ("test_nothing_is_sent_for_an_action_that_is_not_declared",),
+    options_of_any_name: ("test_options_are_refused_by_name",),
+    a_secret_and_a_number_in_an_error: ("test_secrets_and_numbers_stay_out_of_every_text",),
+    a_secret_in_the_query: ("test_the_secret_travels_in_headers_or_path_only",),
+    a_dialect_that_mistakes_the_contact: ("test_the_dialect_reads_what_the_provider_writes",),
+    a_dialect_with_one_error_for_all: ("test_the_provider_reads_what_the_dialect_writes",),
+}
+"""Each fault with the clauses one of which must find it."""
+
+NOT_EVERYWHERE = {
+    no_credential: "providers with a credential",
+    a_secret_in_the_query: "providers with a credential",
+    a_form_too_many: "providers that do not use all forms",
+    a_row_too_few: "providers with rows of their own",
+    a_guess_that_is_called_documented: "providers with rows that are not documented",
+    any_state_for_the_asked_one: "providers that return the state",
+    a_success_beside_an_error: "providers whose success has a body",
+    a_refusal_that_is_always_believed: "providers whose refusals and successes have bodies",
+    a_named_contact_that_nobody_looks_at: "providers that name the contact",
+    a_list_of_persons_only: "providers whose list holds JIDs",
+    the_first_page_alone: "providers whose list has pages",
+    pages_without_end: "providers with a list",
+    a_dialect_that_mistakes_the_contact: "providers with a dialect",
+    a_dialect_with_one_error_for_all: "providers with a dialect",
+}
+"""The faults that not every provider can have, and who can."""
+
+
+@pytest.mark.parametrize("name", CONTRACTS)
+def test_the_contract_of_a_provider_finds_every_planted_fault(name: str) -> None:
+    overlooked = []
+    for fault, clauses in FAULTS.items():
+        planted = list(fault(contract_of(name)))
+        assert planted or fault in NOT_EVERYWHERE, fault.__name__
+        for number, faulty in enumerate(planted, 1):
+            contract = contract_with(name, faulty)
+            if not any(finds_a_fault(contract, clause) for clause in clauses):
+                overlooked.append(f"{fault.__name__} {number} of {len(planted)}")
+    assert overlooked == []
+
+
+@pytest.mark.parametrize("name", CONTRACTS)
+def test_without_a_fault_the_same_clauses_find_nothing(name: str) -> None:
+    for clause in {clause for clauses in FAULTS.values() for clause in clauses}:
+        assert not finds_a_fault(contract_with(name, contract_of(name).provider), clause), clause
+
+
+def test_every_fault_is_planted_somewhere_and_every_clause_has_one() -> None:
+    for fault in FAULTS:
+        assert any(list(fault(contract_of(name))) for name in CONTRACTS), fault.__name__
+    clauses = {clause for clauses in FAULTS.values() for clause in clauses}
+    assert clauses == {name for name in dir(ProviderContract) if name.startswith("test_")}

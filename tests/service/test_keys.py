@@ -1,0 +1,95 @@
+"""Who is calling: API keys are found by their secret alone, and say what they allow."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter.auth import ANONYMOUS, ApiKeys, Caller, scope_for
+from adapter.codes import Action
+from adapter.privacy import Secret
+from adapter.settings.model import KeySettings
+
+
+def key(name: str, secret: str, *, scopes: str = "block read", accounts: str = "a") -> KeySettings:
+    return KeySettings(
+        name, Secret(secret), frozenset(scopes.split()), frozenset(accounts.split()), None
+    )
+
+
+RING = ApiKeys(
+    [key("crm", "crm-secret"), key("shop", "shop-secret", scopes="read", accounts="a b")]
+)
+
+
+def test_a_key_is_found_by_its_secret() -> None:
+    assert RING.find("crm-secret") == Caller(
+        "crm", frozenset({"block", "read"}), frozenset({"a"}), None
+    )
+    assert getattr(RING.find("shop-secret"), "name", None) == "shop"
+
+
+@pytest.mark.parametrize(
+    "presented",
+    [
+        "",
+        " ",
+        "crm",
+        "crm-secre",
+        "crm-secret ",
+        " crm-secret",
+        "crm-secret\n",
+        "CRM-SECRET",
+        "crm-secret\0",
+        "crm-secrét",
+        "\uff43\uff52\uff4d-secret",
+        "\ud800",
+        "shop-secretcrm-secret",
+        "x" * 100_000,
+    ],
+)
+def test_any_other_text_is_nobody(presented: str) -> None:
+    assert RING.find(presented) is None
+
+
+@given(st.text(st.characters()))
+def test_any_text_at_all_can_be_asked_for(presented: str) -> None:
+    found = RING.find(presented)
+    assert (found is not None) == (presented in ("crm-secret", "shop-secret"))
+
+
+def test_a_ring_without_keys_knows_nobody() -> None:
+    assert len(ApiKeys([])) == 0
+    assert ApiKeys([]).find("") is None
+    assert len(RING) == 2
+
+
+def test_a_ring_keeps_no_secret_in_clear() -> None:
+    assert "crm-secret" not in repr(vars(RING))
+    assert b"crm-secret" not in repr(vars(RING)).encode()
+
+
+@pytest.mark.parametrize(
+    ("action", "scope"),
+    [(Action.BLOCK, "block"), (Action.UNBLOCK, "block"), (Action.LIST, "read")],
+)
+def test_changes_need_the_scope_block_and_reads_the_scope_read(action: Action, scope: str) -> None:
+    assert scope_for(action) == scope
+
+
+def test_a_caller_may_do_what_its_scopes_say() -> None:
+    caller = RING.find("shop-secret")
+    assert caller is not None
+    assert caller.has_scope("read")
+    assert not caller.has_scope("block")
+    assert caller.can_use("a")
+    assert caller.can_use("b")
+    assert not caller.can_use("c")
+
+
+def test_anyone_may_do_everything_everywhere() -> None:
+    assert ANONYMOUS.has_scope("block")
+    assert ANONYMOUS.has_scope("read")
+    assert ANONYMOUS.can_use("whatever")
+    assert ANONYMOUS.default_account is None

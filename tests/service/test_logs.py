@@ -1,0 +1,444 @@
+"""What is logged: a line per call and per failed attempt, with facts and without a person."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import logging
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from conftest import MakeApp
+from flask import Flask
+from support import JID, NUMBER, SESSION, Upstream, account_for, call, wait_until
+from support.faults import FaultServer, Peer, always, answer
+from support.serving import ENVIRONMENT, Served, serve
+
+import adapter.logs
+from adapter import ContactAdapter
+from adapter.auth import ANONYMOUS
+from adapter.client import Client
+from adapter.privacy import MaskingFormatter, escape_controls
+from adapter.service import Service
+from adapter.settings.loader import load_settings
+
+MASKED = "551*******999"
+BLOCK = "/v1/contacts/block"
+
+
+class Lines(logging.Handler):
+    """The records of the one logger, and their facts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[Any] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+    def of(self, event: str) -> list[dict[str, Any]]:
+        return [each.facts for each in self.records if getattr(each, "event", None) == event]
+
+
+@pytest.fixture
+def lines() -> Iterator[Lines]:
+    logger = logging.getLogger("adapter")
+    kept, level = Lines(), logger.level
+    logger.addHandler(kept)
+    logger.setLevel(logging.DEBUG)
+    yield kept
+    logger.removeHandler(kept)
+    logger.setLevel(level)
+
+
+# --- what the lines say
+
+
+def test_a_request_is_one_line_and_an_attempt_another_under_the_id_that_the_upstream_got(
+    make_app: MakeApp, upstream: Upstream, lines: Lines
+) -> None:
+    upstream.will_answer(200, {"success": True, "data": {"blocked": True}})
+    client = make_app({"accounts": {"a": account_for("wuts", upstream.address)}}).test_client()
+    response = client.post(BLOCK, json={"jid": JID}, headers={"X-Request-Id": "r-42"})
+    (attempt,), (request,) = lines.of("attempt"), lines.of("request")
+    assert upstream.seen[0].headers["X-Request-Id"] == "r-42"
+    assert response.headers["X-Request-Id"] == response.get_json()["meta"]["request_id"] == "r-42"
+    for facts in (attempt, request):
+        assert isinstance(facts.pop("ms"), int)
+    common = {"account": "a", "provider": "wuts", "contact": MASKED, "code": "ok", "upstream": 200}
+    assert attempt == {**common, "action": "block", "request_id": "r-42"}
+    assert request == {
+        **common,
+        "action": "block",
+        "method": "POST",
+        "route": BLOCK,
+        "status": 200,
+        "attempts": 1,
+        "request_id": "r-42",
+    }
+
+
+def test_an_attempt_that_went_well_is_for_debugging_since_its_call_has_a_line(
+    make_app: MakeApp, lines: Lines
+) -> None:
+    script = [answer(503), answer(200, {"success": True, "data": {"blocked": True}})]
+
+    def play(peer: Peer) -> None:
+        while peer.read_request():
+            peer.write(script.pop(0))
+
+    with FaultServer(play, b"") as server:
+        account = account_for("wuts", f"http://127.0.0.1:{server.port}")
+        client = make_app({"accounts": {"a": account}}).test_client()
+        client.post(BLOCK, json={"jid": JID})
+    shown = [(each.event, each.levelname, each.facts["code"]) for each in lines.records]
+    assert shown == [
+        ("attempt", "INFO", "provider_unavailable"),
+        ("attempt", "DEBUG", "ok"),
+        ("request", "INFO", "ok"),
+    ]
+
+
+@pytest.mark.parametrize("given", [None, "not a sane id", "x" * 129])
+def test_a_request_without_a_sane_id_gets_one_that_is_the_same_everywhere(
+    make_app: MakeApp, upstream: Upstream, lines: Lines, given: str | None
+) -> None:
+    upstream.will_answer(204)
+    account = account_for("session-gateway", upstream.address)
+    client = make_app({"accounts": {"a": account}}).test_client()
+    headers = {} if given is None else {"X-Request-Id": given}
+    response = client.post(BLOCK, json={"jid": JID}, headers=headers)
+    ids = {
+        response.headers["X-Request-Id"],
+        upstream.seen[0].headers["X-Request-Id"],
+        *(facts["request_id"] for facts in (*lines.of("attempt"), *lines.of("request"))),
+    }
+    assert len(ids) == 1
+    assert re.fullmatch(r"[0-9a-f]{32}", ids.pop())
+
+
+def test_every_attempt_has_a_line_and_all_bear_the_id_of_the_request(
+    make_app: MakeApp, lines: Lines
+) -> None:
+    with FaultServer(always(answer(503)), b"") as server:
+        account = account_for("wuts", f"http://127.0.0.1:{server.port}")
+        client = make_app({"accounts": {"a": account}}).test_client()
+        client.post(BLOCK, json={"jid": JID}, headers={"X-Request-Id": "r-1"})
+        assert server.requests == 2
+    attempts = lines.of("attempt")
+    assert [(facts["upstream"], facts["code"]) for facts in attempts] == [
+        (503, "provider_unavailable")
+    ] * 2
+    assert {facts["request_id"] for facts in attempts} == {"r-1"}
+    (request,) = lines.of("request")
+    assert (request["attempts"], request["status"], request["request_id"]) == (2, 503, "r-1")
+
+
+def test_a_native_request_is_one_line_too(
+    make_app: MakeApp, upstream: Upstream, lines: Lines
+) -> None:
+    upstream.will_answer(204)
+    account = account_for("session-gateway", upstream.address)
+    app = make_app({"accounts": {"a": account}, "dialects": {"enabled": ["session-gateway"]}})
+    path = f"/dialects/session-gateway/api/v1/sessions/a/contacts/{JID}/unblock"
+    app.test_client().post(path, headers={"X-Request-Id": "r-1"})
+    (attempt,), (request,) = lines.of("attempt"), lines.of("request")
+    assert attempt["action"] == "unblock"
+    assert attempt["request_id"] == request["request_id"] == "r-1"
+    assert request["contact"] == attempt["contact"] == MASKED
+    assert request["status"] == 204
+    assert upstream.seen[0].headers["X-Request-Id"] == "r-1"
+    assert NUMBER not in request["route"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/livez", 200),
+        ("HEAD", "/livez", 200),
+        ("GET", "/metrics", 200),
+        ("GET", "/openapi.json", 200),
+        ("GET", "/docs", 200),
+        ("GET", "/docs/", 200),
+        ("GET", "/docs/swagger-ui.css", 200),
+        ("GET", "/docs/nothing.css", 404),
+        ("GET", "/nowhere", 404),
+        ("DELETE", BLOCK, 405),
+        ("OPTIONS", BLOCK, 200),
+        ("POST", BLOCK, 422),
+        ("GET", "/v1/accounts", 200),
+        ("GET", "/dialects/wuts", 404),
+        ("GET", "/dialects/wuts/", 404),
+        ("POST", f"/dialects/wuts?number={NUMBER}", 404),
+        ("POST", f"//dialects/wuts/contacts/block?number={NUMBER}", 404),
+        ("PURGE", "/dialects/wuts/contacts/block", 405),
+    ],
+)
+def test_whatever_is_asked_is_one_line_and_no_answer_repeats_a_number(
+    make_app: MakeApp, lines: Lines, method: str, path: str, status: int
+) -> None:
+    config = {"accounts": {"a": {"provider": "memory"}}, "dialects": {"enabled": ["wuts"]}}
+    client = make_app(config).test_client()
+    response = client.open(path, method=method, headers={"X-Request-Id": "r-1"})
+    shown = f"{response.headers} {response.text if method == 'POST' else ''}"
+    response.close()
+    (facts,) = lines.of("request")
+    assert (response.status_code, facts["status"]) == (status, status)
+    shown_method = "-" if method == "PURGE" else method
+    assert (facts["method"], facts["request_id"]) == (shown_method, "r-1")
+    assert NUMBER not in f"{shown} {lines.records[-1].getMessage()}"
+
+
+def test_a_call_from_python_has_its_line_under_the_id_of_its_result(lines: Lines) -> None:
+    service = Service(load_settings({"accounts": {"a": {"provider": "memory"}}}))
+    result = Client(service, ANONYMOUS).block(NUMBER)
+    (attempt,), (line,) = lines.of("attempt"), lines.of("call")
+    assert attempt["request_id"] == line["request_id"] == result.request_id
+    assert (line["action"], line["contact"], line["code"]) == ("block", MASKED, "ok")
+    assert lines.of("request") == []
+
+
+def test_a_call_from_python_that_reaches_no_provider_has_its_line_too(lines: Lines) -> None:
+    service = Service(load_settings({"accounts": {"a": {"provider": "memory"}}}))
+    result = Client(service, ANONYMOUS).block("12")
+    assert [(each["code"], each["request_id"]) for each in lines.of("call")] == [
+        ("invalid_target", result.request_id)
+    ]
+
+
+def test_a_line_says_the_same_in_its_text_and_in_its_facts(lines: Lines) -> None:
+    adapter.logs.write_line("seen", a="x", b=None, c=NUMBER, d=3)
+    (record,) = lines.records
+    assert record.getMessage() == f"seen a=x c={MASKED} d=3"
+    assert (record.event, record.facts) == ("seen", {"a": "x", "c": MASKED, "d": 3})
+    assert (record.name, record.levelno) == ("adapter", logging.INFO)
+
+
+@pytest.mark.parametrize("control", ["\n", "\r", "\x1b[2K", "\x7f", "\x85", "\u2028", "\u2029"])
+def test_a_fact_with_control_characters_forges_no_line_in_text_or_json(
+    lines: Lines, control: str
+) -> None:
+    forged = f"x{control}2026-11-25 INFO adapter call account=a code=ok"
+    adapter.logs.write_line("call", account=forged, code="bad")
+    (record,) = lines.records
+    shown = forged.replace(control, escape_controls(control))
+    assert record.getMessage() == f'call account="{shown}" code=bad'
+    assert record.facts == {"account": shown, "code": "bad"}
+    text = MaskingFormatter("%(levelname)s %(message)s").format(record)
+    assert text == f"INFO {record.getMessage()}"
+    document = json.loads(adapter.logs.JsonFormatter().format(record))
+    assert document["account"] == shown
+
+
+def test_a_failure_is_one_record_with_its_traceback_indented_below_and_masked(
+    lines: Lines,
+) -> None:
+    error = ValueError(f"x{NUMBER}\n2026-11-25 INFO adapter call code=ok\u2028y")
+    adapter.logs.write_error("internal_error", error, request_id="a\nb", code=None)
+    (record,) = lines.records
+    assert record.levelno == logging.ERROR
+    first, *below = record.getMessage().splitlines()
+    assert first == r"internal_error request_id=a\nb"
+    assert below
+    assert all(line.startswith("    ") for line in below)
+    assert NUMBER not in record.getMessage()
+    document = json.loads(adapter.logs.JsonFormatter().format(record))
+    assert document["request_id"] == r"a\nb"
+    assert document["exception"].splitlines() == below
+
+
+def test_nothing_is_put_together_where_nobody_listens(lines: Lines) -> None:
+    logging.getLogger("adapter").setLevel(logging.WARNING)
+    adapter.logs.write_line("seen", a="x")
+    assert lines.records == []
+
+
+# --- embedded
+
+
+@contextmanager
+def logging_as_it_was() -> Iterator[None]:
+    """Fail where the block has changed anything about the logging of its process."""
+
+    def now() -> object:
+        loggers = [logging.getLogger(name) for name in (None, "adapter", "werkzeug", "urllib3")]
+        return [
+            (each.name, each.level, list(each.handlers), each.propagate, list(each.filters))
+            for each in loggers
+        ]
+
+    before, disabled = now(), logging.root.manager.disable
+    yield
+    assert now() == before
+    assert logging.root.manager.disable == disabled
+
+
+def test_embedded_nothing_of_the_hosts_logging_is_configured(upstream: Upstream) -> None:
+    upstream.will_answer(200, {"success": True, "data": {"blocked": True}})
+    config = {
+        "accounts": {"a": account_for("wuts", upstream.address)},
+        "log": {"level": "debug", "format": "json"},
+    }
+    with logging_as_it_was():
+        host = Flask("host")
+        contacts = ContactAdapter(host, config)
+        with host.app_context():
+            assert contacts.block(NUMBER).ok
+        host.test_client().post("/contact-adapter/v1/contacts/block", json={"jid": JID})
+        host.extensions["contact_adapter"].service.close()
+    assert logging.getLogger("adapter").handlers == []
+
+
+def test_the_app_in_a_server_that_is_not_ours_configures_nothing_either(make_app: MakeApp) -> None:
+    with logging_as_it_was():
+        config = {"accounts": {"a": {"provider": "memory"}}, "log": {"format": "json"}}
+        assert make_app(config).test_client().get("/livez").status_code == 200
+
+
+def test_a_host_with_plain_logging_reads_plain_lines(caplog: pytest.LogCaptureFixture) -> None:
+    host = Flask("host")
+    contacts = ContactAdapter(host, {"accounts": {"a": {"provider": "memory"}}})
+    with caplog.at_level(logging.INFO), host.app_context():
+        contacts.block(NUMBER)
+    assert re.search(
+        rf"call account=a provider=memory action=block contact={re.escape(MASKED)} "
+        r"code=ok upstream=200 attempts=1 ms=\d+ request_id=[0-9a-f]{32}\n",
+        caplog.text,
+    )
+
+
+# --- a server of ours
+
+
+@contextmanager
+def logging_server(folder: Path, log: str) -> Iterator[Served]:
+    """Serve a memory behind the gateway's dialect, and a gateway in front of that."""
+    config = folder / "adapter.toml"
+    (folder / "token").write_text("any")
+    config.write_text(f"""
+default_account = "memory"
+accounts.memory = {{ provider = "memory", aliases = ["{SESSION}"] }}
+dialects.enabled = ["session-gateway"]
+log = {{ {log} }}
+
+[accounts.gateway]
+provider = "session-gateway"
+base_url = {{ self = "/dialects/session-gateway" }}
+token = {{ file = "token" }}
+session = "{SESSION}"
+""")
+    with serve("--config", str(config), env=ENVIRONMENT) as served:
+        yield served
+
+
+def block(served: Served, request_id: str, account: str = "memory") -> None:
+    body = {"number": NUMBER, "account": account}
+    headers = {"X-Request-Id": request_id}
+    assert call(served.address, "POST", BLOCK, json_body=body, headers=headers).status == 200
+
+
+def send_no_http(served: Served) -> None:
+    """Send what the server below the app complains of."""
+    parts = urlsplit(served.address)
+    with socket.create_connection((str(parts.hostname), parts.port), 20) as connection:
+        connection.sendall(f"POST /contacts/{JID}/block?q={NUMBER} HTTP/9.9\r\n\r\n".encode())
+        while connection.recv(65536):
+            pass
+
+
+def test_in_json_every_line_is_an_object_with_its_time_level_logger_and_facts(
+    tmp_path: Path,
+) -> None:
+    with logging_server(tmp_path, 'format = "json"') as served:
+        block(served, "r-7", "gateway")
+        send_no_http(served)
+        wait_until(lambda: "bad_request" in served.log, "the complaint of the server")
+        assert served.stop() == 0
+    documents = [json.loads(line) for line in served.lines]
+    for document in documents:
+        assert {"time", "level", "logger"} < set(document)
+        assert ("event" in document) is not ("message" in document)
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4}", document["time"])
+        assert document["level"] in adapter.logs.LEVELS
+    ours = [each for each in documents if each.get("request_id") == "r-7"]
+    # The call comes in, goes out to the dialect of the same server, and goes on to the memory.
+    assert sorted((each["event"], each["account"]) for each in ours) == [
+        ("request", "gateway"),
+        ("request", "memory"),
+    ]
+    for each in ours:
+        assert (each["level"], each["logger"], each["contact"]) == ("info", "adapter", MASKED)
+        assert isinstance(each["ms"], int)
+    assert NUMBER not in served.log
+
+
+def test_a_key_in_a_header_without_a_colon_reaches_no_log(tmp_path: Path) -> None:
+    with logging_server(tmp_path, 'format = "text"') as served:
+        parts = urlsplit(served.address)
+        with socket.create_connection((str(parts.hostname), parts.port), 20) as connection:
+            connection.sendall(b"GET /livez HTTP/1.1\r\nAuthorization Bearer my-own-key\r\n\r\n")
+            while connection.recv(65536):
+                pass
+        wait_until(lambda: "bad_request" in served.log, "the complaint of the server")
+        assert served.stop() == 0
+    assert "my-own-key" not in served.log
+
+
+def test_in_text_every_line_has_its_time_level_and_logger(tmp_path: Path) -> None:
+    with logging_server(tmp_path, 'format = "text"') as served:
+        block(served, "r-8")
+        send_no_http(served)
+        wait_until(lambda: "bad_request" in served.log, "the complaint of the server")
+        assert served.stop() == 0
+    first, *lines = served.lines
+    assert first.startswith("serving ")
+    for line in lines:
+        assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ [a-z.]+ ", line), line
+    assert sum(line.endswith("request_id=r-8\n") for line in lines) == 1
+    assert NUMBER not in served.log
+
+
+@pytest.mark.parametrize(
+    ("level", "least", "most"),
+    [
+        ("debug", {"DEBUG", "INFO", "WARNING"}, {"DEBUG", "INFO", "WARNING"}),
+        ("warning", {"WARNING"}, {"WARNING"}),
+        ("error", set(), set()),
+    ],
+)
+def test_the_level_is_respected(
+    tmp_path: Path, level: str, least: set[str], most: set[str]
+) -> None:
+    with logging_server(tmp_path, f'level = "{level}"') as served:
+        block(served, "r-9", "gateway")
+        send_no_http(served)
+        if "WARNING" in least:
+            wait_until(lambda: "bad_request" in served.log, "the complaint of the server")
+        assert served.stop() == 0
+    told = set(re.findall(r"\b(DEBUG|INFO|WARNING|ERROR|CRITICAL)\b", served.log))
+    assert least <= told <= most
+    assert ("request_id=r-9" in served.log) is ("INFO" in most)
+    assert "urllib3" not in served.log  # its lines hold paths
+    assert NUMBER not in served.log
+
+
+def test_a_caller_that_hangs_up_leaves_no_number_in_the_log(tmp_path: Path) -> None:
+    with logging_server(tmp_path, 'format = "text"') as served:
+        parts = urlsplit(served.address)
+        native = f"/dialects/session-gateway/api/v1/sessions/{SESSION}/contacts/{JID}/block"
+        for target in (native, f"{BLOCK}?number={NUMBER}"):
+            connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=20)
+            connection.putrequest("POST", target)
+            connection.putheader("Content-Type", "application/json")
+            connection.putheader("Content-Length", "100")
+            connection.endheaders(b'{"number":')
+            connection.close()
+        block(served, "r-10")
+        assert served.stop() == 0
+    assert NUMBER not in served.log

@@ -1,0 +1,327 @@
+"""Performing a command: whose account, what is sent, and what comes back to Python."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import run_upstream
+from support.dists import PROVIDER, Site, open_site
+
+from adapter import Action, Applied, Code, Command, Contact, OutcomeError, RequestError, Secret
+from adapter.auth import ANONYMOUS, Caller
+from adapter.client import Client, connect
+from adapter.service import Service
+from adapter.settings.loader import load_settings
+
+ANA = Contact(number="5511999999999")
+MEMORY = {"provider": "memory"}
+TWO = {"accounts": {"a": {**MEMORY, "aliases": ["native-a"]}, "b": MEMORY}}
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with open_site(tmp_path / "site") as opened:
+        yield opened
+
+
+def service(mapping: dict[str, Any]) -> Service:
+    return Service(load_settings(mapping))
+
+
+def caller(*accounts: str, default: str | None = None) -> Caller:
+    return Caller("crm", frozenset({"block", "read"}), frozenset(accounts), default)
+
+
+# --- choosing the account
+
+
+@pytest.mark.parametrize(
+    ("default", "who", "name", "chosen"),
+    [
+        pytest.param(None, ANONYMOUS, "a", "a", id="by name"),
+        pytest.param("a", ANONYMOUS, "b", "b", id="by name, whatever the default"),
+        pytest.param("b", ANONYMOUS, None, "b", id="the configuration's default"),
+        pytest.param("a", caller("a", "b", default="b"), None, "b", id="the key's comes first"),
+        pytest.param("a", caller("a", "b"), None, "a", id="the configuration's, for a key too"),
+        pytest.param("a", caller("b"), None, "b", id="the only one of a key, not the default"),
+        pytest.param(None, caller("b"), None, "b", id="the only one of a key"),
+    ],
+)
+def test_the_account_is_the_one_that_the_caller_means(
+    default: str | None, who: Caller, name: str | None, chosen: str
+) -> None:
+    mapping = {**TWO, "default_account": default} if default else TWO
+    assert service(mapping).choose_account(who, name) == chosen
+
+
+def test_the_only_account_needs_no_name() -> None:
+    assert service({"accounts": {"a": MEMORY}}).choose_account(ANONYMOUS) == "a"
+
+
+@pytest.mark.parametrize("who", [ANONYMOUS, caller("a", "b"), caller()])
+def test_without_a_default_the_account_must_be_named(who: Caller) -> None:
+    with pytest.raises(RequestError) as caught:
+        service(TWO).choose_account(who)
+    assert caught.value.outcome.code is Code.VALIDATION_ERROR
+    assert set(caught.value.outcome.fields) == {"account"}
+
+
+@pytest.mark.parametrize("name", ["c", "", "A", " a", "a\n", "native-a", "*", "b" * 10_000])
+@pytest.mark.parametrize("who", [ANONYMOUS, caller("a", "b")])
+def test_a_name_that_is_not_configured_is_no_account(who: Caller, name: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        service(TWO).choose_account(who, name)
+    assert caught.value.outcome.code is Code.ACCOUNT_NOT_FOUND
+
+
+def test_an_alias_is_a_name_for_native_clients_only() -> None:
+    both = service(TWO)
+    assert both.choose_account(ANONYMOUS, "native-a", native=True) == "a"
+    assert both.choose_account(ANONYMOUS, "b", native=True) == "b"
+    with pytest.raises(RequestError) as caught:
+        both.choose_account(ANONYMOUS, "native-a")
+    assert caught.value.outcome.code is Code.ACCOUNT_NOT_FOUND
+
+
+def test_an_alias_opens_no_account_of_somebody_else() -> None:
+    with pytest.raises(RequestError) as caught:
+        service(TWO).choose_account(caller("b"), "native-a", native=True)
+    assert caught.value.outcome.code is Code.ACCOUNT_NOT_FOUND
+
+
+def test_a_foreign_account_is_answered_byte_for_byte_like_an_absent_one() -> None:
+    contacts = Client(service(TWO), caller("b"))
+    answers = []
+    for name in ("a", "z"):
+        envelope = contacts.block("+5511999999999", account=name).envelope()
+        assert envelope["error"]["code"] == "account_not_found"
+        envelope["meta"]["request_id"] = "r"
+        answers.append(json.dumps(envelope))
+    assert answers[0] == answers[1]
+
+
+def test_a_foreign_account_is_answered_alike_by_every_face_of_the_service() -> None:
+    both = service(TWO)
+    outcomes = []
+    for name, native in (("a", False), ("z", False), ("native-a", True), ("native-z", True)):
+        with pytest.raises(RequestError) as caught:
+            both.choose_account(caller("b"), name, native=native)
+        outcomes.append(caught.value.outcome)
+    assert all(outcome == outcomes[0] for outcome in outcomes)
+
+
+def test_a_caller_sees_its_own_accounts_only() -> None:
+    both = service(TWO)
+    assert [each.name for each in both.accounts_of(ANONYMOUS)] == ["a", "b"]
+    assert [each.name for each in both.accounts_of(caller("b", "z"))] == ["b"]
+    assert both.accounts_of(caller()) == []
+
+
+# --- performing
+
+
+def test_a_command_is_performed_and_its_facts_are_told() -> None:
+    result = service(TWO).perform("a", Command(Action.BLOCK, ANA), request_id="r-1")
+    assert result.ok
+    assert (result.account, result.provider, result.attempts) == ("a", "memory", 1)
+    assert result.request_id == "r-1"
+    assert result.duration_ms >= 0
+    assert result.command == Command(Action.BLOCK, ANA)
+
+
+def test_a_call_without_an_id_gets_one_of_its_own() -> None:
+    both = service(TWO)
+    ids = {both.perform("a", Command(Action.BLOCK, ANA)).request_id for _ in range(5)}
+    assert len(ids) == 5
+    assert all(len(each) >= 16 for each in ids)
+
+
+def test_two_accounts_keep_two_block_lists() -> None:
+    with connect(TWO) as contacts:
+        contacts.block("+5511999999999", account="a").raise_for_code()
+        assert contacts.blocked(account="a").contacts == (ANA,)
+        assert contacts.blocked(account="b").contacts == ()
+        contacts.unblock(jid="5511999999999@c.us", account="a").raise_for_code()
+        assert contacts.blocked(account="a").contacts == ()
+
+
+def test_performing_for_an_account_that_is_not_configured_is_refused() -> None:
+    with pytest.raises(RequestError) as caught:
+        service(TWO).perform("z", Command(Action.BLOCK, ANA))
+    assert caught.value.outcome.code is Code.ACCOUNT_NOT_FOUND
+
+
+def gateway(address: str, **transport: Any) -> dict[str, Any]:
+    """Return an account of a provider that has no block list to read."""
+    return {
+        "provider": "session-gateway",
+        "base_url": address,
+        "token": Secret("t"),
+        "session": "s",
+        "transport": transport,
+    }
+
+
+def test_what_the_provider_cannot_do_is_never_sent() -> None:
+    with run_upstream() as upstream, connect({"accounts": {"a": gateway(upstream.address)}}) as it:
+        result = it.blocked()
+        assert upstream.connections == 0
+    assert result.code is Code.OPERATION_NOT_SUPPORTED
+    assert result.applied is Applied.NOT_APPLIED
+    assert result.attempts == 0
+    assert result.envelope()["meta"]["upstream"] == {"status": None, "code": None}
+
+
+def test_a_bad_target_is_never_sent() -> None:
+    with run_upstream() as upstream, connect({"accounts": {"a": gateway(upstream.address)}}) as it:
+        for result in (
+            it.block(jid="120363025246125486@g.us"),
+            it.block(jid="status@broadcast"),
+            it.block("5511"),
+            it.block("+5511999999999", jid="5511999999998@c.us"),
+        ):
+            assert result.code is Code.INVALID_TARGET
+            assert result.attempts == 0
+            assert result.outcome.fields
+        assert it.block().code is Code.VALIDATION_ERROR
+        assert it.block(5511999999999).code is Code.VALIDATION_ERROR  # type: ignore[arg-type]
+        assert upstream.connections == 0
+
+
+def test_a_call_beyond_the_bound_is_answered_overloaded_and_not_sent() -> None:
+    with run_upstream(held=True) as upstream:
+        upstream.status = 204
+        account = gateway(upstream.address, max_in_flight=1)
+        results: list[Any] = []
+        with connect({"accounts": {"a": account, "b": account}}) as contacts:
+            first = threading.Thread(
+                target=lambda: results.append(contacts.block("+5511999999999", account="a"))
+            )
+            first.start()
+            assert upstream.arrived.wait(10)
+            refused = contacts.block("+5511999999998", account="a")
+            assert refused.code is Code.OVERLOADED
+            assert refused.applied is Applied.NOT_APPLIED
+            assert refused.attempts == 0
+            assert refused.outcome.retry_after is not None
+            assert len(upstream.seen) == 1
+            upstream.release.set()
+            first.join(10)
+            assert results[0].ok
+            assert contacts.block("+5511999999998", account="a").ok
+
+
+RAISING = PROVIDER.format(name="raising").replace(
+    "        return json_response", "        raise ZeroDivisionError\n        return json_response"
+)
+
+
+def test_a_provider_that_raises_gives_its_place_back(site: Site) -> None:
+    site.install("stranger", {"raising": RAISING})
+    account = {"provider": "raising", "transport": {"max_in_flight": 1}}
+    with connect({"accounts": {"a": account}}) as contacts:
+        for _ in range(3):
+            with pytest.raises(ZeroDivisionError):
+                contacts.block("+5511999999999")
+
+
+def test_a_log_line_of_a_call_names_no_contact(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    with connect(TWO) as contacts:
+        contacts.block("+5511999999999", account="a")
+        contacts.block("+15005550006", account="a")
+    assert "account=a provider=memory action=block contact=551*******999" in caplog.text
+    assert "account_not_found" in caplog.text
+    assert "5511999999999" not in caplog.text
+    assert "15005550006" not in caplog.text
+
+
+def test_a_user_id_goes_with_the_contact_and_is_masked(caplog: pytest.LogCaptureFixture) -> None:
+    user_id = "BR.00000000000000000001"
+    known = Contact(number=ANA.number, user_id=user_id)
+    with caplog.at_level(logging.DEBUG, "adapter"), connect(TWO) as contacts:
+        result = contacts.block(ANA.number, user_id=user_id, account="a")
+        assert result.command is not None
+        assert result.command.contact == known
+        assert result.envelope()["data"]["contact"]["user_id"] == user_id
+        alone = contacts.unblock(user_id=user_id, account="a")  # which this provider cannot
+        assert alone.code is Code.INVALID_TARGET
+        assert list(alone.outcome.fields) == ["user_id"]
+    assert user_id not in caplog.text
+    assert "00000000000000000001" not in caplog.text
+
+
+def test_a_user_id_is_never_sent_by_a_provider_that_knows_none(site: Site) -> None:
+    site.install("stranger", {"echo": PROVIDER.format(name="echo")})
+    with connect({"accounts": {"a": {"provider": "echo"}}}) as contacts:
+        result = contacts.block(user_id="BR.00000000000000000001")
+        assert result.code is Code.INVALID_TARGET
+        assert list(result.outcome.fields) == ["user_id"]
+        assert result.attempts == 0
+        assert contacts.block(ANA.number).ok
+
+
+def test_a_want_of_descriptors_at_the_first_number_of_a_country_is_no_error() -> None:
+    program = """
+import resource, sys
+from adapter import connect
+
+contacts = connect({"accounts": {"a": {"provider": "memory"}}})
+assert contacts.block("+5511999999999").ok
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+first = contacts.block("+4915123456789")
+resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+assert first.ok and contacts.block("+4915123456788").ok
+print("good")
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ran.stdout == "good\n", ran.stderr
+
+
+# --- connect
+
+
+def test_connecting_takes_a_mapping_or_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "adapter.toml"
+    file.write_text('default_region = "BR"\n[accounts.a]\nprovider = "memory"\n')
+    for config in (
+        {"default_region": "BR", "accounts": {"a": {"provider": "memory"}}},
+        file,
+        str(file),
+    ):
+        with connect(config) as contacts:  # type: ignore[arg-type]
+            contacts.block("11 99999-9999").raise_for_code()
+            assert contacts.blocked().contacts == (ANA,)
+
+
+def test_a_failure_becomes_an_exception_only_where_asked_to() -> None:
+    with connect(TWO) as contacts:
+        result = contacts.block("+15005550025", account="a")
+        assert result.code is Code.PROVIDER_TIMEOUT
+        assert result.applied is Applied.UNKNOWN
+        with pytest.raises(OutcomeError, match="provider_timeout") as caught:
+            result.raise_for_code()
+        assert caught.value.result is result
+
+
+def test_a_closed_connection_opens_again_when_it_is_used() -> None:
+    with run_upstream() as upstream:
+        upstream.status = 204
+        contacts = connect({"accounts": {"a": gateway(upstream.address)}})
+        assert contacts.block("+5511999999999").ok
+        contacts.close()
+        contacts.close()
+        assert contacts.block("+5511999999999").ok
+        contacts.close()
+        assert len(upstream.seen) == 2

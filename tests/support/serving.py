@@ -1,0 +1,136 @@
+"""Run the production server as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from support import (
+    TIMEOUT,
+    Answer,
+    call,
+    wait_until,
+)
+
+COMMAND = Path(sys.executable).with_name("contact-adapter")
+ENVIRONMENT = {**os.environ, "WUTS_TOKEN": "their-token", "CRM_KEY": "our-key"}
+ENVIRONMENT.pop("CONTACT_ADAPTER_CONFIG", None)
+
+
+@dataclass
+class Served:
+    """A server that runs, and all that it has written."""
+
+    process: subprocess.Popen[str]
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def log(self) -> str:
+        return "".join(self.lines)
+
+    @property
+    def address(self) -> str:
+        found = re.search(r" at (http://\S+:\d+\S*) ", self.log)
+        return found[1] if found else ""
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(TIMEOUT)
+
+    def survivors(self) -> bool:
+        """Whether any process of the server's group is left."""
+        try:
+            os.killpg(self.process.pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+
+@contextmanager
+def serve(
+    *arguments: str,
+    cwd: Path | None = None,
+    env: Mapping[str, str] = ENVIRONMENT,
+    program: Sequence[str | Path] = (COMMAND,),
+) -> Iterator[Served]:
+    """Run the installed command on a free port until the end of the block."""
+    with subprocess.Popen(
+        [*program, "serve", "--port", "0", *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=cwd,
+        env=dict(env),
+        start_new_session=True,
+    ) as process:
+        served = Served(process)
+
+        def read() -> None:
+            assert process.stderr is not None
+            for line in process.stderr:
+                served.lines.append(line)
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        try:
+            wait_until(
+                lambda: served.address or process.poll() is not None, "the address of the server"
+            )
+            assert process.poll() is None, served.log
+            wait_until(lambda: answers(served.address), "an answer of the server")
+            yield served
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                try:
+                    process.wait(TIMEOUT)
+                except subprocess.TimeoutExpired:
+                    os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            reader.join()
+
+
+def answers(address: str) -> bool:
+    try:
+        return call(address, "GET", "/livez").status == 200
+    except OSError:
+        return False
+
+
+def accepts(address: str) -> bool:
+    """Whether somebody listens there."""
+    parts = urlsplit(address)
+    try:
+        socket.create_connection((str(parts.hostname), parts.port), TIMEOUT).close()
+    except ConnectionError:
+        return False
+    return True
+
+
+def run_to_end(*arguments: str, env: Mapping[str, str] = ENVIRONMENT) -> tuple[int, str]:
+    """Run a server that is expected to refuse; return its exit status and what it wrote."""
+    ended = subprocess.run(
+        [COMMAND, "serve", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+        env=dict(env),
+    )
+    return ended.returncode, ended.stderr
+
+
+def block(address: str, account: str = "memory", **rest: Any) -> Answer:
+    body = {"number": "+55 11 99999-9999", "account": account}
+    return call(address, "POST", "/v1/contacts/block", json_body=body, **rest)

@@ -1,0 +1,372 @@
+"""The newest wish wins: no second attempt undoes what a newer call has asked for."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support import call, run_app, wait_until
+from support.faults import FaultServer, Peer, answer
+from support.proxies import holding, run_proxy
+
+from adapter import Action, Applied, Code, Command, Contact, Result, Retry, Secret
+from adapter.client import Client, connect
+from adapter.transport.intents import _SHARED, Intents, share_intents
+from adapter.web.app import create_app, service_state
+
+NUMBER = "5511999999999"
+LID = "123456789012345@lid"
+OK = answer(200, {"success": True, "data": {"blocked": True}})
+
+
+def block(**ids: str) -> Command:
+    return Command(Action.BLOCK, Contact(**ids))
+
+
+def unblock(**ids: str) -> Command:
+    return Command(Action.UNBLOCK, Contact(**ids))
+
+
+@pytest.mark.parametrize(
+    ("older", "newer", "overruled"),
+    [
+        pytest.param(block(number=NUMBER), unblock(number=NUMBER), True, id="the opposite"),
+        pytest.param(unblock(number=NUMBER), block(number=NUMBER), True, id="the other way round"),
+        pytest.param(block(number=NUMBER), block(number=NUMBER), False, id="the same again"),
+        pytest.param(block(number=NUMBER), unblock(number="14155552671"), False, id="another"),
+        pytest.param(
+            block(number=NUMBER), unblock(number="551199999999"), True, id="without the ninth digit"
+        ),
+        pytest.param(
+            block(number=NUMBER, lid=LID), unblock(lid=LID), True, id="by its LID, both known"
+        ),
+        pytest.param(block(lid=LID), unblock(number=NUMBER, lid=LID), True, id="the LID is known"),
+        pytest.param(block(lid=LID), unblock(number=NUMBER), False, id="nothing connects them"),
+    ],
+)
+def test_a_newer_wish_for_the_opposite_overrules(
+    older: Command, newer: Command, overruled: bool
+) -> None:
+    intents = Intents()
+    first = intents.begin(older)
+    assert not first.is_overruled()
+    second = intents.begin(newer)
+    assert first.is_overruled() is overruled
+    assert not second.is_overruled()
+    second.end()
+    assert first.is_overruled() is overruled, "also when the newer call is over"
+    first.end()
+    assert len(intents._wishes) == 0
+
+
+numbers = st.sampled_from([NUMBER, "14155552671"])
+steps = st.lists(st.tuples(st.booleans(), numbers, st.integers(0, 3)), max_size=30)
+
+
+@given(steps)
+def test_of_any_calls_those_are_overruled_that_an_opposite_wish_followed(
+    made: list[tuple[bool, str, int]],
+) -> None:
+    intents = Intents()
+    flying: list[Any] = []
+    wished: list[tuple[Action, str]] = []
+    for blocked, number, ended in made:
+        command = block(number=number) if blocked else unblock(number=number)
+        flying.append((intents.begin(command), command, len(wished)))
+        wished.append((command.action, number))
+        for intent, its, place in flying:
+            later = wished[place + 1 :]
+            opposite = Action.UNBLOCK if its.action is Action.BLOCK else Action.BLOCK
+            assert intent.is_overruled() is ((opposite, its.target.number) in later)
+        for _ in range(min(ended, len(flying))):
+            flying.pop(0)[0].end()
+        assert len(intents._wishes) <= len(flying)
+    for intent, _, _ in flying:
+        intent.end()
+    assert len(intents._wishes) == 0
+
+
+def test_threads_leave_nothing_behind() -> None:
+    intents = Intents()
+
+    def work(which: int) -> None:
+        for turn in range(300):
+            intent = intents.begin((block, unblock)[(which + turn) % 2](number=NUMBER))
+            intent.is_overruled()
+            intent.end()
+
+    threads = [threading.Thread(target=work, args=(which,)) for which in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(intents._wishes) == 0
+
+
+# --- over a wire: the answer to the first call is lost after it was applied
+
+
+class Upstream:
+    """Applies the first call and loses its answer, once it is told to; then all goes well."""
+
+    def __init__(self) -> None:
+        self.lose = threading.Event()
+        self.losing = True
+        self.state: list[str] = []
+
+    def __call__(self, peer: Peer) -> None:
+        while peer.read_request():
+            head = peer._server.heads[-1].decode()
+            action = "unblock" if "/unblock" in head.split("\r\n")[0] else "block"
+            self.state.append(action)
+            if self.losing and len(self.state) == 1:
+                assert self.lose.wait(20)
+                return
+            done = {"success": True, "data": {"blocked": action == "block", "action": action}}
+            peer.write(answer(200, done))
+
+
+def config(port: int) -> dict[str, Any]:
+    account = {
+        "provider": "wuts",
+        "base_url": f"http://127.0.0.1:{port}",
+        "token": Secret("t"),
+        "aliases": ["native"],
+    }
+    return {"accounts": {"a": account}, "dialects": {"enabled": ["wuts"]}}
+
+
+@contextmanager
+def first_call_in_flight(
+    contacts: Client, upstream: Upstream, found: list[Result]
+) -> Iterator[None]:
+    thread = threading.Thread(target=lambda: found.append(contacts.block(f"+{NUMBER}")))
+    thread.start()
+    try:
+        wait_until(lambda: upstream.state, "the first call")
+        yield
+    finally:
+        upstream.lose.set()
+        thread.join()
+
+
+Newer = Callable[[Client, str], object]
+
+
+def by_python(contacts: Client, address: str) -> object:
+    return contacts.unblock(f"+{NUMBER}").ok
+
+
+def by_jid(contacts: Client, address: str) -> object:
+    return contacts.unblock(jid=f"{NUMBER}@c.us").ok
+
+
+def by_the_other_form(contacts: Client, address: str) -> object:
+    return contacts.unblock(jid="551199999999@s.whatsapp.net").ok
+
+
+def by_http(contacts: Client, address: str) -> object:
+    body = {"number": f"+{NUMBER}"}
+    return call(address, "POST", "/v1/contacts/unblock", json_body=body).status == 200
+
+
+def by_a_dialect(contacts: Client, address: str) -> object:
+    body = {"number": NUMBER}
+    path = "/dialects/wuts/contacts/unblock"
+    return call(address, "POST", path, json_body=body).status == 200
+
+
+@pytest.mark.parametrize(
+    "newer", [by_python, by_jid, by_the_other_form, by_http, by_a_dialect], ids=lambda f: f.__name__
+)
+def test_a_lost_block_is_not_sent_again_once_an_unblock_has_begun(newer: Newer) -> None:
+    upstream, found = Upstream(), list[Result]()
+    with FaultServer(upstream, OK) as server:
+        app = create_app(config(server.port), allow_unauthenticated=True)
+        contacts = service_state(app).contacts  # of the same process as the server below
+        with run_app(lambda _: app) as address, first_call_in_flight(contacts, upstream, found):
+            assert newer(contacts, address)
+    assert upstream.state == ["block", "unblock"]
+    [lost] = found
+    assert (lost.code, lost.applied) == (Code.PROVIDER_CONNECTION_LOST, Applied.UNKNOWN)
+    assert lost.attempts == 1
+    assert lost.outcome.advice is Retry.NEVER, "who sends it again undoes the unblock"
+    assert "newer call" in lost.message
+
+
+@pytest.mark.parametrize("where", ["another connect()", "an app", "another name of it"])
+def test_all_that_call_one_upstream_account_share_its_newest_wish(where: str) -> None:
+    upstream, found = Upstream(), list[Result]()
+    with FaultServer(upstream, OK) as server, ExitStack() as stack:
+        settings = config(server.port)
+        contacts = stack.enter_context(connect(settings))
+        if where == "an app":
+            app = create_app(settings, allow_unauthenticated=True)
+            other = service_state(app).contacts
+        elif where == "another connect()":
+            other = stack.enter_context(connect(settings))
+        else:
+            named = {**settings["accounts"]["a"], "token": Secret("t"), "aliases": []}
+            named["base_url"] += "/"
+            other = stack.enter_context(connect({"accounts": {"b": named}}))
+        with first_call_in_flight(contacts, upstream, found):
+            assert other.unblock(f"+{NUMBER}").ok
+        other.close()
+    assert upstream.state == ["block", "unblock"]
+    assert found[0].outcome.advice is Retry.NEVER
+
+
+def shared(**changed: Any) -> Intents:
+    facts: dict[str, Any] = {
+        "provider": "wuts",
+        "base_url": "https://host.example/api",
+        "options": {"token": Secret("t"), "session": "s", "nested": {"a": [1, Secret("x")]}},
+        "headers": {},
+    }
+    return share_intents(**{**facts, **changed})
+
+
+@pytest.mark.parametrize(
+    ("changed", "same"),
+    [
+        ({}, True),
+        ({"base_url": "https://host.example:443/api"}, True),
+        ({"options": {"nested": {"a": [1, "x"]}, "session": "s", "token": "t"}}, True),
+        ({"provider": "wappfy"}, False),
+        ({"base_url": "https://host.example"}, False),
+        ({"base_url": "https://host.example:444/api"}, False),
+        ({"base_url": "http://host.example/api"}, False),
+        ({"options": {"token": Secret("u"), "session": "s", "nested": {"a": [1, "x"]}}}, False),
+        ({"options": {"token": Secret("t"), "session": "s"}}, False),
+        ({"headers": {"X-Tenant": "one"}}, False),
+    ],
+)
+def test_an_upstream_account_is_told_by_all_that_leads_to_it(
+    changed: dict[str, Any], same: bool
+) -> None:
+    held = shared()
+    assert (shared(**changed) is held) is same
+
+
+def test_nothing_is_kept_of_an_account_that_nobody_holds() -> None:
+    gone = weakref.ref(shared(options={"token": Secret("canary")}))
+    gc.collect()
+    assert gone() is None
+
+
+def test_two_lists_in_memory_share_no_wish() -> None:
+    settings = {"accounts": {"a": {"provider": "memory"}}}
+    with connect(settings) as one, connect(settings) as other:
+        first, second = (each.service.accounts["a"].resilience.intents for each in (one, other))
+        assert first is not second
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_knows_no_wish_of_its_parent() -> None:
+    with connect(config(9)) as contacts:
+        account = contacts.service.accounts["a"]
+        account.resilience.intents.begin(block(number=NUMBER))
+        _SHARED._lock.acquire()  # as another thread may when the fork comes
+        try:
+            child = os.fork()
+            if not child:
+                with suppress(BaseException):
+                    os._exit(0 if not account.resilience.intents._wishes else 1)
+                os._exit(2)
+        finally:
+            _SHARED._lock.release()
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.parametrize("which", [1, 2], ids=["first attempt", "second attempt"])
+def test_a_call_that_is_overruled_while_it_connects_sends_nothing(which: int) -> None:
+    held, release = threading.Event(), threading.Event()
+    upstream, found = Upstream(), list[Result]()
+    upstream.lose.set()
+    upstream.losing = which == 2
+    with FaultServer(upstream, OK) as server, run_proxy(holding(which, held, release)) as proxy:
+        settings = config(server.port)
+        limits = {"breaker_threshold": 1 if which == 1 else 2, "connect_timeout": 20.0}
+        settings["accounts"]["a"]["transport"] = {
+            **limits,
+            "deadline": 30.0,
+            "proxy": f"socks5://127.0.0.1:{proxy.port}",
+        }
+        with connect(settings) as contacts:
+            thread = threading.Thread(target=lambda: found.append(contacts.block(f"+{NUMBER}")))
+            thread.start()
+            assert held.wait(20)
+            assert contacts.unblock(f"+{NUMBER}").ok
+            release.set()
+            thread.join()
+            assert contacts.service.accounts["a"].resilience.state == "closed"
+    [older] = found
+    assert (older.outcome.advice, older.retry_after) == (Retry.NEVER, None)
+    assert "newer call" in older.message
+    if which == 1:
+        assert upstream.state == ["unblock"]
+        assert (older.code, older.applied) == (Code.PROVIDER_CONFLICT, Applied.NOT_APPLIED)
+        assert older.attempts == 0
+    else:
+        assert upstream.state == ["block", "unblock"]
+        assert (older.code, older.applied) == (Code.PROVIDER_CONNECTION_LOST, Applied.UNKNOWN)
+        assert older.attempts == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda contacts: contacts.block(f"+{NUMBER}"),
+        lambda contacts: contacts.unblock("+14155552671"),
+        lambda contacts: contacts.unblock(f"+{NUMBER}", account="b"),
+    ],
+    ids=["the same wish", "for another contact", "of another account"],
+)
+def test_any_other_call_leaves_the_second_attempt_alone(
+    other: Callable[[Client], Result],
+) -> None:
+    upstream, found = Upstream(), list[Result]()
+    with FaultServer(upstream, OK) as server:
+        accounts = config(server.port)["accounts"]
+        accounts["b"] = {**accounts["a"], "token": Secret("another"), "aliases": []}
+        with connect({"accounts": accounts, "default_account": "a"}) as contacts:
+            with first_call_in_flight(contacts, upstream, found):
+                assert other(contacts).ok
+            assert found[0].ok
+            assert found[0].attempts == 2
+
+
+def test_a_call_that_was_certainly_not_applied_stays_so_when_it_is_overruled() -> None:
+    release = threading.Event()
+    seen: list[str] = []
+
+    def busy(peer: Peer) -> None:
+        while peer.read_request():
+            seen.append("x")
+            if len(seen) == 1:
+                assert release.wait(20)
+                peer.write(answer(429, {}, "Retry-After: 0\r\n"))
+            else:
+                peer.write(answer(200, {"success": True, "data": {"blocked": False}}))
+
+    found: list[Result] = []
+    with FaultServer(busy, OK) as server, connect(config(server.port)) as contacts:
+        thread = threading.Thread(target=lambda: found.append(contacts.block(f"+{NUMBER}")))
+        thread.start()
+        wait_until(lambda: seen, "the first call")
+        assert contacts.unblock(f"+{NUMBER}").ok
+        release.set()
+        thread.join()
+    assert (found[0].code, found[0].applied) == (
+        Code.PROVIDER_RATE_LIMITED,
+        Applied.NOT_APPLIED,
+    )
+    assert len(seen) == 2

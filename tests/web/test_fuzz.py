@@ -1,0 +1,250 @@
+"""Arbitrary requests and arbitrary outcomes: every answer is described, none is an accident."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import schemathesis
+from adapter.providers.evolution_api import EvolutionApiDialect
+from adapter.providers.session_gateway import SessionGatewayDialect
+from adapter.providers.waha import WahaDialect
+from adapter.providers.wappfy import WappfyDialect
+from adapter.providers.wuts import WutsDialect
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis.specs.openapi import checks as openapi_checks
+from support import DIALECTS, JID, NUMBER, SESSION, key_for
+
+from adapter import (
+    Action,
+    Code,
+    Command,
+    Confirmation,
+    Contact,
+    Dialect,
+    DialectRequest,
+    Headers,
+    HttpRequest,
+    HttpResponse,
+    Outcome,
+    RequestError,
+)
+from adapter.strict_json import read_json
+from adapter.web.app import create_app
+
+# --- the whole server, by its own description
+
+CONFIG: dict[str, Any] = {
+    "accounts": {"support": {"provider": "memory", "aliases": [SESSION]}},
+    "dialects": {"enabled": list(DIALECTS)},
+}
+KEYED = {**CONFIG, "keys": {"k": key_for("k", scopes=("block", "read", "metrics"))}}
+
+WITHOUT_GENERATED_KEYS = schemathesis.Config.from_dict(
+    {"generation": {"with-security-parameters": False}}
+)
+"""Of two keys in two headers only one would be ours, and the other one no fault of the server."""
+
+opened = schemathesis.openapi.from_wsgi(
+    "/openapi.json", create_app(CONFIG, allow_unauthenticated=True)
+)
+keyed = schemathesis.openapi.from_wsgi(
+    "/openapi.json", create_app(KEYED), config=WITHOUT_GENERATED_KEYS
+)
+bounded = settings(
+    max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), database=None
+)
+
+
+def excluded_checks(case: schemathesis.Case) -> list[Any]:
+    """Return the checks that cannot apply to an operation; all others do."""
+    excluded = []
+    if case.operation.path.startswith("/dialects/"):
+        # A dialect refuses a method as its provider does, for which that is a path unknown to it.
+        excluded.append(openapi_checks.unsupported_method)
+    if case.method == "POST":
+        # A text is a number or JID of a person by the numbering plan, which no schema can say.
+        excluded.append(openapi_checks.positive_data_acceptance)
+    return excluded
+
+
+@opened.parametrize()
+@bounded
+def test_every_answer_is_one_that_the_document_describes(case: schemathesis.Case) -> None:
+    response = case.call_and_validate(excluded_checks=excluded_checks(case))
+    assert {"x-request-id", "cache-control"} <= set(response.headers)
+
+
+@keyed.parametrize()
+@bounded
+def test_with_keys_too_and_no_operation_goes_without_one(case: schemathesis.Case) -> None:
+    case.call_and_validate(headers={"X-API-Key": "k"}, excluded_checks=excluded_checks(case))
+
+
+@keyed.include(path_regex=r"^/(v1|metrics|dialects)").parametrize()
+@bounded
+def test_without_a_key_nothing_is_learnt(case: schemathesis.Case) -> None:
+    response = case.call()
+    if case.method == "OPTIONS" and response.status_code == 200:  # tells the methods, as HTTP does
+        assert response.text == ""
+    else:
+        assert response.status_code in (401, 404, 405)
+
+
+# --- the dialects, by themselves
+
+PROVIDERS: Mapping[str, type[Dialect]] = {
+    "wuts": WutsDialect,
+    "wappfy": WappfyDialect,
+    "session-gateway": SessionGatewayDialect,
+    "waha": WahaDialect,
+    "evolution-api": EvolutionApiDialect,
+}
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+PERSON, HIDDEN = Contact(NUMBER), Contact(lid="4711@lid")
+
+words = st.one_of(
+    st.text(max_size=12),
+    st.sampled_from([JID, NUMBER, f"{NUMBER}@c.us", "1@g.us", SESSION, "", "Bearer k", "bearer"]),
+    st.sampled_from(["block", "unblock"]),
+)
+scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), words)
+documents = st.recursive(
+    scalars,
+    lambda below: (
+        st.lists(below, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["jid", "number", "session", "sessionId", "contactId", "status"])
+            | words,
+            below,
+            max_size=5,
+        )
+    ),
+    max_leaves=8,
+)
+methods = st.sampled_from(["GET", "POST", "PUT", "DELETE", "HEAD", "post"]) | words
+header_names = st.sampled_from(["Authorization", "apikey", "x-api-key", "X-Other"])
+requests = st.builds(
+    HttpRequest,
+    method=methods,
+    path=st.one_of(
+        st.sampled_from(
+            [route.template for each in PROVIDERS.values() for route in each.provider.routes]
+        ).flatmap(
+            lambda template: st.builds(
+                lambda session, jid: re.sub(
+                    r"\{(\w+)\}", lambda part: jid if part[1] == "jid" else session, template
+                ),
+                words,
+                words,
+            )
+        ),
+        st.text(max_size=30).map(lambda text: f"/{text}"),
+    ),
+    headers=st.dictionaries(header_names, words, max_size=3).map(Headers),
+    query=st.dictionaries(st.sampled_from(["jid", "number", "x"]), words, max_size=3),
+    json=documents,
+)
+fields = st.dictionaries(
+    st.sampled_from(["number", "jid", "body"]) | words,
+    st.lists(words, min_size=1, max_size=2).map(tuple),
+    max_size=3,
+)
+failures = st.builds(
+    Outcome.failure,
+    st.sampled_from(list(Code)),
+    retry_after=st.none() | st.integers(0, 3600),
+    fields=fields,
+    upstream_status=st.none() | st.integers(100, 599),
+)
+calls = st.builds(
+    DialectRequest,
+    st.sampled_from(
+        [
+            Command(Action.LIST),
+            *(
+                Command(action, each)
+                for action in (Action.BLOCK, Action.UNBLOCK)
+                for each in (PERSON, HIDDEN)
+            ),
+        ]
+    ),
+    st.none() | words,
+    st.sampled_from(["", "openapi", "guide"]),
+)
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+@settings(max_examples=150, deadline=None)
+@given(request=requests)
+def test_any_native_request_is_understood_or_refused(name: str, request: HttpRequest) -> None:
+    dialect = PROVIDERS[name]()
+    credential = dialect.parse_credential(request)
+    assert credential is None or credential in " ".join(request.headers.values())
+    call, refusal = None, None
+    try:
+        call = dialect.parse_request(request)
+    except RequestError as error:
+        refusal = error.outcome.code
+    if call is None:
+        assert refusal in {
+            *(Code.NOT_FOUND, Code.METHOD_NOT_ALLOWED, Code.VALIDATION_ERROR, Code.INVALID_TARGET)
+        }
+        return
+    route = dialect.provider.route(call.command.action)
+    assert route.match(request.path) is not None
+    assert route.method == request.method
+
+
+def assert_well_formed(response: HttpResponse) -> None:
+    assert 200 <= response.status <= 599
+    assert not 300 <= response.status <= 399
+    for name, value in response.headers.items():
+        assert f"{name}{value}".isascii()
+        assert f"{name}{value}".isprintable()
+    if response.body:
+        assert response.headers["Content-Type"] == "application/json"
+        assert isinstance(read_json(response.body), dict)
+        assert json.loads(response.body) == read_json(response.body)
+    else:
+        assert "Content-Type" not in response.headers
+        assert response.status in (201, 204)
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+@settings(max_examples=100, deadline=None)
+@given(outcome=failures, call=st.none() | calls)
+def test_any_failure_is_a_well_formed_native_answer_with_a_documented_status(
+    name: str, outcome: Outcome, call: DialectRequest | None
+) -> None:
+    dialect = PROVIDERS[name]()
+    response = dialect.build_response(outcome, call, now=NOW)
+    assert_well_formed(response)
+    assert response.body
+    assert response.status in {row.status for row in dialect.provider.all_rules()}
+    assert response.headers.get("Retry-After") == (
+        None if outcome.retry_after is None else str(outcome.retry_after)
+    )
+
+
+contacts = st.lists(st.sampled_from([PERSON, HIDDEN, Contact(NUMBER, "4711@lid")]), max_size=3)
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+@settings(max_examples=50, deadline=None)
+@given(call=calls, confirmation=st.sampled_from(list(Confirmation)), found=contacts)
+def test_any_success_is_a_well_formed_native_answer(
+    name: str, call: DialectRequest, confirmation: Confirmation, found: list[Contact]
+) -> None:
+    dialect = PROVIDERS[name]()
+    if call.command.action not in dialect.provider.actions():
+        call = DialectRequest(Command(Action.BLOCK, PERSON), call.session, call.form)
+    listed = tuple(found) if call.command.action is Action.LIST else None
+    response = dialect.build_response(Outcome.success(confirmation, contacts=listed), call, now=NOW)
+    assert_well_formed(response)
+    assert response.status <= 204

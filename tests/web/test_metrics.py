@@ -1,0 +1,437 @@
+"""Numbers about the calls: what they are called, what they count, and whom they cannot name."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from adapter.providers.memory import MAGIC_NUMBERS
+from conftest import MakeApp
+from flask import Flask
+from flask.testing import FlaskClient
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+from support import (
+    FAILING_PLUGIN,
+    JID,
+    NATIVE,
+    NUMBER,
+    SESSION,
+    TIMEOUT,
+    Upstream,
+    account_for,
+    call,
+    key_for,
+    run_upstream,
+    wait_until,
+)
+from support.faults import FaultServer, always, answer
+from support.serving import ENVIRONMENT, Served, serve
+
+from adapter.codes import Action, Code
+from adapter.web.app import build_app, service_state
+from adapter.web.auth import AnonymousAccess
+
+BLOCK = "/v1/contacts/block"
+WHO = {"account": "a", "provider": "wuts"}
+SANDBOX = {"account": "memory", "provider": "memory"}
+
+LABELS: Mapping[str, tuple[str, set[str]]] = {
+    "contact_adapter_calls": ("counter", {"account", "provider", "action", "code"}),
+    "contact_adapter_call_duration_seconds": ("histogram", {"account", "provider", "action"}),
+    "contact_adapter_retries": ("counter", {"account", "provider"}),
+    "contact_adapter_in_flight": ("gauge", {"account", "provider"}),
+    "contact_adapter_breaker_state": ("gauge", {"account", "provider"}),
+}
+"""Names and labels that dashboards and alerts are built on: they are added to, never changed."""
+
+
+class Numbers:
+    """What /metrics says."""
+
+    def __init__(self, text: str) -> None:
+        self.families: dict[str, Metric] = {
+            family.name: family
+            for family in text_string_to_metric_families(text)
+            if not family.name.endswith("_created")
+        }
+
+    def find(self, name: str, **labels: str) -> float | None:
+        """Return the one sample of this name with these labels; None where there is none."""
+        found = [
+            sample.value
+            for family in self.families.values()
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        ]
+        assert len(found) <= 1, f"{name} {labels} are ambiguous"
+        return found[0] if found else None
+
+    @property
+    def label_values(self) -> set[str]:
+        """Every value of every label but of the buckets' bounds."""
+        return {
+            value
+            for family in self.families.values()
+            for sample in family.samples
+            for label, value in sample.labels.items()
+            if label != "le"
+        }
+
+
+def read(client: FlaskClient) -> Numbers:
+    response = client.get("/metrics")
+    assert response.status_code == 200
+    return Numbers(response.text)
+
+
+def change(client: FlaskClient, action: str = "block", **rest: Any) -> int:
+    sent = {"json": {"number": NUMBER}} | rest
+    return client.post(f"/v1/contacts/{action}", **sent).status_code
+
+
+@pytest.fixture
+def front(make_app: MakeApp, upstream: Upstream) -> FlaskClient:
+    """Return a client of an app with one WUTS account, whose upstream says yes."""
+    upstream.will_answer(200, {"success": True, "data": {"blocked": True}})
+    config = {"accounts": {"a": account_for("wuts", upstream.address)}}
+    return make_app(config).test_client()
+
+
+def test_the_numbers_have_these_names_types_and_labels(
+    front: FlaskClient, upstream: Upstream
+) -> None:
+    upstream.will_answer(503)  # so that there is a retry to count
+    change(front)
+    families = read(front).families
+    assert {name: family.type for name, family in families.items()} == {
+        name: kind for name, (kind, _) in LABELS.items()
+    }
+    for name, (_, labels) in LABELS.items():
+        assert families[name].samples
+        for sample in families[name].samples:
+            assert set(sample.labels) - {"le"} == labels, name
+    assert all(family.documentation for family in families.values())
+
+
+def test_the_answer_is_in_the_format_of_prometheus_and_like_every_other(front: FlaskClient) -> None:
+    response = front.get("/metrics", headers={"X-Request-Id": "r-1"})
+    assert response.mimetype == "text/plain"
+    assert response.mimetype_params == {"version": "0.0.4", "charset": "utf-8"}
+    assert response.headers["X-Request-Id"] == "r-1"
+    assert response.headers["Cache-Control"] == "no-store"
+
+
+def test_a_call_is_counted_by_account_provider_action_and_code(
+    front: FlaskClient, upstream: Upstream
+) -> None:
+    change(front)
+    change(front)
+    change(front, "unblock")  # the upstream says that the contact is blocked
+    upstream.will_answer(401, {"success": False, "error": "Invalid token"})
+    change(front)
+    upstream.will_answer(200, {"success": True, "data": {"items": [], "count": 0}})
+    front.get("/v1/contacts/blocked")
+    counted = {
+        (sample.labels["action"], sample.labels["code"]): sample.value
+        for sample in read(front).families["contact_adapter_calls"].samples
+        if sample.name == "contact_adapter_calls_total"
+    }
+    assert counted == {
+        ("block", "ok"): 2,
+        ("unblock", "provider_bad_response"): 1,
+        ("block", "provider_auth_failed"): 1,
+        ("list", "ok"): 1,
+    }
+
+
+def test_the_time_of_every_call_is_counted_once(front: FlaskClient) -> None:
+    for _ in range(3):
+        change(front)
+    numbers = read(front)
+    name = "contact_adapter_call_duration_seconds"
+    assert numbers.find(f"{name}_count", **WHO, action="block") == 3
+    assert (numbers.find(f"{name}_sum", **WHO, action="block") or 0) > 0
+    assert numbers.find(f"{name}_bucket", **WHO, action="block", le="+Inf") == 3
+
+
+def test_every_code_that_a_call_ends_with_is_a_value_of_the_label(make_app: MakeApp) -> None:
+    client = make_app({"accounts": {"a": {"provider": "memory"}}}).test_client()
+    for number in MAGIC_NUMBERS:
+        change(client, json={"number": number})
+    samples = read(client).families["contact_adapter_calls"].samples
+    assert {sample.labels["code"] for sample in samples} == {code.value for code in Code}
+
+
+def test_a_call_on_its_way_is_in_flight_and_then_no_longer(make_app: MakeApp) -> None:
+    with run_upstream(held=True) as upstream:
+        upstream.will_answer(200, {"success": True, "data": {"blocked": True}})
+        app = make_app({"accounts": {"a": account_for("wuts", upstream.address)}})
+        caller = threading.Thread(target=change, args=(app.test_client(),))
+        caller.start()
+        try:
+            assert upstream.arrived.wait(TIMEOUT)
+            assert read(app.test_client()).find("contact_adapter_in_flight", **WHO) == 1
+        finally:
+            upstream.release.set()
+            caller.join(TIMEOUT)
+        assert read(app.test_client()).find("contact_adapter_in_flight", **WHO) == 0
+
+
+def test_a_provider_that_raises_leaves_nothing_in_flight_and_is_counted(
+    make_app: MakeApp, plugin: Callable[[str, str], Path]
+) -> None:
+    plugin("failing", FAILING_PLUGIN)
+    client = make_app({"accounts": {"a": {"provider": "failing"}}}).test_client()
+    assert change(client) == 500
+    who = {"account": "a", "provider": "failing"}
+    what = {**who, "action": "block"}
+    numbers = read(client)
+    assert numbers.find("contact_adapter_in_flight", **who) == 0
+    assert numbers.find("contact_adapter_calls_total", **what, code="internal_error") == 1
+    assert numbers.find("contact_adapter_call_duration_seconds_count", **what) == 1
+
+
+@pytest.mark.parametrize(
+    ("play", "retried"),
+    [
+        pytest.param(always(answer(401)), False, id="refused"),
+        pytest.param(lambda peer: peer.read_request(), True, id="closed"),
+        pytest.param(always(answer(503)), True, id="503"),
+    ],
+)
+def test_retries_are_the_attempts_beyond_the_first_that_the_provider_saw(
+    make_app: MakeApp, play: Any, retried: bool
+) -> None:
+    with FaultServer(play, b"") as server:
+        account = account_for("wuts", f"http://127.0.0.1:{server.port}")
+        settings = {"breaker_threshold": 0}
+        client = make_app({"accounts": {"a": account}, "transport": settings}).test_client()
+        attempts = [
+            client.post(BLOCK, json={"number": NUMBER}).get_json()["meta"]["attempts"]
+            for _ in range(3)
+        ]
+        assert sum(attempts) == server.requests
+    retries = read(client).find("contact_adapter_retries_total", **WHO) or 0
+    assert retries == sum(attempts) - 3
+    assert (retries > 0) is retried
+
+
+def test_the_state_of_the_breaker_is_told(make_app: MakeApp, upstream: Upstream) -> None:
+    upstream.will_answer(500, {})
+    account = account_for("wuts", upstream.address)
+    settings = {"breaker_threshold": 2, "breaker_pause": 300.0}
+    client = make_app({"accounts": {"a": account}, "transport": settings}).test_client()
+    states = []
+    for _ in range(3):
+        change(client)
+        states.append(read(client).find("contact_adapter_breaker_state", **WHO))
+    assert states == [0, 2, 2]
+    assert len(upstream.seen) == 2
+
+
+def test_a_breaker_that_closes_again_is_told_too(make_app: MakeApp, upstream: Upstream) -> None:
+    upstream.will_answer(500, {})
+    account = account_for("wuts", upstream.address)
+    settings = {"breaker_threshold": 1, "breaker_pause": 0.05}
+    client = make_app({"accounts": {"a": account}, "transport": settings}).test_client()
+    change(client)
+    assert read(client).find("contact_adapter_breaker_state", **WHO) == 2
+    upstream.will_answer(200, {"success": True, "data": {"blocked": True}})
+    wait_until(lambda: change(client) == 200, "the probe after the pause")
+    assert read(client).find("contact_adapter_breaker_state", **WHO) == 0
+
+
+GATEWAY = "/dialects/session-gateway/api/v1/sessions"
+HOSTILE: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("GET", f"/{NUMBER}", {}),
+    ("GET", "/%00%0a", {}),
+    ("POST", f"/v1/contacts/{NUMBER}", {}),
+    ("POST", BLOCK, {"json": {"number": NUMBER, "account": NUMBER}}),
+    ("POST", BLOCK, {"json": {"number": NUMBER, "account": "nobody"}}),
+    ("POST", BLOCK, {"json": {"number": NUMBER, "account": 'a"} 1\n'}}),
+    ("POST", BLOCK, {"json": {"number": NUMBER}, "headers": {"X-Request-Id": NUMBER}}),
+    ("POST", BLOCK, {"json": {"number": "x"}}),
+    ("POST", BLOCK, {"json": {"jid": "4711@lid"}}),
+    ("GET", "/v1/contacts/blocked", {"query_string": {"account": NUMBER}}),
+    ("PURGE", BLOCK, {}),
+    ("POST", f"{GATEWAY}/{NUMBER}/contacts/{JID}/block", {}),
+    ("POST", f"{GATEWAY}/{SESSION}/contacts/{JID}/block", {}),
+    ("POST", f"/dialects/wappfy/{NUMBER}", {}),
+    ("POST", "/dialects/wappfy/api/contacts/block", {"json": {"session": "x", "contactId": JID}}),
+    ("POST", "/dialects/wuts/contacts/block", {"query_string": {"jid": JID}}),
+)
+
+
+def test_no_caller_can_make_a_label_value(make_app: MakeApp) -> None:
+    config = {
+        "accounts": {"a": {"provider": "memory", "aliases": [SESSION]}},
+        "dialects": {"enabled": list(NATIVE)},
+    }
+    client = make_app(config).test_client()
+    statuses = {
+        client.open(path, method=method, **sent).status_code for method, path, sent in HOSTILE
+    }
+    assert max(statuses) < 500
+    assert {200, 204, 404, 422} <= statuses
+    values = read(client).label_values
+    assert "a" in values
+    assert values <= {"a", "memory", "ok", *Action, *Code}
+
+
+# --- who may read them
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 401),
+        ({"X-API-Key": "wrong"}, 401),
+        ({"X-API-Key": "reader"}, 403),
+        ({"X-API-Key": "prometheus"}, 200),
+        ({"Authorization": "Bearer prometheus"}, 200),
+    ],
+)
+def test_with_keys_the_numbers_are_for_those_with_the_scope(
+    make_app: MakeApp, headers: dict[str, str], status: int
+) -> None:
+    keys = {
+        "reader": key_for("reader"),
+        "prometheus": key_for("prometheus", scopes=("metrics",)),
+    }
+    app = make_app({"accounts": {"a": {"provider": "memory"}}, "keys": keys})
+    response = app.test_client().get("/metrics", headers=headers)
+    assert response.status_code == status
+    assert (b"contact_adapter_calls" in response.data) is (status == 200)
+    assert ("WWW-Authenticate" in response.headers) is (status == 401)
+
+
+def test_a_key_for_the_numbers_alone_can_do_nothing_else(make_app: MakeApp) -> None:
+    keys = {"prometheus": key_for("prometheus", scopes=("metrics",))}
+    client = make_app({"accounts": {"a": {"provider": "memory"}}, "keys": keys}).test_client()
+    headers = {"X-API-Key": "prometheus"}
+    assert client.post(BLOCK, json={"number": NUMBER}, headers=headers).status_code == 403
+    assert client.get("/v1/accounts", headers=headers).status_code == 403
+
+
+@pytest.fixture
+def on_loopback() -> Iterator[Flask]:
+    """Return what `serve` builds where no key is configured."""
+    app = build_app({"accounts": {"a": {"provider": "memory"}}}, access=AnonymousAccess.LOOPBACK)
+    yield app
+    service_state(app).service.close()
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "127.0.0.1:8000"}, 200),
+        ({"Host": "localhost"}, 200),
+        ({"Host": "rebound.example"}, 403),
+        ({"Host": "localhost", "Origin": "https://evil.example"}, 403),
+    ],
+)
+def test_without_keys_the_numbers_are_for_this_machine(
+    on_loopback: Flask, headers: dict[str, str], status: int
+) -> None:
+    assert on_loopback.test_client().get("/metrics", headers=headers).status_code == status
+
+
+def test_without_keys_and_without_leave_nobody_reads_them(make_app: MakeApp) -> None:
+    app = make_app({"accounts": {"a": {"provider": "memory"}}}, allow_unauthenticated=False)
+    assert app.test_client().get("/metrics").status_code == 401
+
+
+# --- several workers
+
+
+def ask(served: Served) -> Numbers:
+    return Numbers(call(served.address, "GET", "/metrics").body.decode())
+
+
+def block(served: Served) -> None:
+    assert call(served.address, "POST", BLOCK, json_body={"number": NUMBER}).status == 200
+
+
+def shared_folders(folder: Path) -> list[Path]:
+    return list(folder.glob("contact-adapter-*"))
+
+
+def test_the_numbers_of_several_workers_are_one_whoever_is_asked(tmp_path: Path) -> None:
+    made = 0
+    with serve("--workers", "2", env={**ENVIRONMENT, "TMPDIR": str(tmp_path)}) as served:
+        wait_until(lambda: served.log.count("Booting worker") == 2, "the second worker")
+        (shared,) = shared_folders(tmp_path)
+
+        def both_have_counted() -> bool:
+            nonlocal made
+            callers = [threading.Thread(target=block, args=(served,)) for _ in range(8)]
+            for caller in callers:
+                caller.start()
+            for caller in callers:
+                caller.join(TIMEOUT)
+            made += len(callers)
+            return len(list(shared.glob("counter_*.db"))) == 2
+
+        wait_until(both_have_counted, "a call in each worker")
+        found = [ask(served) for _ in range(8)]
+        assert served.stop() == 0
+        wait_until(lambda: not served.survivors(), "the end of all its processes")
+    assert shared_folders(tmp_path) == []
+    for numbers in found:
+        assert set(numbers.families) == set(LABELS) - {"contact_adapter_retries"}
+        counted = numbers.find("contact_adapter_calls_total", **SANDBOX, action="block", code="ok")
+        assert counted == made
+        assert numbers.find("contact_adapter_in_flight", **SANDBOX) == 0
+        assert numbers.find("contact_adapter_breaker_state", **SANDBOX) == 0
+
+
+def test_a_worker_that_ends_leaves_what_it_counted_and_takes_its_state_along(
+    tmp_path: Path,
+) -> None:
+    with serve("--workers", "2", env={**ENVIRONMENT, "TMPDIR": str(tmp_path)}) as served:
+        for _ in range(6):
+            block(served)
+        wait_until(lambda: served.log.count("Booting worker") == 2, "both workers")
+        (shared,) = shared_folders(tmp_path)
+        assert list(shared.glob("gauge_live*"))
+        for pid in re.findall(r"Booting worker with pid: (\d+)", served.log):
+            os.kill(int(pid), signal.SIGKILL)
+        wait_until(lambda: served.log.count("Booting worker") == 4, "two new workers")
+        wait_until(lambda: not list(shared.glob("gauge_live*")), "the end of the old state")
+        numbers = ask(served)
+        counted = numbers.find("contact_adapter_calls_total", **SANDBOX, action="block", code="ok")
+        assert counted == 6
+        assert numbers.find("contact_adapter_in_flight", **SANDBOX) is None
+        # A worker that is asked to stop while it starts would not hear of it.
+        wait_until(
+            lambda: ask(served) and len(list(shared.glob("gauge_livemax_*"))) == 2,
+            "an answer of each new worker",
+        )
+        assert served.stop() == 0
+    assert shared_folders(tmp_path) == []
+
+
+def test_one_worker_needs_no_folder(tmp_path: Path) -> None:
+    with serve(env={**ENVIRONMENT, "TMPDIR": str(tmp_path)}) as served:
+        block(served)
+        counted = ask(served).find(
+            "contact_adapter_calls_total", **SANDBOX, action="block", code="ok"
+        )
+        assert counted == 1
+        assert shared_folders(tmp_path) == []
+        assert served.stop() == 0
+
+
+def test_a_folder_that_the_environment_names_is_used_and_stays(tmp_path: Path) -> None:
+    env = {**ENVIRONMENT, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    with serve(env=env) as served:
+        block(served)
+        assert served.stop() == 0
+    assert list(tmp_path.glob("counter_*.db"))
