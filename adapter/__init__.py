@@ -6,46 +6,34 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from adapter.codes import Action, Applied, Code, Confirmation, Retry
-from adapter.contact import Contact, ContactError, NotAPersonError
+from adapter.contacts.contact import Contact, ContactError, NotAPersonError
+from adapter.contacts.forms import ContactForm
+from adapter.contacts.identity import Relation, identity_key, relation
+from adapter.dialect import Dialect, NativeCall, read_bearer
+from adapter.error_rules import Proof, Row
 from adapter.errors import ConfigurationError, PluginError, Problem, RequestError
 from adapter.evidence import bounded_wait, read_contacts, read_jid, says_failure
 from adapter.hookspecs import hookimpl
-from adapter.identity import Relation, identity_key, relation
+from adapter.http import Headers, HttpRequest, HttpResponse, json_response
 from adapter.options import SecretField, session_field
-from adapter.outcome import Command, ContactList, Outcome, OutcomeError, Result
 from adapter.privacy import Secret
-from adapter.provider import (
-    Addressing,
-    ContactForm,
-    Dialect,
-    LocalProvider,
-    NativeCall,
-    Proof,
-    Provider,
-    Row,
+from adapter.provider import Addressing, LocalProvider, Provider
+from adapter.request_fields import (
     invalid_field,
-    read_bearer,
     read_contact,
     read_number_or_jid,
     read_object,
     read_texts,
     require_number,
 )
-from adapter.routes import Route
-from adapter.wire import (
-    Headers,
-    HttpRequest,
-    HttpResponse,
-    Json,
-    StrictJsonError,
-    json_response,
-    read_json,
-)
+from adapter.results import Command, ContactList, Outcome, OutcomeError, Result
+from adapter.route import Route
+from adapter.strict_json import Json, StrictJsonError, read_json
 
 if TYPE_CHECKING:
-    from adapter.app import create_app
-    from adapter.extension import ContactAdapter
-    from adapter.service import connect
+    from adapter.client import connect
+    from adapter.web.app import create_app
+    from adapter.web.extension import ContactAdapter
 
 __all__ = [
     "Action",
@@ -106,9 +94,9 @@ __all__ = [
 
 # Providers import this package for the translation alone; Flask and requests stay out of their way.
 _LAZY: Final = {
-    "ContactAdapter": "adapter.extension",
+    "ContactAdapter": "adapter.web.extension",
     "connect": "adapter.service",
-    "create_app": "adapter.app",
+    "create_app": "adapter.web.app",
 }
 
 

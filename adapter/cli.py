@@ -16,21 +16,24 @@ import click
 from flask import Flask
 
 from adapter import logs
-from adapter.app import CONFIG_VARIABLE, DEFAULT_ADDRESS, build_app, find_config, service_state
+from adapter.auth import ANYONE
+from adapter.client import Contacts
 from adapter.codes import Action
-from adapter.contact import name_field
-from adapter.describe import describe_accounts, describe_plugins
+from adapter.contacts.contact import name_field
 from adapter.errors import ConfigurationError, PluginError
-from adapter.faces import Access
-from adapter.hosts import is_loopback
-from adapter.keys import ANYONE
 from adapter.names import show_key
-from adapter.outcome import Command, Result, write_envelope
-from adapter.plugins import load_plugins
 from adapter.privacy import mask_text, mask_trace
+from adapter.registry import load_plugins
+from adapter.results import Command, Result, write_envelope
 from adapter.scaffold import ScaffoldError, check_name, package_name, write_package
-from adapter.service import Contacts, Service, new_request_id
-from adapter.settings import Settings, is_plain_url, load_settings, read_toml
+from adapter.service import Service, new_request_id
+from adapter.settings.loader import load_settings
+from adapter.settings.model import Settings
+from adapter.settings.toml_file import read_toml
+from adapter.urls import is_loopback, is_plain_url
+from adapter.web.app import CONFIG_VARIABLE, DEFAULT_ADDRESS, build_app, find_config, service_state
+from adapter.web.auth import Access
+from adapter.web.introspection import describe_accounts, describe_plugins
 
 DEFAULT_HOST = urlsplit(DEFAULT_ADDRESS).hostname
 DEFAULT_PORT = urlsplit(DEFAULT_ADDRESS).port
@@ -127,7 +130,7 @@ def serve(
     20 seconds. SIGHUP reads the configuration again.
     """
     try:
-        from adapter import server
+        from adapter.server import run as server
     except ImportError as error:
         raise click.ClickException(
             f"the server is not installed ({error.name} is missing); "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from adapter.outcome import Outcome
+from adapter.results import Outcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,10 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Final
 
-from adapter.contact import Contact, ContactError, NotAPersonError
-from adapter.outcome import MAX_RETRY_AFTER, ContactList
-from adapter.wire import Headers, Json
+from adapter.contacts.contact import Contact, ContactError, NotAPersonError
+from adapter.http import Headers
+from adapter.results import MAX_RETRY_AFTER, ContactList
+from adapter.strict_json import Json
 
 _ERROR_KEY: Final = re.compile(
     r"(?:is|has|last)?(?:err|errors?|exceptions?|faults?|failures?)"

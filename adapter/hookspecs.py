@@ -6,7 +6,8 @@ from typing import Final
 
 import pluggy
 
-from adapter.provider import Dialect, Provider
+from adapter.dialect import Dialect
+from adapter.provider import Provider
 
 PROJECT: Final = "contact_adapter"
 """The name of the hooks' project, and of the entry-point group in which plugins are found."""

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Mapping
 from typing import Any, Final
 
-from adapter.contact import Contact
+from adapter.contacts.contact import Contact
 from adapter.privacy import (
     MaskingFormatter,
     escape_controls,

@@ -10,7 +10,7 @@ from marshmallow import ValidationError, fields
 
 from adapter.files import MAX_SECRET, FileError, read_file
 from adapter.privacy import Secret
-from adapter.routes import PATH_ID_RULE, is_path_id
+from adapter.route import PATH_ID_RULE, is_path_id
 
 
 class SecretField(fields.Field):  # type: ignore[type-arg, unused-ignore]

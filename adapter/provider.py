@@ -9,43 +9,28 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from enum import StrEnum
-from functools import cached_property
 from typing import Any, ClassVar, Final
 
 from marshmallow import Schema
 
-from adapter.codes import Action, Applied, Code, Confirmation, Retry
-from adapter.contact import Contact, ContactError, name_field
+from adapter.codes import Action, Applied, Code, Confirmation
+from adapter.contacts.contact import Contact, ContactError
+from adapter.contacts.forms import ContactForm
+from adapter.contacts.identity import Relation, relation
+from adapter.error_rules import SHARED_ROWS, Row
 from adapter.errors import PluginError, RequestError
-from adapter.evidence import (
-    holds_error,
-    read_retry_after,
-    says_no_route,
-    says_success,
-    shows_state,
-)
-from adapter.identity import Relation, relation
-from adapter.outcome import Command, ContactList, Outcome
-from adapter.privacy import Secret, mask_text
-from adapter.routes import PLACEHOLDER, Route, has_loose_braces
-from adapter.wire import NO_HEADERS, Headers, HttpRequest, HttpResponse, Json
+from adapter.evidence import holds_error, read_retry_after, says_no_route, says_success, shows_state
+from adapter.http import NO_HEADERS, Headers, HttpRequest, HttpResponse
+from adapter.privacy import Secret
+from adapter.results import Command, ContactList, Outcome
+from adapter.route import PLACEHOLDER, Route, has_loose_braces
+from adapter.strict_json import Json
 
 REFUSED: Final = "was refused by the provider"
 """Our message for a field that a provider names as bad. Its own text may hold a phone number."""
-
-_MOST_MESSAGE: Final = 500
-
-
-class Proof(StrEnum):
-    """How well a row is known to be true."""
-
-    DOCUMENTED = "documented"
-    READ_IN_SOURCE = "read in source"
-    INFERRED = "inferred"
 
 
 class Addressing(StrEnum):
@@ -57,79 +42,6 @@ class Addressing(StrEnum):
     NONE = "none"
 
 
-class ContactForm(StrEnum):
-    """How a provider's requests name a contact."""
-
-    DIGITS = "digits"
-    CHAT_ID = "@c.us"
-    JID = "@s.whatsapp.net"
-    LID = "@lid"
-    USER_ID = "user id"
-
-    def write(self, contact: Contact) -> str | None:
-        """Return the contact in this form; None where what is known of it does not say it."""
-        match self:
-            case ContactForm.LID:
-                return contact.lid
-            case ContactForm.USER_ID:
-                return contact.user_id
-            case ContactForm.DIGITS:
-                return contact.number
-        return contact.number and f"{contact.number}{self.value}"
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of a provider's table: on this evidence, that is the outcome.
-
-    The evidence is a `machine` code at any status; or a field of the body (`where`) at `status`; or
-    the status of a response in the provider's own error shape (`Provider.is_own_error`). With
-    `anyone`, the status counts whoever says it: the provider, a proxy or a gate in between.
-
-    A status of 200, 400 or 500 also speaks for the rest of its hundred, after the rows of the exact
-    status, unless it blames the contact. In the other direction, the first row of a code is what a
-    dialect answers: its status, machine code and `text` (the provider's own words, where
-    documented). `message` and `retry` are our sentence and our advice, where more is known of this
-    failure than the code says.
-    """
-
-    code: Code
-    status: int
-    machine: str | None = None
-    where: Callable[[Json], bool] | None = None
-    text: str = ""
-    proof: Proof = Proof.DOCUMENTED
-    anyone: bool = False
-    message: str = ""
-    retry: Retry | None = None
-
-
-SHARED_ROWS: Final = (
-    Row(Code.TARGET_REJECTED, 400),
-    Row(Code.TARGET_REJECTED, 422),
-    Row(Code.PROVIDER_AUTH_FAILED, 401),
-    Row(Code.PROVIDER_PERMISSION_DENIED, 403),
-    Row(Code.PROVIDER_PERMISSION_DENIED, 402),
-    Row(Code.PROVIDER_CONFLICT, 409),
-    Row(Code.OPERATION_NOT_SUPPORTED, 501),
-    Row(Code.PROVIDER_RATE_LIMITED, 429, anyone=True),
-    Row(Code.PROVIDER_TIMEOUT, 504, anyone=True),
-    Row(Code.PROVIDER_TIMEOUT, 408, anyone=True),
-    Row(Code.PROVIDER_UNAVAILABLE, 503, anyone=True),
-    Row(Code.PROVIDER_MISADDRESSED, 501, anyone=True),
-    Row(Code.PROVIDER_ERROR, 500, anyone=True),
-    Row(Code.PROVIDER_MISADDRESSED, 404),
-    Row(Code.PROVIDER_MISADDRESSED, 405),
-    Row(Code.PROVIDER_MISADDRESSED, 410),
-    Row(Code.PROVIDER_ERROR, 400),  # of 400 and 422, with a machine code that no row knows
-    Row(Code.PROVIDER_MISADDRESSED, 400, anyone=True),
-)
-"""What HTTP's own statuses mean where a provider says nothing else: below every provider's rows.
-
-The last row is for each status of its hundred: a page that is not the provider's blames neither the
-contact nor the session, and is certain of nothing.
-"""
-
 _SUCCESS_STATUSES: Final = (200, 201, 202)
 _NO_ROUTE_STATUSES: Final = frozenset({404, 405})
 _NOT_FOLLOWED: Final = frozenset({307, 308})
@@ -137,34 +49,6 @@ _NOT_FOLLOWED: Final = frozenset({307, 308})
 
 303 is what a server says after it has done it, and 301 and 302 are used alike (RFC 9110, section
 15.4).
-"""
-
-CLOSEST: Final[Mapping[Code, Code]] = {
-    Code.BAD_REQUEST: Code.TARGET_REJECTED,
-    Code.INVALID_JSON: Code.TARGET_REJECTED,
-    Code.VALIDATION_ERROR: Code.TARGET_REJECTED,
-    Code.INVALID_TARGET: Code.TARGET_REJECTED,
-    Code.UNAUTHENTICATED: Code.PROVIDER_AUTH_FAILED,
-    Code.PERMISSION_DENIED: Code.PROVIDER_PERMISSION_DENIED,
-    Code.ACCOUNT_NOT_FOUND: Code.SESSION_NOT_FOUND,
-    Code.NOT_FOUND: Code.SESSION_NOT_FOUND,
-    Code.METHOD_NOT_ALLOWED: Code.SESSION_NOT_FOUND,
-    Code.PAYLOAD_TOO_LARGE: Code.TARGET_REJECTED,
-    Code.UNSUPPORTED_MEDIA_TYPE: Code.TARGET_REJECTED,
-    Code.PROVIDER_REDIRECTED: Code.PROVIDER_ERROR,
-    Code.PROVIDER_MISADDRESSED: Code.PROVIDER_ERROR,
-    Code.PROVIDER_TLS_ERROR: Code.PROVIDER_ERROR,
-    Code.PROVIDER_UNREACHABLE: Code.PROVIDER_UNAVAILABLE,
-    Code.CIRCUIT_OPEN: Code.PROVIDER_UNAVAILABLE,
-    Code.OVERLOADED: Code.PROVIDER_UNAVAILABLE,
-    Code.PROVIDER_CONNECTION_LOST: Code.PROVIDER_ERROR,
-    Code.PROVIDER_BAD_RESPONSE: Code.PROVIDER_ERROR,
-    Code.PROVIDER_RESPONSE_TOO_LARGE: Code.PROVIDER_ERROR,
-    Code.INTERNAL_ERROR: Code.PROVIDER_ERROR,
-}
-"""The codes that no provider's wire can express, each with the nearest that it can.
-
-Where a claim changes, it only grows weaker: `not_applied` may become `unknown`.
 """
 
 
@@ -453,202 +337,3 @@ class LocalProvider(Provider):
     @abstractmethod
     def answer(self, request: HttpRequest) -> HttpResponse:
         """Return the answer to a request that this provider has built. Called from many threads."""
-
-
-@dataclass(frozen=True, slots=True)
-class NativeCall:
-    """A native request, understood: the command, the session it names, and the form it came in."""
-
-    command: Command
-    session: str | None = None
-    form: str = ""
-
-
-class Dialect(ABC):
-    """A provider's wire format facing inwards, so that its old clients keep talking as they did.
-
-    It shares the routes and rows of `provider`; `build_response` picks the row, the subclass
-    writes it down.
-
-    It takes what its original takes: a body at all (`takes_body`), a form in place of JSON
-    (`takes_forms`; each field is then a text of the document), paths in any case and with one
-    slash behind them (`lenient_paths`).
-    """
-
-    provider: ClassVar[type[Provider]]
-    takes_body: ClassVar[bool] = True
-    takes_forms: ClassVar[bool] = False
-    lenient_paths: ClassVar[bool] = False
-    success_statuses: ClassVar[tuple[int, ...]] = (200,)
-
-    @property
-    def name(self) -> str:
-        """The provider's name."""
-        return self.provider.name
-
-    @cached_property
-    def _first_rows(self) -> Mapping[Code, Row]:
-        rows = [row for row in self.provider.table() if row.status >= 400]
-        return {row.code: row for row in reversed(rows)}
-
-    @abstractmethod
-    def read_credential(self, request: HttpRequest) -> str | None:
-        """Return the credential, from where this provider's clients put it; None without one."""
-
-    @abstractmethod
-    def read_request(self, request: HttpRequest) -> NativeCall:
-        """Return what a native request asks for.
-
-        Raises RequestError where it asks for nothing that can be done.
-        """
-
-    @abstractmethod
-    def write_success(self, call: NativeCall, outcome: Outcome) -> HttpResponse:
-        """Return the provider's own answer to a command that took effect."""
-
-    @abstractmethod
-    def write_error(
-        self, row: Row, outcome: Outcome, call: NativeCall | None, now: datetime
-    ) -> HttpResponse:
-        """Return the provider's own error for `row`; `call` is None if the request was not read."""
-
-    def build_response(
-        self, outcome: Outcome, call: NativeCall | None = None, *, now: datetime
-    ) -> HttpResponse:
-        """Return the outcome in the provider's own shape, status and codes.
-
-        What the wire cannot express becomes its closest error. `now` is for shapes with a time.
-        """
-        if outcome.code is None:
-            if call is None:
-                raise ValueError("a success answers a call")
-            return self.write_success(call, outcome)
-        row = self._first_rows[self.expressed(outcome.code)]
-        response = self.write_error(row, outcome, call, now)
-        if outcome.retry_after is None:
-            return response
-        headers = Headers({**response.headers, "Retry-After": str(outcome.retry_after)})
-        return HttpResponse(response.status, headers, response.body)
-
-    def message(self, row: Row, outcome: Outcome) -> str:
-        """Return the sentence for an error, followed by what is wrong with which field.
-
-        It is the provider's own where the row has one. Phone numbers are masked.
-        """
-        sentence = row.text or outcome.message
-        faults = "; ".join(
-            f"{name}: {text}" for name, texts in outcome.fields.items() for text in texts
-        )
-        if not faults:
-            return sentence
-        between = " " if sentence.endswith(".") else ": "
-        message = mask_text(f"{sentence}{between}{faults}")
-        return message if len(message) <= _MOST_MESSAGE else f"{message[: _MOST_MESSAGE - 1]}…"
-
-    def expressed(self, code: Code) -> Code:
-        """Return the code as which this dialect's clients are told of `code`."""
-        nearest = CLOSEST.get(code, code)
-        return nearest if nearest in self._first_rows else Code.PROVIDER_ERROR
-
-    def match(self, request: HttpRequest) -> tuple[Route, dict[str, str]]:
-        """Return the route that the request is for, and the ids in its path.
-
-        Raises RequestError where there is none: `not_found`, or `method_not_allowed`.
-        """
-        known = False
-        for route in self.provider.routes:
-            ids = route.match(request.path, lenient=self.lenient_paths)
-            if ids is not None:
-                if route.method == request.method:
-                    return route, ids
-                known = True
-        raise RequestError(Outcome.failure(Code.METHOD_NOT_ALLOWED if known else Code.NOT_FOUND))
-
-
-def read_bearer(request: HttpRequest, *, bare: bool = False) -> str | None:
-    """Return the token of `Authorization: Bearer <token>`, the scheme in any case.
-
-    With `bare`, a header that holds the token alone is taken too.
-    """
-    words = request.headers.get("Authorization", "").split()
-    if len(words) == 2 and words[0].lower() == "bearer":
-        return words[1]
-    return words[0] if bare and len(words) == 1 and words[0].lower() != "bearer" else None
-
-
-def read_contact(
-    *,
-    number: Json = None,
-    jid: Json = None,
-    default_region: str | None = None,
-    user_id: Json = None,
-) -> Contact:
-    """Return the contact that a request names by `number`, `jid` or `user_id`, or by several.
-
-    Raises RequestError: `validation_error` where nothing is named or a name is no text,
-    `invalid_target` where the text names nobody who can be blocked.
-    """
-    for name, value in (("number", number), ("jid", jid), ("user_id", user_id)):
-        if value is not None and not isinstance(value, str):
-            raise invalid_field(name, "must be text, in quotes")
-    if number is None and jid is None and user_id is None:
-        raise invalid_field("number", "give a number, a jid or a user_id")
-    try:
-        return Contact.parse(number, jid, default_region, user_id)
-    except ContactError as error:
-        raise RequestError(Outcome.failure(Code.INVALID_TARGET, fields=error.fields)) from None
-
-
-def read_number_or_jid(text: str, field: str = "") -> Contact:
-    """Return the contact that a text names: by JID or by number, whichever its form is.
-
-    Raises RequestError (`invalid_target`) where that is nobody who can be blocked; `field` is the
-    name under which the request holds the text, where it is neither `number` nor `jid`.
-    """
-    try:
-        is_jid = name_field(text) == "jid"
-        return read_contact(jid=text) if is_jid else read_contact(number=text)
-    except RequestError as error:
-        if not field:
-            raise
-        messages = tuple(text for texts in error.outcome.fields.values() for text in texts)
-        raise RequestError(replace(error.outcome, fields={field: messages})) from None
-
-
-def require_number(contact: Contact) -> str:
-    """Return the contact's number, for a provider that knows contacts by nothing else.
-
-    Raises RequestError (`invalid_target`) for a contact of which only the LID is known.
-    """
-    if contact.number is None:
-        fields = {"jid": ("this provider knows contacts by phone number only; send the number",)}
-        raise RequestError(Outcome.failure(Code.INVALID_TARGET, fields=fields))
-    return contact.number
-
-
-def read_object(request: HttpRequest) -> Mapping[str, Json]:
-    """Return the JSON object that the request sent; an empty one where it sent no body.
-
-    Raises RequestError (`validation_error`) for any other JSON.
-    """
-    if request.json is None:
-        return {}
-    if not isinstance(request.json, dict):
-        raise invalid_field("body", "must be a JSON object")
-    return request.json
-
-
-def read_texts(body: Mapping[str, Json], *names: str) -> tuple[str, ...]:
-    """Return the texts that stand in the body under these names.
-
-    Raises RequestError (`validation_error`) for the first that is missing or no text.
-    """
-    for name in names:
-        if not isinstance(body.get(name), str):
-            raise invalid_field(name, "is required and must be text")
-    return tuple(body[name] for name in names)
-
-
-def invalid_field(name: str, message: str) -> RequestError:
-    """Return the error that says what is wrong with one field."""
-    return RequestError(Outcome.failure(Code.VALIDATION_ERROR, fields={name: (message,)}))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from adapter.contact import Contact
+from adapter.contacts.contact import Contact
 from adapter.privacy import mask_text
 
 MIN_DIGITS: Final = 7

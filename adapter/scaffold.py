@@ -10,7 +10,7 @@ from string import Template
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from adapter.plugins import PROVIDER_NAME, Registry
+from adapter.registry import PROVIDER_NAME, Registry
 
 _TEMPLATES: Final = Path(__file__).with_name("templates")
 _NAMED = re.compile(r"\bBLANK \w+: ")

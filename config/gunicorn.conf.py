@@ -21,7 +21,7 @@ import os
 #   waitress, threads             half of gevent's rate for an empty app; not tried further
 #
 # granian has no limit of time for the body of a request, and a thread waits for it.
-worker_class = "adapter.worker.Worker"
+worker_class = "adapter.server.worker.Worker"
 
 # One worker keeps what is held in memory (the sandbox's block lists) in one place.
 workers = 1

@@ -12,7 +12,7 @@ from flask import Flask
 from support import Upstream, install_plugin, origin_config, run_app, run_upstream
 from support_wheel import build_wheel
 
-from adapter.app import create_app, service_state
+from adapter.web.app import create_app, service_state
 
 MakeApp = Callable[..., Flask]
 
@@ -77,7 +77,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, st
 def few_statuses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the contract kit try hostile answers at few statuses: enough to find a planted fault."""
     statuses = frozenset({200, 201, 204, 304, 400, 404, 500, 502})
-    monkeypatch.setattr("adapter.testing._PLAUSIBLE", statuses)
+    monkeypatch.setattr("adapter.testing.contract._PLAUSIBLE", statuses)
 
 
 @pytest.fixture(scope="session")

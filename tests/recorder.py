@@ -28,10 +28,12 @@ from adapter import (
     Secret,
     json_response,
 )
-from adapter.service import Account, Service, new_request_id
-from adapter.settings import load_settings, read_toml
-from adapter.testing import LIVE_FILE, PLAIN_NUMBER, SEEN_LIVE, _mutations
-from adapter.wire import write_json
+from adapter.account import Account
+from adapter.service import Service, new_request_id
+from adapter.settings.loader import load_settings
+from adapter.settings.toml_file import read_toml
+from adapter.strict_json import write_json
+from adapter.testing.contract import LIVE_FILE, PLAIN_NUMBER, SEEN_LIVE, _mutations
 
 KEPT_HEADERS = ("Content-Type", "Date", "Retry-After")
 _NUMBER = re.compile(r"[0-9](?:[\s().-]{0,3}[0-9]){7,}")

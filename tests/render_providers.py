@@ -9,8 +9,8 @@ from render_readme import proven, table
 from test_provider_contracts import CONTRACTS
 
 from adapter import Proof, Provider, Row
-from adapter.provider import SHARED_ROWS
-from adapter.testing import _BY_STRENGTH, Exchange, ProviderContract, _forms
+from adapter.error_rules import SHARED_ROWS
+from adapter.testing.contract import _BY_STRENGTH, Exchange, ProviderContract, _forms
 
 PAGE = Path(__file__).parent.parent / "providers" / "README.md"
 TITLES = ("status", "machine code", "body", "means", "known from")

@@ -9,7 +9,7 @@ from pathlib import Path
 from adapter.providers.memory import MAGIC_NUMBERS
 
 from adapter import Action, Code, LocalProvider, Provider
-from adapter.plugins import load_plugins
+from adapter.registry import load_plugins
 
 README = Path(__file__).parent.parent / "README.md"
 

@@ -24,9 +24,9 @@ from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from adapter import Secret, SecretField
-from adapter.app import service_state
-from adapter.outcome import write_envelope
-from adapter.plugins import load_plugins
+from adapter.registry import load_plugins
+from adapter.results import write_envelope
+from adapter.web.app import service_state
 
 NUMBER = "5511999999999"
 JID = f"{NUMBER}@s.whatsapp.net"

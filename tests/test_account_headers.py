@@ -9,9 +9,12 @@ import pytest
 from support import BUILT_IN, account_for, run_upstream
 
 from adapter import ConfigurationError, Headers, HttpRequest, Secret
-from adapter.service import connect
-from adapter.settings import OUR_HEADERS, TransportSettings, load_settings, read_toml
-from adapter.transport import Transport
+from adapter.client import connect
+from adapter.header_rules import OUR_HEADERS
+from adapter.settings.loader import load_settings
+from adapter.settings.model import TransportSettings
+from adapter.settings.toml_file import read_toml
+from adapter.transport.client import Transport
 
 CANARY = "canary-of-a-gate"
 

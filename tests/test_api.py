@@ -29,9 +29,9 @@ from support import (
 )
 from werkzeug.test import TestResponse
 
-from adapter.app import build_app, create_app
 from adapter.codes import Code
-from adapter.faces import Access
+from adapter.web.app import build_app, create_app
+from adapter.web.auth import Access
 
 OLD = version("werkzeug").startswith("2.")
 """Whether Werkzeug is one whose test client cannot send odd hosts, and which merges slashes."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import adapter
-from adapter.plugins import load_plugins
+from adapter.registry import load_plugins
 
 ROOT = Path(adapter.__file__).parent
 PROVIDERS = ROOT.parent / "providers"
@@ -333,7 +333,7 @@ def test_importing_the_adapter_and_every_provider_loads_no_web_framework_and_no_
     assert "adapter.provider" in loaded
     assert {f"adapter.providers.{name}" for name in PARTS} <= loaded
     assert loaded.isdisjoint({"flask", "werkzeug", "requests", "urllib3", "gunicorn", "click"})
-    assert loaded.isdisjoint({"adapter.testing", "adapter.transport", "adapter.extension"})
+    assert loaded.isdisjoint({"adapter.testing", "adapter.transport", "adapter.web"})
 
 
 def test_connecting_from_python_loads_no_web_framework() -> None:
@@ -342,13 +342,13 @@ def test_connecting_from_python_loads_no_web_framework() -> None:
         "with adapter.connect({'accounts': {'a': {'provider': 'memory'}}}) as contacts:\n"
         "    assert contacts.block('+5511999999999').ok"
     )
-    assert loaded.isdisjoint({"flask", "werkzeug", "gunicorn", "click", "adapter.testing"})
+    assert loaded.isdisjoint({"flask", "werkzeug", "gunicorn", "click", "adapter.testing.contract"})
 
 
 def test_the_app_loads_neither_the_contract_kit_nor_the_server() -> None:
     loaded = loaded_after("from adapter import create_app\nimport adapter.cli")
     assert "flask" in loaded
-    assert loaded.isdisjoint({"adapter.testing", "pytest", "hypothesis", "gunicorn"})
+    assert loaded.isdisjoint({"adapter.testing.contract", "pytest", "hypothesis", "gunicorn"})
 
 
 # --- the public names

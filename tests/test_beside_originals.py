@@ -31,9 +31,9 @@ from support import (
 from werkzeug.test import TestResponse
 
 from adapter import Action, Code, Outcome, Route
-from adapter.app import create_app, service_state
-from adapter.faces import read_form
-from adapter.plugins import load_plugins
+from adapter.registry import load_plugins
+from adapter.web.app import create_app, service_state
+from adapter.web.body import read_form
 
 KEY = "our-key"
 CODE = "X-Contact-Adapter-Code"

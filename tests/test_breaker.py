@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from adapter.breaker import BREAKER_STATES, Admission, Breaker
+from adapter.transport.breaker import BREAKER_STATES, Admission, Breaker
 
 THRESHOLD, PAUSE = 3, 10.0
 

@@ -44,10 +44,10 @@ from adapter import (
     create_app,
     json_response,
 )
-from adapter.app import service_state
 from adapter.cli import main
 from adapter.service import Service
-from adapter.settings import load_settings
+from adapter.settings.loader import load_settings
+from adapter.web.app import service_state
 
 NUMBER = "5521976543210"
 TYPED = "+55 (21) 97654-3210"

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from adapter.contact import MAX_TEXT, Contact, ContactError, NotAPersonError, name_field
+from adapter.contacts.contact import MAX_TEXT, Contact, ContactError, NotAPersonError, name_field
 
 BRAZIL = "5511999999999"
 

@@ -41,10 +41,10 @@ from adapter import (
     read_object,
     require_number,
     session_field,
-    testing,
 )
-from adapter.outcome import Command
-from adapter.testing import ProviderContract
+from adapter.results import Command
+from adapter.testing import contract as testing
+from adapter.testing.contract import ProviderContract
 
 REQUEST = "test_every_request_is_the_recorded_one"
 PURE_REQUEST = "test_the_same_command_makes_the_same_request"
@@ -1092,13 +1092,13 @@ def test_keys_beside_the_exchanges_are_their_defaults(tmp_path: Path):
 
 def test_the_kit_needs_no_test_library_and_nothing_of_the_adapter_needs_the_kit():
     every = [f"adapter.{path.stem}" for path in Path(adapter.__file__).parent.glob("*.py")]
-    core = sorted(set(every) - {"adapter.testing", "adapter.__init__"})
+    core = sorted(set(every) - {"adapter.testing.contract", "adapter.__init__"})
     program = f"""
 import importlib, sys
 for name in {core}:
     importlib.import_module(name)
-assert "adapter.testing" not in sys.modules
-import adapter.testing
+assert "adapter.testing.contract" not in sys.modules
+import adapter.testing.contract
 assert not {{"pytest", "hypothesis"}} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

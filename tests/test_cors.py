@@ -23,10 +23,10 @@ from support import (
 from werkzeug.test import TestResponse
 
 from adapter import ConfigurationError, ContactAdapter
-from adapter.app import build_app, create_app, service_state
-from adapter.cors import Cors
-from adapter.faces import Access
-from adapter.settings import load_settings
+from adapter.settings.loader import load_settings
+from adapter.web.app import build_app, create_app, service_state
+from adapter.web.auth import Access
+from adapter.web.cors import Cors
 
 PAGE = "https://app.example"
 OTHERS = [

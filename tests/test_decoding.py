@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from support import BUILT_IN, NATIVE, account_for
 
 from adapter import Code, Result
-from adapter.decoding import PackedError, Unpacker, read_encoding
-from adapter.service import connect
+from adapter.client import connect
+from adapter.transport.decoding import PackedError, Unpacker, read_encoding
 
 DONE = json.dumps({"success": True, "data": {"blocked": True}}).encode()
 

@@ -31,8 +31,8 @@ from support import (
 )
 from werkzeug.test import TestResponse
 
-from adapter.app import create_app
 from adapter.codes import Code
+from adapter.web.app import create_app
 
 CODE = "X-Contact-Adapter-Code"
 PROVIDERS = (*DIALECTS, "memory")

@@ -30,7 +30,7 @@ from adapter import (
     json_response,
 )
 from adapter.evidence import holds_error, says_no_route
-from adapter.wire import write_json
+from adapter.strict_json import write_json
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(0, 399) | st.text(max_size=5),

@@ -12,7 +12,7 @@ from flask import Flask, request
 from support import FAILING_PLUGIN, JID, NATIVE, NUMBER, OTHER_NUMBER, key_for
 
 from adapter import Code, ConfigurationError, ContactAdapter, OutcomeError
-from adapter.extension import State
+from adapter.web.extension import State
 
 MEMORY: dict[str, Any] = {"accounts": {"support": {"provider": "memory"}}}
 KEYED = {**MEMORY, "keys": {"crm": key_for("k")}}

@@ -48,7 +48,7 @@ from test_server import serve
 
 from adapter import Action, Code, Command, Contact, Result, Secret
 from adapter.service import Service
-from adapter.settings import load_settings
+from adapter.settings.loader import load_settings
 
 BLOCK = Command(Action.BLOCK, Contact(NUMBER))
 SECRET = "canary-secret"

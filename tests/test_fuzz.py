@@ -34,8 +34,8 @@ from adapter import (
     Outcome,
     RequestError,
 )
-from adapter.app import create_app
-from adapter.wire import read_json
+from adapter.strict_json import read_json
+from adapter.web.app import create_app
 
 # --- the whole server, by its own description
 

@@ -29,7 +29,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client, TestResponse
 
 from adapter import ConfigurationError, ContactAdapter
-from adapter.extension import State
+from adapter.web.extension import State
 
 CONFIG: dict[str, Any] = {
     "accounts": {"support": {"provider": "memory", "aliases": [SESSION]}},

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.contact import Contact
-from adapter.identity import Relation, identity_key, relation
+from adapter.contacts.contact import Contact
+from adapter.contacts.identity import Relation, identity_key, relation
 
 LID = "123456789012345@lid"
 USER = "BR.00000000000000000001"

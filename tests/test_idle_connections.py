@@ -15,8 +15,8 @@ from faults import FaultServer, Peer, answer
 from support import wait_until
 
 from adapter import Applied, Code, Result, Secret
-from adapter.connections import _Idle
-from adapter.service import Contacts, connect
+from adapter.client import Contacts, connect
+from adapter.transport.pool import _Idle
 
 NUMBER = "+5511999999999"
 GOOD = answer(200, {"success": True, "data": {"blocked": True}})
@@ -225,9 +225,9 @@ def test_sockets_are_kept_alive_by_the_system(monkeypatch: pytest.MonkeyPatch) -
                 idle = self.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
                 assert idle < 30
 
-    import adapter.sockets
+    import adapter.transport.sockets
 
-    monkeypatch.setattr(adapter.sockets.PlainSocket, "connect", connecting)
+    monkeypatch.setattr(adapter.transport.sockets.PlainSocket, "connect", connecting)
     with FaultServer(Forgetful(swallow=True), GOOD) as server, contacts_for(server) as contacts:
         assert contacts.block(NUMBER).ok
     assert seen == [1]
@@ -283,7 +283,7 @@ def test_a_response_that_is_understood_leaves_its_connection_to_the_next_call() 
 def test_a_shortage_of_our_own_is_overloaded_and_says_nothing_of_the_provider(
     number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import adapter.sockets
+    import adapter.transport.sockets
 
     def refuse(self: socket.socket, address: Any) -> None:
         raise OSError(number, "no more")
@@ -293,7 +293,7 @@ def test_a_shortage_of_our_own_is_overloaded_and_says_nothing_of_the_provider(
         contacts_for(server, breaker_threshold=1) as contacts,
         monkeypatch.context() as patch,
     ):
-        patch.setattr(adapter.sockets.PlainSocket, "connect", refuse)
+        patch.setattr(adapter.transport.sockets.PlainSocket, "connect", refuse)
         for _ in range(3):
             result = contacts.block(NUMBER)
             assert (result.code, result.applied) == (Code.OVERLOADED, Applied.NOT_APPLIED)

@@ -18,9 +18,9 @@ from support import call, run_app, wait_until
 from support_proxies import holding, run_proxy
 
 from adapter import Action, Applied, Code, Command, Contact, Result, Retry, Secret
-from adapter.app import create_app, service_state
-from adapter.intents import _SHARED, Intents, share_intents
-from adapter.service import Contacts, connect
+from adapter.client import Contacts, connect
+from adapter.transport.intents import _SHARED, Intents, share_intents
+from adapter.web.app import create_app, service_state
 
 NUMBER = "5511999999999"
 LID = "123456789012345@lid"

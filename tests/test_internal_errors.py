@@ -16,8 +16,9 @@ from support import NUMBER, Upstream, cli_runner, free_port
 
 from adapter import Code, ContactAdapter, HttpRequest, PluginError, Result
 from adapter.cli import main
+from adapter.client import connect
 from adapter.containment import is_from_outside
-from adapter.service import RESULT_ATTRIBUTE, connect, result_of
+from adapter.service import RESULT_ATTRIBUTE, result_of
 
 SOURCE = '''
 from marshmallow import Schema, validates_schema

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from support import DIALECTS, JID, NUMBER, SESSION, call, key_for, run_app
 
 from adapter import ContactAdapter
-from adapter.app import build_app, create_app, service_state
-from adapter.faces import Access
-from adapter.forwarded import find_proxy_header
+from adapter.web.app import build_app, create_app, service_state
+from adapter.web.auth import Access
+from adapter.web.forwarded import find_proxy_header
 
 CONFIG = {
     "accounts": {"support": {"provider": "memory", "aliases": [SESSION]}},

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapter.auth import ANYONE, Caller, KeyRing, scope_for
 from adapter.codes import Action
-from adapter.keys import ANYONE, Caller, KeyRing, scope_for
 from adapter.privacy import Secret
-from adapter.settings import KeySettings
+from adapter.settings.model import KeySettings
 
 
 def key(name: str, secret: str, *, scopes: str = "block read", accounts: str = "a") -> KeySettings:

@@ -26,10 +26,11 @@ from adapter import (
     Result,
     Route,
 )
-from adapter.attempt import MAX_BODY, Attempt
-from adapter.resilience import Limits, Verdict
-from adapter.service import Account, Contacts, connect
-from adapter.settings import AccountSettings, TransportSettings
+from adapter.account import Account
+from adapter.client import Contacts, connect
+from adapter.settings.model import MAX_BODY, AccountSettings, TransportSettings
+from adapter.transport.attempt import Attempt
+from adapter.transport.resilience import Limits, Verdict
 
 LIST = Command(Action.LIST)
 LEAST = 256 * 1024

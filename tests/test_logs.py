@@ -22,10 +22,11 @@ from test_server import ENVIRONMENT, Served, serve
 
 import adapter.logs
 from adapter import ContactAdapter
-from adapter.keys import ANYONE
+from adapter.auth import ANYONE
+from adapter.client import Contacts
 from adapter.privacy import MaskingFormatter, escape_controls
-from adapter.service import Contacts, Service
-from adapter.settings import load_settings
+from adapter.service import Service
+from adapter.settings.loader import load_settings
 
 MASKED = "551*******999"
 BLOCK = "/v1/contacts/block"

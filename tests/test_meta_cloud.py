@@ -23,8 +23,8 @@ from adapter import (
     connect,
     json_response,
 )
-from adapter.service import Contacts
-from adapter.settings import load_settings
+from adapter.client import Contacts
+from adapter.settings.loader import load_settings
 
 ODD = "eyJ=+&/?#% é\N{SNOWMAN}"
 """A cursor of characters that mean something in a URL."""

@@ -34,9 +34,9 @@ from support import (
 )
 from test_server import ENVIRONMENT, Served, serve
 
-from adapter.app import build_app, service_state
 from adapter.codes import Action, Code
-from adapter.faces import Access
+from adapter.web.app import build_app, service_state
+from adapter.web.auth import Access
 
 BLOCK = "/v1/contacts/block"
 WHO = {"account": "a", "provider": "wuts"}

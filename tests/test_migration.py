@@ -17,7 +17,7 @@ from flask.testing import FlaskClient
 from support import JID, NUMBER, TOKEN, Seen, Upstream, free_port, run_app
 
 from adapter import ContactAdapter
-from adapter.extension import State
+from adapter.web.extension import State
 
 README = Path(__file__).parents[1] / "README.md"
 TITLE = "## Migrate from your own requests calls\n"

@@ -22,7 +22,7 @@ from support_dists import PROVIDER, open_site
 from support_wheel import CHECKOUT, closure, make_environment, requirements, run
 
 from adapter.cli import main
-from adapter.plugins import load_plugins
+from adapter.registry import load_plugins
 from adapter.scaffold import ScaffoldError, check_name, find_blanks, render_package
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.contact import Contact, ContactError
+from adapter.contacts.contact import Contact, ContactError
 
 REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
 KINDS = sorted(phonenumbers.PhoneNumberType.values())

@@ -14,9 +14,9 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from support import DIALECTS, JID, NUMBER, key_for
 
-from adapter.app import create_app
 from adapter.codes import Code, Confirmation
-from adapter.settings import load_settings
+from adapter.settings.loader import load_settings
+from adapter.web.app import create_app
 
 CONFIG: dict[str, Any] = {
     "accounts": {"support": {"provider": "memory", "aliases": ["my-session"]}},

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.codes import Action, Applied, Code, Confirmation
-from adapter.contact import Contact
-from adapter.outcome import Command, Outcome, OutcomeError, Result, write_envelope
-from adapter.schemas import BlockedEnvelope, ChangeEnvelope, FailureEnvelope
+from adapter.contacts.contact import Contact
+from adapter.results import Command, Outcome, OutcomeError, Result, write_envelope
+from adapter.web.schemas import BlockedEnvelope, ChangeEnvelope, FailureEnvelope
 
 ANA = Contact(number="5511999999999")
 LID = Contact(lid="123456789012345@lid")

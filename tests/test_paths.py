@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from support import JID, NUMBER, SESSION, Upstream, account_for, call, run_app, run_upstream
 
 from adapter import Action, ConfigurationError, PluginError, Route
-from adapter.app import create_app, service_state
-from adapter.service import connect
-from adapter.settings import load_settings
+from adapter.client import connect
+from adapter.settings.loader import load_settings
+from adapter.web.app import create_app, service_state
 
 ATTACKS = (
     *("", ".", "..", "...", "%2e%2e", "..%2f", "a/../b", "/", "//", "a/b", "a\\b", "\\\\host"),

@@ -33,8 +33,8 @@ from adapter import (
     Row,
     json_response,
 )
-from adapter.provider import SHARED_ROWS
-from adapter.testing import ProviderContract
+from adapter.error_rules import SHARED_ROWS
+from adapter.testing.contract import ProviderContract
 
 pytestmark = pytest.mark.usefixtures("few_statuses")
 

@@ -15,14 +15,14 @@ import pytest
 from support import DIALECTS, cli_runner
 from support_dists import PROVIDER, Site, open_site
 
-from adapter.app import create_app, service_state
 from adapter.cli import main
-from adapter.describe import describe_plugins
+from adapter.client import connect
 from adapter.errors import ConfigurationError, PluginError
-from adapter.plugins import Broken, Plugin, Registry, load_plugins
 from adapter.privacy import Secret
-from adapter.service import connect
-from adapter.settings import load_settings
+from adapter.registry import Broken, Plugin, Registry, load_plugins
+from adapter.settings.loader import load_settings
+from adapter.web.app import create_app, service_state
+from adapter.web.introspection import describe_plugins
 
 FILES = (Path(__file__).parents[1] / "providers").glob("[!_]*.py")
 BUILT_IN = {file.stem.replace("_", "-") for file in FILES}

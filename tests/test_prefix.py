@@ -18,7 +18,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.test import Client, TestResponse
 
-from adapter.app import create_app, service_state
+from adapter.web.app import create_app, service_state
 
 CONFIG: dict[str, Any] = {
     "accounts": {"support": {"provider": "memory"}},

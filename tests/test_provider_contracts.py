@@ -19,7 +19,7 @@ from adapter.providers.z_api import ZApiProvider
 from support import BUILT_IN
 
 from adapter import Action
-from adapter.testing import Exchange, ProviderContract, read_answers
+from adapter.testing.contract import Exchange, ProviderContract, read_answers
 
 ANSWERS = Path(__file__).parent / "answers"
 

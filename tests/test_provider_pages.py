@@ -12,8 +12,8 @@ from support import BUILT_IN
 from test_provider_contracts import CONTRACTS
 
 from adapter import Action, Dialect, LocalProvider, Proof, Provider
-from adapter.plugins import load_plugins
-from adapter.testing import PLAIN_NUMBER
+from adapter.registry import load_plugins
+from adapter.testing.contract import PLAIN_NUMBER
 
 PAGE = render_providers.PAGE.read_text("utf-8")
 README = render_readme.README.read_text("utf-8")

@@ -37,10 +37,13 @@ from adapter import (
     Retry,
     Secret,
 )
-from adapter.service import Account
-from adapter.settings import AccountSettings, Proxy, TransportSettings, load_settings, read_proxy
-from adapter.sockets import ProxyRefusalError, open_through, tls_context
-from adapter.transport import Transport
+from adapter.account import Account
+from adapter.settings.loader import load_settings
+from adapter.settings.model import AccountSettings, Proxy, TransportSettings
+from adapter.settings.proxy import read_proxy
+from adapter.transport.client import Transport
+from adapter.transport.proxies import open_through
+from adapter.transport.sockets import ProxyRefusalError, tls_context
 
 POST = HttpRequest("POST", "/block", json={"a": 1})
 LOGIN = f"{quote(USER)}:{quote(PASSWORD)}@"
@@ -470,7 +473,7 @@ def test_a_login_is_given_by_reference_as_a_part_of_the_whole_url(
 def test_socks_without_its_library_is_a_fault_that_names_the_extra(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("adapter.settings.find_spec", lambda name: None)
+    monkeypatch.setattr("adapter.settings.loader.find_spec", lambda name: None)
     with pytest.raises(ConfigurationError, match=r"pip install 'contact-adapter\[socks\]'"):
         load_settings(account(proxy="socks5://p"))
     load_settings(account(proxy="http://p"))

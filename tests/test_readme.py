@@ -19,10 +19,11 @@ from support import BUILT_IN, run_server
 
 from adapter import Code
 from adapter.cli import main
-from adapter.outcome import write_envelope
-from adapter.provider import SHARED_ROWS
-from adapter.schemas import ChangeEnvelope, FailureEnvelope
-from adapter.settings import load_settings, read_toml
+from adapter.error_rules import SHARED_ROWS
+from adapter.results import write_envelope
+from adapter.settings.loader import load_settings
+from adapter.settings.toml_file import read_toml
+from adapter.web.schemas import ChangeEnvelope, FailureEnvelope
 
 TEXT = render_readme.README.read_text("utf-8")
 CONFIG = render_readme.README.parent / "config"
@@ -140,7 +141,7 @@ def test_the_commented_configuration_loads_and_has_every_key() -> None:
     for account in settings.accounts.values():
         for key in account.provider.Options().fields:
             assert re.search(rf"^#? ?{key} = .*# {account.provider.name}: ", text, re.MULTILINE)
-    from adapter import settings as module
+    from adapter.settings import loader as module
 
     for schema in (
         module._TopSchema,

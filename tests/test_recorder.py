@@ -20,9 +20,10 @@ from support import BUILT_IN, DIALECTS, Upstream, account_for, free_port
 from test_provider_contracts import ANSWERS, CONTRACTS
 
 from adapter import Contact, HttpRequest, HttpResponse, json_response
-from adapter.service import Account, Service
-from adapter.settings import load_settings
-from adapter.testing import LIVE_FILE, ProviderContract, read_answers
+from adapter.account import Account
+from adapter.service import Service
+from adapter.settings.loader import load_settings
+from adapter.testing.contract import LIVE_FILE, ProviderContract, read_answers
 
 pytestmark = pytest.mark.usefixtures("few_statuses")
 

@@ -13,7 +13,7 @@ from conftest import MakeApp
 from flask.testing import FlaskClient
 from support import NUMBER, Upstream, account_for, call, key_for, run_app, run_upstream
 
-from adapter.app import create_app, service_state
+from adapter.web.app import create_app, service_state
 
 BLOCK, BLOCKED = "/v1/contacts/block", "/v1/contacts/blocked"
 BODY = json.dumps({"number": NUMBER}).encode()

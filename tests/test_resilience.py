@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from support import PATIENCE, wait_until
 
 from adapter import Applied, Code, Confirmation, Outcome
-from adapter.attempt import Attempt
-from adapter.resilience import Resilience, Verdict
-from adapter.settings import TransportSettings
+from adapter.settings.model import TransportSettings
+from adapter.transport.attempt import Attempt
+from adapter.transport.resilience import Resilience, Verdict
 
 OK = Outcome.success(Confirmation.ACCEPTED)
 JITTER = 0.25

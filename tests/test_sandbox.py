@@ -8,11 +8,12 @@ import pytest
 from adapter.providers.memory import MAGIC_NUMBERS
 from support import JID, NATIVE, NUMBER, OTHER_NUMBER, PROVIDERS, Answer, call, run_app
 
-from adapter.app import build_app, sandbox_path
 from adapter.codes import Applied, Code
-from adapter.faces import Access
-from adapter.provider import CLOSEST
-from adapter.settings import load_settings, read_toml
+from adapter.error_rules import CLOSEST
+from adapter.settings.loader import load_settings
+from adapter.settings.toml_file import read_toml
+from adapter.web.app import build_app, sandbox_path
+from adapter.web.auth import Access
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from marshmallow import RAISE
 
 from adapter.codes import Code, Confirmation
 from adapter.errors import RequestError
-from adapter.outcome import write_envelope
-from adapter.schemas import (
+from adapter.results import write_envelope
+from adapter.web.schemas import (
     MAX_STRANGE,
     AccountSchema,
     AccountsEnvelope,

@@ -16,9 +16,10 @@ from support import run_upstream
 from support_dists import PROVIDER, Site, open_site
 
 from adapter import Action, Applied, Code, Command, Contact, OutcomeError, RequestError, Secret
-from adapter.keys import ANYONE, Caller
-from adapter.service import Contacts, Service, connect
-from adapter.settings import load_settings
+from adapter.auth import ANYONE, Caller
+from adapter.client import Contacts, connect
+from adapter.service import Service
+from adapter.settings.loader import load_settings
 
 ANA = Contact(number="5511999999999")
 MEMORY = {"provider": "memory"}

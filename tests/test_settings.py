@@ -17,10 +17,12 @@ from hypothesis import strategies as st
 
 from adapter import files
 from adapter.errors import ConfigurationError, PluginError
-from adapter.hosts import is_loopback, is_same_host
-from adapter.plugins import ACCOUNT_KEYS
 from adapter.privacy import Secret
-from adapter.settings import TransportSettings, load_settings, read_toml
+from adapter.registry import ACCOUNT_KEYS
+from adapter.settings.loader import load_settings
+from adapter.settings.model import TransportSettings
+from adapter.settings.toml_file import read_toml
+from adapter.urls import is_loopback, is_same_host
 
 CONFIG = Path(__file__).parent.parent / "config"
 OWN = "http://127.0.0.1:8000"
@@ -715,7 +717,7 @@ THIS_MACHINE = (
 def test_a_loop_is_found_by_every_name_of_this_machine(
     own: str, host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapter.hosts.gethostname", lambda: "web-1.example")
+    monkeypatch.setattr("adapter.urls.gethostname", lambda: "web-1.example")
     scheme = own.partition(":")[0]
     port = 8000 if own == OWN else {"http": 80, "https": 443}[scheme]
     written = [f":{port}"] if own == OWN else ["", f":{port}"]

@@ -12,8 +12,8 @@ from flask.testing import FlaskClient
 from support import DIALECTS, JID, NUMBER, SESSION, Upstream, account_for
 
 from adapter import Action, Command, Contact, Headers, HttpResponse, Outcome, Secret
-from adapter.app import create_app, service_state
-from adapter.settings import load_settings
+from adapter.settings.loader import load_settings
+from adapter.web.app import create_app, service_state
 
 GOOD_TARGET = json.dumps({"number": NUMBER})
 

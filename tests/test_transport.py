@@ -29,11 +29,12 @@ from adapter import (
     PluginError,
     Secret,
 )
-from adapter.attempt import Attempt
-from adapter.connections import MAX_BODY
-from adapter.service import connect
-from adapter.settings import OUR_HEADERS, HeaderOwner, TransportSettings
-from adapter.transport import Transport
+from adapter.client import connect
+from adapter.header_rules import OUR_HEADERS, HeaderOwner
+from adapter.settings.model import TransportSettings
+from adapter.transport.attempt import Attempt
+from adapter.transport.client import Transport
+from adapter.transport.pool import MAX_BODY
 
 CANARY = "canary-token-4711"
 POST = HttpRequest("POST", "/block", Headers({"Authorization": f"Bearer {CANARY}"}), json={"a": 1})

@@ -21,7 +21,7 @@ from support import ENVELOPE_KEYS, NUMBER, PATIENCE, call, install_plugin, wait_
 from test_server import ENVIRONMENT, Served, block, serve
 
 from adapter.codes import Code
-from adapter.worker import Worker
+from adapter.server.worker import Worker
 
 DASHED = "55-11-99999-9999"
 HEAD = b"GET /livez HTTP/1.1\r\nHost: x\r\n"
@@ -217,8 +217,8 @@ SHORT = """
 import sys
 from gevent import monkey
 monkey.patch_all()
-import adapter.worker
-adapter.worker.BODY_TIME = 1
+import adapter.server.worker
+adapter.server.worker.BODY_TIME = 1
 from adapter import cli
 cli.main()
 """

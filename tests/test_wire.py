@@ -9,16 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.wire import (
-    MAX_DEPTH,
-    Headers,
-    HttpRequest,
-    HttpResponse,
-    StrictJsonError,
-    json_response,
-    read_json,
-    write_json,
-)
+from adapter.http import Headers, HttpRequest, HttpResponse, json_response
+from adapter.strict_json import MAX_DEPTH, StrictJsonError, read_json, write_json
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 scalars = (

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.contact import MAX_LINK, MAX_TEXT, Contact, ContactError, name_field
+from adapter.contacts.contact import MAX_LINK, MAX_TEXT, Contact, ContactError, name_field
 
 GERMAN = "491713920012"
 BRAZIL = "5511999990001"

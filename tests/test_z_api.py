@@ -10,7 +10,7 @@ import pytest
 from support import JID, NUMBER, Upstream
 
 from adapter import ConfigurationError, Secret, connect
-from adapter.settings import load_settings
+from adapter.settings.loader import load_settings
 
 
 def configure(address: str, **options: Any) -> dict[str, Any]:

@@ -27,10 +27,11 @@ from upstream import JID, TOKEN
 from wsgi_call import call, environ_of
 
 from adapter import Action, Command, Contact, Secret, create_app
-from adapter.app import service_state
-from adapter.keys import ANYONE
+from adapter.auth import ANYONE
+from adapter.client import Contacts
 from adapter.logs import configure
-from adapter.service import Contacts, Service
+from adapter.service import Service
+from adapter.web.app import service_state
 
 CALLS: Final = 200
 """Calls of one turn where all calls are alike."""

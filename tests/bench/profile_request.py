@@ -27,8 +27,8 @@ from surroundings import certificates, clean_environment
 from wsgi_call import call, environ_of
 
 from adapter import create_app
-from adapter.app import service_state
 from adapter.logs import configure
+from adapter.web.app import service_state
 
 OTHER: Final = "everything else"
 SOCKETS: Final = "sockets, with waiting for the upstream"

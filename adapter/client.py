@@ -1,0 +1,85 @@
+"""The Python API: `connect()` and `Client`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from adapter.auth import ANYONE, Caller
+from adapter.codes import Action
+from adapter.errors import RequestError
+from adapter.logs import write_line
+from adapter.results import Command, Result
+from adapter.service import Service, describe_call, new_request_id
+from adapter.settings.loader import load_settings
+from adapter.settings.toml_file import read_toml
+
+
+class Contacts:
+    """Block lists from Python. Every call returns a Result; a bad target is one too."""
+
+    def __init__(self, service: Service, caller: Caller) -> None:
+        self.service = service
+        self._caller = caller
+
+    def block(
+        self,
+        number: str | None = None,
+        *,
+        jid: str | None = None,
+        user_id: str | None = None,
+        account: str | None = None,
+    ) -> Result:
+        """Block a contact, named by `number`, by `jid` or by `user_id`."""
+        return self._change(Action.BLOCK, account, number, jid, user_id)
+
+    def unblock(
+        self,
+        number: str | None = None,
+        *,
+        jid: str | None = None,
+        user_id: str | None = None,
+        account: str | None = None,
+    ) -> Result:
+        """Unblock a contact, named by `number`, by `jid` or by `user_id`."""
+        return self._change(Action.UNBLOCK, account, number, jid, user_id)
+
+    def blocked(self, *, account: str | None = None) -> Result:
+        """Read the block list; its contacts are in `.contacts`."""
+        return self._perform(account, lambda: Command(Action.LIST))
+
+    def _change(self, action: Action, account: str | None, *target: str | None) -> Result:
+        def command() -> Command:
+            return Command(action, self.service.read_contact(*target))
+
+        return self._perform(account, command)
+
+    def _perform(self, account: str | None, command: Callable[[], Command]) -> Result:
+        chosen = None  # a name that is not configured may be anything, and is told to nobody
+        try:
+            chosen = self.service.choose_account(self._caller, account)
+            result = self.service.perform(chosen, command())
+        except RequestError as error:
+            result = Result(error.outcome, account=chosen, request_id=new_request_id())
+        write_line("call", **describe_call(result))
+        return result
+
+    def close(self) -> None:
+        """Close all connections. A later call opens new ones."""
+        self.service.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def connect(config: str | Path | Mapping[str, Any]) -> Contacts:
+    """Return the block lists of a configuration: a TOML file, or a mapping of the same shape.
+
+    Raises ConfigurationError and PluginError as `load_settings` does.
+    """
+    mapping = config if isinstance(config, Mapping) else read_toml(Path(config))
+    return Contacts(Service(load_settings(mapping)), ANYONE)

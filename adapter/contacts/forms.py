@@ -1,0 +1,28 @@
+"""The forms in which requests name a contact."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from adapter.contacts.contact import Contact
+
+
+class ContactForm(StrEnum):
+    """How a provider's requests name a contact."""
+
+    DIGITS = "digits"
+    CHAT_ID = "@c.us"
+    JID = "@s.whatsapp.net"
+    LID = "@lid"
+    USER_ID = "user id"
+
+    def write(self, contact: Contact) -> str | None:
+        """Return the contact in this form; None where what is known of it does not say it."""
+        match self:
+            case ContactForm.LID:
+                return contact.lid
+            case ContactForm.USER_ID:
+                return contact.user_id
+            case ContactForm.DIGITS:
+                return contact.number
+        return contact.number and f"{contact.number}{self.value}"

@@ -1,0 +1,142 @@
+"""The base class of dialects: a provider's wire format facing inwards."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import ClassVar, Final
+
+from adapter.codes import Code
+from adapter.error_rules import CLOSEST, Row
+from adapter.errors import RequestError
+from adapter.http import Headers, HttpRequest, HttpResponse
+from adapter.privacy import mask_text
+from adapter.provider import Provider
+from adapter.results import Command, Outcome
+from adapter.route import Route
+
+_MOST_MESSAGE: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class NativeCall:
+    """A native request, understood: the command, the session it names, and the form it came in."""
+
+    command: Command
+    session: str | None = None
+    form: str = ""
+
+
+class Dialect(ABC):
+    """A provider's wire format facing inwards, so that its old clients keep talking as they did.
+
+    It shares the routes and rows of `provider`; `build_response` picks the row, the subclass
+    writes it down.
+
+    It takes what its original takes: a body at all (`takes_body`), a form in place of JSON
+    (`takes_forms`; each field is then a text of the document), paths in any case and with one
+    slash behind them (`lenient_paths`).
+    """
+
+    provider: ClassVar[type[Provider]]
+    takes_body: ClassVar[bool] = True
+    takes_forms: ClassVar[bool] = False
+    lenient_paths: ClassVar[bool] = False
+    success_statuses: ClassVar[tuple[int, ...]] = (200,)
+
+    @property
+    def name(self) -> str:
+        """The provider's name."""
+        return self.provider.name
+
+    @cached_property
+    def _first_rows(self) -> Mapping[Code, Row]:
+        rows = [row for row in self.provider.table() if row.status >= 400]
+        return {row.code: row for row in reversed(rows)}
+
+    @abstractmethod
+    def read_credential(self, request: HttpRequest) -> str | None:
+        """Return the credential, from where this provider's clients put it; None without one."""
+
+    @abstractmethod
+    def read_request(self, request: HttpRequest) -> NativeCall:
+        """Return what a native request asks for.
+
+        Raises RequestError where it asks for nothing that can be done.
+        """
+
+    @abstractmethod
+    def write_success(self, call: NativeCall, outcome: Outcome) -> HttpResponse:
+        """Return the provider's own answer to a command that took effect."""
+
+    @abstractmethod
+    def write_error(
+        self, row: Row, outcome: Outcome, call: NativeCall | None, now: datetime
+    ) -> HttpResponse:
+        """Return the provider's own error for `row`; `call` is None if the request was not read."""
+
+    def build_response(
+        self, outcome: Outcome, call: NativeCall | None = None, *, now: datetime
+    ) -> HttpResponse:
+        """Return the outcome in the provider's own shape, status and codes.
+
+        What the wire cannot express becomes its closest error. `now` is for shapes with a time.
+        """
+        if outcome.code is None:
+            if call is None:
+                raise ValueError("a success answers a call")
+            return self.write_success(call, outcome)
+        row = self._first_rows[self.expressed(outcome.code)]
+        response = self.write_error(row, outcome, call, now)
+        if outcome.retry_after is None:
+            return response
+        headers = Headers({**response.headers, "Retry-After": str(outcome.retry_after)})
+        return HttpResponse(response.status, headers, response.body)
+
+    def message(self, row: Row, outcome: Outcome) -> str:
+        """Return the sentence for an error, followed by what is wrong with which field.
+
+        It is the provider's own where the row has one. Phone numbers are masked.
+        """
+        sentence = row.text or outcome.message
+        faults = "; ".join(
+            f"{name}: {text}" for name, texts in outcome.fields.items() for text in texts
+        )
+        if not faults:
+            return sentence
+        between = " " if sentence.endswith(".") else ": "
+        message = mask_text(f"{sentence}{between}{faults}")
+        return message if len(message) <= _MOST_MESSAGE else f"{message[: _MOST_MESSAGE - 1]}…"
+
+    def expressed(self, code: Code) -> Code:
+        """Return the code as which this dialect's clients are told of `code`."""
+        nearest = CLOSEST.get(code, code)
+        return nearest if nearest in self._first_rows else Code.PROVIDER_ERROR
+
+    def match(self, request: HttpRequest) -> tuple[Route, dict[str, str]]:
+        """Return the route that the request is for, and the ids in its path.
+
+        Raises RequestError where there is none: `not_found`, or `method_not_allowed`.
+        """
+        known = False
+        for route in self.provider.routes:
+            ids = route.match(request.path, lenient=self.lenient_paths)
+            if ids is not None:
+                if route.method == request.method:
+                    return route, ids
+                known = True
+        raise RequestError(Outcome.failure(Code.METHOD_NOT_ALLOWED if known else Code.NOT_FOUND))
+
+
+def read_bearer(request: HttpRequest, *, bare: bool = False) -> str | None:
+    """Return the token of `Authorization: Bearer <token>`, the scheme in any case.
+
+    With `bare`, a header that holds the token alone is taken too.
+    """
+    words = request.headers.get("Authorization", "").split()
+    if len(words) == 2 and words[0].lower() == "bearer":
+        return words[1]
+    return words[0] if bare and len(words) == 1 and words[0].lower() != "bearer" else None

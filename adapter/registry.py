@@ -1,0 +1,391 @@
+"""Find the plugins, block them, and import and check those that are needed."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import threading
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
+from types import NoneType
+from typing import Any, Final, Generic, TypeVar
+
+import pluggy
+from marshmallow import Schema
+
+from adapter import hookspecs
+from adapter.codes import Action, Confirmation
+from adapter.contacts.forms import ContactForm
+from adapter.containment import contain
+from adapter.dialect import Dialect
+from adapter.error_rules import Row
+from adapter.errors import PluginError
+from adapter.privacy import escape_controls, mask_trace
+from adapter.provider import Addressing, Provider
+from adapter.route import Route
+
+ACCOUNT_KEYS: Final = frozenset(
+    {"provider", "base_url", "aliases", "allow_insecure", "transport", "headers"}
+)
+"""The keys of an account that belong to the core; a provider's options cannot have these names."""
+
+PROVIDER_NAME: Final = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
+"""How a provider may be called: lower-case words joined by dashes."""
+
+_OWN_DISTRIBUTION: Final = "contact-adapter"
+
+PartT = TypeVar("PartT", bound="type[Provider] | type[Dialect]")
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """Where something comes from: the entry point's name, and the distribution that has it."""
+
+    name: str
+    distribution: str
+    version: str
+
+    @property
+    def id(self) -> str:
+        """The name under which exactly this plugin can be blocked: `distribution:name`."""
+        return f"{self.distribution}:{self.name}"
+
+    @property
+    def origin(self) -> str:
+        """The distribution and its version."""
+        return f"{self.distribution} {self.version}".strip()
+
+    @property
+    def is_builtin(self) -> bool:
+        """Whether it comes with the adapter, by the name of its distribution."""
+        return _normalise(self.distribution) == _OWN_DISTRIBUTION
+
+    def __str__(self) -> str:
+        return f"{self.id} ({self.origin})"
+
+
+@dataclass(frozen=True, slots=True)
+class Registered(Generic[PartT]):
+    """A provider or dialect class, and the plugin that brought it."""
+
+    part: PartT
+    plugin: Plugin
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A plugin that could not be used, and what it raised."""
+
+    plugin: Plugin
+    error: BaseException
+
+    @property
+    def reason(self) -> str:
+        """What it raised, in one line, masked like a traceback."""
+        try:
+            text = str(self.error)
+        except BaseException:  # noqa: BLE001 - the exception is a third party's too
+            text = "its text cannot be read"
+        line = " ".join(f"{type(self.error).__name__}: {text}".split())
+        return escape_controls(mask_trace(line))
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """A name that several plugins bring.
+
+    What is built in wins, else the only plugin that is called so; where nobody does, the name
+    cannot be selected.
+    """
+
+    kind: str
+    name: str
+    plugins: tuple[Plugin, ...]
+    winner: Plugin | None
+
+    @property
+    def losers(self) -> tuple[Plugin, ...]:
+        """The plugins that do not serve under this name."""
+        return tuple(plugin for plugin in self.plugins if plugin != self.winner)
+
+    def __str__(self) -> str:
+        """Say who clashes, and with which setting it ends. No plugin that wins is blocked by it."""
+        if self.winner is not None:
+            losers = ", ".join(map(str, self.losers))
+            what = f"the {self.kind} {self.name!r} is that of {self.winner}, and not of {losers}"
+        else:
+            these = " and ".join(map(str, self.plugins))
+            what = (
+                f"several plugins bring the {self.kind} {self.name!r}: {these}; block all but one"
+            )
+        newcomers = self.losers if self.winner is not None else self.losers[1:]
+        ids = ", ".join(f'"{plugin.id}"' for plugin in newcomers)
+        return f"{what}; to block: [plugins] blocked = [{ids}]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """What a plugin brings, once it was imported."""
+
+    providers: Mapping[str, type[Provider]]
+    dialects: Mapping[str, type[Dialect]]
+
+
+_NOTHING: Final = _Offer({}, {})
+
+
+class Registry:
+    """All that the plugins of this installation bring, by name. A plugin is imported when needed.
+
+    A name is looked for in the plugins of that name first, and only then in all of them. What is
+    built in goes before what is a third party's. Safe in threads.
+    """
+
+    def __init__(
+        self, found: Iterable[tuple[Plugin, EntryPoint]], idle_blocks: Iterable[str] = ()
+    ) -> None:
+        self.idle_blocks = tuple(idle_blocks)
+        """The entries of `[plugins] blocked` that match no plugin of this installation."""
+        self._entries = dict(found)
+        self._manager = pluggy.PluginManager(hookspecs.PROJECT)
+        self._manager.add_hookspecs(hookspecs)
+        self._offers: dict[Plugin, _Offer] = {}
+        self._broken: dict[Plugin, Broken] = {}
+        self._locks: dict[int, threading.RLock] = {}  # type: ignore[valid-type, unused-ignore]
+
+    @cached_property
+    def providers(self) -> Mapping[str, Registered[type[Provider]]]:
+        """Every provider that can be selected. Imports all plugins."""
+        return self._all("providers")
+
+    @cached_property
+    def dialects(self) -> Mapping[str, Registered[type[Dialect]]]:
+        """Every dialect that can be enabled. Imports all plugins."""
+        return self._all("dialects")
+
+    @cached_property
+    def broken(self) -> tuple[Broken, ...]:
+        """Every plugin that cannot be used. Imports all plugins."""
+        for plugin in self._entries:
+            self._offer(plugin)
+        return tuple(self._broken[plugin] for plugin in self._entries if plugin in self._broken)
+
+    @cached_property
+    def clashes(self) -> tuple[Clash, ...]:
+        """Every name that several plugins bring. Imports all plugins."""
+        found = []
+        for kind in ("providers", "dialects"):
+            names = {name: None for plugin in self._entries for name in self._parts(plugin, kind)}
+            found += [clash for name in sorted(names) if (clash := self._clash(name, kind))]
+        return tuple(found)
+
+    def find_provider(self, name: str) -> Registered[type[Provider]] | None:
+        """Return the provider of that name; None where there is none.
+
+        Raises PluginError where the plugin of that name is broken (with its own error as the
+        cause), and where several third-party plugins bring it.
+        """
+        return self._find(name, "providers")
+
+    def find_dialect(self, name: str) -> Registered[type[Dialect]] | None:
+        """Return the dialect of that name; None where there is none. Raises as `find_provider`."""
+        return self._find(name, "dialects")
+
+    def find_broken(self, name: str) -> Broken | None:
+        """Return the broken plugin of that name."""
+        for plugin in self._named(name):
+            self._offer(plugin)
+            if plugin in self._broken:
+                return self._broken[plugin]
+        return None
+
+    def _find(self, name: str, kind: str) -> Registered[Any] | None:
+        named = self._named(name)
+        builtin = [plugin for plugin in named if plugin.is_builtin]
+        for candidates in (builtin, named, list(self._entries)):
+            owners = [plugin for plugin in candidates if name in self._parts(plugin, kind)]
+            if owners:
+                return self._choose(name, kind, owners)
+            for plugin in candidates:
+                if plugin.name == name and plugin in self._broken:
+                    broken = self._broken[plugin]
+                    raise PluginError(
+                        f"the plugin {plugin} is configured but broken: {broken.reason}"
+                    ) from broken.error
+        return None
+
+    def _choose(self, name: str, kind: str, owners: list[Plugin]) -> Registered[Any]:
+        winner = _winner(owners)
+        if winner is None:
+            raise PluginError(str(Clash(kind[:-1], name, tuple(owners), None)))
+        return Registered(self._parts(winner, kind)[name], winner)
+
+    def _clash(self, name: str, kind: str) -> Clash | None:
+        """Return the clash about the name; none where one plugin alone brings it."""
+        owners = [plugin for plugin in self._entries if name in self._parts(plugin, kind)]
+        named = [plugin for plugin in owners if plugin.name == name]
+        winner = _winner(owners) or _winner(named)
+        return Clash(kind[:-1], name, tuple(owners), winner) if len(owners) > 1 else None
+
+    def _all(self, kind: str) -> Mapping[str, Registered[Any]]:
+        found: dict[str, Registered[Any]] = {}
+        for plugin in self._entries:
+            for name in self._parts(plugin, kind):
+                if name not in found:
+                    with suppress(PluginError):
+                        registered = self._find(name, kind)
+                        if registered is not None:
+                            found[name] = registered
+        return found
+
+    def _named(self, name: str) -> list[Plugin]:
+        return [plugin for plugin in self._entries if plugin.name == name]
+
+    def _parts(self, plugin: Plugin, kind: str) -> Mapping[str, Any]:
+        offer = self._offer(plugin)
+        return offer.providers if kind == "providers" else offer.dialects
+
+    def _offer(self, plugin: Plugin) -> _Offer:
+        """Return what the plugin brings; import it if it was not. Nothing, where it is broken."""
+        # Made in the process that takes it: one that was made before gevent had put its own locks
+        # in place would be held by all greenlets at once.
+        with self._locks.setdefault(os.getpid(), threading.RLock()):
+            if plugin not in self._offers:
+                try:
+                    offer = contain(_register, self._manager, plugin, self._entries[plugin])
+                except Exception as error:  # noqa: BLE001 - a third party's module may do that
+                    self._broken[plugin] = Broken(plugin, error)
+                    offer = _NOTHING
+                self._offers[plugin] = offer
+            return self._offers[plugin]
+
+
+def _winner(owners: list[Plugin]) -> Plugin | None:
+    """Return the one that serves: what is built in, else the only one."""
+    builtin = [plugin for plugin in owners if plugin.is_builtin]
+    chosen = builtin or owners
+    return chosen[0] if len(chosen) == 1 else None
+
+
+def load_plugins(blocked: Iterable[str] = ()) -> Registry:
+    """Return the plugins of the entry-point group. None is imported before it is needed.
+
+    `blocked` holds names (`acme`) or ids (`some-distribution:acme`) that are never imported. In an
+    id, the distribution may be written in any of the ways that mean the same to an installer.
+    """
+    ids = {entry: _normalise_id(entry) for entry in blocked}
+    found, idle = [], dict(ids)
+    for entry in entry_points(group=hookspecs.PROJECT):
+        meta = entry.dist.metadata if entry.dist else {"Name": "unknown", "Version": ""}
+        plugin = Plugin(entry.name, meta["Name"] or "unknown", meta["Version"] or "")
+        matching = [
+            each for each, id_ in ids.items() if id_ in (plugin.name, _normalise_id(plugin.id))
+        ]
+        for each in matching:
+            idle.pop(each, None)
+        if not matching:
+            found.append((plugin, entry))
+    found.sort(key=lambda each: (not each[0].is_builtin, each[0].name, each[0].id))
+    return Registry(found, idle)
+
+
+def _normalise(distribution: str) -> str:
+    """Return the name of a distribution as installers compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def _normalise_id(text: str) -> str:
+    """Return a plugin's id with its distribution in the one form; a name alone as it is."""
+    distribution, colon, name = text.partition(":")
+    return f"{_normalise(distribution)}:{name}" if colon else text
+
+
+def _register(manager: pluggy.PluginManager, plugin: Plugin, entry: EntryPoint) -> _Offer:
+    """Import one plugin, check it, and return the providers and dialects that it offers."""
+    module = entry.load()
+    manager.register(module, name=plugin.id)
+    try:
+        manager.check_pending()
+        others = [other for other in manager.get_plugins() if other is not module]
+
+        def offered(hook: str) -> list[Any]:
+            calls = manager.subset_hook_caller(hook, remove_plugins=others)()
+            return [part for parts in calls for part in parts]
+
+        providers, dialects = offered("register_providers"), offered("register_dialects")
+        if not providers and not dialects:
+            raise PluginError("it registers neither a provider nor a dialect")
+        for part in providers:
+            _check_provider(part)
+        for part in dialects:
+            _check_dialect(part)
+        return _Offer(
+            _by_name((part.name, part) for part in providers),
+            _by_name((part.provider.name, part) for part in dialects),
+        )
+    except BaseException:
+        manager.unregister(name=plugin.id)
+        raise
+
+
+def _by_name(parts: Iterable[tuple[str, PartT]]) -> Mapping[str, PartT]:
+    found: dict[str, PartT] = {}
+    for name, part in parts:
+        if name in found:
+            raise PluginError(f"it registers two parts named {name!r}")
+        found[name] = part
+    return found
+
+
+def _check_provider(part: Any) -> None:
+    _check_class(part, Provider)
+    if not (isinstance(getattr(part, "name", None), str) and PROVIDER_NAME.fullmatch(part.name)):
+        raise PluginError(f"{part.__name__}.name must be lower-case words joined by dashes")
+    if not (isinstance(getattr(part, "title", None), str) and part.title):
+        raise PluginError(f"{part.__name__}.title must be a text for people")
+    routes = getattr(part, "routes", ())
+    if not routes or not all(isinstance(route, Route) for route in routes):
+        raise PluginError(f"{part.__name__}.routes must name at least one Route")
+    for attribute, kind, words in _ATTRIBUTES:
+        if not isinstance(getattr(part, attribute), kind):
+            raise PluginError(f"{part.__name__}.{attribute} must be {words}")
+    for attribute, member in (("contact_forms", ContactForm), ("rows", Row)):
+        if not all(isinstance(each, member) for each in getattr(part, attribute)):
+            raise PluginError(f"{part.__name__}.{attribute} must hold {member.__name__} only")
+    if not all(isinstance(action, Action) for action in part.actions()):
+        raise PluginError(f"{part.__name__}.routes must each have an Action")
+    if not (inspect.isclass(part.Options) and issubclass(part.Options, Schema)):
+        raise PluginError(f"{part.__name__}.Options must be a marshmallow Schema")
+    taken = ACCOUNT_KEYS & set(part.Options().fields)
+    if taken:
+        raise PluginError(f"{part.__name__}.Options takes keys of the core: {sorted(taken)}")
+
+
+_ATTRIBUTES: Final[tuple[tuple[str, Any, str], ...]] = (
+    ("documentation", str, "a text"),
+    ("base_url", (str, NoneType), "a text, or None"),
+    ("addressing", Addressing, "an Addressing"),
+    ("confirmation", Confirmation, "a Confirmation"),
+    ("contact_forms", (tuple, list), "a tuple of ContactForm"),
+    ("proven", (str, NoneType), "a text, or None"),
+    ("header_templates", Mapping, "a mapping"),
+    ("rows", (tuple, list), "a tuple of Row"),
+)
+"""The attributes of a provider that the core reads: name, type, and the type in words."""
+
+
+def _check_dialect(part: Any) -> None:
+    _check_class(part, Dialect)
+    _check_provider(getattr(part, "provider", None))
+
+
+def _check_class(part: Any, base: type) -> None:
+    if not (inspect.isclass(part) and issubclass(part, base)):
+        raise PluginError(f"it registers {part!r}, which is no subclass of {base.__name__}")
+    missing = sorted(getattr(part, "__abstractmethods__", ()))
+    if missing:
+        raise PluginError(f"{part.__name__} lacks {', '.join(missing)}")

@@ -1,0 +1,91 @@
+"""Parse the fields of a caller's request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from adapter.codes import Code
+from adapter.contacts.contact import Contact, ContactError, name_field
+from adapter.errors import RequestError
+from adapter.http import HttpRequest
+from adapter.results import Outcome
+from adapter.strict_json import Json
+
+
+def read_contact(
+    *,
+    number: Json = None,
+    jid: Json = None,
+    default_region: str | None = None,
+    user_id: Json = None,
+) -> Contact:
+    """Return the contact that a request names by `number`, `jid` or `user_id`, or by several.
+
+    Raises RequestError: `validation_error` where nothing is named or a name is no text,
+    `invalid_target` where the text names nobody who can be blocked.
+    """
+    for name, value in (("number", number), ("jid", jid), ("user_id", user_id)):
+        if value is not None and not isinstance(value, str):
+            raise invalid_field(name, "must be text, in quotes")
+    if number is None and jid is None and user_id is None:
+        raise invalid_field("number", "give a number, a jid or a user_id")
+    try:
+        return Contact.parse(number, jid, default_region, user_id)
+    except ContactError as error:
+        raise RequestError(Outcome.failure(Code.INVALID_TARGET, fields=error.fields)) from None
+
+
+def read_number_or_jid(text: str, field: str = "") -> Contact:
+    """Return the contact that a text names: by JID or by number, whichever its form is.
+
+    Raises RequestError (`invalid_target`) where that is nobody who can be blocked; `field` is the
+    name under which the request holds the text, where it is neither `number` nor `jid`.
+    """
+    try:
+        is_jid = name_field(text) == "jid"
+        return read_contact(jid=text) if is_jid else read_contact(number=text)
+    except RequestError as error:
+        if not field:
+            raise
+        messages = tuple(text for texts in error.outcome.fields.values() for text in texts)
+        raise RequestError(replace(error.outcome, fields={field: messages})) from None
+
+
+def require_number(contact: Contact) -> str:
+    """Return the contact's number, for a provider that knows contacts by nothing else.
+
+    Raises RequestError (`invalid_target`) for a contact of which only the LID is known.
+    """
+    if contact.number is None:
+        fields = {"jid": ("this provider knows contacts by phone number only; send the number",)}
+        raise RequestError(Outcome.failure(Code.INVALID_TARGET, fields=fields))
+    return contact.number
+
+
+def read_object(request: HttpRequest) -> Mapping[str, Json]:
+    """Return the JSON object that the request sent; an empty one where it sent no body.
+
+    Raises RequestError (`validation_error`) for any other JSON.
+    """
+    if request.json is None:
+        return {}
+    if not isinstance(request.json, dict):
+        raise invalid_field("body", "must be a JSON object")
+    return request.json
+
+
+def read_texts(body: Mapping[str, Json], *names: str) -> tuple[str, ...]:
+    """Return the texts that stand in the body under these names.
+
+    Raises RequestError (`validation_error`) for the first that is missing or no text.
+    """
+    for name in names:
+        if not isinstance(body.get(name), str):
+            raise invalid_field(name, "is required and must be text")
+    return tuple(body[name] for name in names)
+
+
+def invalid_field(name: str, message: str) -> RequestError:
+    """Return the error that says what is wrong with one field."""
+    return RequestError(Outcome.failure(Code.VALIDATION_ERROR, fields={name: (message,)}))

@@ -1,0 +1,288 @@
+"""A command, what became of it, and the one envelope in which every answer is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final, Self
+
+from adapter.codes import Action, Applied, Code, Confirmation, Retry
+from adapter.contacts.contact import Contact
+
+MAX_RETRY_AFTER: Final = 3600
+"""Longest wait, in seconds, that is ever asked of a caller."""
+
+_NO_FIELDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """An action, and the contact it is for; `list` has no contact."""
+
+    action: Action
+    contact: Contact | None = None
+
+    def __post_init__(self) -> None:
+        if (self.contact is None) != (self.action is Action.LIST):
+            raise ValueError("block and unblock need a contact, list takes none")
+
+    @property
+    def target(self) -> Contact:
+        """The contact of a block or unblock; raises ValueError for a list."""
+        if self.contact is None:
+            raise ValueError("a list has no contact")
+        return self.contact
+
+    @property
+    def blocked(self) -> bool:
+        """The state that the contact is to have afterwards."""
+        return self.action is Action.BLOCK
+
+
+@dataclass(frozen=True, slots=True)
+class ContactList:
+    """The persons in a block list, in order, and the number of its entries that are no persons."""
+
+    contacts: tuple[Contact, ...]
+    others: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The result of a command: success, or one row of the table (`code`).
+
+    `contacts` is what a successful list found, `others` the number of its entries that are no
+    persons; `retry_after` is in seconds. The rest says how the result was known and does not count
+    in comparisons: the upstream status and machine code, `detail` and `advice` (our sentence and
+    retry advice where a provider's row says more than the code does), and `own_error`: the response
+    is in the provider's own error shape, which shows that the provider itself is there.
+    """
+
+    code: Code | None = None
+    confirmation: Confirmation | None = None
+    contacts: tuple[Contact, ...] | None = None
+    retry_after: int | None = None
+    fields: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NO_FIELDS, hash=False)
+    upstream_status: int | None = field(default=None, compare=False)
+    upstream_code: str | None = field(default=None, compare=False)
+    others: int = 0
+    detail: str = field(default="", compare=False)
+    advice: Retry | None = field(default=None, compare=False)
+    own_error: bool = field(default=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if (self.code is None) == (self.confirmation is None):
+            raise ValueError("an outcome has either a code or a confirmation")
+
+    @classmethod
+    def failure(
+        cls,
+        code: Code,
+        *,
+        retry_after: int | None = None,
+        fields: Mapping[str, tuple[str, ...]] = _NO_FIELDS,
+        upstream_status: int | None = None,
+        upstream_code: str | None = None,
+        detail: str = "",
+        advice: Retry | None = None,
+        own_error: bool = False,
+    ) -> Self:
+        """Return the failure that `code` names."""
+        return cls(
+            code=code,
+            retry_after=retry_after,
+            fields=fields,
+            upstream_status=upstream_status,
+            upstream_code=upstream_code,
+            detail=detail,
+            advice=advice,
+            own_error=own_error,
+        )
+
+    @classmethod
+    def success(
+        cls,
+        confirmation: Confirmation,
+        *,
+        contacts: tuple[Contact, ...] | None = None,
+        others: int = 0,
+        upstream_status: int | None = None,
+    ) -> Self:
+        """Return a success, known by `confirmation`."""
+        return cls(
+            confirmation=confirmation,
+            contacts=contacts,
+            others=others,
+            upstream_status=upstream_status,
+        )
+
+    @property
+    def ok(self) -> bool:
+        """Whether the command took effect."""
+        return self.code is None
+
+    @property
+    def applied(self) -> Applied:
+        """Whether the command took effect, where "nobody knows" is an answer."""
+        return Applied.APPLIED if self.code is None else self.code.applied
+
+    @property
+    def message(self) -> str:
+        """Our sentence for the failure; empty on success."""
+        return self.detail or ("" if self.code is None else self.code.message)
+
+
+class OutcomeError(Exception):
+    """A failed result, for those who like exceptions. `result` is the whole of it."""
+
+    def __init__(self, result: Result) -> None:
+        code = result.outcome.code
+        super().__init__(f"{code.value}: {code.message}" if code is not None else "no failure")
+        self.result = result
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """An outcome with everything a caller is told about the call that led to it.
+
+    `attempts` counts the attempts that were begun, whether or not any of them got as far as to send
+    something; a list may need several requests for each. `duration_ms` is the whole call in
+    milliseconds.
+    """
+
+    outcome: Outcome
+    command: Command | None = None
+    account: str | None = None
+    provider: str | None = None
+    attempts: int = 0
+    duration_ms: int = 0
+    request_id: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the command took effect."""
+        return self.outcome.ok
+
+    @property
+    def code(self) -> Code | None:
+        """The row of the table that a failure is; None on success."""
+        return self.outcome.code
+
+    @property
+    def applied(self) -> Applied:
+        """Whether the command took effect, where "nobody knows" is an answer."""
+        return self.outcome.applied
+
+    @property
+    def contacts(self) -> tuple[Contact, ...] | None:
+        """The blocked contacts, after a successful list."""
+        return self.outcome.contacts
+
+    @property
+    def confirmation(self) -> Confirmation | None:
+        """How a success is known; None on failure."""
+        return self.outcome.confirmation
+
+    @property
+    def message(self) -> str:
+        """Our sentence for the failure; empty on success."""
+        return self.outcome.message
+
+    @property
+    def fields(self) -> Mapping[str, tuple[str, ...]]:
+        """What is wrong with which field, where a field is at fault."""
+        return self.outcome.fields
+
+    @property
+    def retry_after(self) -> int | None:
+        """The seconds to wait before the next try, where that is known."""
+        return self.outcome.retry_after
+
+    def raise_for_code(self) -> Self:
+        """Return this result, or raise OutcomeError where it is a failure."""
+        if not self.ok:
+            raise OutcomeError(self)
+        return self
+
+    def envelope(self) -> dict[str, Any]:
+        """Return the envelope, ready for JSON. It holds the contact in clear: it is the answer."""
+        return write_envelope(
+            data=self._data() if self.ok else None,
+            error=write_error(self.outcome),
+            request_id=self.request_id,
+            provider=self.provider,
+            attempts=self.attempts,
+            duration_ms=self.duration_ms,
+            upstream_status=self.outcome.upstream_status,
+            upstream_code=self.outcome.upstream_code,
+        )
+
+    def _data(self) -> dict[str, Any]:
+        command, outcome = self.command, self.outcome
+        if command is None or command.contact is None:
+            contacts = [write_contact(contact) for contact in outcome.contacts or ()]
+            return {
+                "account": self.account,
+                "contacts": contacts,
+                "count": len(contacts),
+                "others": outcome.others,
+            }
+        return {
+            "action": command.action.value,
+            "account": self.account,
+            "blocked": command.blocked,
+            "confirmation": outcome.confirmation,
+            "contact": write_contact(command.contact),
+        }
+
+
+def write_contact(contact: Contact) -> dict[str, str | None]:
+    """Return the contact as it stands in an envelope."""
+    return {
+        "jid": contact.jid,
+        "number": contact.number,
+        "lid": contact.lid,
+        "user_id": contact.user_id,
+    }
+
+
+def write_error(outcome: Outcome) -> dict[str, Any] | None:
+    """Return the `error` of an envelope; None on success."""
+    code = outcome.code
+    if code is None:
+        return None
+    return {
+        "code": code.value,
+        "message": outcome.message,
+        "outcome": code.applied.value,
+        "retry": (outcome.advice or code.retry).value,
+        "retry_after": outcome.retry_after,
+        "fields": {name: list(messages) for name, messages in outcome.fields.items()},
+    }
+
+
+def write_envelope(
+    *,
+    data: dict[str, Any] | None,
+    error: dict[str, Any] | None = None,
+    request_id: str,
+    provider: str | None = None,
+    attempts: int = 0,
+    duration_ms: int = 0,
+    upstream_status: int | None = None,
+    upstream_code: str | None = None,
+) -> dict[str, Any]:
+    """Return the one JSON shape of every answer. All four top-level keys are always present."""
+    return {
+        "success": error is None,
+        "data": data,
+        "error": error,
+        "meta": {
+            "request_id": request_id,
+            "provider": provider,
+            "attempts": attempts,
+            "duration_ms": duration_ms,
+            "upstream": {"status": upstream_status, "code": upstream_code},
+        },
+    }

@@ -1,0 +1,168 @@
+"""The marshmallow schemas of the configuration."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import phonenumbers
+from marshmallow import INCLUDE, Schema, ValidationError, fields, validate, validates_schema
+
+from adapter.codes import Scope
+from adapter.logs import FORMATS, LEVELS
+from adapter.names import NAME, holds_phone_number
+from adapter.options import SecretField
+from adapter.privacy import Secret
+from adapter.settings.model import MAX_BODY
+from adapter.urls import MOUNT
+from adapter.web.cors import EVERY_ORIGIN
+
+
+def _require_no_phone_number(name: str) -> None:
+    if holds_phone_number(name):
+        raise ValidationError("looks like it holds a phone number, and names are logged")
+
+
+_NAME = validate.And(
+    validate.Regexp(
+        rf"{NAME}\Z",
+        error="must start with a letter or digit and hold only letters, digits and ._-",
+    ),
+    _require_no_phone_number,
+)
+
+
+class _Flag(fields.Boolean):
+    """True or false, and not what merely looks like it."""
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value
+
+
+class _Seconds(fields.Float):
+    """A number, and not the text of one."""
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
+        if isinstance(value, (str, bool)):
+            raise self.make_error("invalid", input=value)
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
+class _TextOrSecret(SecretField):
+    """A text, or one that is given by reference like a secret; it may have blanks inside then."""
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
+        if isinstance(value, str):
+            return value
+        text = value.reveal() if isinstance(value, Secret) else self._resolve(value)
+        if not re.fullmatch(r"[\x20-\x7e]+", text.strip()):
+            raise ValidationError("the secret is empty, or not visible ASCII")
+        return Secret(text.strip())
+
+
+class _PluginsSchema(Schema):
+    blocked = fields.List(fields.String(), load_default=list)
+
+
+class _TransportSchema(Schema):
+    _seconds = validate.Range(
+        min=0, max=300, min_inclusive=False, error="must be above 0, up to 300"
+    )
+    connect_timeout = _Seconds(validate=_seconds)
+    deadline = _Seconds(validate=_seconds)
+    max_in_flight = fields.Integer(strict=True, validate=validate.Range(min=1, max=100_000))
+    breaker_threshold = fields.Integer(strict=True, validate=validate.Range(min=0, max=1000))
+    breaker_pause = _Seconds(validate=_seconds)
+    ca_file = fields.String()
+    proxy = _TextOrSecret()
+    idle_timeout = _Seconds(validate=_seconds)
+    list_deadline = _Seconds(validate=_seconds)
+    list_max_bytes = fields.Integer(
+        strict=True, validate=validate.Range(min=MAX_BODY, max=256 * 1024 * 1024)
+    )
+    list_max_pages = fields.Integer(strict=True, validate=validate.Range(min=1, max=100_000))
+    max_long_responses = fields.Integer(strict=True, validate=validate.Range(min=1, max=100_000))
+
+
+class AccountSchema(Schema):
+    """`[accounts.<name>]`, with the provider's own options beside the keys of the core."""
+
+    class Meta:
+        """Unknown keys are the provider's."""
+
+        unknown = INCLUDE
+
+    provider = fields.String(required=True)
+    base_url = fields.Raw()
+    aliases = fields.List(fields.String(validate=validate.Length(1, 128)), load_default=list)
+    allow_insecure = _Flag(load_default=False)
+    transport = fields.Nested(_TransportSchema, load_default=dict)
+    headers = fields.Dict(keys=fields.String(), values=_TextOrSecret(), load_default=dict)
+
+
+class KeySchema(Schema):
+    """`[keys.<name>]`: one API key."""
+
+    secret = SecretField(required=True)
+    scopes = fields.List(
+        fields.Enum(Scope, by_value=True), required=True, validate=validate.Length(1)
+    )
+    accounts = fields.List(fields.String(), required=True, validate=validate.Length(1))
+    default_account = fields.String()
+
+
+_ORIGIN = validate.Regexp(
+    # A browser leaves the port out where it is the scheme's own, and so it is never met.
+    r"^(\*|(?!http://.*:80\Z)(?!https://.*:443\Z)"
+    r"[a-z][a-z0-9+.-]*://([a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?)\Z",
+    error='must be an origin as browsers write it, such as "https://app.example": '
+    'lower case, no path, no default port; or "*" alone',
+)
+
+
+class DialectSchema(Schema):
+    """`[dialects.<name>]`: where one dialect is mounted."""
+
+    prefix = fields.String(
+        validate=validate.Regexp(
+            rf"^{MOUNT}\Z", error="must be a path such as /legacy, without a last slash"
+        )
+    )
+    host = fields.String(
+        validate=validate.Regexp(
+            r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?\Z", error="must be a lower-case host name, no port"
+        )
+    )
+    cors_origins = fields.List(fields.String(validate=_ORIGIN))
+
+    @validates_schema
+    def _check_origins(self, data: Mapping[str, Any], **_: Any) -> None:
+        origins = data.get("cors_origins") or []
+        if EVERY_ORIGIN in origins and len(origins) > 1:
+            message = f'"{EVERY_ORIGIN}" means all of them; name no other'
+            raise ValidationError(message, "cors_origins")
+
+
+class _LogSchema(Schema):
+    level = fields.String(validate=validate.OneOf(LEVELS))
+    format = fields.String(validate=validate.OneOf(FORMATS))
+
+
+class TopSchema(Schema):
+    """The whole configuration."""
+
+    default_account = fields.String()
+    default_region = fields.String(
+        validate=validate.OneOf(
+            sorted(phonenumbers.SUPPORTED_REGIONS), error='must be a region code such as "BR"'
+        )
+    )
+    accounts = fields.Dict(keys=fields.String(validate=_NAME), required=True)
+    keys = fields.Dict(keys=fields.String(validate=_NAME), load_default=dict)
+    dialects = fields.Dict(load_default=dict)
+    plugins = fields.Nested(_PluginsSchema, load_default=dict)
+    transport = fields.Nested(_TransportSchema, load_default=dict)
+    log = fields.Nested(_LogSchema, load_default=dict)

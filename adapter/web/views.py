@@ -1,0 +1,150 @@
+"""The unified API, as views of a blueprint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask import Blueprint, Request, Response
+
+from adapter.auth import Caller, scope_for
+from adapter.codes import Action, Code, Scope
+from adapter.contacts.contact import MAX_TEXT
+from adapter.containment import contain
+from adapter.errors import RequestError
+from adapter.request_fields import invalid_field
+from adapter.results import Command, Outcome, write_envelope
+from adapter.service import Service
+from adapter.strict_json import Json
+from adapter.web.auth import Guard, read_key, require_scope
+from adapter.web.body import is_utf_8, read_strict, unsupported_body
+from adapter.web.context import Incoming
+from adapter.web.introspection import describe_accounts, describe_plugins
+from adapter.web.schemas import AccountSchema, TargetSchema, load
+
+_TARGET = TargetSchema()
+_ACCOUNT = AccountSchema()
+
+
+class UnifiedApi:
+    """The views of one service. `add_to` gives them their addresses."""
+
+    def __init__(self, service: Service, guard: Guard) -> None:
+        self._service = service
+        self._guard = guard
+
+    def add_to(self, blueprint: Blueprint, host: str | None = None) -> None:
+        """Register every address of the unified API on the blueprint, for a pattern of hosts."""
+        for rule, view in (
+            ("/v1/contacts/blocked", self._blocked),
+            ("/v1/accounts", self._accounts),
+            ("/v1/providers", self._providers),
+        ):
+            self._add(blueprint, "GET", rule, view, host)
+        for action in (Action.BLOCK, Action.UNBLOCK):
+            rule = f"/v1/contacts/{action.value}"
+            self._add(blueprint, "POST", rule, self._change(action), host)
+
+    def _add(
+        self,
+        blueprint: Blueprint,
+        method: str,
+        rule: str,
+        view: Callable[[Incoming, Caller], Response],
+        host: str | None,
+    ) -> None:
+        def endpoint(**_: object) -> Response:  # the prefix may hold variables of the host's
+            incoming = Incoming.now()
+            try:
+                caller = self._guard.admit(read_key(incoming.request), incoming.request)
+                return contain(view, incoming, caller)
+            except RequestError as error:
+                return incoming.respond_result(incoming.result(error.outcome))
+
+        name = rule.removeprefix("/v1/").replace("/", "_")
+        blueprint.add_url_rule(
+            rule, name, endpoint, methods=[method], merge_slashes=False, host=host
+        )
+
+    def _change(self, action: Action) -> Callable[[Incoming, Caller], Response]:
+        def view(incoming: Incoming, caller: Caller) -> Response:
+            require_scope(caller, scope_for(action))
+            target = load(_TARGET, _read_target(incoming))
+            account = self._service.choose_account(caller, target.pop("account", None))
+            contact = self._service.read_contact(**target)
+            command = Command(action, contact)
+            result = self._service.perform(account, command, request_id=incoming.request_id)
+            return incoming.respond_result(result)
+
+        return view
+
+    def _blocked(self, incoming: Incoming, caller: Caller) -> Response:
+        require_scope(caller, Scope.READ)
+        if incoming.request.method == "HEAD":
+            # A provider would be asked for a list that nobody reads.
+            refused = incoming.result(Outcome.failure(Code.METHOD_NOT_ALLOWED))
+            response = incoming.respond_result(refused)
+            response.headers["Allow"] = "GET, OPTIONS"
+            return response
+        asked = load(_ACCOUNT, _read_query(incoming.request))
+        account = self._service.choose_account(caller, asked.get("account"))
+        command = Command(Action.LIST)
+        result = self._service.perform(account, command, request_id=incoming.request_id)
+        return incoming.respond_result(result)
+
+    def _accounts(self, incoming: Incoming, caller: Caller) -> Response:
+        require_scope(caller, Scope.READ)
+        _refuse_query(incoming.request)
+        accounts = describe_accounts(self._service.accounts_of(caller))
+        return respond_data(incoming, {"accounts": accounts})
+
+    def _providers(self, incoming: Incoming, caller: Caller) -> Response:
+        require_scope(caller, Scope.READ)
+        _refuse_query(incoming.request)
+        return respond_data(incoming, describe_plugins(self._service.settings))
+
+
+def respond_data(incoming: Incoming, data: dict[str, Any]) -> Response:
+    """Return the data in the envelope of a success that no provider took part in."""
+    return incoming.respond_envelope(
+        write_envelope(data=data, request_id=incoming.request_id, duration_ms=incoming.milliseconds)
+    )
+
+
+def _read_target(incoming: Incoming) -> Mapping[str, Json]:
+    """Return the JSON object of the body, or the query where no body is sent."""
+    body, request = incoming.read_body(), incoming.request
+    if not body and not request.content_length:
+        return _read_query(request)
+    for name in request.args:
+        if name not in _TARGET.fields:
+            known = ", ".join(sorted(_TARGET.fields))
+            message = f"is not known here; known are, in the body: {known}"
+            raise invalid_field(name[:MAX_TEXT], message)
+    if "account" in request.args:
+        raise invalid_field("query", "holds account; where a body is sent, account stands in it")
+    if request.args:
+        raise invalid_field("query", "send the target in the body or in the query, not in both")
+    if request.mimetype != "application/json" or not is_utf_8(request):
+        raise unsupported_body("Content-Type", "must be application/json, in UTF-8")
+    document = read_strict(body)
+    if not isinstance(document, dict):
+        raise invalid_field("body", "must be a JSON object")
+    return document
+
+
+def _read_query(request: Request) -> Mapping[str, str]:
+    found: dict[str, str] = {}
+    for name, values in request.args.lists():
+        if len(values) > 1:
+            raise invalid_field(name[:MAX_TEXT], "is given more than once")
+        found[name] = values[0]
+    if found.get("number", "").startswith(" "):
+        # An unescaped + arrives as a space, and without it a national number would be meant.
+        found["number"] = "+" + found["number"].lstrip()
+    return found
+
+
+def _refuse_query(request: Request) -> None:
+    for name in request.args:
+        raise invalid_field(name[:MAX_TEXT], "is not known here; nothing is asked in the query")
