@@ -1,4 +1,4 @@
-"""The README's two migrations are true: their patches apply, and the app does what it did."""
+"""The two migrations of the guide: their patches apply, and the app returns what it returned."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,22 +14,20 @@ import requests
 from flask import Flask
 from flask.testing import FlaskClient
 from support import JID, NUMBER, TOKEN, Seen, Upstream, free_port, run_app
+from support_pages import page
 
 from adapter import ContactAdapter
 from adapter.web.extension import State
 
-README = Path(__file__).parents[1] / "README.md"
-TITLE = "## Migrate from your own requests calls\n"
+TITLE = "Migrate from your own requests calls"
 REAL_WUTS = "https://api.wuts.com.br"
 OUR_SERVER = "https://contacts.example.com"
 KEY = "the-key-of-the-crm"
 
 
 def section() -> str:
-    """Return the part of the README that this is about; there must be one."""
-    _, title, rest = README.read_text("utf-8").partition(TITLE)
-    assert title, f"the README has no section {TITLE.strip()!r}"
-    return rest.partition("\n## ")[0]
+    """Return the section of adapter/README.md with the guide."""
+    return page("adapter/README.md").section(TITLE)
 
 
 def blocks(language: str) -> list[str]:
@@ -81,7 +78,7 @@ def run_source(source: str, **addresses: str) -> Iterator[FlaskClient]:
             assert source.count(written) == 1
             source = source.replace(written, address)
     space: dict[str, Any] = {"__name__": "migrated"}
-    exec(compile(source, "README.md", "exec"), space)
+    exec(compile(source, "adapter/README.md", "exec"), space)
     app: Flask = space["app"]
     try:
         yield app.test_client()
@@ -93,7 +90,7 @@ def run_source(source: str, **addresses: str) -> Iterator[FlaskClient]:
 
 @pytest.fixture
 def our_server(upstream: Upstream, make_app: Callable[..., Flask]) -> Iterator[str]:
-    """Return the address of a server with the README's configuration, in front of the upstream."""
+    """Return the address of a server with the guide's configuration, in front of the upstream."""
     (text,) = blocks("toml")
     config = tomllib.loads(text)
     config["accounts"]["support"]["base_url"] = upstream.address
@@ -273,7 +270,8 @@ def _ask(url: str, token: str, body: Any = None) -> tuple[int, Any, set[str]]:
 
 
 def test_the_expression_that_exempts_our_blueprint_finds_it() -> None:
-    (expression,) = re.findall(r"`csrf\.exempt\((.*)\)`", section())
+    embedding = page("adapter/README.md").section("In a Flask app")
+    (expression,) = re.findall(r"`csrf\.exempt\((.*)\)`", embedding)
     app = Flask("host")
     ContactAdapter(app, {"accounts": {"support": {"provider": "memory"}}})
     found = eval(expression, {"app": app})

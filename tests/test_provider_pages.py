@@ -1,4 +1,4 @@
-"""What is written of the providers is what they are: the matrix, /v1/providers, and their page."""
+"""What the pages say of the providers: the table, /v1/providers, and the page of responses."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 import render_providers
-import render_readme
 from support import BUILT_IN
+from support_pages import page
 from test_provider_contracts import CONTRACTS
 
 from adapter import Action, Dialect, LocalProvider, Proof, Provider
@@ -16,11 +16,11 @@ from adapter.registry import load_plugins
 from adapter.testing.contract import PLAIN_NUMBER
 
 PAGE = render_providers.PAGE.read_text("utf-8")
-README = render_readme.README.read_text("utf-8")
+README = page("README.md").text
 
 
 def matrix() -> dict[str, dict[str, str]]:
-    """The README's table of providers: by name, each cell under its title."""
+    """Return the README's table of providers: by name, each cell by its title."""
     found = re.search(r"<!-- table: providers -->\n(.*?)<!-- end -->", README, re.DOTALL)
     assert found
     titles, _, *lines = (
@@ -37,7 +37,7 @@ def test_the_page_is_what_the_classes_and_their_answers_say() -> None:
 
 
 def test_the_readme_leads_to_the_page() -> None:
-    assert "(providers/README.md)" in README
+    assert "(providers/RESPONSES.md)" in README
 
 
 def test_the_matrix_and_the_api_and_the_classes_agree(make_app: Callable[..., object]) -> None:
@@ -63,7 +63,7 @@ def test_the_matrix_and_the_api_and_the_classes_agree(make_app: Callable[..., ob
         assert line["success is"] == f"`{provider.confirmation.value}`"
         assert each["proven"] == provider.proven
         local = issubclass(provider, LocalProvider)
-        assert line["proven"] == ("not needed" if local else provider.proven or "not yet")
+        assert line["verified"] == ("not needed" if local else provider.proven or "not yet")
         assert each["title"] in line["provider"]
         assert each["documentation"] == provider.documentation
         assert f"({provider.documentation})" in line["provider"] or not provider.documentation
