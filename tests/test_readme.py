@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
+import zipfile
 from collections.abc import Callable, Iterator
 from configparser import ConfigParser
 from contextlib import AbstractContextManager
@@ -101,6 +104,23 @@ def test_links_and_anchors_resolve(of: Page) -> None:
 def test_the_readme_links_to_every_page() -> None:
     linked = {target.partition("#")[0] for target in page("README.md").links}
     assert {of.name for of in PAGES} - {"README.md"} <= linked
+
+
+def test_the_source_distribution_has_every_page_and_the_package_the_guides(tmp_path: Path) -> None:
+    skip = shutil.ignore_patterns(".[!cg]*", ".git", ".cache", "build", "dist", "*.egg-info")
+    source = shutil.copytree(ROOT, tmp_path / "source", ignore=skip)
+    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", tmp_path, source]
+    subprocess.run(build, check=True, capture_output=True, timeout=300)
+    (archive,), (wheel,) = tmp_path.glob("*.tar.gz"), tmp_path.glob("*.whl")
+    with tarfile.open(archive) as opened:
+        names = {name.partition("/")[2] for name in opened.getnames()}
+    assert {of.name for of in PAGES} <= names
+    with zipfile.ZipFile(wheel) as opened:
+        guides = {name for name in opened.namelist() if name.endswith(".md")}
+    installed = [
+        of.name for of in PAGES if of.path.parent.name in ("adapter", "config", "providers")
+    ]
+    assert guides == {re.sub("^(config|providers)/", r"adapter/\1/", name) for name in installed}
 
 
 @each_page
