@@ -149,7 +149,7 @@ ANSWERS: dict[str, tuple[int, Any]] = {
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
-def test_after_each_migration_the_app_answers_what_it_answered(
+def test_after_each_migration_the_app_returns_what_it_returned(
     upstream: Upstream, ask: Ask, answer: str
 ) -> None:
     upstream.will_answer(*ANSWERS[answer])
@@ -158,7 +158,7 @@ def test_after_each_migration_the_app_answers_what_it_answered(
     assert answers == dict.fromkeys(WAYS, expected)
 
 
-def test_after_each_migration_wuts_is_asked_for_the_same_person_with_the_same_token(
+def test_after_each_migration_wuts_receives_the_same_contact_and_token(
     upstream: Upstream, ask: Ask
 ) -> None:
     upstream.will_answer(200, DONE)
@@ -172,7 +172,7 @@ def test_after_each_migration_wuts_is_asked_for_the_same_person_with_the_same_to
     assert bodies == {"extension": {"jid": JID}, "dialect": {"jid": JID}}
 
 
-def test_what_is_said_to_be_gained_is(upstream: Upstream, ask: Ask) -> None:
+def test_the_gains_in_the_guide_are_real(upstream: Upstream, ask: Ask) -> None:
     upstream.will_answer(200, failure())
     assert ask("extension")[:2] == (502, {"blocked": False})
     upstream.will_answer(200, DONE)
@@ -181,7 +181,7 @@ def test_what_is_said_to_be_gained_is(upstream: Upstream, ask: Ask) -> None:
     assert len(ask("before", "12")[2]) == 1
 
 
-def test_what_is_said_to_be_different_is(
+def test_the_differences_in_the_guide_are_real(
     upstream: Upstream, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upstream.will_answer(503)
@@ -206,7 +206,7 @@ def test_the_dialect_changes_the_address_and_the_credential_and_no_other_line() 
     assert [re.split(r" = ", line)[0] for line in lines] == ["-WUTS", "-TOKEN", "+WUTS", "+TOKEN"]
 
 
-def test_in_the_dialects_answers_nothing_changes_but_what_is_said_to(
+def test_in_the_dialects_responses_only_the_listed_values_change(
     upstream: Upstream, our_server: str
 ) -> None:
     def answers(address: str, token: str) -> list[tuple[int, Any, set[str]]]:
@@ -280,6 +280,6 @@ def test_the_expression_that_exempts_our_blueprint_finds_it() -> None:
         assert app.blueprints[context.request.blueprint or ""] is found
 
 
-def test_the_names_that_it_installs_are_the_distributions() -> None:
+def test_the_guide_installs_the_distributions_by_their_names() -> None:
     found = set(re.findall(r"`pip install '?([a-z\[\]-]+)'?`", section()))
     assert found == {"contact-adapter", "contact-adapter[server]"}

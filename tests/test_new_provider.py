@@ -299,7 +299,7 @@ def steps() -> list[tuple[str, str]]:
     return found
 
 
-def test_the_guide_leads_from_nothing_to_a_provider_that_blocks(
+def test_the_guide_results_in_a_provider_that_blocks(
     programs: Path, tmp_path: Path, upstream: Upstream
 ) -> None:
     upstream.will_answer(200, {"ok": True, "blocked": True})
@@ -351,7 +351,7 @@ def outline(source: str) -> set[str]:
     return found
 
 
-def test_the_account_that_the_guide_shows_is_the_one_that_is_tried(upstream: Upstream) -> None:
+def test_the_account_in_the_guide_is_the_tested_one(upstream: Upstream) -> None:
     (shown,) = (text for path, text in steps() if path.endswith(".toml"))
     tried = account("acme", upstream)
     assert [line for line in tried.splitlines() if "base_url" not in line] == shown.splitlines()

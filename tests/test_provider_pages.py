@@ -32,11 +32,11 @@ def matrix() -> dict[str, dict[str, str]]:
     }
 
 
-def test_the_page_is_what_the_classes_and_their_answers_say() -> None:
+def test_the_page_is_generated_from_the_classes_and_their_responses() -> None:
     assert render_providers.page() == PAGE, "run: make readme"
 
 
-def test_the_readme_leads_to_the_page() -> None:
+def test_the_readme_links_to_the_page() -> None:
     assert "(providers/RESPONSES.md)" in README
 
 
@@ -70,7 +70,7 @@ def test_the_matrix_and_the_api_and_the_classes_agree(make_app: Callable[..., ob
 
 
 @pytest.mark.parametrize("name", sorted(BUILT_IN))
-def test_every_row_of_a_provider_stands_on_its_page_and_every_guess_is_marked(name: str) -> None:
+def test_every_error_rule_is_on_the_page_and_every_inferred_one_is_marked(name: str) -> None:
     provider: type[Provider] = BUILT_IN[name]
     section = PAGE.partition(f"## {provider.title}\n")[2].partition("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("| ")][2:]
@@ -84,14 +84,14 @@ def test_every_row_of_a_provider_stands_on_its_page_and_every_guess_is_marked(na
 
 
 @pytest.mark.parametrize("name", sorted(BUILT_IN))
-def test_what_a_row_looks_for_is_said_in_words(name: str) -> None:
+def test_every_body_rule_is_described(name: str) -> None:
     for row in BUILT_IN[name].rows:
         if row.where is not None:
             assert (row.where.__doc__ or "").startswith("Whether "), row.where.__name__
 
 
 @pytest.mark.parametrize("name", sorted(CONTRACTS))
-def test_no_answer_of_a_live_service_holds_a_number_but_the_placeholders(name: str) -> None:
+def test_no_live_response_has_a_number_but_the_placeholders(name: str) -> None:
     for path in CONTRACTS[name].answers.glob("live.json"):
         for number in re.findall(r"[0-9]{8,}", path.read_text("utf-8")):
             assert number == PLAIN_NUMBER or number.startswith("1415555"), number
