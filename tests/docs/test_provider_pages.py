@@ -1,4 +1,4 @@
-"""What is written of the providers is what they are: the matrix, /v1/providers, and their page."""
+"""What the pages say of the providers: the table, /v1/providers, and the page of responses."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from collections.abc import Callable
 import pytest
 from support import BUILT_IN
 from support.contracts import CONTRACTS
-from tools import render_providers, render_readme
+from support.pages import page
+from tools import render_providers
 
 from adapter import Action, Dialect, LocalProvider, Provenance, Provider
 from adapter.registry import load_plugins
 from adapter.testing.contract import PLAIN_NUMBER
 
 PAGE = render_providers.PAGE.read_text("utf-8")
-README = render_readme.README.read_text("utf-8")
+README = page("README.md").text
 
 
 def matrix() -> dict[str, dict[str, str]]:
-    """The README's table of providers: by name, each cell under its title."""
+    """Return the README's table of providers: by name, each cell by its title."""
     found = re.search(r"<!-- table: providers -->\n(.*?)<!-- end -->", README, re.DOTALL)
     assert found
     titles, _, *lines = (
@@ -31,12 +32,12 @@ def matrix() -> dict[str, dict[str, str]]:
     }
 
 
-def test_the_page_is_what_the_classes_and_their_answers_say() -> None:
+def test_the_page_is_generated_from_the_classes_and_their_responses() -> None:
     assert render_providers.page() == PAGE, "run: make readme"
 
 
-def test_the_readme_leads_to_the_page() -> None:
-    assert "(providers/README.md)" in README
+def test_the_readme_links_to_the_page() -> None:
+    assert "(providers/RESPONSES.md)" in README
 
 
 def test_the_matrix_and_the_api_and_the_classes_agree(make_app: Callable[..., object]) -> None:
@@ -62,14 +63,14 @@ def test_the_matrix_and_the_api_and_the_classes_agree(make_app: Callable[..., ob
         assert line["success is"] == f"`{provider.confirmation.value}`"
         assert each["proven"] == provider.verified_on
         local = issubclass(provider, LocalProvider)
-        assert line["proven"] == ("not needed" if local else provider.verified_on or "not yet")
+        assert line["verified"] == ("not needed" if local else provider.verified_on or "not yet")
         assert each["title"] in line["provider"]
         assert each["documentation"] == provider.documentation
         assert f"({provider.documentation})" in line["provider"] or not provider.documentation
 
 
 @pytest.mark.parametrize("name", sorted(BUILT_IN))
-def test_every_row_of_a_provider_stands_on_its_page_and_every_guess_is_marked(name: str) -> None:
+def test_every_error_rule_is_on_the_page_and_every_inferred_one_is_marked(name: str) -> None:
     provider: type[Provider] = BUILT_IN[name]
     section = PAGE.partition(f"## {provider.title}\n")[2].partition("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("| ")][2:]
@@ -83,14 +84,14 @@ def test_every_row_of_a_provider_stands_on_its_page_and_every_guess_is_marked(na
 
 
 @pytest.mark.parametrize("name", sorted(BUILT_IN))
-def test_what_a_row_looks_for_is_said_in_words(name: str) -> None:
-    for row in BUILT_IN[name].error_rules:
-        if row.where is not None:
-            assert (row.where.__doc__ or "").startswith("Whether "), row.where.__name__
+def test_every_body_rule_is_described(name: str) -> None:
+    for rule in BUILT_IN[name].error_rules:
+        if rule.where is not None:
+            assert (rule.where.__doc__ or "").startswith("Whether "), rule.where.__name__
 
 
 @pytest.mark.parametrize("name", sorted(CONTRACTS))
-def test_no_answer_of_a_live_service_holds_a_number_but_the_placeholders(name: str) -> None:
+def test_no_live_response_has_a_number_but_the_placeholders(name: str) -> None:
     for path in CONTRACTS[name].answers.glob("live.json"):
         for number in re.findall(r"[0-9]{8,}", path.read_text("utf-8")):
             assert number == PLAIN_NUMBER or number.startswith("1415555"), number

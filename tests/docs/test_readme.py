@@ -1,135 +1,340 @@
-"""The README is true: its tables are the code's, its commands run, its configuration loads."""
+"""The pages are true: tables are the code's, commands run, configurations load, links resolve."""
 
 from __future__ import annotations
 
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
+from configparser import ConfigParser
+from contextlib import AbstractContextManager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
+from marshmallow import Schema
 from support import BUILT_IN, run_server
+from support.pages import ROOT, Block, Page, find_pages, page
 from tools import render_readme
 
+import adapter
 from adapter import Code
 from adapter.cli import main
 from adapter.error_rules import HTTP_STATUS_RULES
 from adapter.results import write_envelope
+from adapter.settings import schema as schema_module
 from adapter.settings.loader import load_settings
 from adapter.settings.toml_file import read_toml
 from adapter.web.schemas import ChangeEnvelope, FailureEnvelope
 
-TEXT = render_readme.README.read_text("utf-8")
-CONFIG = render_readme.README.parent / "config"
+PAGES = find_pages()
+CONFIG = ROOT / "config"
+WIDTH = 100
+"""Most characters of a line of code."""
+
+each_page = pytest.mark.parametrize("of", PAGES, ids=str)
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+def each_block(*languages: str) -> pytest.MarkDecorator:
+    """Parametrise a test over the blocks of a language on all pages."""
+    found = [
+        pytest.param(of, block, id=f"{of}:{block.line}")
+        for of in PAGES
+        for language in languages
+        for block in of.blocks(language)
+    ]
+    return pytest.mark.parametrize(("of", "block"), found)
 
 
-def console() -> list[tuple[str, str]]:
-    """The README's commands, each with the answer printed below it."""
+def metadata() -> ConfigParser:
+    """Return setup.cfg."""
+    parser = ConfigParser()
+    parser.read(ROOT / "setup.cfg", "utf-8")
+    return parser
+
+
+# --- pages, tables and links
+
+
+def test_pages_are_found_in_every_folder() -> None:
+    names = {of.name for of in PAGES}
+    assert {"README.md", "CHANGES.md", "tests/FAULTS.md"} <= names
+    assert {f"{folder}/README.md" for folder in ("adapter", "config", "providers")} <= names
+    assert {".github/CONTRIBUTING.md", ".github/SECURITY.md", "providers/RESPONSES.md"} <= names
+
+
+@each_page
+def test_tables_are_generated_from_the_code(of: Page) -> None:
+    assert render_readme.render(of.text) == of.text, "run: make readme"
+
+
+def test_every_table_is_on_one_page() -> None:
+    placed = [name for of in PAGES for name in render_readme.tables_of(of.text)]
+    assert sorted(placed) == sorted(render_readme.TABLES)
+
+
+def test_every_code_is_in_its_table_once() -> None:
+    text = page("adapter/README.md").text
+    for code in Code:
+        assert text.count(f"| `{code.value}` | {code.http_status} |") == 1
+
+
+@each_page
+def test_links_and_anchors_resolve(of: Page) -> None:
+    for target in of.links:
+        if target.startswith("https://"):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (of.path.parent / path).resolve() if path else of.path
+        assert file.exists(), target
+        assert file.is_relative_to(ROOT), target
+        if anchor:
+            assert anchor in Page(file).anchors, target
+
+
+def test_the_readme_links_to_every_page() -> None:
+    linked = {target.partition("#")[0] for target in page("README.md").links}
+    assert {of.name for of in PAGES} - {"README.md"} <= linked
+
+
+def test_the_source_distribution_has_every_page_and_the_package_the_guides(tmp_path: Path) -> None:
+    skip = shutil.ignore_patterns(".[!cg]*", ".git", ".cache", "build", "dist", "*.egg-info")
+    source = shutil.copytree(ROOT, tmp_path / "source", ignore=skip)
+    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", tmp_path, source]
+    subprocess.run(build, check=True, capture_output=True, timeout=300)
+    (archive,), (wheel,) = tmp_path.glob("*.tar.gz"), tmp_path.glob("*.whl")
+    with tarfile.open(archive) as opened:
+        names = {name.partition("/")[2] for name in opened.getnames()}
+    assert {of.name for of in PAGES} <= names
+    with zipfile.ZipFile(wheel) as opened:
+        guides = {name for name in opened.namelist() if name.endswith(".md")}
+    installed = [
+        of.name for of in PAGES if of.path.parent.name in ("adapter", "config", "providers")
+    ]
+    assert guides == {re.sub("^(config|providers)/", r"adapter/\1/", name) for name in installed}
+
+
+@each_page
+def test_code_is_at_most_100_characters_wide(of: Page) -> None:
+    for block in of.blocks():
+        for number, line in enumerate(block.text.splitlines(), block.line + 1):
+            assert len(line) <= WIDTH, f"{of}:{number}"
+
+
+@each_page
+def test_every_code_block_is_tested(of: Page) -> None:
+    """A block is in a language with a test; `text` is for drawings."""
+    for block in of.blocks():
+        assert block.language in TESTED, f"{of}:{block.line}: {block.language}"
+
+
+TESTED = {"console", "json", "python", "toml", "diff", "patch", "sh", "nginx", "text"}
+"""The languages of blocks. `patch` is for test_migration, `nginx` for test_behind_a_proxy."""
+
+
+def test_patches_are_where_they_are_applied() -> None:
+    assert {of.name for of in PAGES if of.blocks("patch")} == {"adapter/README.md"}
+    assert {of.name for of in PAGES if of.blocks("nginx")} == {"config/README.md"}
+
+
+# --- commands
+
+
+def console(block: Block) -> list[tuple[str, str]]:
+    """Return the commands of a block, each with the response below it."""
     found = []
-    for block in blocks("console"):
-        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            command, _, answer = part.partition("\n")
-            found.append((command, answer.strip()))
+    for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
+        command, continued = "", True
+        while continued:
+            line, _, part = part.partition("\n")
+            continued = line.endswith("\\")
+            command += line.removesuffix("\\")
+        found.append((command, part.strip()))
     return found
 
 
-def test_its_tables_are_what_the_code_says() -> None:
-    assert render_readme.render(TEXT) == TEXT, "run: make readme"
-
-
-def test_every_code_stands_in_its_table_once() -> None:
-    for code in Code:
-        assert TEXT.count(f"| `{code.value}` | {code.http_status} |") == 1
-
-
 @pytest.fixture(scope="module")
-def sandbox_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of the server that `make serve` starts, on a free port, in another folder."""
+def run_sandbox(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[], AbstractContextManager[str]]:
+    """Return a function that runs the server of `make serve`, on a free port, in another folder."""
     program = Path(sys.executable).with_name("contact-adapter")
-    with run_server(program, cwd=tmp_path_factory.mktemp("elsewhere")) as address:
-        yield address
+    return lambda: run_server(program, cwd=tmp_path_factory.mktemp("elsewhere"))
 
 
 def _comparable(text: str) -> Any:
-    """An answer without what differs from call to call."""
+    """Return a response without the values that differ from call to call."""
     document = json.loads(text)
     if isinstance(document, dict) and "meta" in document:
         document["meta"] |= {"request_id": "", "duration_ms": 0}
     return document
 
 
-def test_its_commands_answer_what_it_shows(sandbox_address: str) -> None:
-    commands = console()
-    assert len(commands) >= 7
-    for command, answer in commands:
-        words = shlex.split(command.replace("http://127.0.0.1:8000", sandbox_address))
-        assert words[0] == "curl"
-        done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=30)
-        assert _comparable(done.stdout) == _comparable(answer), command
+@pytest.mark.parametrize("of", [of for of in PAGES if of.blocks("console")], ids=str)
+def test_commands_return_what_is_shown(
+    of: Page, run_sandbox: Callable[[], AbstractContextManager[str]]
+) -> None:
+    with run_sandbox() as address:
+        for block in of.blocks("console"):
+            for command, response in console(block):
+                words = shlex.split(command.replace("http://127.0.0.1:8000", address))
+                assert words[0] == "curl"
+                assert address in command.replace("http://127.0.0.1:8000", address)
+                done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=30)
+                assert _comparable(done.stdout) == _comparable(response), command
 
 
-def test_make_serve_starts_what_the_commands_are_sent_to() -> None:
-    makefile = (CONFIG.parent / "Makefile").read_text("utf-8")
+def test_the_pages_show_commands() -> None:
+    shown = [pair for of in PAGES for block in of.blocks("console") for pair in console(block)]
+    assert len(shown) >= 7
+
+
+def test_make_serve_starts_the_server_of_the_commands() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
     assert re.search(r"^serve: .*\n\t\$\(BIN\)/contact-adapter serve", makefile, re.MULTILINE)
-    for target in re.findall(r"`?make ([a-z]+)", TEXT):
+
+
+@each_page
+def test_every_make_target_exists(of: Page) -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    for target in re.findall(r"(?:`|^)make ([a-z-]+)", of.text, re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
-def test_its_python_runs(tmp_path: Path) -> None:
-    # The module of the guide is no program; test_new_provider follows the guide.
-    examples = [block for block in blocks("python") if not block.startswith('"""')]
-    assert len(examples) >= 2
-    for example in examples:
-        subprocess.run([sys.executable, "-c", example], check=True, cwd=tmp_path, timeout=60)
+@each_block("sh")
+def test_shell_commands_exist_with_their_options(of: Page, block: Block) -> None:
+    for line in block.text.splitlines():
+        check_command(shlex.split(line))
 
 
-def test_its_envelopes_have_the_shape_that_is_answered() -> None:
-    success, failure, _ = (json.loads(block) for block in blocks("json"))
-    assert ChangeEnvelope().validate(success) == {}
-    assert FailureEnvelope().validate(failure) == {}
-    code = Code(failure["error"]["code"])
-    assert failure["error"]["message"] == code.message
-    assert failure["error"]["retry"] == code.retry.value
-    assert failure["error"]["outcome"] == code.applied.value
-    assert list(success) == list(write_envelope(data={}, request_id=""))
+def check_command(words: list[str]) -> None:
+    """Raise AssertionError for a command line that the project cannot run."""
+    while re.match(r"[A-Z_]+=", words[0]):
+        name = words.pop(0).partition("=")[0]
+        assert name in (ROOT / "tests" / "live" / "test_live.py").read_text("utf-8")
+    program, *rest = words
+    match Path(program).name:
+        case "contact-adapter":
+            check_options(main.commands[rest[0]], rest[1:])
+        case "pip" if rest[0] == "install":
+            for extra in re.findall(r"\[(\w+)\]", " ".join(rest)):
+                assert metadata().has_option("options.extras_require", extra)
+        case "pytest":
+            assert all((ROOT / each).exists() for each in rest if each.startswith("tests"))
+        case "make":
+            assert f"\n{rest[0]}:" in (ROOT / "Makefile").read_text("utf-8")
+        case _:
+            pytest.fail(f"no test for the command {program}")
+
+
+def check_options(command: click.Command, words: list[str]) -> None:
+    """Raise AssertionError for options, or a number of arguments, that a command does not take."""
+    options = {each.opts[0]: each for each in command.params if isinstance(each, click.Option)}
+    arguments = [each for each in command.params if isinstance(each, click.Argument)]
+    given, taken = [word for word in words if word.startswith("--")], list(words)
+    for name in given:
+        place = taken.index(name)
+        del taken[place : place + (1 if options[name].is_flag else 2)]
+    assert len(taken) == len(arguments)
+
+
+def test_every_command_has_its_line_and_its_help() -> None:
+    text, runner = page("config/README.md").text, CliRunner()
+    for name, command in main.commands.items():
+        assert re.search(rf"^\| `contact-adapter {name}[ `]", text, re.MULTILINE), name
+        assert command.help
+        assert runner.invoke(main, [name, "--help"]).exit_code == 0
+
+
+@each_page
+def test_every_command_that_is_mentioned_exists(of: Page) -> None:
+    for name, options in re.findall(r"`contact-adapter ([a-z-]+)([^`]*)`", of.prose):
+        known = {option for each in main.commands[name].params for option in each.opts}
+        assert set(re.findall(r"--[a-z-]+", options)) <= known, name
+
+
+# --- Python, JSON and configuration
+
+
+@each_block("python")
+def test_python_runs(of: Page, block: Block, tmp_path: Path) -> None:
+    if block.text.startswith('"""'):
+        assert of.name == "providers/README.md"  # the guide's module; test_new_provider follows it
+        return
+    done = subprocess.run(
+        [sys.executable, "-c", block.text],
+        cwd=tmp_path,
+        timeout=60,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@each_block("json")
+def test_json_has_the_shape_of_the_api(of: Page, block: Block) -> None:
+    document = json.loads(block.text)
+    if "exchanges" in document:
+        assert of.name == "providers/README.md"  # the guide's responses; test_new_provider again
+        return
+    assert list(document) == list(write_envelope(data={}, request_id=""))
+    if document["success"]:
+        assert ChangeEnvelope().validate(document) == {}
+        return
+    assert FailureEnvelope().validate(document) == {}
+    error = document["error"]
+    code = Code(error["code"])
+    assert error["message"] == code.message
+    assert error["retry"] == code.retry.value
+    assert error["outcome"] == code.applied.value
 
 
 @pytest.fixture
 def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in re.findall(
-        r'env = "([A-Z_]+)"', TEXT + (CONFIG / "adapter.toml").read_text("utf-8")
-    ):
+    texts = [*(of.text for of in PAGES), (CONFIG / "adapter.toml").read_text("utf-8")]
+    for name in re.findall(r'env = "([A-Z_]+)"', "".join(texts)):
         monkeypatch.setenv(name, f"value-of-{name}")
 
 
 @pytest.mark.usefixtures("_secrets")
-def test_its_configuration_loads() -> None:
-    # The guide's provider is installed where test_new_provider follows the guide.
-    whole = [b for b in blocks("toml") if "[accounts." in b and 'provider = "acme"' not in b]
-    assert whole
-    for block in whole:
-        assert load_settings(tomllib.loads(block)).default_account == "support"
+@each_block("toml")
+def test_configurations_load(of: Page, block: Block) -> None:
+    document = tomllib.loads(block.text)
+    if any(each["provider"] == "acme" for each in document.get("accounts", {}).values()):
+        assert of.name == "providers/README.md"  # installed where test_new_provider follows it
+        return
+    whole = {"accounts": {"support": {"provider": "memory"}}} | document
+    assert load_settings(whole).default_account == "support"
+
+
+def test_the_pages_show_whole_configurations() -> None:
+    blocks = [block for of in PAGES for block in of.blocks("toml") if "[accounts." in block.text]
+    assert len(blocks) >= 3
 
 
 @pytest.mark.usefixtures("_secrets")
-def test_its_switch_of_a_provider_is_configuration_on_both_sides() -> None:
-    (diff,) = blocks("diff")
+@each_block("diff")
+def test_both_sides_of_a_switch_of_the_provider_load(of: Page, block: Block) -> None:
     providers = []
     for sign in "-+":
-        lines = [line[1:] for line in diff.splitlines() if line[0] in f" {sign}"]
+        lines = [line[1:] for line in block.text.splitlines() if line[0] in f" {sign}"]
         settings = load_settings(tomllib.loads("\n".join(lines)))
         providers.append(settings.accounts["support"].provider.name)
     assert providers == ["wuts", "wappfy"]
+
+
+def test_the_readme_shows_a_switch_of_the_provider() -> None:
+    assert len(page("README.md").blocks("diff")) == 1
 
 
 @pytest.mark.usefixtures("_secrets")
@@ -137,47 +342,92 @@ def test_the_commented_configuration_loads_and_has_every_key() -> None:
     path = CONFIG / "adapter.toml"
     settings = load_settings(read_toml(path))
     text = path.read_text("utf-8")
-    assert {each.provider.name for each in settings.accounts.values()} | {"memory"} == set(BUILT_IN)
     for account in settings.accounts.values():
+        assert account.provider is BUILT_IN[account.provider.name]
         for key in account.provider.Options().fields:
             assert re.search(rf"^#? ?{key} = .*# {account.provider.name}: ", text, re.MULTILINE)
-    from adapter.settings import schema as module
-
-    for schema in (
-        module.TopSchema,
-        module._TransportSchema,
-        module._LogSchema,
-        module.AccountSchema,
-        module.KeySchema,
-        module.DialectSchema,
-        module._PluginsSchema,
-    ):
+    schemas = [
+        each
+        for each in vars(schema_module).values()
+        if isinstance(each, type) and issubclass(each, Schema) and each is not Schema
+    ]
+    assert len(schemas) >= 7
+    for schema in schemas:
         for key in schema().fields:
             assert re.search(rf"^(#? ?{key} = |\[{key}[\].])", text, re.MULTILINE), key
 
 
-def test_it_lists_every_command_of_the_command_line() -> None:
-    runner = CliRunner()
-    for name, command in main.commands.items():
-        assert re.search(rf"^\| `contact-adapter {name}[ `]", TEXT, re.MULTILINE), name
-        assert command.help
-        assert runner.invoke(main, [name, "--help"]).exit_code == 0
+# --- sentences that repeat the code
 
 
-def test_its_links_lead_somewhere() -> None:
-    anchors = {
-        re.sub(r"[^a-z0-9 -]", "", title.lower()).strip().replace(" ", "-")
-        for title in re.findall(r"^#+ (.*)$", TEXT, re.MULTILINE)
+def test_the_statuses_of_the_shared_rules_in_the_guide_are_the_codes() -> None:
+    codes = {row.status: row.code.value for row in reversed(HTTP_STATUS_RULES) if not row.anyone}
+    table = dict(
+        re.findall(
+            r"^\| (\d{3})\S* \| `(\w+)`",
+            page("providers/README.md").section("Evidence"),
+            re.MULTILINE,
+        )
+    )
+    assert {int(status): code for status, code in table.items()}.items() >= codes.items()
+    assert (codes[400], codes[404]) == ("target_rejected", "provider_misaddressed")
+
+
+def test_every_hook_is_in_the_reference() -> None:
+    from adapter import hookspecs
+
+    hooks = {
+        name for name, each in vars(hookspecs).items() if hasattr(each, "contact_adapter_spec")
     }
-    for target in re.findall(r"\]\(([^)]+)\)", TEXT):
-        if target.startswith("#"):
-            assert target[1:] in anchors, target
-        elif not target.startswith("https://"):
-            assert (CONFIG.parent / target).exists(), target
+    listed = re.findall(r"^\| `(\w+)\(", page("providers/README.md").section("Hooks"), re.MULTILINE)
+    assert set(listed) == hooks
 
 
-def test_the_statuses_it_says_are_shared_are() -> None:
-    shared = {row.status for row in HTTP_STATUS_RULES}
-    sentence = re.search(r"What the statuses of HTTP mean on their own \((.*?) and so on\)", TEXT)
-    assert sentence
-    assert {int(status) for status in re.findall(r"\d{3}", sentence[1])} <= shared
+def layers() -> Iterator[list[str]]:
+    """Yield the modules and folders of each layer, as the page lists them."""
+    for line in page("adapter/README.md").section("The layers").splitlines():
+        cells = line.split(" | ")
+        if len(cells) == 3 and "`" in cells[1]:
+            yield re.findall(r"`(\w+)/?`", cells[1])
+
+
+def test_every_module_of_the_core_has_its_layer() -> None:
+    folder = Path(adapter.__file__).parent
+    modules = {file.stem for file in folder.glob("*.py")} - {"__init__"}
+    folders = {file.parent.name for file in folder.glob("*/__init__.py")}
+    listed = [name for layer in layers() for name in layer]
+    assert len(listed) == len(set(listed))
+    assert set(listed) == modules | folders
+
+
+def test_the_glossary_is_in_alphabetical_order() -> None:
+    section = page("adapter/README.md").section("Glossary")
+    terms = [term.lower() for term in re.findall(r"^\| ([\w ]+?) \| (?!Meaning)", section, re.M)]
+    assert len(terms) >= 14
+    assert all(first < second for first, second in pairwise(terms))
+
+
+# --- versions and changes
+
+
+def test_the_version_is_the_newest_of_the_changes() -> None:
+    (newest, *_) = re.findall(r"^## (\d\S*)", page("CHANGES.md").prose, re.MULTILINE)
+    assert metadata()["metadata"]["version"] == newest
+
+
+def test_changes_are_breaking_features_or_fixes() -> None:
+    titles = re.findall(r"^### (.*)$", page("CHANGES.md").prose, re.MULTILINE)
+    assert titles
+    assert set(titles) <= {"Breaking", "Features", "Fixes"}
+
+
+def test_the_changes_name_the_public_api() -> None:
+    text = page("CHANGES.md").section("Versions and public API")
+    for name in ("adapter.__all__", "adapter.plugin", "adapter.testing"):
+        assert f"`{name}`" in text
+
+
+def test_the_classifiers_begin_with_the_oldest_supported_python() -> None:
+    found = re.findall(r"Python :: (3\.\d+)$", metadata()["metadata"]["classifiers"], re.MULTILINE)
+    assert metadata()["options"]["python_requires"] == f">={found[0]}"
+    assert found == ["3.11", "3.12", "3.13", "3.14"]

@@ -1,4 +1,4 @@
-"""The README's two migrations are true: their patches apply, and the app does what it did."""
+"""The two migrations of the guide: their patches apply, and the app returns what it returned."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,22 +14,20 @@ import requests
 from flask import Flask
 from flask.testing import FlaskClient
 from support import JID, NUMBER, TOKEN, Seen, Upstream, free_port, run_app
+from support.pages import page
 
 from adapter import ContactAdapter
 from adapter.web.extension import ExtensionState
 
-README = Path(__file__).parents[2] / "README.md"
-TITLE = "## Migrate from your own requests calls\n"
+TITLE = "Migrate from your own requests calls"
 REAL_WUTS = "https://api.wuts.com.br"
 OUR_SERVER = "https://contacts.example.com"
 KEY = "the-key-of-the-crm"
 
 
 def section() -> str:
-    """Return the part of the README that this is about; there must be one."""
-    _, title, rest = README.read_text("utf-8").partition(TITLE)
-    assert title, f"the README has no section {TITLE.strip()!r}"
-    return rest.partition("\n## ")[0]
+    """Return the section of adapter/README.md with the guide."""
+    return page("adapter/README.md").section(TITLE)
 
 
 def blocks(language: str) -> list[str]:
@@ -81,7 +78,7 @@ def run_source(source: str, **addresses: str) -> Iterator[FlaskClient]:
             assert source.count(written) == 1
             source = source.replace(written, address)
     space: dict[str, Any] = {"__name__": "migrated"}
-    exec(compile(source, "README.md", "exec"), space)
+    exec(compile(source, "adapter/README.md", "exec"), space)
     app: Flask = space["app"]
     try:
         yield app.test_client()
@@ -93,7 +90,7 @@ def run_source(source: str, **addresses: str) -> Iterator[FlaskClient]:
 
 @pytest.fixture
 def our_server(upstream: Upstream, make_app: Callable[..., Flask]) -> Iterator[str]:
-    """Return the address of a server with the README's configuration, in front of the upstream."""
+    """Return the address of a server with the guide's configuration, in front of the upstream."""
     (text,) = blocks("toml")
     config = tomllib.loads(text)
     config["accounts"]["support"]["base_url"] = upstream.address
@@ -152,7 +149,7 @@ ANSWERS: dict[str, tuple[int, Any]] = {
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
-def test_after_each_migration_the_app_answers_what_it_answered(
+def test_after_each_migration_the_app_returns_what_it_returned(
     upstream: Upstream, ask: Ask, answer: str
 ) -> None:
     upstream.will_answer(*ANSWERS[answer])
@@ -161,7 +158,7 @@ def test_after_each_migration_the_app_answers_what_it_answered(
     assert answers == dict.fromkeys(WAYS, expected)
 
 
-def test_after_each_migration_wuts_is_asked_for_the_same_person_with_the_same_token(
+def test_after_each_migration_wuts_receives_the_same_contact_and_token(
     upstream: Upstream, ask: Ask
 ) -> None:
     upstream.will_answer(200, DONE)
@@ -175,7 +172,7 @@ def test_after_each_migration_wuts_is_asked_for_the_same_person_with_the_same_to
     assert bodies == {"extension": {"jid": JID}, "dialect": {"jid": JID}}
 
 
-def test_what_is_said_to_be_gained_is(upstream: Upstream, ask: Ask) -> None:
+def test_the_gains_in_the_guide_are_real(upstream: Upstream, ask: Ask) -> None:
     upstream.will_answer(200, failure())
     assert ask("extension")[:2] == (502, {"blocked": False})
     upstream.will_answer(200, DONE)
@@ -184,7 +181,7 @@ def test_what_is_said_to_be_gained_is(upstream: Upstream, ask: Ask) -> None:
     assert len(ask("before", "12")[2]) == 1
 
 
-def test_what_is_said_to_be_different_is(
+def test_the_differences_in_the_guide_are_real(
     upstream: Upstream, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upstream.will_answer(503)
@@ -209,7 +206,7 @@ def test_the_dialect_changes_the_address_and_the_credential_and_no_other_line() 
     assert [re.split(r" = ", line)[0] for line in lines] == ["-WUTS", "-TOKEN", "+WUTS", "+TOKEN"]
 
 
-def test_in_the_dialects_answers_nothing_changes_but_what_is_said_to(
+def test_in_the_dialects_responses_only_the_listed_values_change(
     upstream: Upstream, our_server: str
 ) -> None:
     def answers(address: str, token: str) -> list[tuple[int, Any, set[str]]]:
@@ -273,7 +270,8 @@ def _ask(url: str, token: str, body: Any = None) -> tuple[int, Any, set[str]]:
 
 
 def test_the_expression_that_exempts_our_blueprint_finds_it() -> None:
-    (expression,) = re.findall(r"`csrf\.exempt\((.*)\)`", section())
+    embedding = page("adapter/README.md").section("In a Flask app")
+    (expression,) = re.findall(r"`csrf\.exempt\((.*)\)`", embedding)
     app = Flask("host")
     ContactAdapter(app, {"accounts": {"support": {"provider": "memory"}}})
     found = eval(expression, {"app": app})
@@ -282,6 +280,6 @@ def test_the_expression_that_exempts_our_blueprint_finds_it() -> None:
         assert app.blueprints[context.request.blueprint or ""] is found
 
 
-def test_the_names_that_it_installs_are_the_distributions() -> None:
+def test_the_guide_installs_the_distributions_by_their_names() -> None:
     found = set(re.findall(r"`pip install '?([a-z\[\]-]+)'?`", section()))
     assert found == {"contact-adapter", "contact-adapter[server]"}

@@ -1055,7 +1055,10 @@ def test_options_that_the_provider_refuses_fail_every_clause(folder: Path):
     [
         (lambda answers: answers[:1] + answers[2:], {COMPLETE}),
         (lambda answers: [each for each in answers if "code" in each["outcome"]], {COMPLETE}),
-        (lambda answers: [each for each in answers if "provider_code" not in str(each)], {COMPLETE}),
+        (
+            lambda answers: [each for each in answers if "provider_code" not in str(each)],
+            {COMPLETE},
+        ),
         (changed(evidence=["/blocked", "/size"]), {EVIDENCE}),
         (changed(evidence=["/size"]), {EVIDENCE}),
         (changed(evidence=["/blocked", "status"]), {HOSTILE}),

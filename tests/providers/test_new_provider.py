@@ -1,4 +1,4 @@
-"""A stranger's provider: the package that is written for it, and the README's guide to one."""
+"""A third-party provider: the package that is written for it, and the guide to one."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ import pytest
 from click.testing import Result
 from support import BROKEN_PLUGIN, NUMBER, Upstream, call, cli_runner, run_server
 from support.dists import PROVIDER, open_site
+from support.pages import page
 from support.wheel import CHECKOUT, closure, make_environment, requirements, run
 
 from adapter.cli import main
@@ -282,8 +283,7 @@ def test_a_package_with_its_blanks_is_installed_listed_and_answers_honestly(
 
 # --- the guide
 
-GUIDE = (CHECKOUT / "README.md").read_text("utf-8").partition("## Write a provider\n")[2]
-GUIDE = GUIDE.partition("\n## ")[0]
+GUIDE = page("providers/README.md").section("Write a provider")
 
 
 def steps() -> list[tuple[str, str]]:
@@ -299,7 +299,7 @@ def steps() -> list[tuple[str, str]]:
     return found
 
 
-def test_the_guide_leads_from_nothing_to_a_provider_that_blocks(
+def test_the_guide_results_in_a_provider_that_blocks(
     programs: Path, tmp_path: Path, upstream: Upstream
 ) -> None:
     upstream.will_answer(200, {"ok": True, "blocked": True})
@@ -328,7 +328,7 @@ def test_the_guide_leads_from_nothing_to_a_provider_that_blocks(
             assert done.returncode == 0, done.stdout + done.stderr
     said = [(line.split()[0], done.returncode) for line, done in outputs]
     assert [code for program, code in said if program == "pytest"] == [1, 0]
-    assert "acme: Acme; block, unblock" in outputs[-2][1].stdout
+    assert "acme: Acme; block, unblock, list" in outputs[-2][1].stdout
     assert outputs[-1][1].stdout == "blocked 551*******999 for support (provider_state)\n"
     (seen,) = upstream.seen
     assert (seen.method, seen.path) == ("POST", "/sessions/my-session/block")
@@ -351,7 +351,7 @@ def outline(source: str) -> set[str]:
     return found
 
 
-def test_the_account_that_the_guide_shows_is_the_one_that_is_tried(upstream: Upstream) -> None:
+def test_the_account_in_the_guide_is_the_tested_one(upstream: Upstream) -> None:
     (shown,) = (text for path, text in steps() if path.endswith(".toml"))
     tried = account("acme", upstream)
     assert [line for line in tried.splitlines() if "base_url" not in line] == shown.splitlines()

@@ -493,24 +493,24 @@ FAULTS = (
     Fault("header drip", _header_drip, LATE, deadline=SHORT, hangs=True),
     Fault("body drip", _body_drip, LATE, deadline=SHORT, hangs=True),
     Fault("100 Continue without end", _endless_continue, LATE, deadline=SHORT, hangs=True),
-    Fault("reset before the answer", _reset, LOST, 2),
-    Fault("clean close before the answer", _close, LOST, 2),
+    Fault("reset before the response", _reset, LOST, 2),
+    Fault("clean close before the response", _close, LOST, 2),
     Fault("a status line and nothing more", once(b"HTTP/1.1 201 Created\r\n"), LOST, 2),
     Fault("half a status line", once(b"HTTP/1.1 20"), LOST, 2),
     Fault("a head that is cut off", once(b"HTTP/1.1 204 No Content\r\nX-Half: o"), LOST, 2),
     Fault("an empty 201 without an end", once(b"HTTP/1.1 201 Created\r\n\r\n"), BAD),
     Fault(
-        "an empty 201 of a length that is none",
+        "an empty 201 with an invalid Content-Length",
         once(b"HTTP/1.1 201 Created\r\nContent-Length: -5\r\n\r\n"),
         BAD,
     ),
-    Fault("a header that is none", once(b"HTTP/1.1 204 No Content\r\nno header\r\n\r\n"), BAD),
-    Fault("103 Early Hints before the answer", _early_hints, None, calls=2),
+    Fault("a malformed header", once(b"HTTP/1.1 204 No Content\r\nno header\r\n\r\n"), BAD),
+    Fault("103 Early Hints before the response", _early_hints, None, calls=2),
     Fault("101 Switching Protocols", once(b"HTTP/1.1 101 Switching Protocols\r\n\r\n"), BAD),
     Fault("keep-alive closed while idle", _close_while_idle, None, calls=2, closes=True),
     Fault("keep-alive closed as we send", _close_as_we_send, None, 2, calls=2),
     Fault(
-        "an idle connection that swallows the request",
+        "an idle connection without a response",
         _swallowed_once_idle,
         LATE,
         calls=2,
@@ -557,7 +557,7 @@ FAULTS = (
         {"session-gateway": BAD, "*": None},
     ),
     Fault("UTF-16", always(answer(200, json.dumps(WUTS_OK).encode("utf-16"))), BAD),
-    Fault("gzip although identity was asked", _packed, None, calls=2),
+    Fault("gzip although identity was requested", _packed, None, calls=2),
     Fault("gzip bomb", _gzip_bomb, BAD),
     Fault("300 MB body", _endless_body, TOO_LARGE),
     Fault("4 MB body without a length", _no_length, TOO_LARGE),
@@ -583,7 +583,7 @@ FAULTS = (
     ),
     Fault("200 with success beside an error", always(answer(200, {**WUTS_OK, "error": "x"})), BAD),
     Fault(
-        "400 with the state that was asked for",
+        "400 with the requested state",
         always(answer(400, {**WUTS_NO, "data": {"blocked": True}})),
         BAD,
     ),
@@ -593,13 +593,13 @@ FAULTS = (
         {"wappfy": None, "*": BAD},
     ),
     Fault(
-        "a state that is not what was asked",
+        "the opposite of the requested state",
         always(answer(200, {"success": True, "data": {"blocked": False}})),
         {"wappfy": None, "*": BAD},
     ),
     *(_status(status, ELSEWHERE) for status in (400, 401, 402, 403, 404)),
     Fault("403, an empty body", always(answer(403)), ELSEWHERE),
-    Fault("403, packed in a way that is unknown", always(_UNREADABLE), ELSEWHERE),
+    Fault("403 in an unknown Content-Encoding", always(_UNREADABLE), ELSEWHERE),
     Fault("403 of 300 kB", always(answer(403, b"x" * 300_000)), ELSEWHERE),
     Fault("503 of 300 kB", always(answer(503, b"x" * 300_000)), Code.PROVIDER_UNAVAILABLE, 2),
     Fault("404, JSON of another server", always(answer(404, {"detail": "Not Found"})), ELSEWHERE),
@@ -963,9 +963,9 @@ def _never_sent(name: str, how: Stage, code: Code, attempts: int = 1, **rest: An
 
 
 SCENES = (
-    Scene("TLS: an answer that nobody asked for, behind the first", _leftover, None, calls=2),
+    Scene("TLS: an unrequested response behind the first", _leftover, None, calls=2),
     Scene("five idle connections that are reset as we send", _idle_and_reset, None, 2),
-    Scene("nonsense, and then a late answer to it", _late_answer, None),
+    Scene("a malformed response, then a late one", _late_answer, None),
     Scene("a proxy that takes the request and closes", _closing_proxy, LOST, 2),
     Scene("a proxy, https", partial(_proxied, scheme="https", serve=connects), None),
     Scene("a proxy, SOCKS5", partial(_proxied, scheme="socks5", serve=socks5), None),
@@ -1013,7 +1013,7 @@ SCENES = (
         hangs=True,
     ),
     Scene(
-        "TLS: an answer in one record, byte by byte",
+        "TLS: a response in one record, byte by byte",
         partial(_dripping_tls, from_the_start=False),
         LATE,
         deadline=SHORT,
@@ -1049,9 +1049,9 @@ NO_PROBE = Row(
     "breaker half open: all other calls", None, Code.CIRCUIT_OPEN, attempts=0, arrives=False
 )
 NO_DESCRIPTOR = Row("no descriptor left in this process", None, Code.OVERLOADED, arrives=False)
-OVERRULED = Row("the answer lost, while a newer call wishes the opposite", None, LOST)
+OVERRULED = Row("the response lost, while a newer call wants the opposite", None, LOST)
 TOO_LATE = Row(
-    "a newer call wishes the opposite before the request is sent",
+    "a newer call wants the opposite before the request is sent",
     None,
     Code.PROVIDER_CONFLICT,
     attempts=0,

@@ -1,4 +1,4 @@
-"""Write FAULTS.md from the fault matrix. Run it after a change of the table; a test compares."""
+"""Write tests/FAULTS.md from the fault matrix. `make readme` runs this; a test compares."""
 
 from __future__ import annotations
 
@@ -13,23 +13,22 @@ PAGE = Path(__file__).parents[1] / "FAULTS.md"
 PROVIDERS = ("wuts", "wappfy", "session-gateway")
 
 _HEAD = """\
-# What goes wrong, and what it becomes
+# Faults, and the code of each
 
-Every row is played over real sockets, for each of the three providers with a wire
-(`tests/test_faults.py`). This page is written from the table of the tests by
-`tests/render_faults.py`; do not edit it.
+Each row is played over real sockets, for each of three providers (`tests/test_faults.py`).
+`tests/render_faults.py` (`make readme`) writes this page from the tests' table. Do not edit it.
 
-*Outcome* says whether the command took effect: `not_applied` stands only where that is certain.
-*Attempts* counts the attempts that were begun, the first included; 0 means that nothing was sent.
-A row that names providers holds for those alone.
+*Outcome*: whether the command took effect; `not_applied` only where that is certain. *Attempts*:
+the attempts that were begun, the first included; 0 means that nothing was sent. A row that names
+providers is for those alone.
 
-All of them end by the deadline. One thing can outlast it: the operating system's own look-up of a
-host name, after which the call is `provider_unreachable`, and nothing was sent.
+All of them end within the deadline. One thing can outlast it: the operating system's own look-up of
+a host name, after which the call is `provider_unreachable`, and nothing was sent.
 """
 
 
 def lines(row: Row) -> Iterator[str]:
-    """Write a row: one line, or one for each group of providers that see it alike."""
+    """Give the lines of a row: one for each group of providers with the same outcome."""
     groups: dict[tuple[Code | None, int], list[str]] = {}
     for provider in PROVIDERS:
         seen = (row.expected(provider), row.expected_attempts(provider))
@@ -44,7 +43,7 @@ def lines(row: Row) -> Iterator[str]:
 
 
 def table(rows: Iterable[Row]) -> str:
-    """Write a table of rows."""
+    """Return the table of the rows."""
     head = (
         "| what goes wrong | code | HTTP | outcome | attempts |",
         "| --- | --- | --- | --- | --- |",
@@ -55,8 +54,8 @@ def table(rows: Iterable[Row]) -> str:
 def page() -> str:
     """Return the whole page."""
     return (
-        f"{_HEAD}\n## The provider's answer\n\n{table(FAULTS)}\n"
-        f"\n## The way to it, and our own bounds\n\n{table((*SCENES, *OTHERS))}\n"
+        f"{_HEAD}\n## The provider's response\n\n{table(FAULTS)}\n"
+        f"\n## The connection, and the adapter's own bounds\n\n{table((*SCENES, *OTHERS))}\n"
     )
 
 

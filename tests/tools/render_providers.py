@@ -1,4 +1,4 @@
-"""Write providers/README.md from the classes and their recorded answers. A test compares."""
+"""Write providers/RESPONSES.md from the classes and the recorded responses. A test compares."""
 
 from __future__ import annotations
 
@@ -10,59 +10,35 @@ from support.contracts import CONTRACTS
 from adapter import ErrorRule, Provenance, Provider
 from adapter.error_rules import HTTP_STATUS_RULES
 from adapter.testing.contract import _BY_STRENGTH, Exchange, ProviderContract, _forms
-from tools.render_readme import proven, table
+from tools.render_readme import table, verified
 
-PAGE = Path(__file__).parents[2] / "providers" / "README.md"
+PAGE = Path(__file__).parents[2] / "providers" / "RESPONSES.md"
 TITLES = ("status", "provider code", "body", "means", "known from")
 INFERRED = "⚠ **inferred**"
 
 _HEAD = f"""\
-# What each provider's answers mean
+# What each provider's responses mean
 
-This page is written from the providers' classes, and from the answers in `tests/answers/`, by
-`tests/render_providers.py` (`make readme`); do not edit it.
+`tests/render_providers.py` (`make readme`) writes this page from the providers' classes and from
+the recorded responses in `tests/answers/`. Do not edit it.
 
-Evidence is looked for in this order: a provider code, at any status (the one in parentheses is
-where it is expected); what the body shows; the status alone, of a body in the provider's own error
-shape. A row for 200 or 500 also speaks for the rest of its hundred, where nothing says more. A page
-that is not the provider's is read by the last table. *Known from* tells how sure a line is:
+[Evidence](README.md#evidence) has this order: a provider code, at any status (its usual status is
+in parentheses); a value of the body; the bare status of a body in the provider's own error shape. A
+line for 200 or 500 also covers the rest of its hundred, where no other line does. Every status
+without a line, and every page that is not the provider's, has the meaning of [the shared
+rules](README.md#evidence). *Known from* is the provenance of a line:
 
-- *documented*: the provider's own pages say so;
-- *read in source*: the program that the provider runs does so;
-- {INFERRED}: nobody says so; it follows from the provider's other answers, or from a relative's;
-- *seen live*: the service answered so, on the day on which it is *proven*.
+- *documented*: on the provider's own pages;
+- *read in source*: in the source code of the program that the provider runs;
+- {INFERRED}: from the provider's other responses, or from those of a related provider;
+- *seen live*: in a response of the service, on the day on which it was *verified*.
 """
 
 
 def page() -> str:
     """Return the whole page."""
     sections = [section(CONTRACTS[name].provider) for name in sorted(CONTRACTS)]
-    titles = ("status", "the provider's own error", "any other page")
-    shared = table(titles, shared_lines())
-    return (
-        "\n".join([_HEAD, *sections])
-        + "\n## Where a provider says nothing itself\n\n"
-        + "What HTTP's own statuses mean, below the rows of every provider.\n\n"
-        + f"{shared}\n"
-    )
-
-
-def shared_lines() -> Iterator[tuple[str, ...]]:
-    """Give a line for each status of the shared rows: of the provider's own errors, and others."""
-    for status in sorted({row.status for row in HTTP_STATUS_RULES}):
-        rows = [row for row in HTTP_STATUS_RULES if row.status == status]
-        others = [row for row in rows if row.anyone] or [
-            row for row in HTTP_STATUS_RULES if row.anyone and row.status == status // 100 * 100
-        ]
-        own = rows[0].code
-        unknown = " (`provider_error` with an unknown provider code)"
-        rest = ", other 5xx" if status == 500 else ""
-        yield (
-            f"{status}{rest}",
-            f"`{own.value}`{unknown if own.value == 'target_rejected' else ''}",
-            f"`{others[0].code.value}`",
-        )
-    yield "other 4xx", "`provider_error`", "`provider_misaddressed`"
+    return "\n".join([_HEAD, *sections])
 
 
 def section(provider: type[Provider]) -> str:
@@ -73,12 +49,12 @@ def section(provider: type[Provider]) -> str:
     facts = [
         f"`{name}`",
         *([f"documentation: <{provider.documentation}>"] if provider.documentation else []),
-        f"proven live: {proven(provider)}",
+        f"verified live: {verified(provider)}",
         f"names contacts as {', '.join(forms(provider, exchanges))}",
     ]
     lines = [
         *successes(exchanges),
-        *(cells(row) for row in provider.error_rules),
+        *(cells(rule) for rule in provider.error_rules),
         *bare_statuses(contract),
     ]
     listed = "\n".join(f"- {fact}" for fact in facts)
@@ -86,7 +62,7 @@ def section(provider: type[Provider]) -> str:
 
 
 def forms(provider: type[Provider], exchanges: Iterable[Exchange]) -> Iterator[str]:
-    """Give each form of contacts, with the best that is known of a success by that form."""
+    """Give each form of contacts, with the best provenance of a success in that form."""
     for form in provider.contact_forms:
         proofs = [
             exchange.proof
@@ -99,7 +75,7 @@ def forms(provider: type[Provider], exchanges: Iterable[Exchange]) -> Iterator[s
 
 
 def cells(rule: ErrorRule) -> tuple[str, ...]:
-    """Return a row's line."""
+    """Return the line of an error rule."""
     status = f"any ({rule.status})" if rule.provider_code else str(rule.status)
     if not rule.provider_code and (
         rule.status in (200, 500) or (rule.anyone and rule.status == 400)
@@ -110,7 +86,7 @@ def cells(rule: ErrorRule) -> tuple[str, ...]:
 
 
 def body(rule: ErrorRule) -> str:
-    """Return what a rule looks for in the body, as its function says it."""
+    """Return what a rule requires of the body: the docstring of its function."""
     if rule.where is None:
         return ""
     said = (rule.where.__doc__ or rule.where.__name__).partition("\n")[0]
@@ -118,17 +94,17 @@ def body(rule: ErrorRule) -> str:
 
 
 def known_from(proof: str) -> str:
-    """Return a proof so that a guess is seen at a glance."""
+    """Return a provenance; an inferred one is marked."""
     return INFERRED if proof == Provenance.INFERRED else proof
 
 
 def strongest(proofs: Iterable[str]) -> str:
-    """Return the best of the proofs."""
+    """Return the strongest provenance."""
     return max(proofs, key=_BY_STRENGTH.index)
 
 
 def successes(exchanges: Iterable[Exchange]) -> Iterator[tuple[str, ...]]:
-    """Give a line for each way in which a success is told, by the best known answer."""
+    """Give a line for each form of a success, from its best known response."""
     best: dict[tuple[object, ...], Exchange] = {}
     for exchange in exchanges:
         if exchange.outcome.ok:
@@ -152,7 +128,7 @@ def successes(exchanges: Iterable[Exchange]) -> Iterator[tuple[str, ...]]:
 
 
 def bare_statuses(contract: ProviderContract) -> Iterator[tuple[str, ...]]:
-    """Give a line for each status the provider shows whose meaning is a shared row's."""
+    """Give a line for each recorded status whose meaning is a shared rule's."""
     proofs: dict[tuple[int, str], list[str]] = {}
     for exchange in contract._exchanges:
         rule = contract._rule(exchange)

@@ -1,17 +1,20 @@
-"""Write the tables of the README from the code. `make readme` runs this; a test compares."""
+"""Write the tables of the pages from the code. `make readme` runs this; a test compares."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
 
+import click
 from adapter.providers.memory import MAGIC_NUMBERS
+from support.pages import find_pages
 
-from adapter import Action, Code, LocalProvider, Provider
+from adapter import Action, Code, LocalProvider, Provider, Secret, create_app
+from adapter.cli import main
+from adapter.error_rules import HTTP_STATUS_RULES
 from adapter.registry import load_plugins
 
-README = Path(__file__).parents[2] / "README.md"
+_PLACE = re.compile(r"(<!-- table: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -22,7 +25,7 @@ def table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def codes() -> str:
-    """Return the one table."""
+    """Return the table of the codes."""
     return table(
         ("code", "HTTP", "retry", "outcome", "when"),
         (
@@ -39,12 +42,12 @@ def codes() -> str:
 
 
 def providers() -> str:
-    """Return what each built-in provider can do, and how it does it."""
+    """Return what each built-in provider supports, and how."""
     registry = load_plugins()
     return table(
         (
             *("provider", *(action.value for action in Action), "dialect"),
-            *("session in", "contacts as", "success is", "proven"),
+            *("session in", "contacts as", "success is", "verified"),
         ),
         (
             (
@@ -56,22 +59,22 @@ def providers() -> str:
                 each.cls.session_location.value,
                 ", ".join(f"`{form.value}`" for form in each.cls.contact_forms),
                 f"`{each.cls.confirmation.value}`",
-                proven(each.cls),
+                verified(each.cls),
             )
             for name, each in sorted(registry.providers.items())
         ),
     )
 
 
-def proven(provider: type[Provider]) -> str:
-    """Return the day on which a provider was last proven by its live service."""
+def verified(provider: type[Provider]) -> str:
+    """Return the day on which the live service last answered as recorded."""
     return (
         "not needed" if issubclass(provider, LocalProvider) else provider.verified_on or "not yet"
     )
 
 
 def magic_numbers() -> str:
-    """Return the numbers with which every code can be had."""
+    """Return the sandbox's number for each code."""
     return table(
         ("number", "code"),
         (
@@ -81,23 +84,97 @@ def magic_numbers() -> str:
     )
 
 
+def http_statuses() -> str:
+    """Return what HTTP's own statuses mean, below the rules of every provider."""
+    return table(("status", "the provider's own error", "any other page"), _shared_rules())
+
+
+def _shared_rules() -> Iterator[tuple[str, ...]]:
+    for status in sorted({rule.status for rule in HTTP_STATUS_RULES}):
+        rows = [rule for rule in HTTP_STATUS_RULES if rule.status == status]
+        others = [rule for rule in rows if rule.anyone] or [
+            rule for rule in HTTP_STATUS_RULES if rule.anyone and rule.status == status // 100 * 100
+        ]
+        own = rows[0].code
+        unknown = " (`provider_error` with an unknown provider code)"
+        rest = ", other 5xx" if status == 500 else ""
+        yield (
+            f"{status}{rest}",
+            f"`{own.value}`{unknown if own.value == 'target_rejected' else ''}",
+            f"`{others[0].code.value}`",
+        )
+    yield "other 4xx", "`provider_error`", "`provider_misaddressed`"
+
+
+def commands() -> str:
+    """Return the commands of the command line, with their options and their help."""
+    return table(
+        ("command", "options", "purpose"),
+        (
+            (
+                f"`{' '.join(('contact-adapter', name, *_arguments(command)))}`",
+                " ".join(f"`{option}`" for option in _options(command)),
+                " ".join((command.help or "").split()),
+            )
+            for name, command in main.commands.items()
+        ),
+    )
+
+
+def _arguments(command: click.Command) -> Iterator[str]:
+    for each in command.params:
+        if isinstance(each, click.Argument):
+            yield (each.name or "").upper()
+
+
+def _options(command: click.Command) -> Iterator[str]:
+    for each in command.params:
+        if isinstance(each, click.Option):
+            yield each.opts[0]
+
+
+def metrics() -> str:
+    """Return the metrics, as a server shows them after a call that was retried."""
+    account = {"provider": "wuts", "base_url": "http://127.0.0.1:1", "token": Secret("a-token")}
+    app = create_app({"accounts": {"support": account}}, allow_unauthenticated=True)
+    client = app.test_client()
+    client.post("/v1/contacts/block", json={"number": "+55 11 99999-9999"})
+    text = client.get("/metrics").text
+    return table(("metric", "labels", "meaning"), _metrics(text))
+
+
+def _metrics(text: str) -> Iterator[tuple[str, ...]]:
+    for name, meaning in re.findall(r"^# HELP (\w+) (.*)$", text, re.MULTILINE):
+        if name.endswith("_created"):
+            continue
+        shown = re.search(rf"^{name}(?:_bucket)?\{{(.*?)\}}", text, re.MULTILINE)
+        labels = re.findall(r"(\w+)=", shown[1] if shown else "")
+        listed = ", ".join(f"`{label}`" for label in labels if label != "le")
+        yield f"`{name}`", listed, meaning
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "codes": codes,
     "providers": providers,
     "magic numbers": magic_numbers,
+    "http statuses": http_statuses,
+    "commands": commands,
+    "metrics": metrics,
 }
 
 
+def tables_of(text: str) -> list[str]:
+    """Return the names of the tables in a page."""
+    return [found[2] for found in _PLACE.finditer(text)]
+
+
 def render(text: str) -> str:
-    """Return the README with its tables written anew."""
-    for name, write in TABLES.items():
-        pattern = re.compile(rf"(<!-- table: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        place = pattern.search(text)
-        if place is None:
-            raise SystemExit(f"the README has no place for the table {name!r}")
-        text = f"{text[: place.start()]}{place[1]}{write()}\n{place[2]}{text[place.end() :]}"
-    return text
+    """Return the page with its tables written anew. Raises KeyError for an unknown table."""
+    return _PLACE.sub(lambda place: f"{place[1]}{TABLES[place[2]]()}\n{place[3]}", text)
 
 
 if __name__ == "__main__":
-    README.write_text(render(README.read_text("utf-8")), "utf-8")
+    for each in find_pages():
+        written = render(each.text)
+        if written != each.text:
+            each.path.write_text(written, "utf-8")

@@ -173,7 +173,7 @@ def test_the_page_shows_the_matrix_as_it_is() -> None:
 
 SAMPLE = (
     "504, an HTML page",
-    "reset before the answer",
+    "reset before the response",
     "keep-alive closed as we send",
     "duplicate keys",
     "200 with success: false",
