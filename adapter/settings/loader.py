@@ -16,8 +16,8 @@ from adapter.codes import Scope
 from adapter.containment import contain
 from adapter.errors import ConfigurationError, ConfigurationProblem
 from adapter.files import MAX_CONFIG, FileError, read_file
-from adapter.header_rules import HEADER_NAME, HEADER_VALUE, OUR_HEADERS
-from adapter.names import show_key, show_name, show_unknown
+from adapter.header_rules import HEADER_NAME, HEADER_VALUE, RESERVED_HEADERS
+from adapter.names import display_key, display_name, display_unknown_key
 from adapter.privacy import Secret
 from adapter.provider import LocalProvider, Provider
 from adapter.registry import ACCOUNT_KEYS, Registry, load_plugins
@@ -32,7 +32,7 @@ from adapter.settings.model import (
     TransportSettings,
 )
 from adapter.settings.problems import hint, read_problems
-from adapter.settings.proxy import read_proxy
+from adapter.settings.proxy import parse_proxy
 from adapter.settings.schema import AccountSchema, DialectSchema, KeySchema, TopSchema
 from adapter.urls import is_loopback, is_plain_url
 
@@ -131,7 +131,7 @@ class _Loader:
     def _account(
         self, name: str, raw: Any, registry: Registry, defaults: Mapping[str, Any]
     ) -> AccountSettings | None:
-        path = f"accounts.{show_name(name)}"
+        path = f"accounts.{display_name(name)}"
         account = self._validate(AccountSchema, raw, path)
         if "provider" not in account:
             return None
@@ -167,7 +167,7 @@ class _Loader:
         if settings.proxy is not None:
             path = f"{account}.transport" if "proxy" in own else "transport"
             try:
-                proxy = read_proxy(settings.proxy)
+                proxy = parse_proxy(settings.proxy)
             except ValueError as error:
                 self._fault(f"{path}.proxy", str(error))
             else:
@@ -185,13 +185,13 @@ class _Loader:
         providers = {name.lower() for name in provider.header_templates}
         found: set[str] = set()
         for name, value in given.items():
-            where, lower = f"{path}.{show_key(name)}", name.lower()
+            where, lower = f"{path}.{display_key(name)}", name.lower()
             text = value.reveal() if isinstance(value, Secret) else value
             if not re.fullmatch(HEADER_NAME, name):
                 self._fault(path, "one of the names is none that HTTP knows")
             elif lower in found:
                 self._fault(where, "stands there twice; case does not count")
-            elif lower in OUR_HEADERS or lower.startswith("proxy-"):
+            elif lower in RESERVED_HEADERS or lower.startswith("proxy-"):
                 self._fault(where, "is written by the adapter itself; remove it")
             elif _CHANGES_MEANING.fullmatch(lower):
                 self._fault(where, "would change what the requests ask for; remove it")
@@ -265,13 +265,13 @@ class _Loader:
                 taken = alias if alias in names else owner.get(alias)
                 if taken is not None and taken != account.name:
                     self._fault(
-                        f"accounts.{show_name(account.name)}.aliases",
-                        f"one of them also means {show_name(taken)}",
+                        f"accounts.{display_name(account.name)}.aliases",
+                        f"one of them also means {display_name(taken)}",
                     )
                 owner[alias] = account.name
 
     def _key(self, name: str, raw: Any, accounts: set[str]) -> KeySettings | None:
-        path = f"keys.{show_name(name)}"
+        path = f"keys.{display_name(name)}"
         before = len(self._problems)
         key = self._validate(KeySchema, raw, path)
         listed = key.get("accounts") or []
@@ -301,8 +301,8 @@ class _Loader:
         for key in keys:
             if owner.setdefault(key.secret, key.name) != key.name:
                 self._fault(
-                    f"keys.{show_name(key.name)}.secret",
-                    f"is also the secret of {show_name(owner[key.secret])}",
+                    f"keys.{display_name(key.name)}.secret",
+                    f"is also the secret of {display_name(owner[key.secret])}",
                 )
 
     def _check_loops(
@@ -331,9 +331,9 @@ class _Loader:
         }
         mounts = [Mount(contain(each.dialect), each.prefix, each.host) for each in dialects]
         for loop in find_loops(upstreams, mounts, choose, self._own_address):
-            calls = " → ".join(show_name(name) for name in (*loop, loop[0]))
+            calls = " → ".join(display_name(name) for name in (*loop, loop[0]))
             self._fault(
-                f"accounts.{show_name(loop[0])}.base_url",
+                f"accounts.{display_name(loop[0])}.base_url",
                 f"its calls come back to it through the dialects of this server, which is at "
                 f"{self._own_address}: {calls}; give one of them the address of a provider",
             )
@@ -346,7 +346,7 @@ class _Loader:
         for name, _ in _tables(raw):
             if name != "enabled" and name not in enabled:
                 self._fault(
-                    f"dialects.{show_unknown(name)}",
+                    f"dialects.{display_unknown_key(name)}",
                     'is configured, but not enabled; add it to "enabled"',
                 )
         mounted: dict[str, str] = {}
@@ -387,7 +387,7 @@ class _Loader:
 
     def _require_account(self, path: str, name: str | None, names: set[str]) -> None:
         if name is not None and name not in names:
-            shown = {show_name(each) for each in names}
+            shown = {display_name(each) for each in names}
             known = ", ".join(sorted(shown)) or "none"
             self._fault(path, f"no such account{hint(name, shown)}; configured are: {known}")
 

@@ -9,7 +9,7 @@ from typing import Any
 from marshmallow import Schema, fields
 
 from adapter.errors import ConfigurationProblem
-from adapter.names import show_key, show_name, show_unknown
+from adapter.names import display_key, display_name, display_unknown_key
 from adapter.settings.schema import TopSchema
 
 
@@ -48,10 +48,10 @@ def read_problems(
         for key, below in messages.items():
             about_all = key == "_schema" or (schema is None and key in ("key", "value"))
             known = schema.fields.get(str(key)) if schema else None
-            show = show_name if tables else show_key
+            show = display_name if tables else display_key
             shown = str(key) if known or isinstance(key, int) else show(str(key))
             if schema is not None and known is None:
-                shown = show_unknown(str(key), names)
+                shown = display_unknown_key(str(key), names)
             here = path if about_all else f"{path}.{shown}".lstrip(".")
             if below == ["Unknown field."] and schema is not None:
                 unknown = hint(str(key), names)

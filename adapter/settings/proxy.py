@@ -9,7 +9,7 @@ from adapter.settings.model import PROXY_PORTS, Proxy
 from adapter.urls import is_plain_url
 
 
-def read_proxy(given: str | Secret) -> Proxy:
+def parse_proxy(given: str | Secret) -> Proxy:
     """Return the proxy that a URL names, or a URL with a login that is given as a secret.
 
     Raises ValueError with what is wrong, without the text itself.

@@ -15,7 +15,7 @@ from adapter.names import NAME, holds_phone_number
 from adapter.options import SecretField
 from adapter.privacy import Secret
 from adapter.settings.model import EVERY_ORIGIN, MAX_BODY
-from adapter.urls import MOUNT
+from adapter.urls import MOUNT_PATH
 
 
 def _require_no_phone_number(name: str) -> None:
@@ -127,7 +127,7 @@ class DialectSchema(Schema):
 
     prefix = fields.String(
         validate=validate.Regexp(
-            rf"^{MOUNT}\Z", error="must be a path such as /legacy, without a last slash"
+            rf"^{MOUNT_PATH}\Z", error="must be a path such as /legacy, without a last slash"
         )
     )
     host = fields.String(

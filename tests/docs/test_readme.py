@@ -20,7 +20,7 @@ from tools import render_readme
 from adapter import Code
 from adapter.cli import main
 from adapter.error_rules import HTTP_STATUS_RULES
-from adapter.results import write_envelope
+from adapter.results import build_envelope
 from adapter.settings.loader import load_settings
 from adapter.settings.toml_file import read_toml
 from adapter.web.schemas import ChangeEnvelope, FailureEnvelope
@@ -101,7 +101,7 @@ def test_its_envelopes_have_the_shape_that_is_answered() -> None:
     assert failure["error"]["message"] == code.message
     assert failure["error"]["retry"] == code.retry.value
     assert failure["error"]["outcome"] == code.applied.value
-    assert list(success) == list(write_envelope(data={}, request_id=""))
+    assert list(success) == list(build_envelope(data={}, request_id=""))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from adapter.contacts.contact import MAX_TEXT, Contact, ContactError, NotAPersonError, name_field
+from adapter.contacts.contact import MAX_TEXT, Contact, ContactError, NotAPersonError, detect_field
 
 BRAZIL = "5511999999999"
 
@@ -55,7 +55,7 @@ def parse_or_refuse(**names: str | None) -> Contact | ContactError:
         "(+55) 11 99999-9999",
     ],
 )
-def test_an_international_number_is_read_through_its_punctuation(text: str) -> None:
+def test_an_international_number_is_parsed_with_any_punctuation(text: str) -> None:
     assert Contact.parse(number=text) == Contact(number=BRAZIL)
 
 
@@ -101,7 +101,7 @@ def test_the_brazilian_ninth_digit_is_neither_added_nor_removed(
 
 
 @given(possible_numbers())
-def test_no_country_has_its_digits_rewritten(number: str) -> None:
+def test_the_digits_of_no_country_are_rewritten(number: str) -> None:
     for found in (
         parse_or_refuse(number=f"+{number}"),
         parse_or_refuse(number=number),
@@ -111,7 +111,7 @@ def test_no_country_has_its_digits_rewritten(number: str) -> None:
 
 
 @pytest.mark.parametrize("region", sorted(phonenumbers.SUPPORTED_REGIONS - {"TA"}))
-def test_the_example_mobile_of_every_country_that_has_mobiles_can_be_blocked(region: str) -> None:
+def test_the_example_mobile_number_of_every_country_is_accepted(region: str) -> None:
     example = phonenumbers.example_number_for_type(region, phonenumbers.PhoneNumberType.MOBILE)
     written = phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
     assert Contact.parse(number=written).number == re.sub(r"\D", "", written)
@@ -162,20 +162,20 @@ def test_the_example_mobile_of_every_country_that_has_mobiles_can_be_blocked(reg
         pytest.param(" " * 10_000 + "5511999999999", id="ten thousand spaces"),
     ],
 )
-def test_what_is_no_international_number_is_refused(text: str) -> None:
+def test_a_text_that_is_not_an_international_number_is_refused(text: str) -> None:
     with pytest.raises(ContactError) as caught:
         Contact.parse(number=text)
     assert list(caught.value.fields) == ["number"]
 
 
-def test_a_number_as_long_as_allowed_is_read_and_a_longer_one_is_not() -> None:
+def test_a_number_of_the_maximum_length_is_accepted_and_a_longer_one_refused() -> None:
     padded = "5511999999999".rjust(MAX_TEXT)
     assert Contact.parse(number=padded).number == BRAZIL
     with pytest.raises(ContactError):
         Contact.parse(number=" " + padded)
 
 
-def test_the_plan_says_how_few_digits_are_enough_and_fifteen_are_not_too_many() -> None:
+def test_the_plan_sets_the_minimum_of_digits_and_fifteen_is_the_maximum() -> None:
     assert Contact.parse(number="+690 7290").number == "6907290"  # Tokelau
     assert Contact.parse(number="6907290").number == "6907290"
     assert Contact.parse(jid="6907290@s.whatsapp.net").number == "6907290"
@@ -198,7 +198,7 @@ def test_the_plan_says_how_few_digits_are_enough_and_fifteen_are_not_too_many() 
         ("06 1234 5678", "IT", "390612345678"),
     ],
 )
-def test_a_national_number_belongs_to_the_default_region(
+def test_a_national_number_gets_the_code_of_the_default_region(
     text: str, region: str, digits: str
 ) -> None:
     assert Contact.parse(number=text, default_region=region).number == digits
@@ -206,7 +206,7 @@ def test_a_national_number_belongs_to_the_default_region(
 
 @pytest.mark.parametrize("text", ["+5511999999999", "005511999999999", "+55 (11) 99999-9999"])
 @pytest.mark.parametrize("region", ["BR", "US", "GB", "IT"])
-def test_an_international_number_never_falls_under_the_default_region(
+def test_the_default_region_does_not_apply_to_an_international_number(
     text: str, region: str
 ) -> None:
     assert Contact.parse(number=text, default_region=region).number == BRAZIL
@@ -215,13 +215,13 @@ def test_an_international_number_never_falls_under_the_default_region(
 @pytest.mark.parametrize(
     "text", ["1", "999", "119999", "１１９９９９９９９９９", "11\n999999999", "a"]
 )
-def test_what_is_no_national_number_is_refused_by_the_default_region(text: str) -> None:
+def test_the_default_region_is_named_when_a_national_number_is_refused(text: str) -> None:
     with pytest.raises(ContactError) as caught:
         Contact.parse(number=text, default_region="BR")
     assert "BR" in caught.value.fields["number"][0]
 
 
-def test_a_jid_never_falls_under_the_default_region() -> None:
+def test_the_default_region_does_not_apply_to_a_jid() -> None:
     with pytest.raises(ContactError):
         Contact.parse(jid="01199999999@c.us", default_region="BR")
 
@@ -256,7 +256,7 @@ def test_a_jid_never_falls_under_the_default_region() -> None:
         ("1@lid", Contact(lid="1@lid")),
     ],
 )
-def test_a_jid_names_a_person(jid: str, contact: Contact) -> None:
+def test_the_jid_of_a_person_is_parsed(jid: str, contact: Contact) -> None:
     assert Contact.parse(jid=jid) == contact
     assert Contact.from_jid(jid) == contact
 
@@ -279,7 +279,7 @@ def test_the_two_forms_of_a_phone_jid_are_the_same_person() -> None:
     ],
 )
 @pytest.mark.parametrize("server", ["s.whatsapp.net", "c.us", "hosted"])
-def test_a_number_in_a_jid_is_right_whatever_the_plan_says(number: str, server: str) -> None:
+def test_a_number_in_a_jid_is_accepted_whatever_the_plan_allows(number: str, server: str) -> None:
     assert Contact.parse(jid=f"{number}@{server}") == Contact(number=number)
     assert Contact.from_jid(f"{number}@{server}") == Contact(number=number)
 
@@ -309,7 +309,7 @@ def test_a_number_in_a_jid_is_right_whatever_the_plan_says(number: str, server: 
     ],
 )
 @pytest.mark.parametrize("read", [Contact.from_jid, lambda jid: Contact.parse(jid=jid)])
-def test_what_is_not_a_person_is_refused_and_the_refusal_says_what_it_is(
+def test_a_jid_that_is_not_a_person_is_refused_with_its_kind(
     jid: str, word: str, read: Callable[[str], Contact]
 ) -> None:
     with pytest.raises(NotAPersonError) as caught:
@@ -361,7 +361,7 @@ def test_what_is_not_a_person_is_refused_and_the_refusal_says_what_it_is(
         "1" * 10_000 + "@s.whatsapp.net",
     ],
 )
-def test_what_is_no_jid_of_a_person_is_refused(jid: str) -> None:
+def test_a_text_that_is_not_a_jid_is_refused(jid: str) -> None:
     with pytest.raises(ContactError) as caught:
         Contact.parse(jid=jid)
     assert list(caught.value.fields) == ["jid"]
@@ -376,11 +376,11 @@ def test_what_is_no_jid_of_a_person_is_refused(jid: str) -> None:
         ("5511999999999\0@c.us", "holds U+0000 at 14 (a control character; counted from 1)"),
         ("55\u066611999999999@c.us", "holds U+0666 at 3 (ARABIC-INDIC DIGIT SIX;"),
         ("5511999999999@example.com", "unknown server after the @ at 14 (counted from 1)"),
-        ("5511999999999:12345@c.us", "a wrong device"),
+        ("5511999999999:12345@c.us", "an invalid device"),
         ("x", "holds no @"),
     ],
 )
-def test_a_refused_jid_says_what_stood_where(jid: str, fault: str) -> None:
+def test_the_error_for_a_jid_names_the_fault_and_its_position(jid: str, fault: str) -> None:
     with pytest.raises(ContactError) as caught:
         Contact.parse(jid=jid)
     assert fault in caught.value.fields["jid"][0]
@@ -408,7 +408,7 @@ def test_a_refused_jid_says_what_stood_where(jid: str, fault: str) -> None:
         ({"user_id": "wa.me/5511999999999"}, "user_id", "number"),
     ],
 )
-def test_what_stands_in_the_wrong_field_is_told_which_one_it_belongs_into(
+def test_the_error_for_a_text_in_the_wrong_field_names_the_right_field(
     names: dict[str, str], field: str, target: str
 ) -> None:
     with pytest.raises(ContactError) as caught:
@@ -416,7 +416,7 @@ def test_what_stands_in_the_wrong_field_is_told_which_one_it_belongs_into(
     assert re.search(
         rf"send (it|a JID|a phone number) as {target}\b", caught.value.fields[field][0]
     )
-    assert name_field(names[field]) == target
+    assert detect_field(names[field]) == target
 
 
 # --- by user id
@@ -467,13 +467,13 @@ def test_a_user_id_is_kept_letter_for_letter(user_id: str, around: str) -> None:
         "1@lid",
     ],
 )
-def test_what_is_no_user_id_is_refused(user_id: str) -> None:
+def test_a_text_that_is_not_a_user_id_is_refused(user_id: str) -> None:
     with pytest.raises(ContactError) as caught:
         Contact.parse(user_id=user_id)
     assert list(caught.value.fields) == ["user_id"]
 
 
-def test_a_user_id_beside_another_name_is_kept_with_it() -> None:
+def test_a_user_id_is_kept_beside_a_number_or_jid() -> None:
     user_id, jid = "BR.00000000000000000001", f"{BRAZIL}@c.us"
     known = Contact(number=BRAZIL, user_id=user_id)
     assert Contact.parse(number=BRAZIL, user_id=user_id) == known
@@ -483,14 +483,14 @@ def test_a_user_id_beside_another_name_is_kept_with_it() -> None:
     assert by_lid == Contact(lid="1@lid", user_id=user_id)
 
 
-def test_a_user_id_hides_no_bad_name_beside_it() -> None:
+def test_a_valid_user_id_does_not_hide_an_invalid_field() -> None:
     good = "BR.00000000000000000001"
     assert isinstance(parse_or_refuse(number="x", user_id=good), ContactError)
     assert isinstance(parse_or_refuse(jid="1@g.us", user_id=good), ContactError)
     assert isinstance(parse_or_refuse(number=BRAZIL, user_id="x"), ContactError)
 
 
-def test_the_order_of_the_names_is_number_jid_region_user_id() -> None:
+def test_the_order_of_the_parameters_is_number_jid_region_user_id() -> None:
     assert Contact.parse(None, None, None, "BR.1") == Contact(user_id="BR.1")
     assert Contact.parse("(11) 99999-9999", None, "BR") == Contact(number=BRAZIL)
 
@@ -518,8 +518,8 @@ def test_the_order_of_the_names_is_number_jid_region_user_id() -> None:
         ("", "number"),
     ],
 )
-def test_the_form_of_a_text_says_into_which_field_it_goes(text: str, field: str) -> None:
-    assert name_field(text) == field
+def test_the_form_of_a_text_determines_its_field(text: str, field: str) -> None:
+    assert detect_field(text) == field
 
 
 @given(
@@ -528,8 +528,8 @@ def test_the_form_of_a_text_says_into_which_field_it_goes(text: str, field: str)
     | st.from_regex(r"\s?[A-Za-z]{2}\.[0-9A-Za-z.]{0,8}", fullmatch=True)
     | st.builds("{}{}".format, st.sampled_from(["wa.me", "w\u200ba.me/5", "tel:", "BR."]), noise)
 )
-def test_the_field_of_a_text_never_sends_it_to_another_field(text: str) -> None:
-    field = name_field(text)
+def test_the_error_for_a_text_in_its_detected_field_names_no_other_field(text: str) -> None:
+    field = detect_field(text)
     found = parse_or_refuse(**{field: text})
     if isinstance(found, ContactError):
         (message,) = found.fields[field]
@@ -542,7 +542,7 @@ def test_the_field_of_a_text_never_sends_it_to_another_field(text: str) -> None:
 
 @pytest.mark.parametrize("jid", ["5511999999999@c.us", "5511999999999:7@s.whatsapp.net"])
 @pytest.mark.parametrize("number", ["5511999999999", "+55 (11) 99999-9999", "005511999999999"])
-def test_a_number_and_a_jid_of_one_person_go_together(number: str, jid: str) -> None:
+def test_a_number_and_a_jid_of_one_person_are_accepted(number: str, jid: str) -> None:
     assert Contact.parse(number=number, jid=jid) == Contact(number=BRAZIL)
 
 
@@ -557,14 +557,14 @@ def test_a_number_and_a_jid_of_one_person_go_together(number: str, jid: str) -> 
         ("22507000001", "22507000001@s.whatsapp.net"),
     ],
 )
-def test_a_jid_settles_what_the_same_digits_beside_it_mean(
+def test_a_jid_resolves_an_ambiguous_number_with_the_same_digits(
     number: str, jid: str, region: str | None
 ) -> None:
     found = Contact.parse(number=number, jid=jid, default_region=region)
     assert found == Contact.from_jid(jid)
 
 
-def test_a_national_number_is_not_the_same_as_a_jid_with_its_digits() -> None:
+def test_a_national_number_differs_from_a_jid_with_its_digits() -> None:
     jid = "11999999999@s.whatsapp.net"
     with pytest.raises(ContactError) as caught:
         Contact.parse(number="(11) 99999-9999", jid=jid, default_region="BR")
@@ -581,7 +581,7 @@ def test_a_national_number_is_not_the_same_as_a_jid_with_its_digits() -> None:
         ("5511999999999@lid", "cannot be compared"),
     ],
 )
-def test_a_number_and_a_jid_that_are_not_known_to_be_one_person_are_refused(
+def test_a_number_and_a_jid_that_differ_or_cannot_be_compared_are_refused(
     jid: str, fault: str
 ) -> None:
     with pytest.raises(ContactError) as caught:
@@ -589,7 +589,7 @@ def test_a_number_and_a_jid_that_are_not_known_to_be_one_person_are_refused(
     assert list(caught.value.fields) == ["jid"]
 
 
-def test_a_good_jid_does_not_hide_a_bad_number_nor_the_other_way_round() -> None:
+def test_a_valid_number_or_jid_does_not_hide_an_invalid_other() -> None:
     good = "5511999999999@s.whatsapp.net"
     assert isinstance(parse_or_refuse(number="x", jid=good), ContactError)
     assert isinstance(parse_or_refuse(number="", jid=good), ContactError)
@@ -597,7 +597,7 @@ def test_a_good_jid_does_not_hide_a_bad_number_nor_the_other_way_round() -> None
     assert isinstance(parse_or_refuse(number=BRAZIL, jid="5511999999999@g.us"), ContactError)
 
 
-def test_nobody_at_all_is_refused() -> None:
+def test_a_contact_without_an_identifier_is_refused() -> None:
     with pytest.raises(ContactError):
         Contact.parse()
     with pytest.raises(ValueError, match="a number, a lid or a user_id"):
@@ -607,11 +607,11 @@ def test_nobody_at_all_is_refused() -> None:
 # --- forms and privacy
 
 
-def test_a_contact_is_written_in_whatsapps_form() -> None:
+def test_a_number_is_written_as_a_jid() -> None:
     assert Contact(number=BRAZIL).jid == "5511999999999@s.whatsapp.net"
 
 
-def test_a_lid_is_written_as_itself() -> None:
+def test_a_lid_is_written_unchanged() -> None:
     contact = Contact(lid="123456789012345@lid")
     assert contact.jid == "123456789012345@lid"
     assert contact.number is None
@@ -626,12 +626,12 @@ def test_a_lid_is_written_as_itself() -> None:
         (Contact(user_id="BR.1"), "BR.*"),
     ],
 )
-def test_a_contact_shows_itself_masked(contact: Contact, masked: str) -> None:
+def test_repr_and_str_of_a_contact_are_masked(contact: Contact, masked: str) -> None:
     assert contact.masked == masked
     assert repr(contact) == str(contact) == f"{contact}" == f"Contact({masked})"
 
 
-def test_a_contact_with_several_ids_shows_none_of_them() -> None:
+def test_repr_of_a_contact_masks_all_its_identifiers() -> None:
     shown = repr(Contact(BRAZIL, "123456789012345@lid", "BR.00000000000000000001"))
     assert BRAZIL not in shown
     assert "123456789012345" not in shown
@@ -639,7 +639,7 @@ def test_a_contact_with_several_ids_shows_none_of_them() -> None:
     assert "00000000000000000001" not in repr(Contact(user_id="BR.00000000000000000001"))
 
 
-def test_a_contact_cannot_be_changed() -> None:
+def test_a_contact_is_immutable() -> None:
     with pytest.raises(AttributeError):
         Contact(number=BRAZIL).number = "1"  # type: ignore[misc]
 
@@ -667,9 +667,7 @@ def test_any_text_is_a_contact_or_a_contact_error(
 
 
 @given(possible_numbers(), st.none() | st.sampled_from(["BR", "US", "IT", "MX"]))
-def test_a_contact_reads_back_as_itself_from_each_of_its_forms(
-    number: str, region: str | None
-) -> None:
+def test_each_form_of_a_contact_parses_to_the_same_contact(number: str, region: str | None) -> None:
     found = parse_or_refuse(number=f"+{number}", default_region=region)
     if isinstance(found, ContactError):
         return
@@ -683,20 +681,20 @@ def test_a_contact_reads_back_as_itself_from_each_of_its_forms(
 
 
 @given(st.text(alphabet="0123456789", min_size=1, max_size=20))
-def test_a_lid_reads_back_as_itself(digits: str) -> None:
+def test_a_lid_parses_to_the_same_contact(digits: str) -> None:
     found = Contact.parse(jid=f"{digits}@lid")
     assert Contact.parse(jid=found.jid) == found
 
 
 @given(st.text(alphabet="0123456789", min_size=8, max_size=15), st.integers(0, 9999))
-def test_any_phone_jid_of_a_providers_list_reads_back_as_itself(number: str, device: int) -> None:
+def test_a_phone_jid_with_a_device_parses_to_the_same_contact(number: str, device: int) -> None:
     found = Contact.from_jid(f"{number}:{device}@s.whatsapp.net")
     assert found == Contact.from_jid(found.jid) == Contact.from_jid(f"{number}@c.us")
     assert found.number == number
 
 
 @given(digits=st.text(alphabet="0123456789", min_size=3, max_size=30), around=noise)
-def test_a_refusal_never_repeats_the_digits_it_refuses(digits: str, around: str) -> None:
+def test_an_error_never_repeats_the_digits(digits: str, around: str) -> None:
     for names in (
         {"number": digits},
         {"number": f"+{digits}"},
@@ -731,7 +729,7 @@ def test_a_refusal_never_repeats_the_digits_it_refuses(digits: str, around: str)
         {"user_id": "5511999999999"},
     ],
 )
-def test_a_refusal_never_carries_the_number_in_its_traceback(names: dict[str, str]) -> None:
+def test_an_error_never_holds_the_number_in_its_chain(names: dict[str, str]) -> None:
     with pytest.raises(ContactError) as caught:
         Contact.parse(**names)
     chain, error = [], caught.value
@@ -766,7 +764,7 @@ COUNTRY_CODES = sorted(map(str, phonenumbers.COUNTRY_CODE_TO_REGION_CODE))
         ).map("".join),
     )
 )
-def test_the_short_way_takes_what_the_parser_takes_and_nothing_else(digits: str) -> None:
+def test_the_fast_path_accepts_what_the_parser_accepts(digits: str) -> None:
     assume(len(digits) <= 15)
     assume(not re.fullmatch(r"521[0-9]{10}", digits))  # which the plan has dropped, and we have not
     taken = isinstance(parse_or_refuse(number=f"+{digits}"), Contact)
@@ -791,7 +789,7 @@ def is_valid(digits: str) -> bool:
     return phonenumbers.is_valid_number(number)
 
 
-def test_the_web_clients_form_is_there_for_providers_of_other_packages() -> None:
+def test_the_chat_id_is_the_web_clients_form() -> None:
     assert Contact("5511999999999").chat_id == "5511999999999@c.us"
     assert Contact(lid="205227043110953@lid").chat_id == "205227043110953@lid"
     assert Contact(user_id="BR.1").chat_id is None

@@ -47,7 +47,7 @@ def nested(levels: int, opening: str = "[", closing: str = "]") -> bytes:
         (b"null", None),
     ],
 )
-def test_strict_json_is_read(body: bytes, value: object) -> None:
+def test_strict_json_is_parsed(body: bytes, value: object) -> None:
     assert read_json(body) == value
 
 
@@ -102,12 +102,12 @@ def test_strict_json_is_read(body: bytes, value: object) -> None:
         pytest.param(nested(100_000, '{"a":', "1}"), id="objects as deep"),
     ],
 )
-def test_what_is_not_strict_json_is_refused(body: bytes) -> None:
+def test_json_that_is_not_strict_is_refused(body: bytes) -> None:
     with pytest.raises(StrictJsonError):
         read_json(body)
 
 
-def test_nesting_is_read_up_to_its_bound() -> None:
+def test_nesting_is_accepted_up_to_the_maximum_depth() -> None:
     value = read_json(nested(MAX_DEPTH))
     for _ in range(MAX_DEPTH - 1):
         (value,) = value
@@ -118,7 +118,7 @@ def test_nesting_is_read_up_to_its_bound() -> None:
     "body",
     [b'{"k5511999999999": 1, "k5511999999999": 2}', b'{"n": 5511999999999', b'["5511999999999\xff'],
 )
-def test_a_refusal_says_nothing_of_the_text(body: bytes) -> None:
+def test_an_error_never_repeats_the_text(body: bytes) -> None:
     with pytest.raises(StrictJsonError) as caught:
         read_json(body)
     assert "5511" not in str(caught.value)
@@ -126,20 +126,20 @@ def test_a_refusal_says_nothing_of_the_text(body: bytes) -> None:
 
 
 @given(values)
-def test_what_any_json_writer_writes_reads_back_equal(value: object) -> None:
+def test_the_output_of_the_json_module_is_parsed_to_an_equal_value(value: object) -> None:
     for text in (json.dumps(value), json.dumps(value, ensure_ascii=False, indent=2)):
         assert read_json(text.encode()) == value
 
 
 @given(values)
-def test_what_we_write_is_ascii_and_reads_back_equal(value: object) -> None:
+def test_written_json_is_ascii_and_is_parsed_to_an_equal_value(value: object) -> None:
     written = write_json(value)
     assert written.isascii()
     assert read_json(written) == value
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_what_json_has_not_is_never_written(value: float) -> None:
+def test_nan_and_infinities_are_never_written(value: float) -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
         write_json([value])
 
@@ -159,7 +159,7 @@ def test_any_bytes_are_a_value_or_a_strict_json_error(body: bytes) -> None:
 # --- headers
 
 
-def test_a_header_is_found_in_any_case() -> None:
+def test_header_names_are_case_insensitive() -> None:
     headers = Headers({"Content-Type": "a", "X-API-Key": "b"})
     assert headers["content-type"] == headers["CONTENT-TYPE"] == headers["Content-Type"] == "a"
     assert headers.get("x-api-key") == "b"
@@ -181,14 +181,14 @@ def test_headers_are_equal_in_any_case_and_order() -> None:
     assert Headers() != "a"
 
 
-def test_a_header_given_twice_is_one_and_the_last_one_stands() -> None:
+def test_the_last_of_two_equal_header_names_is_kept() -> None:
     headers = Headers({"Token": "1", "TOKEN": "2"})
     assert len(headers) == len(list(headers)) == 1
     assert headers["token"] == "2"
 
 
 @given(st.dictionaries(st.text(alphabet="abcXYZ-", min_size=1), st.text(), max_size=5))
-def test_headers_find_all_that_they_iterate(fields: dict[str, str]) -> None:
+def test_every_iterated_header_is_found(fields: dict[str, str]) -> None:
     headers = Headers(fields)
     assert len(headers) == len({name.lower() for name in fields})
     assert all(headers[name.swapcase()] == headers[name] for name in headers)
@@ -197,7 +197,7 @@ def test_headers_find_all_that_they_iterate(fields: dict[str, str]) -> None:
 # --- values
 
 
-def test_a_request_shows_neither_path_nor_header_nor_body_nor_query() -> None:
+def test_repr_of_a_request_shows_only_the_method() -> None:
     request = HttpRequest(
         "POST",
         "/sessions/canary-session/contacts/5511999999999@c.us/block",
@@ -212,7 +212,7 @@ def test_a_request_shows_neither_path_nor_header_nor_body_nor_query() -> None:
         assert "POST" in shown
 
 
-def test_a_response_shows_neither_header_nor_body() -> None:
+def test_repr_of_a_response_shows_neither_headers_nor_body() -> None:
     response = HttpResponse(200, Headers({"X": "canary-value"}), b'{"jid": "canary-5511999999999"}')
     for shown in (repr(response), str(response), repr((response,))):
         assert "canary" not in shown
@@ -220,13 +220,13 @@ def test_a_response_shows_neither_header_nor_body() -> None:
         assert "200" in shown
 
 
-def test_headers_show_their_names_alone() -> None:
+def test_repr_of_headers_shows_only_the_names() -> None:
     shown = repr(Headers({"Authorization": "Bearer canary-token"}))
     assert "Authorization" in shown
     assert "canary" not in shown
 
 
-def test_requests_are_equal_by_value_and_cannot_be_changed() -> None:
+def test_requests_are_immutable_and_equal_by_value() -> None:
     one = HttpRequest("POST", "/a", Headers({"X": "1"}), json={"jid": "x"})
     assert one == HttpRequest("POST", "/a", Headers({"x": "1"}), json={"jid": "x"})
     assert one != HttpRequest("POST", "/a", Headers({"x": "1"}), json={"jid": "y"})
@@ -235,17 +235,17 @@ def test_requests_are_equal_by_value_and_cannot_be_changed() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"null", b"<html>", b'{"a": 1, "a": 2}', b"\xff", b"{} x"])
-def test_a_body_that_says_nothing_readable_has_no_document(body: bytes) -> None:
+def test_a_body_that_is_not_strict_json_has_no_document(body: bytes) -> None:
     assert HttpResponse(200, body=body).document is None
 
 
-def test_a_document_is_read_whatever_the_content_type_says() -> None:
+def test_the_document_does_not_depend_on_the_content_type() -> None:
     assert HttpResponse(500, Headers({"Content-Type": "text/html"}), b'{"a": 1}').document == {
         "a": 1
     }
 
 
-def test_a_json_response_says_so_and_takes_more_headers() -> None:
+def test_a_json_response_has_its_content_type_and_further_headers() -> None:
     response = json_response(429, {"a": [1]}, {"Retry-After": "3"})
     assert response.status == 429
     assert response.body == b'{"a":[1]}'

@@ -58,7 +58,7 @@ def faults(mapping: dict[str, Any], own_address: str | None = OWN) -> dict[str, 
 # --- what is taken
 
 
-def test_one_account_is_a_whole_configuration() -> None:
+def test_one_account_is_a_complete_configuration() -> None:
     loaded = load_settings(one())
     assert list(loaded.accounts) == ["a"]
     assert loaded.accounts["a"].provider.name == "memory"
@@ -71,7 +71,9 @@ def test_one_account_is_a_whole_configuration() -> None:
     assert loaded.dialects == ()
 
 
-def test_a_whole_configuration_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_complete_configuration_is_loaded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("WUTS_TOKEN", " wuts-token\n")
     (tmp_path / "gateway").write_text("gateway-token\n")
     file = tmp_path / "adapter.toml"
@@ -166,7 +168,7 @@ def _with_secrets(table: Any, monkeypatch: pytest.MonkeyPatch, folder: Path, pat
     return table
 
 
-def test_settings_cannot_be_changed() -> None:
+def test_settings_are_immutable() -> None:
     loaded = load_settings(one())
     with pytest.raises(AttributeError):
         loaded.default_account = "b"  # type: ignore[misc]
@@ -176,14 +178,14 @@ def test_settings_cannot_be_changed() -> None:
         loaded.accounts["a"].options["x"] = 1  # type: ignore[index]
 
 
-def test_loading_leaves_the_mapping_as_it_was() -> None:
+def test_loading_does_not_change_the_mapping() -> None:
     mapping = one(wuts(transport={"deadline": 9}), keys={"k": key()}, transport={})
     before = repr(mapping)
     load_settings(mapping)
     assert repr(mapping) == before
 
 
-def test_settings_show_no_secret() -> None:
+def test_repr_of_settings_hides_secrets() -> None:
     loaded = load_settings(
         one(wuts(token=Secret(CANARY)), keys={"k": key(secret=Secret(f"{CANARY}-2"))})
     )
@@ -295,13 +297,13 @@ def test_settings_show_no_secret() -> None:
         ),
     ],
 )
-def test_a_fault_is_named_by_its_path_with_a_way_to_mend_it(
+def test_a_problem_has_the_path_and_a_remedy(
     mapping: dict[str, Any], path: str, words: str
 ) -> None:
     assert words in faults(mapping)[path]
 
 
-def test_every_fault_is_said_at_once() -> None:
+def test_all_problems_are_reported_together() -> None:
     found = faults(
         {
             "accounts": {
@@ -338,7 +340,7 @@ def test_every_fault_is_said_at_once() -> None:
     }
 
 
-def test_a_fault_of_one_account_is_no_fault_of_those_who_name_it() -> None:
+def test_a_problem_of_an_account_is_not_reported_for_its_references() -> None:
     found = faults(
         one({"provider": "nothing"}, default_account="a", keys={"k": key(accounts=["a"])})
     )
@@ -352,7 +354,7 @@ def test_a_fault_of_one_account_is_no_fault_of_those_who_name_it() -> None:
     "name", ["", "-a", ".a", "a b", "a/b", "é", "a" * 65, "a\n", "../a", "a:b", "a@b"]
 )
 @pytest.mark.parametrize("table", ["accounts", "keys"])
-def test_a_name_is_made_of_plain_characters(table: str, name: str) -> None:
+def test_a_name_with_other_characters_is_refused(table: str, name: str) -> None:
     mapping: dict[str, Any] = one(keys={"k": key()})
     mapping[table][name] = mapping[table].popitem()[1] if table == "keys" else MEMORY
     assert any("letters, digits" in message for message in faults(mapping).values())
@@ -389,20 +391,20 @@ def test_a_name_that_looks_like_a_phone_number_is_refused(table: str, name: str)
         *("tenant_20261125", "tenant.2026-11-25", "batch-20261125120000", "client-00042317"),
     ],
 )
-def test_an_ordinary_name_is_taken(name: str) -> None:
+def test_an_ordinary_name_is_accepted(name: str) -> None:
     assert list(load_settings({"accounts": {name: MEMORY}}).accounts) == [name]
 
 
 # --- secrets
 
 
-def test_a_secret_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ADAPTER_TEST_TOKEN", f"\t {CANARY} \r\n")
     loaded = load_settings(one(wuts(token={"env": "ADAPTER_TEST_TOKEN"})))
     assert loaded.accounts["a"].options["token"].reveal() == CANARY
 
 
-def test_a_secret_comes_from_a_file(tmp_path: Path) -> None:
+def test_a_secret_is_read_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "token").write_text(f"{CANARY}\n")
     loaded = load_settings(one(wuts(token={"file": str(tmp_path / "token")})))
     assert loaded.accounts["a"].options["token"].reveal() == CANARY
@@ -421,7 +423,7 @@ def test_a_secret_comes_from_a_file(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("source", ["env", "file", "secret"])
-def test_an_unusable_secret_is_refused_and_never_repeated(
+def test_an_invalid_secret_is_refused_and_never_repeated(
     source: str, text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("ADAPTER_TEST_TOKEN", text)
@@ -458,7 +460,7 @@ def test_an_unusable_secret_is_refused_and_never_repeated(
         (4711, "never the secret"),
     ],
 )
-def test_a_secret_is_given_by_reference_only(token: Any, words: str) -> None:
+def test_a_secret_must_be_given_by_reference(token: Any, words: str) -> None:
     found = faults(one(wuts(token=token)))
     assert set(found) == {"accounts.a.token"}
     assert words in found["accounts.a.token"]
@@ -466,7 +468,9 @@ def test_a_secret_is_given_by_reference_only(token: Any, words: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["fifo", "device", "folder", "socket", "large", "link to a fifo"])
-def test_a_secret_file_that_is_none_is_refused_at_once(kind: str, tmp_path: Path) -> None:
+def test_a_secret_file_that_is_not_a_small_regular_file_is_refused(
+    kind: str, tmp_path: Path
+) -> None:
     path = tmp_path / "token"
     with socket.socket(socket.AF_UNIX) as listener:
         match kind:
@@ -487,7 +491,7 @@ def test_a_secret_file_that_is_none_is_refused_at_once(kind: str, tmp_path: Path
     assert re.search(r"cannot read the file: .+; name ", found["accounts.a.token"])
 
 
-def test_a_secret_file_may_be_a_link_as_those_of_containers_are(tmp_path: Path) -> None:
+def test_a_secret_file_may_be_a_link_as_in_containers(tmp_path: Path) -> None:
     (tmp_path / "..data").mkdir()
     (tmp_path / "..data" / "token").write_text(CANARY)
     (tmp_path / "token").symlink_to("..data/token")
@@ -495,7 +499,7 @@ def test_a_secret_file_may_be_a_link_as_those_of_containers_are(tmp_path: Path) 
     assert loaded.accounts["a"].options["token"].reveal() == CANARY
 
 
-def test_a_secret_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+def test_a_secret_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "token").write_bytes(b"\xff\xfe")
     found = faults(one(wuts(token={"file": str(tmp_path / "token")})))
     assert "not text" in found["accounts.a.token"]
@@ -530,7 +534,7 @@ def test_a_secret_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
         {"accounts": {"a": MEMORY, "b": wuts(aliases=[CANARY]), "c": wuts(aliases=[CANARY])}},
     ],
 )
-def test_no_value_is_repeated_since_any_may_be_a_secret_in_the_wrong_place(
+def test_no_value_is_repeated_since_any_may_be_a_misplaced_secret(
     mapping: dict[str, Any],
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:
@@ -568,14 +572,14 @@ SECRETS = (
         lambda secret: one(keys={"k": {"secret": {"env": secret}}}),
     ],
 )
-def test_a_secret_in_the_place_of_a_name_is_never_repeated(place: Any, secret: str) -> None:
+def test_a_secret_in_place_of_a_name_is_never_repeated(place: Any, secret: str) -> None:
     found = faults(place(secret))
     assert secret not in repr(found)
 
 
 @pytest.mark.parametrize("secret", SECRETS[:-1])
 @pytest.mark.parametrize("table", ["accounts", "keys"])
-def test_what_cannot_be_a_name_is_never_repeated(table: str, secret: str) -> None:
+def test_an_invalid_name_is_never_repeated(table: str, secret: str) -> None:
     mapping: dict[str, Any] = {"accounts": {"a": MEMORY}, "keys": {"k": key(accounts=["b"])}}
     mapping[table] |= {f" {secret}": {"colour": 1}, f"{secret}=": {}}
     assert secret not in repr(faults(mapping))
@@ -589,7 +593,7 @@ NAMES = (
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("table", ["accounts", "keys"])
-def test_a_name_that_may_be_configured_is_shown(table: str, name: str) -> None:
+def test_a_valid_name_is_displayed(table: str, name: str) -> None:
     mapping: dict[str, Any] = {"accounts": {"a": MEMORY}, "keys": {}}
     mapping[table][name] = {}
     field = {"accounts": "provider", "keys": "secret"}[table]
@@ -599,14 +603,14 @@ def test_a_name_that_may_be_configured_is_shown(table: str, name: str) -> None:
 @pytest.mark.parametrize(
     "names", [("x-5511999999999", "x-5511988889999"), (" x", " y"), ("supportA", "supportB")]
 )
-def test_faults_of_different_accounts_are_never_merged(names: tuple[str, str]) -> None:
+def test_problems_of_different_accounts_are_never_merged(names: tuple[str, str]) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load_settings({"accounts": {name: {} for name in names}})
     required = [each for each in caught.value.problems if each.path.endswith(".provider")]
     assert len(required) == 2
 
 
-def test_a_fault_of_the_common_transport_is_told_once() -> None:
+def test_a_problem_of_the_common_transport_is_reported_once() -> None:
     accounts = {"a": MEMORY, "b": MEMORY}
     with pytest.raises(ConfigurationError) as caught:
         load_settings({"accounts": accounts, "transport": {"ca_file": "/none", "proxy": "none"}})
@@ -624,11 +628,11 @@ def test_a_fault_of_the_common_transport_is_told_once() -> None:
         ({"accounts": {"x-5511999999999": {}}}, "accounts.x-551*******999.provider"),
     ],
 )
-def test_a_key_that_is_a_word_is_named(mapping: dict[str, Any], path: str) -> None:
+def test_an_unknown_key_that_is_a_word_is_displayed(mapping: dict[str, Any], path: str) -> None:
     assert path in faults(mapping)
 
 
-def test_a_file_is_read_where_the_system_has_no_flags_for_a_terminal(
+def test_a_file_is_read_on_a_system_without_posix_flags(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC"):  # Windows has none of them
@@ -688,7 +692,7 @@ LOOPS = {
 
 
 @pytest.mark.parametrize(("table", "enabled", "loop"), LOOPS.values(), ids=LOOPS)
-def test_accounts_whose_calls_come_back_to_them_are_refused_with_the_loop(
+def test_a_loop_of_accounts_is_refused_with_its_path(
     table: dict[str, Any], enabled: list[str], loop: str
 ) -> None:
     found = faults({"accounts": table, "dialects": {"enabled": enabled}})
@@ -698,7 +702,7 @@ def test_accounts_whose_calls_come_back_to_them_are_refused_with_the_loop(
 
 
 @pytest.mark.parametrize("dot", ["", ".", ":8443", ".:8443"])
-def test_a_loop_is_found_at_the_host_name_of_a_dialect(dot: str) -> None:
+def test_a_loop_is_detected_at_the_host_name_of_a_dialect(dot: str) -> None:
     enabled = {"enabled": ["wuts"], "wuts": {"host": "wuts.internal.example"}}
     found = faults(one(wuts(base_url=f"https://wuts.internal.example{dot}"), dialects=enabled))
     assert "a → a" in found["accounts.a.base_url"]
@@ -714,7 +718,7 @@ THIS_MACHINE = (
 
 @pytest.mark.parametrize("host", THIS_MACHINE)
 @pytest.mark.parametrize("own", [OWN, "http://localhost", "http://[::1]:80", "https://127.0.0.1"])
-def test_a_loop_is_found_by_every_name_of_this_machine(
+def test_a_loop_is_detected_by_every_name_of_this_machine(
     own: str, host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("adapter.urls.gethostname", lambda: "web-1.example")
@@ -730,7 +734,7 @@ def test_a_loop_is_found_by_every_name_of_this_machine(
 
 
 @pytest.mark.parametrize("host", ["10.0.0.1", "web-2.example", "localhost.example", "[::2]", ""])
-def test_another_machine_is_not_this_one(host: str) -> None:
+def test_the_host_of_another_machine_is_not_the_same_host(host: str) -> None:
     assert not is_same_host(host, "127.0.0.1")
     assert not is_same_host(host, "localhost")
     assert is_same_host(host, host)
@@ -739,7 +743,7 @@ def test_another_machine_is_not_this_one(host: str) -> None:
 @pytest.mark.parametrize(
     ("default", "looped"), [("a", True), ("m", False)], ids=["its own key", "another's"]
 )
-def test_a_loop_is_one_for_the_key_that_the_account_sends(default: str, looped: bool) -> None:
+def test_a_loop_depends_on_the_api_key_of_the_account(default: str, looped: bool) -> None:
     mapping = {
         "accounts": {
             "m": MEMORY,
@@ -757,7 +761,7 @@ def test_a_loop_is_one_for_the_key_that_the_account_sends(default: str, looped: 
 
 
 @pytest.mark.parametrize(("allowed", "looped"), [(["a"], True), (["m"], False), (["*"], False)])
-def test_a_loop_follows_the_accounts_of_a_key_without_a_default(
+def test_a_loop_depends_on_the_accounts_of_a_key_without_a_default(
     allowed: list[str], looped: bool
 ) -> None:
     mapping = {
@@ -774,7 +778,7 @@ def test_a_loop_follows_the_accounts_of_a_key_without_a_default(
         assert load_settings(mapping, own_address=OWN).accounts
 
 
-def test_a_way_through_this_server_that_ends_is_no_loop() -> None:
+def test_a_chain_of_accounts_that_ends_is_not_a_loop() -> None:
     chain = {
         "accounts": {
             "m": MEMORY,
@@ -811,7 +815,7 @@ def gateway(**rest: Any) -> dict[str, Any]:
         ({"self": "/"}, OWN),
     ],
 )
-def test_a_base_url_is_https_or_plain_http_to_this_machine(given: Any, used: str) -> None:
+def test_a_base_url_is_https_or_http_to_this_machine(given: Any, used: str) -> None:
     loaded = load_settings(one(gateway(base_url=given)), own_address=OWN)
     assert loaded.accounts["a"].base_url == used
 
@@ -862,7 +866,7 @@ def test_a_base_url_is_https_or_plain_http_to_this_machine(given: Any, used: str
         {"self": "/x y"},
     ],
 )
-def test_a_base_url_that_means_more_or_less_than_an_address_is_refused(given: Any) -> None:
+def test_an_invalid_base_url_is_refused(given: Any) -> None:
     assert set(faults(one(gateway(base_url=given)))) == {"accounts.a.base_url"}
 
 
@@ -878,13 +882,13 @@ def test_a_base_url_that_means_more_or_less_than_an_address_is_refused(given: An
         "http://2130706433",
     ],
 )
-def test_plain_http_to_another_machine_must_be_asked_for(given: str) -> None:
+def test_plain_http_to_another_machine_needs_allow_insecure(given: str) -> None:
     assert "allow_insecure = true" in faults(one(gateway(base_url=given)))["accounts.a.base_url"]
     insecure = one(gateway(base_url=given, allow_insecure=True))
     assert load_settings(insecure).accounts["a"].base_url == given
 
 
-def test_an_address_of_this_very_server_needs_a_server() -> None:
+def test_a_base_url_of_this_server_needs_its_address() -> None:
     found = faults(one(gateway(base_url={"self": "/x"})), own_address=None)
     assert "contact-adapter serve" in found["accounts.a.base_url"]
 
@@ -908,14 +912,14 @@ def test_an_address_of_this_very_server_needs_a_server() -> None:
         ("a.localhost", False),
     ],
 )
-def test_loopback_is_this_machine_and_no_other(host: str, loopback: bool) -> None:
+def test_only_loopback_hosts_are_loopback(host: str, loopback: bool) -> None:
     assert is_loopback(host) is loopback
 
 
 # --- transport
 
 
-def test_an_account_overrides_what_it_names_and_inherits_the_rest() -> None:
+def test_the_transport_of_an_account_overrides_the_common_one() -> None:
     mapping = {
         "transport": {"connect_timeout": 1, "deadline": 8, "max_in_flight": 4},
         "accounts": {
@@ -930,7 +934,7 @@ def test_an_account_overrides_what_it_names_and_inherits_the_rest() -> None:
     assert loaded["c"].transport == TransportSettings(1.0, 8.0, 1, proxy="http://127.0.0.1:1")
 
 
-def test_a_ca_file_must_exist(tmp_path: Path) -> None:
+def test_a_ca_file_must_hold_certificates(tmp_path: Path) -> None:
     loaded = load_settings(one(wuts(transport={"ca_file": certifi.where()})))
     assert loaded.accounts["a"].transport.ca_file == certifi.where()
     (tmp_path / "ca.pem").write_text("x")
@@ -948,18 +952,18 @@ def two(**aliases: list[str]) -> dict[str, Any]:
     return {"accounts": {name: {**MEMORY, "aliases": aliases.get(name, [])} for name in ("a", "b")}}
 
 
-def test_two_accounts_cannot_have_one_alias() -> None:
+def test_an_alias_of_two_accounts_is_refused() -> None:
     found = faults(two(a=["x"], b=["x"]))
     assert set(found) == {"accounts.b.aliases"}
     assert "means a" in found["accounts.b.aliases"]
 
 
-def test_an_alias_cannot_be_the_name_of_another_account() -> None:
+def test_an_alias_that_is_the_name_of_another_account_is_refused() -> None:
     assert "means b" in faults(two(a=["b"]))["accounts.a.aliases"]
     assert "means a" in faults(two(b=["a"]))["accounts.b.aliases"]
 
 
-def test_an_alias_may_be_the_accounts_own_name_or_come_twice() -> None:
+def test_an_alias_may_repeat_and_may_be_the_own_name() -> None:
     loaded = load_settings(two(a=["a", "x", "x"], b=["y"]))
     assert loaded.accounts["a"].aliases == ("a", "x", "x")
 
@@ -967,13 +971,13 @@ def test_an_alias_may_be_the_accounts_own_name_or_come_twice() -> None:
 # --- default accounts
 
 
-def test_the_only_account_is_the_default_and_of_two_none_is() -> None:
+def test_a_single_account_is_the_default_account() -> None:
     assert load_settings(one()).default_account == "a"
     assert load_settings(two()).default_account is None
     assert load_settings({**two(), "default_account": "b"}).default_account == "b"
 
 
-def test_a_default_account_that_is_misspelt_is_refused_with_a_hint() -> None:
+def test_a_misspelt_default_account_is_refused_with_a_hint() -> None:
     mapping = {"accounts": {"support": MEMORY, "sales": MEMORY}, "default_account": "suport"}
     assert "did you mean support" in faults(mapping)["default_account"]
 
@@ -981,25 +985,25 @@ def test_a_default_account_that_is_misspelt_is_refused_with_a_hint() -> None:
 # --- keys
 
 
-def test_a_star_stands_for_every_account() -> None:
+def test_a_star_includes_every_account() -> None:
     loaded = load_settings({**two(), "keys": {"k": key(accounts=["*"])}})
     assert loaded.keys[0].accounts == {"a", "b"}
 
 
-def test_a_key_has_the_accounts_that_it_names_and_no_more() -> None:
+def test_a_key_includes_only_the_named_accounts() -> None:
     loaded = load_settings({**two(), "keys": {"k": key(accounts=["b"])}})
     assert loaded.keys[0].accounts == {"b"}
     assert loaded.keys[0].default_account is None
 
 
-def test_the_default_account_of_a_key_must_be_one_of_its_accounts() -> None:
+def test_the_default_account_of_a_key_must_be_among_its_accounts() -> None:
     mapping = {**two(), "keys": {"k": key(accounts=["a"], default_account="b")}}
     assert "not among" in faults(mapping)["keys.k.default_account"]
     mapping = {**two(), "keys": {"k": key(accounts=["*"], default_account="b")}}
     assert load_settings(mapping).keys[0].default_account == "b"
 
 
-def test_two_keys_cannot_share_a_secret() -> None:
+def test_two_keys_with_one_secret_are_refused() -> None:
     found = faults(one(keys={"crm": key(), "shop": key(secret=Secret(" key "))}))
     assert set(found) == {"keys.shop.secret"}
     assert "secret of crm" in found["keys.shop.secret"]
@@ -1009,7 +1013,7 @@ def test_two_keys_cannot_share_a_secret() -> None:
 
 
 @pytest.mark.parametrize("prefix", ["/x", "/legacy/wuts", "/v10", "/api.v1", "/documents", "/~x"])
-def test_a_dialect_is_mounted_where_the_configuration_says(prefix: str) -> None:
+def test_a_dialect_is_mounted_at_its_prefix(prefix: str) -> None:
     loaded = load_settings(one(dialects={"enabled": ["wuts"], "wuts": {"prefix": prefix}}))
     assert loaded.dialects[0].prefix == prefix
 
@@ -1017,7 +1021,7 @@ def test_a_dialect_is_mounted_where_the_configuration_says(prefix: str) -> None:
 @pytest.mark.parametrize(
     "prefix", ["", "/", "x", "/x/", "//x", "/a b", "/a?b", "/a#b", "/<name>", "/x\n", "/é", 1, None]
 )
-def test_a_prefix_is_a_plain_path(prefix: Any) -> None:
+def test_a_prefix_that_is_not_a_plain_path_is_refused(prefix: Any) -> None:
     mapping = one(dialects={"enabled": ["wuts"], "wuts": {"prefix": prefix}})
     assert set(faults(mapping)) == {"dialects.wuts.prefix"}
 
@@ -1025,24 +1029,24 @@ def test_a_prefix_is_a_plain_path(prefix: Any) -> None:
 @pytest.mark.parametrize(
     "prefix", ["/v1", "/v1/x", "/livez", "/readyz/x", "/openapi.json", "/docs"]
 )
-def test_a_dialect_cannot_take_the_place_of_the_unified_api(prefix: str) -> None:
+def test_a_prefix_of_the_unified_api_is_refused(prefix: str) -> None:
     mapping = one(dialects={"enabled": ["wuts"], "wuts": {"prefix": prefix}})
     assert "unified API" in faults(mapping)["dialects.wuts.prefix"]
 
 
 @pytest.mark.parametrize("host", ["", "A.example", "a.example:80", "-a", "a/", "a_b", "a\n", 1])
-def test_a_host_is_a_plain_host_name(host: Any) -> None:
+def test_a_host_that_is_not_a_plain_host_name_is_refused(host: Any) -> None:
     mapping = one(dialects={"enabled": ["wuts"], "wuts": {"host": host}})
     assert set(faults(mapping)) == {"dialects.wuts.host"}
 
 
 @pytest.mark.parametrize("place", [{"prefix": "/x"}, {"host": "a.example"}])
-def test_two_dialects_cannot_be_mounted_at_one_place(place: dict[str, str]) -> None:
+def test_two_dialects_at_one_prefix_or_host_are_refused(place: dict[str, str]) -> None:
     enabled = {"enabled": ["wuts", "wappfy"], "wuts": place, "wappfy": place}
     assert "where wuts already is" in faults(one(dialects=enabled))["dialects.wappfy"]
 
 
-def test_a_dialect_cannot_be_mounted_at_the_default_place_of_another() -> None:
+def test_a_dialect_at_the_default_prefix_of_another_is_refused() -> None:
     dialects = {"enabled": ["wuts", "wappfy"], "wappfy": {"prefix": "/dialects/wuts"}}
     assert set(faults(one(dialects=dialects))) == {"dialects.wappfy"}
 
@@ -1059,7 +1063,7 @@ def test_a_dialect_enabled_twice_is_mounted_once() -> None:
     "content",
     [b"[accounts", b"a = ", b"a = 1\na = 2", b"\xff\xfe", b"{}", b"a = 'x", b"[a]\n[a]"],
 )
-def test_a_file_that_is_no_toml_is_refused_by_its_name(content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_not_toml_is_refused_with_its_path(content: bytes, tmp_path: Path) -> None:
     file = tmp_path / "adapter.toml"
     file.write_bytes(content)
     with pytest.raises(ConfigurationError) as caught:
@@ -1070,7 +1074,7 @@ def test_a_file_that_is_no_toml_is_refused_by_its_name(content: bytes, tmp_path:
 
 
 @pytest.mark.parametrize("name", ["absent.toml", "."])
-def test_a_file_that_cannot_be_read_is_refused_by_its_name(name: str, tmp_path: Path) -> None:
+def test_an_unreadable_file_is_refused_with_its_path(name: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         read_toml(tmp_path / name)
     (problem,) = caught.value.problems
@@ -1078,7 +1082,7 @@ def test_a_file_that_cannot_be_read_is_refused_by_its_name(name: str, tmp_path: 
     assert "cannot be read" in problem.message
 
 
-def test_a_toml_error_shows_where_it_is_and_nothing_of_the_line(tmp_path: Path) -> None:
+def test_a_toml_error_has_the_position_and_not_the_line(tmp_path: Path) -> None:
     file = tmp_path / "adapter.toml"
     file.write_text(f'[accounts.a]\ntoken = "{CANARY}\n')
     with pytest.raises(ConfigurationError, match="line 2") as caught:
@@ -1086,7 +1090,7 @@ def test_a_toml_error_shows_where_it_is_and_nothing_of_the_line(tmp_path: Path) 
     assert CANARY not in str(caught.value)
 
 
-def test_relative_files_are_found_from_the_folder_of_the_configuration(
+def test_relative_paths_are_resolved_from_the_folder_of_the_configuration(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "etc" / "secrets").mkdir(parents=True)
@@ -1184,7 +1188,7 @@ def test_a_hostile_mapping_is_settings_or_a_configuration_error(mapping: dict[An
 
 
 @pytest.mark.parametrize("key", ["base_ulr", "alias", "allow_insecur", "tokn"])
-def test_an_unknown_key_of_an_account_is_explained_with_all_keys_that_it_may_have(key: str) -> None:
+def test_the_error_for_an_unknown_key_of_an_account_lists_all_keys(key: str) -> None:
     said = faults(one(wuts(**{key: "x"})))[f"accounts.a.{key}"]
     assert "did you mean " in said
     assert {*ACCOUNT_KEYS, "token"} <= set(re.findall("[a-z_]+", said.partition("here are:")[2]))
@@ -1201,9 +1205,7 @@ def test_an_unknown_key_of_an_account_is_explained_with_all_keys_that_it_may_hav
         ("a = " + "9" * 5000, "what stands there cannot be read ("),
     ],
 )
-def test_what_is_no_toml_is_explained_by_its_place_without_what_stands_there(
-    text: str, said: str, tmp_path: Path
-) -> None:
+def test_a_toml_error_never_repeats_the_text(text: str, said: str, tmp_path: Path) -> None:
     path = tmp_path / "adapter.toml"
     path.write_text(text)
     with pytest.raises(ConfigurationError) as caught:
