@@ -18,7 +18,7 @@ from adapter.logs import log_event
 from adapter.redaction import redact_contact, redact_request_id
 from adapter.request_fields import invalid_field, read_contact
 from adapter.results import Command, Outcome, Result
-from adapter.settings.loader import name_accounts
+from adapter.settings.account_names import AccountNames
 from adapter.settings.model import Settings
 from adapter.transport.attempt import Attempt
 
@@ -60,7 +60,7 @@ class Service:
         self.settings = settings
         self.observer: Observer | None = None
         self.accounts = {name: Account(each) for name, each in settings.accounts.items()}
-        self._names = name_accounts(settings.accounts, settings.default_account)
+        self._names = AccountNames.of(settings.accounts, settings.default_account)
 
     def perform(self, account: str, command: Command, *, request_id: str | None = None) -> Result:
         """Carry out the command for the account and return what became of it, with the facts.

@@ -20,7 +20,9 @@ from adapter.urls import MOUNT_PATH
 
 def _require_no_phone_number(name: str) -> None:
     if holds_phone_number(name):
-        raise ValidationError("looks like it holds a phone number, and names are logged")
+        raise ValidationError(
+            "contains a possible phone number, and names are logged; choose another"
+        )
 
 
 _NAME = validate.And(
@@ -33,7 +35,7 @@ _NAME = validate.And(
 
 
 class _Flag(fields.Boolean):
-    """True or false, and not what merely looks like it."""
+    """A boolean, without texts or numbers that marshmallow would convert."""
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
         if not isinstance(value, bool):
@@ -42,7 +44,7 @@ class _Flag(fields.Boolean):
 
 
 class _Seconds(fields.Float):
-    """A number, and not the text of one."""
+    """A number, without texts or booleans that marshmallow would convert."""
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
         if isinstance(value, (str, bool)):
@@ -51,14 +53,14 @@ class _Seconds(fields.Float):
 
 
 class _TextOrSecret(SecretField):
-    """A text, or one that is given by reference like a secret; it may have blanks inside then."""
+    """A text, or a reference to a secret; unlike other secrets, it may contain spaces."""
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
         if isinstance(value, str):
             return value
         text = value.reveal() if isinstance(value, Secret) else self._resolve(value)
         if not re.fullmatch(r"[\x20-\x7e]+", text.strip()):
-            raise ValidationError("the secret is empty, or not visible ASCII")
+            raise ValidationError("the secret must be visible ASCII, and not empty")
         return Secret(text.strip())
 
 
@@ -87,10 +89,10 @@ class _TransportSchema(Schema):
 
 
 class AccountSchema(Schema):
-    """`[accounts.<name>]`, with the provider's own options beside the keys of the core."""
+    """`[accounts.<name>]`: the common keys of an account, beside the options of its provider."""
 
     class Meta:
-        """Unknown keys are the provider's."""
+        """Unknown keys are options of the provider."""
 
         unknown = INCLUDE
 
@@ -114,25 +116,26 @@ class KeySchema(Schema):
 
 
 _ORIGIN = validate.Regexp(
-    # A browser leaves the port out where it is the scheme's own, and so it is never met.
+    # Browsers omit the default port of a scheme, so an origin with it would never match.
     r"^(\*|(?!http://.*:80\Z)(?!https://.*:443\Z)"
     r"[a-z][a-z0-9+.-]*://([a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?)\Z",
-    error='must be an origin as browsers write it, such as "https://app.example": '
+    error='must be an origin as browsers send it, such as "https://app.example": '
     'lower case, no path, no default port; or "*" alone',
 )
 
 
 class DialectSchema(Schema):
-    """`[dialects.<name>]`: where one dialect is mounted."""
+    """`[dialects.<name>]`: the mount of one dialect."""
 
     prefix = fields.String(
         validate=validate.Regexp(
-            rf"^{MOUNT_PATH}\Z", error="must be a path such as /legacy, without a last slash"
+            rf"^{MOUNT_PATH}\Z", error="must be a path such as /legacy, without a trailing slash"
         )
     )
     host = fields.String(
         validate=validate.Regexp(
-            r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?\Z", error="must be a lower-case host name, no port"
+            r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?\Z",
+            error="must be a lower-case host name without a port",
         )
     )
     cors_origins = fields.List(fields.String(validate=_ORIGIN))
@@ -141,7 +144,7 @@ class DialectSchema(Schema):
     def _check_origins(self, data: Mapping[str, Any], **_: Any) -> None:
         origins = data.get("cors_origins") or []
         if EVERY_ORIGIN in origins and len(origins) > 1:
-            message = f'"{EVERY_ORIGIN}" means all of them; name no other'
+            message = f'"{EVERY_ORIGIN}" includes all origins; remove the others'
             raise ValidationError(message, "cors_origins")
 
 
@@ -151,7 +154,7 @@ class _LogSchema(Schema):
 
 
 class TopSchema(Schema):
-    """The whole configuration."""
+    """The top level of the configuration."""
 
     default_account = fields.String()
     default_region = fields.String(

@@ -65,7 +65,7 @@ def test_what_the_adapter_writes_is_not_an_accounts_to_set(name: str) -> None:
 )
 def test_what_would_make_another_request_is_not_an_accounts_to_set(name: str) -> None:
     found = faults(configure(**{name: CANARY}))
-    assert "would change what the requests ask for" in found[f"accounts.a.headers.{name}"]
+    assert "would change the meaning of the requests" in found[f"accounts.a.headers.{name}"]
 
 
 @pytest.mark.parametrize("provider", sorted(set(BUILT_IN) - {"memory"}))

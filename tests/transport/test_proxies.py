@@ -473,7 +473,7 @@ def test_a_login_is_given_by_reference_as_a_part_of_the_whole_url(
 def test_socks_without_its_library_is_a_fault_that_names_the_extra(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("adapter.settings.loader.find_spec", lambda name: None)
+    monkeypatch.setattr("adapter.settings.accounts.find_spec", lambda name: None)
     with pytest.raises(ConfigurationError, match=r"pip install 'contact-adapter\[socks\]'"):
         load_settings(account(proxy="socks5://p"))
     load_settings(account(proxy="http://p"))
