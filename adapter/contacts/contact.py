@@ -47,9 +47,10 @@ _PLAIN_INTERNATIONAL: Final = re.compile(r"\+([0-9]+)(?:[0-9 ()-]*[0-9])?")
 class Contact:
     """A person on WhatsApp: phone number (digits only), LID (`<digits>@lid`) or user id.
 
-    A LID is WhatsApp's own id for a person whose number it hides. `user_id` is Meta's
-    business-scoped id, such as `BR.00000000000000000001`. `repr` masks all of them, since each
-    identifies a person. At least one is set, otherwise ValueError is raised.
+    A LID is an id of WhatsApp that does not reveal the number. `user_id` is Meta's business-scoped
+    id, such as `BR.00000000000000000001`. `repr` masks all of them, since each identifies a person.
+
+    Raises ValueError if none of them is set.
     """
 
     number: str | None = None

@@ -106,7 +106,7 @@ def parse_national(
     - A national number in use takes precedence over a foreign one that merely has a possible count
       of digits.
     - A prefix for calls abroad without zeros, such as Finland's 99x, may also start an id of
-      WhatsApp. An id in use is kept if the call would reach nobody.
+      WhatsApp. An id in use is kept if the call would not reach a possible number.
     - A country code in parentheses is read as an area code only if the plan writes such numbers
       that way, or if there is no international reading.
 

@@ -1,7 +1,8 @@
 """Validate tables of the configuration, and collect the problems of all of them.
 
-marshmallow's messages are replaced by ours where a field or schema has marshmallow's default for
-the kind of error, looked up in `default_error_messages`; a plugin's own messages stay as they are.
+A default message of marshmallow is replaced by ours. It is recognised by the documented attributes
+`Schema.error_messages` and `Field.default_error_messages`, not by its words, so that the plain
+schemas of plugins are covered too. A plugin's own messages are kept, except that for unknown keys.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _MESSAGES: Final[tuple[tuple[type[fields.Field[Any]], Mapping[str, str]], ...]] 
     (fields.Mapping, {"invalid": "must be a table"}),
     (fields.Field, {"required": "is required", "null": "has no value; set one, or remove the key"}),
 )
-"""Our messages by type of field and kind of error; the first type that matches applies."""
+"""Our messages by type of field and kind of error, the more specific types first."""
 
 _NOT_A_TABLE: Final = "must be a table"
 _SCHEMA_DEFAULTS: Final = Schema().error_messages

@@ -1,4 +1,4 @@
-"""The table of error codes, written down a second time, by hand."""
+"""The table of error codes, compared with a copy written by hand."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_failure_is_never_applied(code: Code) -> None:
 
 @pytest.mark.parametrize("code", Code)
 def test_a_message_is_one_sentence_without_digits(code: Code) -> None:
-    # UTF-8 is a name; no other digit could have come from anywhere but a request.
+    # Only UTF-8 may contain a digit: any other could come from a request.
     assert re.fullmatch(r"[A-Z][^\d\n.!?]+\.", code.message.replace("UTF-8", "UTF"))
 
 

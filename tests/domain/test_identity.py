@@ -1,4 +1,4 @@
-"""Who is the same person: equal ids, and the two forms that WhatsApp keeps of one number."""
+"""The relation of two contacts: equal identifiers, and the two forms of one number."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.contacts.contact import Contact
-from adapter.contacts.identity import Relation, identity_key, relation
+from adapter.contacts import Contact, Relation, identity_key, relation
 
 LID = "123456789012345@lid"
 USER = "BR.00000000000000000001"
 NUMBER = "5511999999999"
 
 
-RELATIVES = [
+VARIANTS = [
     pytest.param("5511999999999", "551199999999", id="Brazil, a mobile with its ninth digit"),
     pytest.param("5531961234567", "553161234567", id="Brazil, a mobile that starts with 6"),
     pytest.param("5215512345678", "525512345678", id="Mexico"),
@@ -43,7 +42,7 @@ DIFFERENT = [
 ]
 
 
-@pytest.mark.parametrize(("longer", "shorter"), RELATIVES)
+@pytest.mark.parametrize(("longer", "shorter"), VARIANTS)
 def test_the_two_forms_of_one_number_are_variants_with_one_key(longer: str, shorter: str) -> None:
     one, other = Contact(number=longer), Contact(number=shorter)
     assert relation(one, other) is relation(other, one) is Relation.VARIANT
@@ -59,7 +58,7 @@ def test_other_numbers_are_different_and_have_two_keys(one: str, other: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("asked", "named", "expected"),
+    ("requested", "reported", "expected"),
     [
         (Contact(number=NUMBER), Contact(lid=LID), Relation.INCOMPARABLE),
         (Contact(number=NUMBER), Contact(user_id=USER), Relation.INCOMPARABLE),
@@ -80,9 +79,9 @@ def test_other_numbers_are_different_and_have_two_keys(one: str, other: str) -> 
     ],
 )
 def test_contacts_are_compared_by_all_kinds_of_identifiers_of_both(
-    asked: Contact, named: Contact, expected: Relation
+    requested: Contact, reported: Contact, expected: Relation
 ) -> None:
-    assert relation(asked, named) is relation(named, asked) is expected
+    assert relation(requested, reported) is relation(reported, requested) is expected
 
 
 @pytest.mark.parametrize(

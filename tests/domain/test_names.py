@@ -1,4 +1,4 @@
-"""Names of accounts and keys of a configuration: what is no phone number, and what is shown."""
+"""Names and keys of a configuration: detected phone numbers, and displayed names."""
 
 from __future__ import annotations
 

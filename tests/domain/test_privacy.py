@@ -1,4 +1,4 @@
-"""Numbers are masked and secrets are kept, whatever a text is made for."""
+"""Masked numbers, escaped control characters and hidden secrets."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ CONTROLS = [
     *map(chr, (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, 0x202E, 0x2066, 0x200F, 0xD800)),
     "\r\n",
 ]
-"""What ends a line somewhere, controls a terminal, or turns the direction of a text."""
+"""Line breaks, terminal controls, and marks of direction."""
 
 
 @pytest.mark.parametrize("control", CONTROLS, ids=ascii)

@@ -1,4 +1,4 @@
-"""The digits of a call's own contact stand in no request id that leaves the caller's own answer."""
+"""The identifiers of a call's contact are redacted in logs and in requests to providers."""
 
 from __future__ import annotations
 
@@ -95,11 +95,11 @@ def test_a_request_id_with_the_number_is_returned_to_its_caller_only(
             }
         )
         for path in ("/v1/contacts/block", "/dialects/wuts/contacts/block"):
-            answer = app.test_client().post(
+            response = app.test_client().post(
                 path, json={"number": NUMBER}, headers={"X-Request-Id": given}
             )
-            assert answer.status_code == 200
-            assert answer.headers["X-Request-Id"] == given
+            assert response.status_code == 200
+            assert response.headers["X-Request-Id"] == given
         assert len(upstream.seen) == 2
         for seen in upstream.seen:
             assert "*" in seen.headers["X-Request-Id"]

@@ -1,4 +1,4 @@
-"""Commands, outcomes and the envelope in which each of them is answered."""
+"""Commands, outcomes, results and their envelopes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.codes import Action, Applied, Code, Confirmation
-from adapter.contacts.contact import Contact
+from adapter.contacts import Contact
 from adapter.results import Command, Outcome, OutcomeError, Result, build_envelope
 from adapter.web.schemas import BlockedEnvelope, ChangeEnvelope, FailureEnvelope
 
@@ -232,7 +232,7 @@ def test_the_envelope_of_an_unblock_has_blocked_false() -> None:
     fields=st.dictionaries(st.sampled_from(["number", "jid"]), st.tuples(st.text())),
     wait=st.none() | st.integers(0, 3600),
     status=st.none() | st.integers(100, 599),
-    machine=st.none() | st.text(max_size=10),
+    provider_code=st.none() | st.text(max_size=10),
 )
 def test_every_failure_is_valid_by_the_published_schema(
     code: Code,
@@ -240,10 +240,10 @@ def test_every_failure_is_valid_by_the_published_schema(
     fields: dict[str, tuple[str, ...]],
     wait: int | None,
     status: int | None,
-    machine: str | None,
+    provider_code: str | None,
 ) -> None:
     outcome = Outcome.failure(
-        code, fields=fields, retry_after=wait, upstream_status=status, provider_code=machine
+        code, fields=fields, retry_after=wait, upstream_status=status, provider_code=provider_code
     )
     envelope = Result(outcome, Command(Action.BLOCK, ANA), **rest).envelope()
     assert FailureEnvelope().validate(envelope) == {}
