@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 import phonenumbers
 from marshmallow import INCLUDE, Schema, ValidationError, fields, validate, validates_schema
@@ -64,6 +64,20 @@ class _TextOrSecret(SecretField):
         return Secret(text.strip())
 
 
+def _whole(minimum: int, maximum: int) -> fields.Integer:
+    error = f"must be from {minimum} to {maximum}"
+    return fields.Integer(
+        strict=True, validate=validate.Range(min=minimum, max=maximum, error=error)
+    )
+
+
+def _one_of(choices: Iterable[str]) -> validate.OneOf:
+    return validate.OneOf(list(choices), error=f"must be one of: {', '.join(choices)}")
+
+
+_NOT_EMPTY: Final = validate.Length(1, error="must have at least 1 entry")
+
+
 class _PluginsSchema(Schema):
     blocked = fields.List(fields.String(), load_default=list)
 
@@ -74,18 +88,16 @@ class _TransportSchema(Schema):
     )
     connect_timeout = _Seconds(validate=_seconds)
     deadline = _Seconds(validate=_seconds)
-    max_in_flight = fields.Integer(strict=True, validate=validate.Range(min=1, max=100_000))
-    breaker_threshold = fields.Integer(strict=True, validate=validate.Range(min=0, max=1000))
+    max_in_flight = _whole(1, 100_000)
+    breaker_threshold = _whole(0, 1000)
     breaker_pause = _Seconds(validate=_seconds)
     ca_file = fields.String()
     proxy = _TextOrSecret()
     idle_timeout = _Seconds(validate=_seconds)
     list_deadline = _Seconds(validate=_seconds)
-    list_max_bytes = fields.Integer(
-        strict=True, validate=validate.Range(min=MAX_BODY, max=256 * 1024 * 1024)
-    )
-    list_max_pages = fields.Integer(strict=True, validate=validate.Range(min=1, max=100_000))
-    max_long_responses = fields.Integer(strict=True, validate=validate.Range(min=1, max=100_000))
+    list_max_bytes = _whole(MAX_BODY, 256 * 1024 * 1024)
+    list_max_pages = _whole(1, 100_000)
+    max_long_responses = _whole(1, 100_000)
 
 
 class AccountSchema(Schema):
@@ -98,7 +110,10 @@ class AccountSchema(Schema):
 
     provider = fields.String(required=True)
     base_url = fields.Raw()
-    aliases = fields.List(fields.String(validate=validate.Length(1, 128)), load_default=list)
+    aliases = fields.List(
+        fields.String(validate=validate.Length(1, 128, error="must have 1 to 128 characters")),
+        load_default=list,
+    )
     allow_insecure = _Flag(load_default=False)
     transport = fields.Nested(_TransportSchema, load_default=dict)
     headers = fields.Dict(keys=fields.String(), values=_TextOrSecret(), load_default=dict)
@@ -109,9 +124,11 @@ class KeySchema(Schema):
 
     secret = SecretField(required=True)
     scopes = fields.List(
-        fields.Enum(Scope, by_value=True), required=True, validate=validate.Length(1)
+        fields.Enum(Scope, by_value=True, error_messages={"unknown": "must be one of: {choices}"}),
+        required=True,
+        validate=_NOT_EMPTY,
     )
-    accounts = fields.List(fields.String(), required=True, validate=validate.Length(1))
+    accounts = fields.List(fields.String(), required=True, validate=_NOT_EMPTY)
     default_account = fields.String()
 
 
@@ -149,8 +166,8 @@ class DialectSchema(Schema):
 
 
 class _LogSchema(Schema):
-    level = fields.String(validate=validate.OneOf(LEVELS))
-    format = fields.String(validate=validate.OneOf(FORMATS))
+    level = fields.String(validate=_one_of(LEVELS))
+    format = fields.String(validate=_one_of(FORMATS))
 
 
 class TopSchema(Schema):
