@@ -15,9 +15,9 @@ from adapter.contacts.contact import Contact
 from adapter.containment import contain
 from adapter.errors import PluginError, RequestError
 from adapter.http import NO_HEADERS, HttpRequest, HttpResponse
-from adapter.logs import write_line
+from adapter.logs import log_event
 from adapter.provider import LocalProvider, Provider
-from adapter.redaction import hide_contact, show_request_id
+from adapter.redaction import redact_contact, redact_request_id
 from adapter.results import Command, Outcome
 from adapter.settings.model import MAX_BODY, AccountSettings, TransportSettings
 from adapter.strict_json import Json, write_json
@@ -93,7 +93,7 @@ class Account:
             request = contain(self.provider.build_request, command)
         except RequestError as error:
             return Verdict(error.outcome, 0)
-        shown_id = hide_contact(request_id, command.contact)
+        shown_id = redact_contact(request_id, command.contact)
 
         def attempt(one: Attempt) -> Outcome:
             if made is not None:
@@ -149,7 +149,7 @@ class Account:
     def _log_attempt(
         self, command: Command, outcome: Outcome, seconds: float, request_id: str
     ) -> None:
-        write_line(
+        log_event(
             "attempt",
             level=logging.DEBUG if outcome.ok else logging.INFO,  # the line of the call says it too
             account=self.name,
@@ -159,7 +159,7 @@ class Account:
             upstream=outcome.upstream_status,
             code=outcome.code.value if outcome.code else "ok",
             ms=round(seconds * 1000),
-            request_id=show_request_id(request_id, command.contact),
+            request_id=redact_request_id(request_id, command.contact),
         )
 
     def close(self) -> None:

@@ -19,12 +19,12 @@ from adapter import logs
 from adapter.auth import ANONYMOUS
 from adapter.client import Client
 from adapter.codes import Action
-from adapter.contacts.contact import name_field
+from adapter.contacts.contact import detect_field
 from adapter.errors import ConfigurationError, PluginError
-from adapter.names import show_key
-from adapter.privacy import mask_digit_runs, mask_trace
+from adapter.names import display_key
+from adapter.privacy import mask_digit_runs, mask_traceback
 from adapter.registry import load_plugins
-from adapter.results import Command, Result, write_envelope
+from adapter.results import Command, Result, build_envelope
 from adapter.scaffold import ScaffoldError, check_name, package_name, write_package
 from adapter.service import Service, new_request_id
 from adapter.settings.loader import load_settings
@@ -175,7 +175,7 @@ def check(config: Path | None, own_address: str, live: bool) -> None:
     for clash in service.settings.registry.clashes:
         _echo(f"note: {clash}")
     for entry in service.settings.registry.idle_blocks:
-        shown = ":".join(map(show_key, entry.split(":", 1)))
+        shown = ":".join(map(display_key, entry.split(":", 1)))
         _echo(f"note: {shown} in [plugins] blocked matches no installed plugin")
     _echo(f"{find_config(config)}: sound; {len(service.accounts)} account(s)")
     if live:
@@ -230,7 +230,7 @@ def _change_command(action: Action) -> click.Command:
         contact: str, account: str | None, config: Path | None, own_address: str, as_json: bool
     ) -> None:
         contacts = Client(_open_service(config, own_address), ANONYMOUS)
-        target = {name_field(contact): contact}
+        target = {detect_field(contact): contact}
         call = contacts.block if action is Action.BLOCK else contacts.unblock
         result = call(account=account, **target)
         _print_result(result, as_json)
@@ -296,7 +296,7 @@ def _or_explain(load: Callable[[], LoadedT]) -> LoadedT:
 
 
 def _print_trace(error: BaseException) -> None:
-    click.echo(mask_trace("".join(traceback.format_exception(error))), err=True)
+    click.echo(mask_traceback("".join(traceback.format_exception(error))), err=True)
 
 
 def _explain_plugin(error: PluginError) -> NoReturn:
@@ -317,7 +317,7 @@ def _ask(service: Service, name: str) -> bool:
 
 
 def _print_data(data: dict[str, Any]) -> None:
-    _print_json(write_envelope(data=data, request_id=new_request_id()))
+    _print_json(build_envelope(data=data, request_id=new_request_id()))
 
 
 def _print_json(document: Any) -> None:

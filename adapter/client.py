@@ -9,7 +9,7 @@ from typing import Any, Self
 from adapter.auth import ANONYMOUS, Caller
 from adapter.codes import Action
 from adapter.errors import RequestError
-from adapter.logs import write_line
+from adapter.logs import log_event
 from adapter.results import Command, Result
 from adapter.service import Service, describe_call, new_request_id
 from adapter.settings.loader import load_settings
@@ -62,7 +62,7 @@ class Client:
             result = self.service.perform(chosen, command())
         except RequestError as error:
             result = Result(error.outcome, account=chosen, request_id=new_request_id())
-        write_line("call", **describe_call(result))
+        log_event("call", **describe_call(result))
         return result
 
     def close(self) -> None:

@@ -288,7 +288,7 @@ class Provider(ABC):
         found = relation(command.target, named)
         if found is Relation.DIFFERENT:
             return self._fail(Code.PROVIDER_BAD_RESPONSE, response)
-        if found is Relation.UNCOMPARABLE and outcome.ok:
+        if found is Relation.INCOMPARABLE and outcome.ok:
             return replace(outcome, confirmation=Confirmation.ACCEPTED)
         return outcome
 

@@ -24,7 +24,7 @@ from adapter.containment import contain
 from adapter.dialect import Dialect
 from adapter.error_rules import ErrorRule
 from adapter.errors import PluginError
-from adapter.privacy import escape_controls, mask_trace
+from adapter.privacy import escape_controls, mask_traceback
 from adapter.provider import Provider, SessionLocation
 from adapter.route import Route
 
@@ -91,7 +91,7 @@ class BrokenPlugin:
         except BaseException:  # noqa: BLE001 - the exception is a third party's too
             text = "its text cannot be read"
         line = " ".join(f"{type(self.error).__name__}: {text}".split())
-        return escape_controls(mask_trace(line))
+        return escape_controls(mask_traceback(line))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from adapter.codes import Code
-from adapter.contacts.contact import Contact, ContactError, name_field
+from adapter.contacts.contact import Contact, ContactError, detect_field
 from adapter.errors import RequestError
 from adapter.http import HttpRequest
 from adapter.results import Outcome
@@ -43,7 +43,7 @@ def read_number_or_jid(text: str, field: str = "") -> Contact:
     name under which the request holds the text, where it is neither `number` nor `jid`.
     """
     try:
-        is_jid = name_field(text) == "jid"
+        is_jid = detect_field(text) == "jid"
         return read_contact(jid=text) if is_jid else read_contact(number=text)
     except RequestError as error:
         if not field:

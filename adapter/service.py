@@ -12,13 +12,13 @@ from adapter.account import Account
 from adapter.auth import Caller
 from adapter.codes import Code
 from adapter.contacts.contact import Contact
-from adapter.contacts.numbering import load_plans
+from adapter.contacts.numbering import load_numbering_plans
 from adapter.errors import RequestError
-from adapter.logs import write_line
-from adapter.redaction import hide_contact, show_request_id
+from adapter.logs import log_event
+from adapter.redaction import redact_contact, redact_request_id
 from adapter.request_fields import invalid_field, read_contact
 from adapter.results import Command, Outcome, Result
-from adapter.settings.loader import name_accounts
+from adapter.settings.account_names import AccountNames
 from adapter.settings.model import Settings
 from adapter.transport.attempt import Attempt
 
@@ -30,7 +30,7 @@ def new_request_id() -> str:
     """Return an id for a call that came without one. No part of it is masked like a number."""
     while True:
         request_id = secrets.token_hex(16)
-        if show_request_id(request_id, None) == request_id:
+        if redact_request_id(request_id, None) == request_id:
             return request_id
 
 
@@ -56,11 +56,11 @@ class Service:
     """The accounts of one configuration. It knows no web framework and is safe in threads."""
 
     def __init__(self, settings: Settings) -> None:
-        load_plans()
+        load_numbering_plans()
         self.settings = settings
         self.observer: Observer | None = None
         self.accounts = {name: Account(each) for name, each in settings.accounts.items()}
-        self._names = name_accounts(settings.accounts, settings.default_account)
+        self._names = AccountNames.of(settings.accounts, settings.default_account)
 
     def perform(self, account: str, command: Command, *, request_id: str | None = None) -> Result:
         """Carry out the command for the account and return what became of it, with the facts.
@@ -91,7 +91,7 @@ class Service:
             result = tell(Outcome.failure(Code.INTERNAL_ERROR), len(made))
             with suppress(Exception):  # a class may refuse attributes
                 setattr(error, RESULT_ATTRIBUTE, result)
-            write_line("call", level=logging.ERROR, **describe_call(result))
+            log_event("call", level=logging.ERROR, **describe_call(result))
             raise
         finally:
             if observer is not None:
@@ -141,7 +141,7 @@ def describe_call(result: Result) -> dict[str, Any]:
     command = result.command
     contact = command.contact if command else None
     return {
-        "account": result.account and hide_contact(result.account, contact),
+        "account": result.account and redact_contact(result.account, contact),
         "provider": result.provider,
         "action": command and command.action.value,
         "contact": contact and contact.masked,
@@ -149,5 +149,5 @@ def describe_call(result: Result) -> dict[str, Any]:
         "upstream": result.outcome.upstream_status,
         "attempts": result.attempts,
         "ms": result.duration_ms,
-        "request_id": show_request_id(result.request_id, contact),
+        "request_id": redact_request_id(result.request_id, contact),
     }

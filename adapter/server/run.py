@@ -28,7 +28,7 @@ from adapter import logs
 from adapter.errors import ConfigurationError, PluginError
 from adapter.provider import LocalProvider
 from adapter.settings.model import MULTIPROCESS_VARIABLE, Settings
-from adapter.urls import is_mount
+from adapter.urls import is_mount_path
 from adapter.web.app import sandbox_path, service_state
 
 _MOST_FILES = 65536
@@ -62,7 +62,7 @@ def _script_name() -> str:
     Raises click.ClickException for what is no path.
     """
     prefix = os.environ.get("SCRIPT_NAME", "").rstrip("/")
-    if prefix and not is_mount(prefix):
+    if prefix and not is_mount_path(prefix):
         raise click.ClickException(
             "SCRIPT_NAME must be a path such as /wa, of letters, digits and ._~- between single "
             "slashes, or unset"

@@ -15,7 +15,7 @@ from gunicorn.http import errors
 from gunicorn.workers.ggevent import GeventWorker
 
 from adapter.codes import Code
-from adapter.logs import write_error, write_line
+from adapter.logs import log_event, log_exception
 from adapter.results import Outcome, Result
 from adapter.service import RESULT_ATTRIBUTE, describe_call, new_request_id, result_of
 from adapter.strict_json import write_json
@@ -205,10 +205,10 @@ class Worker(GeventWorker):  # type: ignore[misc, unused-ignore]
         facts = describe_call(result)
         if code is Code.INTERNAL_ERROR:
             contact = result.command.contact if result.command else None
-            write_error("internal_error", exc, contact=contact, request_id=facts["request_id"])
+            log_exception("internal_error", exc, contact=contact, request_id=facts["request_id"])
         if result is refused:  # nothing is known of a call
             facts = {"code": code.value, "request_id": result.request_id}
-        write_line("request", level=logging.WARNING, status=code.http_status, **facts)
+        log_event("request", level=logging.WARNING, status=code.http_status, **facts)
         with suppress(OSError):
             _refuse(client, code, result)
 

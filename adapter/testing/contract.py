@@ -63,7 +63,7 @@ from adapter.http import Headers, HttpRequest, HttpResponse, json_response
 from adapter.options import SecretField
 from adapter.privacy import Secret
 from adapter.provider import REFUSED, LocalProvider, Provider
-from adapter.results import MAX_RETRY_AFTER, Command, Outcome, OutcomeError, Result, write_error
+from adapter.results import MAX_RETRY_AFTER, Command, Outcome, OutcomeError, Result, build_error
 from adapter.settings.model import AccountSettings, TransportSettings
 from adapter.strict_json import Json, read_json
 from adapter.strict_json import write_json as to_bytes
@@ -1118,7 +1118,7 @@ class ProviderContract:
                     result = Result(outcome, command, "contract", self._class.name)
                     yield "a result", result
                     yield "an error", OutcomeError(result)
-                    yield "an envelope", (write_error(outcome), outcome.provider_code)
+                    yield "an envelope", (build_error(outcome), outcome.provider_code)
 
     def _error_texts(self, options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         """Give the texts of the exceptions that wrong options lead to."""

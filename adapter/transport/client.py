@@ -20,7 +20,7 @@ import urllib3.exceptions
 
 from adapter.codes import Code, Retry
 from adapter.errors import PluginError
-from adapter.header_rules import HEADER_NAME, HEADER_VALUE, OUR_HEADERS, HeaderOwner
+from adapter.header_rules import HEADER_NAME, HEADER_VALUE, RESERVED_HEADERS, HeaderOwner
 from adapter.http import NO_HEADERS, Headers, HttpRequest, HttpResponse
 from adapter.privacy import Secret
 from adapter.results import Outcome
@@ -172,9 +172,9 @@ class Transport:
         """Return the provider's headers with those that every request carries."""
         others = {}
         for name, value in headers.items():
-            owner = OUR_HEADERS.get(name.lower())
+            owner = RESERVED_HEADERS.get(name.lower())
             sound = _NAME.fullmatch(name) and _VALUE.fullmatch(value)
-            if owner is HeaderOwner.WIRE or not sound:
+            if owner is HeaderOwner.TRANSPORT or not sound:
                 raise PluginError("the provider built a header that HTTP cannot carry")
             if owner is not HeaderOwner.ADAPTER:
                 others[name] = value

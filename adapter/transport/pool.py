@@ -25,7 +25,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util import Timeout
 
 from adapter.settings.model import Proxy, TransportSettings
-from adapter.settings.proxy import read_proxy
+from adapter.settings.proxy import parse_proxy
 from adapter.transport.attempt import Attempt
 from adapter.transport.http1 import OVERHEAD, RawResponse
 from adapter.transport.proxies import open_through, open_to
@@ -267,7 +267,7 @@ class ProviderAdapter(HTTPAdapter):
         super().__init__(max_retries=0)
         parts = urlsplit(base_url)
         host, port, secure = parts.hostname or "", parts.port, parts.scheme == "https"
-        proxy = None if settings.proxy is None else read_proxy(settings.proxy)
+        proxy = None if settings.proxy is None else parse_proxy(settings.proxy)
         forwards = proxy is not None and not secure and not proxy.scheme.startswith("socks")
         self._before_path = f"http://{parts.netloc}" if forwards else ""
         options: dict[str, Any] = {"ssl_context": tls_context(settings.ca_file)} if secure else {}

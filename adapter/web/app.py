@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 
 from adapter.codes import Code, Scope
 from adapter.errors import ConfigurationError, ConfigurationProblem, RequestError
-from adapter.logs import write_error
+from adapter.logs import log_exception
 from adapter.results import Outcome
 from adapter.service import describe_call, result_of
 from adapter.settings.loader import load_settings
@@ -235,7 +235,7 @@ def _add_errors(app: Flask) -> None:
             context = replace(context, request_id=result.request_id, started=started)
         contact = result.command.contact if result.command else None
         request_id = describe_call(result)["request_id"]
-        write_error("internal_error", error, contact=contact, request_id=request_id)
+        log_exception("internal_error", error, contact=contact, request_id=request_id)
         native = getattr(app.view_functions.get(request.endpoint or ""), "__self__", None)
         if isinstance(native, DialectViews):
             with suppress(Exception):  # the bug may be the dialect's own

@@ -16,8 +16,8 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from adapter.codes import Code
 from adapter.errors import RequestError
-from adapter.logs import write_line
-from adapter.redaction import show_request_id
+from adapter.logs import log_event
+from adapter.redaction import redact_request_id
 from adapter.results import Outcome, Result
 from adapter.service import describe_call, new_request_id
 from adapter.strict_json import Json, write_json
@@ -120,7 +120,7 @@ class RequestContext:
         """Write the one line of this request."""
         rule = self.request.url_rule
         call = describe_call(result) if result is not None else {}
-        request_id = call.pop("request_id", show_request_id(self.request_id, None))
+        request_id = call.pop("request_id", redact_request_id(self.request_id, None))
         method = self.request.method
         facts = {
             "method": method if method in _METHODS else "-",
@@ -130,7 +130,7 @@ class RequestContext:
             "code": code.value if code else "ok",
             "ms": self.milliseconds,
         }
-        write_line("request", **{**facts, "request_id": request_id})
+        log_event("request", **{**facts, "request_id": request_id})
 
     def read_body(self) -> bytes:
         """Return the body; beyond our limit or the host's, raise `payload_too_large`.

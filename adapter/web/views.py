@@ -13,7 +13,7 @@ from adapter.contacts.contact import MAX_TEXT
 from adapter.containment import contain
 from adapter.errors import RequestError
 from adapter.request_fields import invalid_field
-from adapter.results import Command, Outcome, write_envelope
+from adapter.results import Command, Outcome, build_envelope
 from adapter.service import Service
 from adapter.strict_json import Json
 from adapter.web.auth import Authenticator, read_key, require_scope
@@ -109,7 +109,7 @@ class ApiViews:
 def respond_data(context: RequestContext, data: dict[str, Any]) -> Response:
     """Return the data in the envelope of a success that no provider took part in."""
     return context.respond_envelope(
-        write_envelope(data=data, request_id=context.request_id, duration_ms=context.milliseconds)
+        build_envelope(data=data, request_id=context.request_id, duration_ms=context.milliseconds)
     )
 
 

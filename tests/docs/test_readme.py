@@ -30,7 +30,7 @@ import adapter
 from adapter import Code
 from adapter.cli import main
 from adapter.error_rules import HTTP_STATUS_RULES
-from adapter.results import write_envelope
+from adapter.results import build_envelope
 from adapter.settings import schema as schema_module
 from adapter.settings.loader import load_settings
 from adapter.settings.toml_file import read_toml
@@ -287,7 +287,7 @@ def test_json_has_the_shape_of_the_api(of: Page, block: Block) -> None:
     if "exchanges" in document:
         assert of.name == "providers/README.md"  # the guide's responses; test_new_provider again
         return
-    assert list(document) == list(write_envelope(data={}, request_id=""))
+    assert list(document) == list(build_envelope(data={}, request_id=""))
     if document["success"]:
         assert ChangeEnvelope().validate(document) == {}
         return

@@ -91,7 +91,7 @@ def test_a_key_that_was_revoked_is_refused_after_sighup_and_the_new_one_serves(
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (lambda folder: (folder / "adapter.toml").write_text("[accounts"), "is no TOML"),
+        (lambda folder: (folder / "adapter.toml").write_text("[accounts"), "is not valid TOML"),
         (lambda folder: (folder / "adapter.toml").unlink(), "cannot be read"),
         (lambda folder: (folder / "key").unlink(), "keys.crm.secret"),
         (lambda folder: (folder / "key").write_text(""), "the secret is empty"),

@@ -213,7 +213,7 @@ def test_a_call_from_python_that_reaches_no_provider_has_its_line_too(lines: Lin
 
 
 def test_a_line_says_the_same_in_its_text_and_in_its_facts(lines: Lines) -> None:
-    adapter.logs.write_line("seen", a="x", b=None, c=NUMBER, d=3)
+    adapter.logs.log_event("seen", a="x", b=None, c=NUMBER, d=3)
     (record,) = lines.records
     assert record.getMessage() == f"seen a=x c={MASKED} d=3"
     assert (record.event, record.facts) == ("seen", {"a": "x", "c": MASKED, "d": 3})
@@ -225,7 +225,7 @@ def test_a_fact_with_control_characters_forges_no_line_in_text_or_json(
     lines: Lines, control: str
 ) -> None:
     forged = f"x{control}2026-11-25 INFO adapter call account=a code=ok"
-    adapter.logs.write_line("call", account=forged, code="bad")
+    adapter.logs.log_event("call", account=forged, code="bad")
     (record,) = lines.records
     shown = forged.replace(control, escape_controls(control))
     assert record.getMessage() == f'call account="{shown}" code=bad'
@@ -240,7 +240,7 @@ def test_a_failure_is_one_record_with_its_traceback_indented_below_and_masked(
     lines: Lines,
 ) -> None:
     error = ValueError(f"x{NUMBER}\n2026-11-25 INFO adapter call code=ok\u2028y")
-    adapter.logs.write_error("internal_error", error, request_id="a\nb", code=None)
+    adapter.logs.log_exception("internal_error", error, request_id="a\nb", code=None)
     (record,) = lines.records
     assert record.levelno == logging.ERROR
     first, *below = record.getMessage().splitlines()
@@ -255,7 +255,7 @@ def test_a_failure_is_one_record_with_its_traceback_indented_below_and_masked(
 
 def test_nothing_is_put_together_where_nobody_listens(lines: Lines) -> None:
     logging.getLogger("adapter").setLevel(logging.WARNING)
-    adapter.logs.write_line("seen", a="x")
+    adapter.logs.log_event("seen", a="x")
     assert lines.records == []
 
 

@@ -25,7 +25,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from adapter import Secret, SecretField
 from adapter.registry import load_plugins
-from adapter.results import write_envelope
+from adapter.results import build_envelope
 from adapter.web.app import service_state
 
 NUMBER = "5511999999999"
@@ -292,7 +292,7 @@ def without_times(document: Any) -> Any:
     return {**document, "meta": {**document["meta"], "duration_ms": 0}}
 
 
-ENVELOPE_KEYS = list(write_envelope(data=None, request_id=""))
+ENVELOPE_KEYS = list(build_envelope(data=None, request_id=""))
 """The top-level keys of every envelope."""
 
 

@@ -10,7 +10,7 @@ from support import BUILT_IN, account_for, run_upstream
 
 from adapter import ConfigurationError, Headers, HttpRequest, Secret
 from adapter.client import connect
-from adapter.header_rules import OUR_HEADERS
+from adapter.header_rules import RESERVED_HEADERS
 from adapter.settings.loader import load_settings
 from adapter.settings.model import TransportSettings
 from adapter.settings.toml_file import read_toml
@@ -49,7 +49,7 @@ def faults(config: Any) -> dict[str, str]:
     return {problem.path: problem.message for problem in caught.value.problems}
 
 
-@pytest.mark.parametrize("name", sorted({*OUR_HEADERS, "Host", "Proxy-Authorization"}))
+@pytest.mark.parametrize("name", sorted({*RESERVED_HEADERS, "Host", "Proxy-Authorization"}))
 def test_what_the_adapter_writes_is_not_an_accounts_to_set(name: str) -> None:
     found = faults(configure(**{name: CANARY}))
     assert "written by the adapter" in found[f"accounts.a.headers.{name}"]
@@ -65,7 +65,7 @@ def test_what_the_adapter_writes_is_not_an_accounts_to_set(name: str) -> None:
 )
 def test_what_would_make_another_request_is_not_an_accounts_to_set(name: str) -> None:
     found = faults(configure(**{name: CANARY}))
-    assert "would change what the requests ask for" in found[f"accounts.a.headers.{name}"]
+    assert "would change the meaning of the requests" in found[f"accounts.a.headers.{name}"]
 
 
 @pytest.mark.parametrize("provider", sorted(set(BUILT_IN) - {"memory"}))

@@ -40,7 +40,7 @@ from adapter import (
 from adapter.account import Account
 from adapter.settings.loader import load_settings
 from adapter.settings.model import AccountSettings, Proxy, TransportSettings
-from adapter.settings.proxy import read_proxy
+from adapter.settings.proxy import parse_proxy
 from adapter.transport.client import Transport
 from adapter.transport.proxies import open_through
 from adapter.transport.sockets import ProxyRefusalError, tls_context
@@ -388,7 +388,7 @@ def test_no_refusal_is_its_own_cause(scheme: str, login: bool, authority: Author
     serve, proxy_is_secure = KINDS[scheme]
     context = authority.vouch() if proxy_is_secure else None
     with run_proxy(serve, login=login, status=502, context=context) as running:
-        proxy = read_proxy(f"{scheme}://127.0.0.1:{running.port}")
+        proxy = parse_proxy(f"{scheme}://127.0.0.1:{running.port}")
         within = tls_context(str(authority.file)) if proxy_is_secure else None
         with pytest.raises(ProxyRefusalError) as caught:
             open_through(proxy, "127.0.0.1", 9, time.monotonic() + 5, within)
@@ -422,7 +422,7 @@ def account(**transport: Any) -> dict[str, Any]:
     ],
 )
 def test_a_proxy_is_read_from_its_url(url: str, proxy: Proxy) -> None:
-    assert read_proxy(Secret(url)) == proxy
+    assert parse_proxy(Secret(url)) == proxy
     assert "ss:" not in repr(proxy)
 
 
@@ -466,14 +466,14 @@ def test_a_login_is_given_by_reference_as_a_part_of_the_whole_url(
     settings = load_settings(account(proxy=reference))
     transport = settings.accounts["a"].transport
     assert transport.proxy is not None
-    assert read_proxy(transport.proxy).login == ("user", "canary")
+    assert parse_proxy(transport.proxy).login == ("user", "canary")
     assert "canary" not in repr(settings)
 
 
 def test_socks_without_its_library_is_a_fault_that_names_the_extra(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("adapter.settings.loader.find_spec", lambda name: None)
+    monkeypatch.setattr("adapter.settings.accounts.find_spec", lambda name: None)
     with pytest.raises(ConfigurationError, match=r"pip install 'contact-adapter\[socks\]'"):
         load_settings(account(proxy="socks5://p"))
     load_settings(account(proxy="http://p"))

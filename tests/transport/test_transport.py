@@ -30,7 +30,7 @@ from adapter import (
     Secret,
 )
 from adapter.client import connect
-from adapter.header_rules import OUR_HEADERS, HeaderOwner
+from adapter.header_rules import RESERVED_HEADERS, HeaderOwner
 from adapter.settings.model import MAX_BODY, TransportSettings
 from adapter.transport.attempt import Attempt
 from adapter.transport.client import Transport
@@ -790,11 +790,11 @@ def test_an_attempt_whose_time_is_over_sends_nothing_and_blames_nobody(
 # --- whose header it is
 
 
-@pytest.mark.parametrize("name", OUR_HEADERS)
+@pytest.mark.parametrize("name", RESERVED_HEADERS)
 def test_each_of_our_headers_is_written_by_its_owner(name: str) -> None:
     request = HttpRequest("POST", "/x", Headers({name.title(): "theirs"}), json={})
     with serve(says(http("200 OK", b"{}"))) as server:
-        if OUR_HEADERS[name] is HeaderOwner.WIRE:
+        if RESERVED_HEADERS[name] is HeaderOwner.TRANSPORT:
             with pytest.raises(PluginError):
                 send(server.address, request)
             assert server.requests == []
@@ -805,7 +805,7 @@ def test_each_of_our_headers_is_written_by_its_owner(name: str) -> None:
         line.split(": ")[1] for line in head.split("\r\n") if line.lower().startswith(name + ":")
     ]
     assert len(found) == 1
-    assert (found == ["theirs"]) is (OUR_HEADERS[name] is HeaderOwner.PROVIDER)
+    assert (found == ["theirs"]) is (RESERVED_HEADERS[name] is HeaderOwner.PROVIDER)
 
 
 def test_a_lookup_that_outlasts_the_deadline_ends_unreachable_with_nothing_sent(

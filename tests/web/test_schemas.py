@@ -11,7 +11,7 @@ from marshmallow import RAISE
 
 from adapter.codes import Code, Confirmation
 from adapter.errors import RequestError
-from adapter.results import write_envelope
+from adapter.results import build_envelope
 from adapter.web.schemas import (
     MAX_STRANGE,
     AccountSchema,
@@ -136,7 +136,7 @@ def change(**rest: Any) -> dict[str, Any]:
         "confirmation": "accepted",
         "contact": {"jid": "x@lid", "number": None, "lid": "x@lid", "user_id": None},
     }
-    return write_envelope(data={**data, **rest}, request_id="r")
+    return build_envelope(data={**data, **rest}, request_id="r")
 
 
 def test_the_shape_of_a_change_takes_all_confirmations() -> None:
@@ -175,13 +175,13 @@ def test_the_shape_of_a_failure_has_closed_lists_but_for_its_code(name: str, val
         "retry_after": None,
         "fields": {},
     }
-    assert FailureEnvelope().validate(write_envelope(data=None, error=error, request_id="r")) == {}
-    wrong = write_envelope(data=None, error={**error, name: value}, request_id="r")
+    assert FailureEnvelope().validate(build_envelope(data=None, error=error, request_id="r")) == {}
+    wrong = build_envelope(data=None, error={**error, name: value}, request_id="r")
     assert list(FailureEnvelope().validate(wrong)["error"]) == [name]
-    later = write_envelope(data=None, error={**error, "code": "of_next_year"}, request_id="r")
+    later = build_envelope(data=None, error={**error, "code": "of_next_year"}, request_id="r")
     assert FailureEnvelope().validate(later) == {}
     lacking = {key: text for key, text in error.items() if key != name}
-    wrong = write_envelope(data=None, error=lacking, request_id="r")
+    wrong = build_envelope(data=None, error=lacking, request_id="r")
     assert list(FailureEnvelope().validate(wrong)["error"]) == [name]
 
 
@@ -219,7 +219,7 @@ def test_the_shape_of_a_failure_has_closed_lists_but_for_its_code(name: str, val
 def test_the_shapes_of_the_reads_take_what_is_promised_and_nothing_less(
     schema: Any, data: dict[str, Any]
 ) -> None:
-    assert schema().validate(write_envelope(data=data, request_id="r")) == {}
+    assert schema().validate(build_envelope(data=data, request_id="r")) == {}
     for name in data:
         less = {key: value for key, value in data.items() if key != name}
-        assert schema().validate(write_envelope(data=less, request_id="r")) != {}
+        assert schema().validate(build_envelope(data=less, request_id="r")) != {}

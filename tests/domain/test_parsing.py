@@ -1,4 +1,4 @@
-"""Numbers as people and tools write them: no digit is added, lost or guessed."""
+"""The text of a phone number: no digit is added, lost or guessed."""
 
 # ruff: noqa: RUF001 - the characters of other scripts are what is tested
 
@@ -9,46 +9,34 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.contacts import BRAZIL_ZEROS, GERMANY, error_for
 
-from adapter.contacts.contact import MAX_LINK, MAX_TEXT, Contact, ContactError, name_field
-
-GERMAN = "491713920012"
-BRAZIL = "5511999990001"
-
-
-def refusal(text: str, region: str | None = None) -> str:
-    with pytest.raises(ContactError) as caught:
-        Contact.parse(number=text, default_region=region)
-    assert list(caught.value.fields) == ["number"]
-    return caught.value.fields["number"][0]
-
-
-# --- a decimal point
+from adapter.contacts import MAX_TEXT, Contact, ContactError
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        f"{GERMAN}.0",
-        f"{GERMAN}.00",
-        f"{GERMAN}.000",
-        f"{GERMAN}.5",
-        f"+{GERMAN}.0",
-        f"'{GERMAN}.0",
-        f'"{GERMAN}.0"',
-        f" {GERMAN}.0\n",
+        f"{GERMANY}.0",
+        f"{GERMANY}.00",
+        f"{GERMANY}.000",
+        f"{GERMANY}.5",
+        f"+{GERMANY}.0",
+        f"'{GERMANY}.0",
+        f'"{GERMANY}.0"',
+        f" {GERMANY}.0\n",
         "+49 171 3920012.0",
         "551133334444.0000",
         "491.713.920.012.0",
         "491.713.920.012.00",
         "4 917 139 200 12.0",
-        f"https://wa.me/{GERMAN}.0",
-        f"tel:+{GERMAN}.0",
+        f"https://wa.me/{GERMANY}.0",
+        f"tel:+{GERMANY}.0",
     ],
 )
 @pytest.mark.parametrize("region", [None, "DE", "BR"])
-def test_a_decimal_point_is_no_separator(text: str, region: str | None) -> None:
-    message = refusal(text, region)
+def test_a_decimal_point_is_not_a_separator(text: str, region: str | None) -> None:
+    message = error_for(text, region)
     assert f"holds U+002E at {text.rindex('.') + 1} " in message
     assert "decimal point" in message
 
@@ -58,10 +46,10 @@ def test_a_decimal_point_is_no_separator(text: str, region: str | None) -> None:
     ("text", "exponent"),
     [("4.91713920012E+11", 14), ("5,51E+12", 5), ("5.5e12", 4), ("5E+12", 2), ("'5,5E+12", 5)],
 )
-def test_scientific_notation_is_refused_as_such(
+def test_scientific_notation_is_refused_by_name(
     text: str, exponent: int, region: str | None
 ) -> None:
-    message = refusal(text, region)
+    message = error_for(text, region)
     assert "scientific notation" in message
     assert f" at {exponent} " in message
 
@@ -78,41 +66,47 @@ def test_scientific_notation_is_refused_as_such(
         ("+33.6.12.34.56.00", "33612345600"),
         ("+1.415.555.2671", "14155552671"),
         ("+5511.999999999", "5511999999999"),
-        (f"{GERMAN}.", GERMAN),
+        (f"{GERMANY}.", GERMANY),
     ],
 )
 def test_dots_between_groups_of_digits_are_separators(text: str, number: str) -> None:
     assert Contact.parse(number=text).number == number
 
 
-def test_dots_between_groups_stay_fine_in_a_national_number() -> None:
+def test_dots_between_groups_of_a_national_number_are_separators() -> None:
     assert Contact.parse("11.99999.9999", default_region="BR").number == "5511999999999"
     assert Contact.parse("06.12.34.56.78", default_region="FR").number == "33612345678"
     assert Contact.parse("06.12.34.56.00", default_region="FR").number == "33612345600"
 
-
-# --- what nobody sees, and what tools put there
 
 UNSEEN = [
     *("\u00ad", "\u034f", "\u061c", "\u180e", "\u200b", "\u200c", "\u200d", "\u200e", "\u200f"),
     *("\u202a", "\u202b", "\u202c", "\u202d", "\u202e", "\u2060", "\u2066", "\u2067", "\u2068"),
     *("\u2069", "\u206f", "\ufe00", "\ufe0e", "\ufe0f", "\ufeff", "\U000e0100", "\U000e0061"),
 ]
+
+
 SPACES = [
     *("\u00a0", "\u1680", "\u2000", "\u2002", "\u2003", "\u2004", "\u2005", "\u2006", "\u2007"),
     *("\u2008", "\u2009", "\u200a", "\u202f", "\u205f", "\u3000"),
 ]
+
+
 DASHES = ["\u2010", "\u2011", "\u2012", "\u2013", "\u2014", "\u2015", "\u2212", "\ufe63", "\uff0d"]
 
 
 @pytest.mark.parametrize("mark", [*UNSEEN, *SPACES, *DASHES], ids=lambda mark: f"U+{ord(mark):04X}")
-def test_a_mark_that_changes_no_digit_is_taken_anywhere(mark: str) -> None:
-    for text in (f"55{mark}11999990001", f"+55{mark}11{mark}99999{mark}0001", f"+{mark}{BRAZIL}"):
-        assert Contact.parse(number=text).number == BRAZIL
+def test_invisible_characters_spaces_and_dashes_are_ignored(mark: str) -> None:
+    for text in (
+        f"55{mark}11999990001",
+        f"+55{mark}11{mark}99999{mark}0001",
+        f"+{mark}{BRAZIL_ZEROS}",
+    ):
+        assert Contact.parse(number=text).number == BRAZIL_ZEROS
     if mark not in DASHES:
-        around = f"{mark}{BRAZIL}{mark}"
-        assert Contact.parse(number=around).number == BRAZIL
-        assert Contact.parse(jid=f"{mark}{BRAZIL}@c.us{mark}").number == BRAZIL
+        around = f"{mark}{BRAZIL_ZEROS}{mark}"
+        assert Contact.parse(number=around).number == BRAZIL_ZEROS
+        assert Contact.parse(jid=f"{mark}{BRAZIL_ZEROS}@c.us{mark}").number == BRAZIL_ZEROS
 
 
 @pytest.mark.parametrize(
@@ -141,8 +135,8 @@ def test_a_mark_that_changes_no_digit_is_taken_anywhere(mark: str) -> None:
     ],
 )
 @pytest.mark.parametrize("region", [None, "BR", "IT"])
-def test_what_tools_put_around_a_number_is_taken_away(text: str, region: str | None) -> None:
-    assert Contact.parse(number=text, default_region=region).number == BRAZIL
+def test_quotes_and_white_space_around_a_number_are_ignored(text: str, region: str | None) -> None:
+    assert Contact.parse(number=text, default_region=region).number == BRAZIL_ZEROS
 
 
 @pytest.mark.parametrize(
@@ -189,142 +183,13 @@ def test_what_tools_put_around_a_number_is_taken_away(text: str, region: str | N
     ],
 )
 @pytest.mark.parametrize("region", [None, "BR"])
-def test_a_refusal_names_the_character_at_fault_and_where_it_stood(
+def test_the_error_names_the_invalid_character_and_its_position(
     text: str, fault: str, region: str | None
 ) -> None:
-    message = refusal(text, region)
+    message = error_for(text, region)
     assert fault in message
-    assert BRAZIL not in message
+    assert BRAZIL_ZEROS not in message
     assert region is None or region in message
-
-
-# --- links
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "https://wa.me/5511999990001",
-        "http://wa.me/5511999990001",
-        "https://wa.me/+5511999990001",
-        "http://wa.me/+55 11 99999-0001",
-        "https://www.wa.me/5511999990001/",
-        "HTTPS://WA.ME/5511999990001",
-        "wa.me/5511999990001",
-        "https://wa.me/5511999990001?text=Ol%C3%A1%2012",
-        "https://wa.me/5511999990001#12",
-        "https://wa.me/%2B5511999990001",
-        "https://wa.me/005511999990001",
-        "https://wa.me/5511999990001?text=Ol%C3%A1%21%20Vi%20o%20an%C3%BAncio%20e%20quero%20saber%20mais",
-        "https://wa.me/5511999990001/?text=" + "Ol%C3%A1%20".ljust(2000, "x"),
-        "https://wa.me/5511999990001?text=\U0001f468\u200d\U0001f469",
-        "https://wa.me/55\u200e11999990001",
-        "https://api.whatsapp.com/send?phone=5511999990001",
-        "https://api.whatsapp.com/send/?phone=5511999990001&text=12",
-        "https://api.whatsapp.com/send/?phone=5511999990001&text&type=phone_number&app_absent=0",
-        "https://api.whatsapp.com/send/?phone=%2B5511999990001&text=a@b&type=phone_number&app_absent=0",
-        "https://web.whatsapp.com/send/?phone=5511999990001&text=5511999990002&type=phone_number",
-        "https://api.whatsapp.com/send?text=12&phone=%2B5511999990001",
-        "https://api.whatsapp.com/send?phone=+5511999990001",
-        "api.whatsapp.com/send?phone=5511999990001",
-        "https://web.whatsapp.com/send?phone=5511999990001",
-        "whatsapp://send?phone=5511999990001",
-        "whatsapp://send/?phone=+5511999990001&text=a@b",
-        "WhatsApp://send?phone=55%2011%2099999%2D0001",
-        "whatsapp:+5511999990001",
-        "tel:+5511999990001",
-        "tel:+55-11-99999-0001",
-        "tel:+55(11)99999.0001",
-        "TEL:+5511999990001",
-        "sms:+5511999990001",
-        "callto:+5511999990001",
-        " <tel:+55-11-99999-0001>\n",
-        "\u200ehttps://wa.me/5511999990001\u200e",
-    ],
-)
-@pytest.mark.parametrize("region", [None, "BR", "DE", "PE"])
-def test_a_link_to_a_person_is_that_persons_number(text: str, region: str | None) -> None:
-    assert name_field(text) == "number"
-    assert Contact.parse(number=text, default_region=region).number == BRAZIL
-
-
-def test_a_link_is_as_long_as_allowed_and_its_number_as_long_as_any() -> None:
-    link = f"https://wa.me/{BRAZIL}?text="
-    assert Contact.parse(number=link.ljust(MAX_LINK, "x")).number == BRAZIL
-    assert f"longer than {MAX_LINK}" in refusal(link.ljust(MAX_LINK + 1, "x"))
-    assert f"longer than {MAX_TEXT}" in refusal(BRAZIL.ljust(MAX_TEXT + 1))
-    for start in ("https://wa.me/", "https://api.whatsapp.com/send?phone=", "tel:+", "whatsapp:"):
-        written = "+" * (not start.endswith("+")) + "5-5-1-1-9-9-9-9-9-0-0-0-1"
-        padded = written.replace("-", "-" * 4)
-        assert Contact.parse(number=start + padded).number == BRAZIL
-        assert f"longer than {MAX_TEXT}" in refusal(start + written.replace("-", "-" * 9))
-
-
-@pytest.mark.parametrize("region", [None, "BR"])
-@pytest.mark.parametrize(
-    "unit", ["1", "+", "%2b", "%", "&", "phone=", "&phone=1", "/", "#", "[", "\u200e", ".", "@"]
-)
-@pytest.mark.parametrize("start", ["wa.me/", "https://api.whatsapp.com/send?phone=", "tel:"])
-def test_a_long_link_without_a_number_is_refused_at_once(
-    start: str, unit: str, region: str | None
-) -> None:
-    text = (start + unit * MAX_LINK)[:MAX_LINK]
-    started = time.perf_counter()
-    for _ in range(20):
-        refusal(text, region)
-    assert time.perf_counter() - started < 1
-
-
-def test_a_link_is_international_whatever_the_region() -> None:
-    # Which is a national number as well.
-    assert Contact.parse("https://wa.me/51987654321", default_region="BR").number == "51987654321"
-    assert "leading +" in refusal("51987654321", "BR")
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "https://wa.me/",
-        "https://wa.me/message/ABCDEF123456",
-        "https://wa.me/qr/ABCDEF123456",
-        "https://wa.me/c/5511999990001",
-        "https://wa.me/p/5511999990001/5511999990001",
-        "https://chat.whatsapp.com/5511999990001",
-        "https://www.whatsapp.com/channel/5511999990001",
-        "https://api.whatsapp.com/send?text=5511999990001",
-        "https://api.whatsapp.com/send?phone=",
-        "https://api.whatsapp.com/send?phone=5511999990001&phone=1",
-        "https://api.whatsapp.com/5511999990001",
-        "https://wa.me@example.com/5511999990001",
-        "https://wa.me.example.com/5511999990001",
-        "https://example.com/5511999990001",
-        "https://example.com/send?phone=5511999990001",
-        "whatsapp://chat?phone=5511999990001",
-        "https://[wa.me/5511999990001",
-        "https://wa.me/5511\n999990001",
-        "whatsapp:",
-    ],
-)
-def test_a_link_to_anything_else_is_refused(text: str) -> None:
-    message = refusal(text)
-    assert "link without a number" in message
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "tel:",
-        "tel:11999990001x",
-        "https://wa.me/0171392001",
-        "https://wa.me/11999999999",
-        "tel:0171",
-    ],
-)
-def test_a_link_to_a_number_that_cannot_be_is_refused(text: str) -> None:
-    refusal(text)
-
-
-# --- what stands beside the number, or within its country code
 
 
 @pytest.mark.parametrize(
@@ -341,24 +206,22 @@ def test_a_link_to_a_number_that_cannot_be_is_refused(text: str) -> None:
     ],
 )
 @pytest.mark.parametrize("region", [None, "DE", "AT", "BR"])
-def test_a_note_in_parentheses_at_the_end_is_no_part_of_the_number(
-    text: str, region: str | None
-) -> None:
-    message = refusal(text, region)
+def test_a_note_in_parentheses_at_the_end_is_refused(text: str, region: str | None) -> None:
+    message = error_for(text, region)
     assert "parentheses at the end" in message
     place = max(text.rfind("("), text.find("%28")) + 1
     assert f" at {place} " in message
 
 
 @pytest.mark.parametrize("text", ["(+49 171 3920012)", "+49 171 (3920012)", "(+49) 171 3920012"])
-def test_parentheses_around_the_number_or_a_part_of_it_stay_fine(text: str) -> None:
-    assert Contact.parse(number=text).number == GERMAN
+def test_parentheses_around_the_number_or_a_part_of_it_are_accepted(text: str) -> None:
+    assert Contact.parse(number=text).number == GERMANY
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "+8 (495) 123-45-67",  # which is Moscow's at home, and 84 is Vietnam
+        "+8 (495) 123-45-67",  # a number in Moscow by its national writing; 84 is Vietnam
         "+8 495 1234567",
         "+8-495-123-45-67",
         "+(8)495 123 45 67",
@@ -370,28 +233,28 @@ def test_parentheses_around_the_number_or_a_part_of_it_stay_fine(text: str) -> N
     ],
 )
 @pytest.mark.parametrize("region", [None, "BR", "RU", "KZ", "DE"])
-def test_a_country_code_is_never_made_up_from_two_groups(text: str, region: str | None) -> None:
-    assert "gap within its country code" in refusal(text, region)
+def test_a_country_code_is_never_composed_of_two_groups(text: str, region: str | None) -> None:
+    assert "gap within its country code" in error_for(text, region)
 
 
 @pytest.mark.parametrize("text", ["+5 5 11 99999-0001", "+5 5 1 1 9 9 9 9 9 0 0 0 1"])
 @pytest.mark.parametrize("region", [None, "BR", "DE"])
-def test_a_country_code_that_is_spelt_out_is_read(text: str, region: str | None) -> None:
-    assert Contact.parse(number=text, default_region=region).number == BRAZIL
+def test_a_country_code_written_digit_by_digit_is_accepted(text: str, region: str | None) -> None:
+    assert Contact.parse(number=text, default_region=region).number == BRAZIL_ZEROS
 
 
 @pytest.mark.parametrize(
     ("text", "region", "number"),
     [
-        ("0 15 11 99999-0001", "BR", BRAZIL),  # a carrier's code
-        ("015 11 99999-0001", "BR", BRAZIL),
-        ("90 15 11 99999-0001", "BR", BRAZIL),  # a collect call
+        ("0 15 11 99999-0001", "BR", BRAZIL_ZEROS),  # a carrier's code
+        ("015 11 99999-0001", "BR", BRAZIL_ZEROS),
+        ("90 15 11 99999-0001", "BR", BRAZIL_ZEROS),  # a collect call
         ("9090 11 99999-0001", "BR", None),
         ("+55 (0xx11) 99999-0001", "BR", None),
         ("+55 (0**11) 99999-0001", "BR", None),
         ("+55 015 11 99999-0001", "BR", None),
-        ("0055 11 99999-0001", "US", BRAZIL),
-        ("0049 171 3920012", "BR", GERMAN),
+        ("0055 11 99999-0001", "US", BRAZIL_ZEROS),
+        ("0049 171 3920012", "BR", GERMANY),
         ("49 00 171 3920012", "DE", None),
         ("+49 00 171 3920012", "DE", None),
         ("00 00 49 171 3920012", "DE", None),
@@ -404,8 +267,8 @@ def test_a_country_code_that_is_spelt_out_is_read(text: str, region: str | None)
         ("#31#11 99999-0001", "BR", None),
         ("4,91714E+11", "DE", None),
         ("tel:11999990001;phone-context=+55", "BR", None),
-        ("5511999990001.", "BR", BRAZIL),
-        ("+5511999990001.", "DE", BRAZIL),
+        ("5511999990001.", "BR", BRAZIL_ZEROS),
+        ("+5511999990001.", "DE", BRAZIL_ZEROS),
         ("+55-11-99999-0001/2", "BR", None),
         ("+55 11 99999-0001 / 0002", "BR", None),
         ("+55 11 99999-0001 - 0002", "BR", None),
@@ -415,16 +278,13 @@ def test_a_country_code_that_is_spelt_out_is_read(text: str, region: str | None)
         ("17951 13912345678", "CN", "8613912345678"),
     ],
 )
-def test_what_is_dialled_or_noted_beside_a_number_makes_nobody_else_of_it(
+def test_dialling_prefixes_and_notes_never_change_the_number(
     text: str, region: str, number: str | None
 ) -> None:
     if number is None:
-        refusal(text, region)
+        error_for(text, region)
     else:
         assert Contact.parse(number=text, default_region=region).number == number
-
-
-# --- a national form where no region is set
 
 
 @pytest.mark.parametrize(
@@ -455,8 +315,8 @@ def test_what_is_dialled_or_noted_beside_a_number_makes_nobody_else_of_it(
         "4.917.139.200",
     ],
 )
-def test_a_national_form_is_refused_where_no_region_is_set(text: str) -> None:
-    assert "no country code" in refusal(text)
+def test_a_national_form_without_a_region_is_refused(text: str) -> None:
+    assert "no country code" in error_for(text)
 
 
 @pytest.mark.parametrize(
@@ -485,9 +345,6 @@ def test_an_international_form_needs_no_plus(text: str, number: str) -> None:
     assert Contact.parse(number=text).number == number
 
 
-# --- properties
-
-
 @given(
     st.lists(
         st.sampled_from([*UNSEEN, *SPACES, *DASHES, " ", "-", "(", ")", ""]),
@@ -495,28 +352,14 @@ def test_an_international_form_needs_no_plus(text: str, number: str) -> None:
         max_size=10,
     )
 )
-def test_the_digits_of_an_international_number_are_what_was_written(marks: list[str]) -> None:
-    rest = zip(BRAZIL[2:], ["", *marks], strict=True)
-    text = f"+{BRAZIL[:2]}" + "".join(mark + digit for digit, mark in rest)
-    assert Contact.parse(number=text).number == BRAZIL
-
-
-@given(
-    st.sampled_from(["https://wa.me/", "https://api.whatsapp.com/send?phone=", "tel:", "wa.me/"]),
-    st.text(alphabet="0123456789+%2bBeE.() -@:;/?#&=\n\u200e\u2011", max_size=28),
-)
-def test_any_link_is_a_number_or_a_contact_error(start: str, rest: str) -> None:
-    try:
-        number = Contact.parse(number=start + rest).number
-    except ContactError as error:
-        assert list(error.fields) == ["number"]  # noqa: PT017 - both ways are fine
-    else:
-        assert number is not None
-        assert number.isdigit()
+def test_the_digits_of_an_international_number_are_the_written_ones(marks: list[str]) -> None:
+    rest = zip(BRAZIL_ZEROS[2:], ["", *marks], strict=True)
+    text = f"+{BRAZIL_ZEROS[:2]}" + "".join(mark + digit for digit, mark in rest)
+    assert Contact.parse(number=text).number == BRAZIL_ZEROS
 
 
 @given(st.text(max_size=MAX_TEXT), st.sampled_from([None, "BR", "DE", "US"]))
-def test_a_number_has_no_digit_that_was_not_written_but_its_country_code(
+def test_only_the_country_code_is_ever_added_to_the_written_digits(
     text: str, region: str | None
 ) -> None:
     try:
@@ -533,7 +376,7 @@ def test_a_number_has_no_digit_that_was_not_written_but_its_country_code(
 @pytest.mark.parametrize(
     "unit", ["1", "1.", "1 ", "(", "+", "%2b", "1e", "1@", "BR.", "wa.me/", "'", "\u200e", "a."]
 )
-def test_a_long_text_is_refused_at_once(unit: str, length: int) -> None:
+def test_a_long_text_is_refused_fast(unit: str, length: int) -> None:
     text = unit * length
     started = time.perf_counter()
     for names in ({"number": text}, {"jid": text}, {"user_id": text}):
