@@ -264,7 +264,7 @@ def test_the_option_goes_before_the_environment_and_that_before_the_sandbox(
 def test_check_says_that_a_sound_configuration_is_sound() -> None:
     result = run("check")
     assert result.exit_code == 0
-    assert "sound; 4 account(s)" in result.stdout
+    assert "valid; 4 account(s)" in result.stdout
 
 
 BAD = """
@@ -386,7 +386,7 @@ def test_check_live_says_where_nothing_harmless_can_be_asked(
     )
     result = run("check", "--live", "--config", config)
     assert result.exit_code == 0
-    assert "a: nothing harmless can be asked of wappfy\n" in result.stdout
+    assert "a: not checked; wappfy has no block list to read\n" in result.stdout
     assert upstream.connections == 0
 
 
@@ -468,4 +468,4 @@ def test_an_output_that_cannot_be_written_is_one_line(arguments: list[str], said
         )
     assert done.returncode == 1
     lines = [line for line in done.stderr.splitlines() if " adapter " not in line]
-    assert lines == [f"Error: the output cannot be written: No space left on device{said}"]
+    assert lines == [f"Error: cannot write to standard output: No space left on device{said}"]

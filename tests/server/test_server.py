@@ -368,14 +368,14 @@ def test_several_workers_warn_of_block_lists_in_memory_once_and_name_the_account
     with serve("--workers", "2") as served:
         wait_until(lambda: served.log.count("Booting worker") == 2, "both workers")
         assert served.stop() == 0
-    (line,) = [each for each in served.lines if "block list in each" in each]
+    (line,) = [each for each in served.lines if "separate block list" in each]
     assert " WARNING adapter with 2 workers, these accounts" in line
     assert ": memory; use one worker" in line
 
 
 def test_a_worker_that_is_added_while_it_runs_warns_too() -> None:
     with serve() as served:
-        assert "block list in each" not in served.log
+        assert "separate block list" not in served.log
         served.process.send_signal(signal.SIGTTIN)
         wait_until(lambda: "with 2 workers, these accounts" in served.log, "the warning")
         wait_until(lambda: served.log.count("Booting worker") == 2, "both workers")
@@ -387,7 +387,7 @@ def test_several_workers_are_silent_where_no_list_is_in_memory(tmp_path: Path) -
     with serve("--config", str(config), "--workers", "2") as served:
         wait_until(lambda: served.log.count("Booting worker") == 2, "both workers")
         assert served.stop() == 0
-    assert "block list in each" not in served.log
+    assert "separate block list" not in served.log
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk to play")

@@ -41,7 +41,7 @@ NO_HTTP = {
     "a header's name with a blank": (HEAD + b"X y: %s\r\n\r\n", "name"),
     "a header with a NUL": (HEAD + b"X: %s\x00\r\n\r\n", "header"),
     "a folded header": (HEAD + b"X: y\r\n %s\r\n\r\n", "folded"),
-    "two hosts": (HEAD + b"Host: %s\r\n\r\n", "stands twice"),
+    "two hosts": (HEAD + b"Host: %s\r\n\r\n", "repeated"),
     "a coding that is unknown": (HEAD + b"Transfer-Encoding: x%s\r\n\r\n", "chunked"),
     "a length that is none": (HEAD + b"Content-Length: x%s\r\n\r\n", "header"),
     "a length and chunks": (
@@ -218,7 +218,7 @@ import sys
 from gevent import monkey
 monkey.patch_all()
 import adapter.server.worker
-adapter.server.worker.BODY_TIME = 1
+adapter.server.worker.BODY_TIMEOUT = 1
 from adapter import cli
 cli.main()
 """

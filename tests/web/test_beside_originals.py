@@ -33,7 +33,7 @@ from werkzeug.test import TestResponse
 from adapter import Action, Code, Outcome, Route
 from adapter.registry import load_plugins
 from adapter.web.app import create_app, service_state
-from adapter.web.body import read_form
+from adapter.web.body import parse_form_body
 
 KEY = "our-key"
 CODE = "X-Contact-Adapter-Code"
@@ -195,7 +195,7 @@ texts = st.text(st.characters(blacklist_categories=("Cs",)))
 
 @given(st.dictionaries(texts, texts, max_size=20))
 def test_any_form_is_read_as_it_was_written(fields: dict[str, str]) -> None:
-    assert read_form(urlencode(fields).encode()) == fields
+    assert parse_form_body(urlencode(fields).encode()) == fields
 
 
 # Paths

@@ -142,14 +142,14 @@ def test_the_code_of_an_error_is_an_open_text_with_known_values(document: dict[s
 
 def test_what_blocked_means_is_described(document: dict[str, Any]) -> None:
     described = document["components"]["schemas"]["Change"]["properties"]
-    assert "asked for, and accepted" in described["blocked"]["description"]
+    assert "which the provider accepted" in described["blocked"]["description"]
     for confirmation in Confirmation:
         assert f"`{confirmation.value}`" in described["confirmation"]["description"]
 
 
 def test_ready_is_described_as_what_it_is(document: dict[str, Any]) -> None:
     description = document["paths"]["/readyz"]["get"]["description"]
-    assert "No provider is asked" in description
+    assert "No provider is called" in description
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

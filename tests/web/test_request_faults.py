@@ -35,7 +35,7 @@ def test_account_in_the_query_beside_a_body_is_told_where_it_belongs(
     answer = call(address, "POST", f"{BLOCK}?account=b", json_body={"number": NUMBER})
     assert answer.code == "validation_error"
     (message,) = answer.json["error"]["fields"]["query"]
-    assert "account stands in it" in message
+    assert "account must be in the body" in message
     assert "target" not in message
     assert upstream.seen == []
 
@@ -80,7 +80,7 @@ def test_a_flood_of_unknown_fields_is_answered_in_few_words(front: tuple[str, Up
     answer = call(address, "POST", BLOCK, json_body=flood)
     assert answer.code == "validation_error"
     assert len(answer.body) < 4000
-    assert answer.json["error"]["fields"]["others"] == ["5992 more are not known here"]
+    assert answer.json["error"]["fields"]["others"] == ["5992 more unknown fields"]
     wide = {"\U0001f600" * 2000 + str(number): 0 for number in range(2)}
     assert len(call(address, "POST", BLOCK, json_body=wide).body) < 4000
     query = "&".join(f"{number:x}=" for number in range(900))

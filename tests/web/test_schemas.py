@@ -13,7 +13,7 @@ from adapter.codes import Code, Confirmation
 from adapter.errors import RequestError
 from adapter.results import write_envelope
 from adapter.web.schemas import (
-    MAX_STRANGE,
+    MAX_UNKNOWN_FIELDS,
     AccountSchema,
     AccountsEnvelope,
     ChangeEnvelope,
@@ -21,13 +21,13 @@ from adapter.web.schemas import (
     ProvidersEnvelope,
     StatusEnvelope,
     TargetSchema,
-    load,
+    load_document,
 )
 
 
 def refused(document: dict[Any, Any]) -> dict[str, tuple[str, ...]]:
     with pytest.raises(RequestError) as caught:
-        load(TargetSchema(), document)
+        load_document(TargetSchema(), document)
     assert caught.value.outcome.code is Code.VALIDATION_ERROR
     return dict(caught.value.outcome.fields)
 
@@ -45,7 +45,7 @@ def refused(document: dict[Any, Any]) -> dict[str, tuple[str, ...]]:
     ],
 )
 def test_a_request_of_texts_is_taken_as_it_is(document: dict[str, str]) -> None:
-    assert load(TargetSchema(), document) == document
+    assert load_document(TargetSchema(), document) == document
 
 
 @pytest.mark.parametrize("value", [5511999999999, 1.5, True, None, [], {}, ["5511999999999"]])
@@ -96,17 +96,17 @@ def test_unknown_fields_are_named_up_to_a_bound_and_the_rest_is_counted(
     found = refused({**document, "number": 1})
     assert "must be text" in found["number"][0]
     named = [name for name in found if name not in ("number", "others")]
-    assert len(named) == min(count, MAX_STRANGE)
+    assert len(named) == min(count, MAX_UNKNOWN_FIELDS)
     assert all(len(name) <= 64 for name in named)
-    assert ("others" in found) is (count > MAX_STRANGE)
-    if count > MAX_STRANGE:
-        assert found["others"] == (f"{count - MAX_STRANGE} more are not known here",)
+    assert ("others" in found) is (count > MAX_UNKNOWN_FIELDS)
+    if count > MAX_UNKNOWN_FIELDS:
+        assert found["others"] == (f"{count - MAX_UNKNOWN_FIELDS} more unknown fields",)
 
 
 def test_a_read_takes_an_account_and_nothing_else() -> None:
-    assert load(AccountSchema(), {"account": "a"}) == {"account": "a"}
+    assert load_document(AccountSchema(), {"account": "a"}) == {"account": "a"}
     with pytest.raises(RequestError):
-        load(AccountSchema(), {"number": "5511999999999"})
+        load_document(AccountSchema(), {"number": "5511999999999"})
 
 
 names = st.sampled_from(["number", "jid", "user_id", "account"]) | st.text(max_size=70)
@@ -116,7 +116,7 @@ values = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_s
 @given(st.dictionaries(names, values | st.lists(values) | st.dictionaries(names, values)))
 def test_any_object_is_taken_or_refused_by_field(document: dict[str, Any]) -> None:
     try:
-        taken = load(TargetSchema(), document)
+        taken = load_document(TargetSchema(), document)
     except RequestError as error:
         assert error.outcome.code is Code.VALIDATION_ERROR  # noqa: PT017 - both ways are fine
         assert error.outcome.fields  # noqa: PT017
