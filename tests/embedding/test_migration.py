@@ -1,4 +1,4 @@
-"""The README's two migrations are true: their patches apply, and the app does what it did."""
+"""The two documented migrations: the patches apply, and the app behaves as before."""
 
 from __future__ import annotations
 
@@ -152,16 +152,14 @@ ANSWERS: dict[str, tuple[int, Any]] = {
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
-def test_after_each_migration_the_app_answers_what_it_answered(
-    upstream: Upstream, ask: Ask, answer: str
-) -> None:
+def test_migrated_app_has_the_same_responses(upstream: Upstream, ask: Ask, answer: str) -> None:
     upstream.will_answer(*ANSWERS[answer])
     answers = {way: ask(way)[:2] for way in WAYS}
     expected = (200, {"blocked": True}) if answer == "done" else (502, {"blocked": False})
     assert answers == dict.fromkeys(WAYS, expected)
 
 
-def test_after_each_migration_wuts_is_asked_for_the_same_person_with_the_same_token(
+def test_migrated_app_sends_the_same_contact_and_token_to_wuts(
     upstream: Upstream, ask: Ask
 ) -> None:
     upstream.will_answer(200, DONE)
@@ -175,7 +173,7 @@ def test_after_each_migration_wuts_is_asked_for_the_same_person_with_the_same_to
     assert bodies == {"extension": {"jid": JID}, "dialect": {"jid": JID}}
 
 
-def test_what_is_said_to_be_gained_is(upstream: Upstream, ask: Ask) -> None:
+def test_documented_gains_of_a_migration(upstream: Upstream, ask: Ask) -> None:
     upstream.will_answer(200, failure())
     assert ask("extension")[:2] == (502, {"blocked": False})
     upstream.will_answer(200, DONE)
@@ -184,7 +182,7 @@ def test_what_is_said_to_be_gained_is(upstream: Upstream, ask: Ask) -> None:
     assert len(ask("before", "12")[2]) == 1
 
 
-def test_what_is_said_to_be_different_is(
+def test_documented_differences_of_a_migration(
     upstream: Upstream, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upstream.will_answer(503)
@@ -194,7 +192,7 @@ def test_what_is_said_to_be_different_is(
     assert [ask(way)[0] for way in ("before", "extension")] == [500, 200]
 
 
-def test_the_extension_keeps_nothing_of_the_old_client_and_mounts_no_api(
+def test_extension_migration_removes_the_old_client_and_mounts_no_http_api(
     upstream: Upstream,
 ) -> None:
     source = with_the_extension()
@@ -204,12 +202,12 @@ def test_the_extension_keeps_nothing_of_the_old_client_and_mounts_no_api(
     assert rules == {"/customers/<number>/block", "/static/<path:filename>"}
 
 
-def test_the_dialect_changes_the_address_and_the_credential_and_no_other_line() -> None:
+def test_dialect_migration_changes_base_url_and_token_alone() -> None:
     lines = [line for line in blocks("patch")[1].splitlines() if line.strip()]
     assert [re.split(r" = ", line)[0] for line in lines] == ["-WUTS", "-TOKEN", "+WUTS", "+TOKEN"]
 
 
-def test_in_the_dialects_answers_nothing_changes_but_what_is_said_to(
+def test_dialect_responses_have_the_documented_differences_alone(
     upstream: Upstream, our_server: str
 ) -> None:
     def answers(address: str, token: str) -> list[tuple[int, Any, set[str]]]:
@@ -248,7 +246,7 @@ def test_in_the_dialects_answers_nothing_changes_but_what_is_said_to(
 
 
 @pytest.mark.parametrize("answer", [name for name in ANSWERS if "proxy" not in name])
-def test_in_the_dialects_errors_statuses_and_codes_are_those_of_wuts(
+def test_dialect_errors_have_the_statuses_and_codes_of_wuts(
     upstream: Upstream, our_server: str, answer: str
 ) -> None:
     status, document = ANSWERS[answer]
@@ -272,7 +270,7 @@ def _ask(url: str, token: str, body: Any = None) -> tuple[int, Any, set[str]]:
         return response.status_code, response.json(), set(response.headers)
 
 
-def test_the_expression_that_exempts_our_blueprint_finds_it() -> None:
+def test_documented_csrf_exemption_finds_the_blueprint() -> None:
     (expression,) = re.findall(r"`csrf\.exempt\((.*)\)`", section())
     app = Flask("host")
     ContactAdapter(app, {"accounts": {"support": {"provider": "memory"}}})
@@ -282,6 +280,6 @@ def test_the_expression_that_exempts_our_blueprint_finds_it() -> None:
         assert app.blueprints[context.request.blueprint or ""] is found
 
 
-def test_the_names_that_it_installs_are_the_distributions() -> None:
+def test_documented_packages_to_install_exist() -> None:
     found = set(re.findall(r"`pip install '?([a-z\[\]-]+)'?`", section()))
     assert found == {"contact-adapter", "contact-adapter[server]"}
