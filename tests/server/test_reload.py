@@ -70,7 +70,7 @@ def hang_up(served: Served) -> None:
     wait_until(lambda: ends() > before, "the end of the old worker")
 
 
-def test_a_key_that_was_revoked_is_refused_after_sighup_and_the_new_one_serves(
+def test_sighup_replaces_api_keys(
     tmp_path: Path,
 ) -> None:
     with served_with_key(tmp_path) as served:
@@ -102,7 +102,7 @@ def test_a_key_that_was_revoked_is_refused_after_sighup_and_the_new_one_serves(
     ],
     ids=["no TOML", "no file", "no secret", "an empty secret", "two faults"],
 )
-def test_a_configuration_with_a_fault_leaves_the_old_one_serving_and_the_log_says_why(
+def test_sighup_with_an_invalid_configuration_keeps_the_old_one_and_logs_the_fault(
     tmp_path: Path, spoil: object, reason: str
 ) -> None:
     with served_with_key(tmp_path) as served:
@@ -120,7 +120,7 @@ def test_a_configuration_with_a_fault_leaves_the_old_one_serving_and_the_log_say
     assert "Traceback" not in served.log
 
 
-def test_a_fault_at_a_sighup_leaves_the_workers_with_what_they_keep_in_memory(
+def test_sighup_with_an_invalid_configuration_keeps_workers_and_block_lists(
     tmp_path: Path,
 ) -> None:
     config = tmp_path / "adapter.toml"
@@ -137,7 +137,7 @@ def test_a_fault_at_a_sighup_leaves_the_workers_with_what_they_keep_in_memory(
     assert served.log.count("Booting worker") == 1
 
 
-def test_keys_that_are_gone_do_not_open_a_server_that_strangers_can_reach(tmp_path: Path) -> None:
+def test_sighup_without_keys_does_not_open_a_reachable_server(tmp_path: Path) -> None:
     config = write_config(tmp_path, "http://127.0.0.1:1")
     with serve("--config", str(config), "--host", "0.0.0.0", env=ENVIRONMENT) as served:
         text = config.read_text()
@@ -149,7 +149,7 @@ def test_keys_that_are_gone_do_not_open_a_server_that_strangers_can_reach(tmp_pa
     assert f"{NOT_RELOADED}no API key is configured" in served.log
 
 
-def test_a_call_in_flight_is_answered_over_a_sighup(tmp_path: Path) -> None:
+def test_sighup_does_not_interrupt_a_call_in_flight(tmp_path: Path) -> None:
     with run_upstream(held=True) as upstream:
         upstream.will_answer(200, {"success": True, "data": {"blocked": True}})
         config = write_config(tmp_path, upstream.address)
@@ -170,7 +170,7 @@ def test_a_call_in_flight_is_answered_over_a_sighup(tmp_path: Path) -> None:
     assert found[0].status == 200
 
 
-def test_no_call_is_lost_while_workers_change(tmp_path: Path) -> None:
+def test_sighup_loses_no_call(tmp_path: Path) -> None:
     with served_with_key(tmp_path) as served:
         lost: list[object] = []
         over = threading.Event()
@@ -197,7 +197,7 @@ def test_no_call_is_lost_while_workers_change(tmp_path: Path) -> None:
     assert lost == []
 
 
-def test_the_log_is_set_anew_by_a_sighup(tmp_path: Path) -> None:
+def test_sighup_applies_the_log_settings(tmp_path: Path) -> None:
     config = write_config(tmp_path, "http://127.0.0.1:1")
     with serve("--config", str(config), env=ENVIRONMENT) as served:
         write_config(tmp_path, "http://127.0.0.1:1", rest='[log]\nlevel = "debug"\nformat = "json"')
@@ -207,7 +207,7 @@ def test_the_log_is_set_anew_by_a_sighup(tmp_path: Path) -> None:
         assert served.stop() == 0
 
 
-def test_a_provider_that_is_not_there_at_a_sighup_leaves_the_old_configuration(
+def test_sighup_with_an_unknown_provider_keeps_the_old_configuration(
     tmp_path: Path,
 ) -> None:
     with served_with_key(tmp_path) as served:
@@ -258,7 +258,7 @@ def register_providers():
 @pytest.mark.parametrize(
     ("mood", "said"), [("ends", "the plugin raised SystemExit"), ("fails", "ValueError")]
 )
-def test_a_plugin_that_fails_at_a_sighup_ends_no_server_and_tells_no_secret(
+def test_sighup_with_a_failing_plugin_keeps_the_server_and_logs_no_secret(
     mood: str, said: str, tmp_path: Path
 ) -> None:
     (tmp_path / "site").mkdir()
@@ -280,7 +280,7 @@ def test_a_plugin_that_fails_at_a_sighup_ends_no_server_and_tells_no_secret(
     assert "canary" not in served.log
 
 
-def test_a_sighup_leaves_no_descriptor_behind(tmp_path: Path) -> None:
+def test_sighup_leaks_no_file_descriptor(tmp_path: Path) -> None:
     with served_with_key(tmp_path) as served:
         folder = Path(f"/proc/{served.process.pid}/fd")
         if not folder.exists():

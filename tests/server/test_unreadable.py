@@ -83,7 +83,7 @@ def read(answer: bytes) -> tuple[int, dict[str, str], bytes]:
 
 @pytest.mark.parametrize("number", [NUMBER, f"%2B{NUMBER}", f"x{NUMBER}", DASHED])
 @pytest.mark.parametrize(("sent", "word"), NO_HTTP.values(), ids=NO_HTTP)
-def test_what_is_no_http_is_answered_with_an_envelope_and_repeated_nowhere(
+def test_invalid_http_is_an_envelope_and_repeated_neither_in_response_nor_log(
     debugging: Served, sent: bytes, word: str, number: str
 ) -> None:
     status, headers, body = read(exchange(debugging, sent.replace(b"%s", number.encode())))
@@ -105,7 +105,7 @@ def test_what_is_no_http_is_answered_with_an_envelope_and_repeated_nowhere(
         assert secret.encode() not in body
 
 
-def test_a_request_that_breaks_off_is_repeated_nowhere(debugging: Served) -> None:
+def test_truncated_request_is_not_repeated_in_the_log(debugging: Served) -> None:
     parts = urlsplit(debugging.address)
     for text in (f"POST /{DASHED}", f"POST /%2B{NUMBER} HTTP/1.1\r\nX-Key: {DASHED}"):
         with socket.create_connection((str(parts.hostname), parts.port), TIMEOUT) as connection:
@@ -152,7 +152,7 @@ def register_providers():
 
 
 @pytest.mark.parametrize("base", ["BaseException", "SystemExit"])
-def test_what_gets_out_of_the_app_is_an_envelope_and_one_record_without_the_path(
+def test_base_exception_of_the_app_is_an_envelope_and_one_log_record_without_the_path(
     tmp_path: Path, base: str
 ) -> None:
     site = tmp_path / "site"
@@ -179,7 +179,7 @@ def test_what_gets_out_of_the_app_is_an_envelope_and_one_record_without_the_path
     "base", ["GreenletExit", "Timeout", "KeyboardInterrupt", "GeneratorExit", "SystemExit"]
 )
 @pytest.mark.parametrize("place", ["build_request", "answer"])
-def test_whatever_a_plugin_raises_the_answer_has_the_facts_of_the_call(
+def test_any_exception_of_a_plugin_is_an_internal_error_with_the_facts_of_the_call(
     tmp_path: Path, base: str, place: str
 ) -> None:
     site = tmp_path / "site"
@@ -239,7 +239,7 @@ def hurried() -> Iterator[Served]:
 @pytest.mark.parametrize(
     "path", ["/v1/contacts/block", "/dialects/wuts/contacts/block", "/v1/accounts", "/nowhere"]
 )
-def test_a_body_that_drips_for_ever_ends(
+def test_body_timeout_ends_a_body_that_arrives_slowly(
     hurried: Served, path: str, framing: bytes, piece: bytes
 ) -> None:
     parts = urlsplit(hurried.address)
@@ -276,7 +276,7 @@ def test_a_body_that_drips_for_ever_ends(
     assert block(hurried.address).status == 200
 
 
-def test_a_body_that_takes_its_time_is_read_within_its_bound(hurried: Served) -> None:
+def test_slow_body_within_the_body_timeout_is_read(hurried: Served) -> None:
     parts = urlsplit(hurried.address)
     connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=TIMEOUT)
     body = json.dumps({"number": f"+{NUMBER}"}).encode()

@@ -75,20 +75,22 @@ def excluded_checks(case: schemathesis.Case) -> list[Any]:
 
 @opened.parametrize()
 @bounded
-def test_every_answer_is_one_that_the_document_describes(case: schemathesis.Case) -> None:
+def test_every_response_is_described_by_the_document(case: schemathesis.Case) -> None:
     response = case.call_and_validate(excluded_checks=excluded_checks(case))
     assert {"x-request-id", "cache-control"} <= set(response.headers)
 
 
 @keyed.parametrize()
 @bounded
-def test_with_keys_too_and_no_operation_goes_without_one(case: schemathesis.Case) -> None:
+def test_every_response_with_keys_is_described_and_every_operation_needs_a_key(
+    case: schemathesis.Case,
+) -> None:
     case.call_and_validate(headers={"X-API-Key": "k"}, excluded_checks=excluded_checks(case))
 
 
 @keyed.include(path_regex=r"^/(v1|metrics|dialects)").parametrize()
 @bounded
-def test_without_a_key_nothing_is_learnt(case: schemathesis.Case) -> None:
+def test_every_operation_without_a_key_is_unauthenticated(case: schemathesis.Case) -> None:
     response = case.call()
     if case.method == "OPTIONS" and response.status_code == 200:  # tells the methods, as HTTP does
         assert response.text == ""
@@ -182,7 +184,7 @@ calls = st.builds(
 @pytest.mark.parametrize("name", PROVIDERS)
 @settings(max_examples=150, deadline=None)
 @given(request=requests)
-def test_any_native_request_is_understood_or_refused(name: str, request: HttpRequest) -> None:
+def test_any_dialect_request_is_accepted_or_rejected(name: str, request: HttpRequest) -> None:
     dialect = PROVIDERS[name]()
     credential = dialect.parse_credential(request)
     assert credential is None or credential in " ".join(request.headers.values())
@@ -219,7 +221,7 @@ def assert_well_formed(response: HttpResponse) -> None:
 @pytest.mark.parametrize("name", PROVIDERS)
 @settings(max_examples=100, deadline=None)
 @given(outcome=failures, call=st.none() | calls)
-def test_any_failure_is_a_well_formed_native_answer_with_a_documented_status(
+def test_any_failure_is_a_well_formed_dialect_response_with_a_documented_status(
     name: str, outcome: Outcome, call: DialectRequest | None
 ) -> None:
     dialect = PROVIDERS[name]()
@@ -238,7 +240,7 @@ contacts = st.lists(st.sampled_from([PERSON, HIDDEN, Contact(NUMBER, "4711@lid")
 @pytest.mark.parametrize("name", PROVIDERS)
 @settings(max_examples=50, deadline=None)
 @given(call=calls, confirmation=st.sampled_from(list(Confirmation)), found=contacts)
-def test_any_success_is_a_well_formed_native_answer(
+def test_any_success_is_a_well_formed_dialect_response(
     name: str, call: DialectRequest, confirmation: Confirmation, found: list[Contact]
 ) -> None:
     dialect = PROVIDERS[name]()

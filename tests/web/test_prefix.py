@@ -80,7 +80,7 @@ def links_of(page: str, response: TestResponse) -> list[str]:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("page", ["/wa/docs", "/wa/docs/", "/wa/docs/index.html"])
-def test_every_link_of_the_page_is_below_the_prefix_and_leads_somewhere(
+def test_links_of_the_docs_page_are_below_the_prefix_and_work(
     app: Flask, way: Callable[[Flask], Get], page: str
 ) -> None:
     get = way(app)
@@ -98,9 +98,7 @@ def test_every_link_of_the_page_is_below_the_prefix_and_leads_somewhere(
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_the_document_says_that_the_api_is_below_the_prefix(
-    app: Flask, way: Callable[[Flask], Get]
-) -> None:
+def test_document_server_is_the_prefix(app: Flask, way: Callable[[Flask], Get]) -> None:
     get = way(app)
     document = get("/wa/openapi.json").get_json()
     assert document["servers"] == [{"url": "/wa"}]
@@ -118,7 +116,7 @@ def test_without_a_prefix_everything_is_at_the_root(app: Flask) -> None:
     assert client.get("/openapi.json").get_json()["servers"] == [{"url": "/"}]
 
 
-def test_two_mounts_of_one_app_do_not_see_each_other(app: Flask) -> None:
+def test_two_mount_points_of_one_app_are_independent(app: Flask) -> None:
     get = Client(DispatcherMiddleware(HOST, {"/one": app, "/two": app})).get
     for root in ("/one", "/two", "/one"):
         assert get(f"{root}/openapi.json").get_json()["servers"] == [{"url": root}]
@@ -138,7 +136,7 @@ def test_two_mounts_of_one_app_do_not_see_each_other(app: Flask) -> None:
         "/a\\b",
     ],
 )
-def test_a_hostile_prefix_stays_a_path_of_this_server(app: Flask, prefix: str) -> None:
+def test_hostile_prefix_stays_a_path_of_this_server(app: Flask, prefix: str) -> None:
     client = Client(app)
     response = client.get("/docs/", environ_overrides={"SCRIPT_NAME": prefix})
     assert response.text.count("<script") == client.get("/docs/").text.count("<script")
@@ -149,7 +147,7 @@ def test_a_hostile_prefix_stays_a_path_of_this_server(app: Flask, prefix: str) -
     assert re.fullmatch(r"/[^/\\\s<>\"'][^\\\s<>\"']*", document["servers"][0]["url"])
 
 
-def test_more_prefixes_than_are_remembered_are_served_alike(app: Flask) -> None:
+def test_more_prefixes_than_are_cached_are_served(app: Flask) -> None:
     client = Client(app)
     for number in [*range(20), 0]:
         root = {"SCRIPT_NAME": f"/p{number}"}
@@ -158,22 +156,20 @@ def test_more_prefixes_than_are_remembered_are_served_alike(app: Flask) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_what_is_not_there_is_an_envelope_below_the_prefix_too(
-    app: Flask, way: Callable[[Flask], Get]
-) -> None:
+def test_not_found_is_an_envelope_below_the_prefix(app: Flask, way: Callable[[Flask], Get]) -> None:
     response = way(app)("/wa/docs/nothing-here.js")
     assert response.status_code == 404
     assert response.get_json()["error"]["code"] == "not_found"
 
 
-def test_a_dialect_at_its_own_host_name_is_found_below_a_prefix_too(app: Flask) -> None:
+def test_dialect_with_a_host_name_is_served_below_a_prefix(app: Flask) -> None:
     mounted = Client(DispatcherMiddleware(HOST, {"/wa": app}))
     response = mounted.get("/wa/contacts/blocklist", headers={"Host": "wuts.example"})
     assert response.status_code == 200
     assert response.headers["X-Contact-Adapter-Code"] == "ok"
 
 
-def test_the_server_is_told_of_the_prefix_by_its_environment(tmp_path: Path) -> None:
+def test_script_name_of_the_environment_is_the_prefix(tmp_path: Path) -> None:
     program = Path(sys.executable).with_name("contact-adapter")
     with run_server(program, cwd=tmp_path, env={"SCRIPT_NAME": "/wa"}) as address:
         assert call(address, "GET", "/wa/livez").status == 200
@@ -181,7 +177,7 @@ def test_the_server_is_told_of_the_prefix_by_its_environment(tmp_path: Path) -> 
         assert b'href="/wa/docs/index.css"' in call(address, "GET", "/wa/docs").body
 
 
-def test_the_unified_api_answers_below_the_prefix() -> None:
+def test_unified_api_is_served_below_the_prefix() -> None:
     app = create_app({**CONFIG, "keys": {"crm": key_for("k")}})
     client = Client(DispatcherMiddleware(HOST, {"/wa": app}))
     response = client.post(
