@@ -6,7 +6,6 @@ import os
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from adapter.account import Account
@@ -63,7 +62,7 @@ class Metrics:
         self._children: dict[tuple[object, ...], Any] = {}
         service.observer = self
 
-    def _child(self, metric: MetricWrapperBase, *labels: str) -> Any:
+    def _child(self, metric: Counter | Gauge | Histogram, *labels: str) -> Any:
         """Return the metric's child of these labels. This cache is faster than `labels()`."""
         key = (metric, *labels)
         child = self._children.get(key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from marshmallow import Schema, ValidationError, fields, validate
 
@@ -16,7 +16,7 @@ from adapter.results import Outcome
 MAX_UNKNOWN_FIELDS: Final = 8
 """The most unknown fields that a validation error names; further ones are counted."""
 
-_UNKNOWN = "Unknown field."
+_UNKNOWN: Final = "unknown field"
 _CODES: Final = [code.value for code in Code]
 _TEXT: dict[str, Any] = {
     "invalid": "must be text, in quotes",
@@ -38,6 +38,8 @@ def _text(description: str, example: str, max_length: int = MAX_TEXT) -> fields.
 
 class AccountSchema(Schema):
     """The account; by default the caller's default account, else the configuration's."""
+
+    error_messages: ClassVar[dict[str, str]] = {"unknown": _UNKNOWN}
 
     account = _text("Name of a configured account", "support", 128)
 
@@ -68,7 +70,7 @@ def load_document(schema: Schema, document: Mapping[str, Any]) -> dict[str, Any]
         if str(name) in schema.fields
     }
     for name in unknown[:MAX_UNKNOWN_FIELDS]:
-        faults.setdefault(name[:MAX_TEXT], (f"unknown field; known fields: {known}",))
+        faults.setdefault(name[:MAX_TEXT], (f"{_UNKNOWN}; known fields: {known}",))
     if len(unknown) > MAX_UNKNOWN_FIELDS:
         faults["others"] = (f"{len(unknown) - MAX_UNKNOWN_FIELDS} more unknown fields",)
     raise RequestError(Outcome.failure(Code.VALIDATION_ERROR, fields=faults))

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from support import BUILT_IN, run_server
+from support import BUILT_IN
+from support.serving import run_server
 from tools import render_readme
 
 from adapter import Code

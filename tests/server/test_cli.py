@@ -350,6 +350,38 @@ def test_loop_of_accounts_is_rejected_and_shown(
         assert "a → a" in result.stderr
 
 
+KEY = """
+[accounts.support]
+provider = "memory"
+[keys.crm]
+secret = { file = "key" }
+scopes = ["read"]
+accounts = ["*"]
+"""
+
+
+@pytest.mark.parametrize(("length", "warned"), [(5, True), (15, True), (16, False), (43, False)])
+def test_check_warns_about_a_short_api_key_by_its_name(
+    write: Callable[[str], str], length: int, warned: bool
+) -> None:
+    config = write(KEY)
+    secret = "k3y-" + "x" * (length - 4)
+    Path(config).with_name("key").write_text(secret)
+    result = run("check", "--config", config)
+    assert result.exit_code == 0
+    assert "valid; 1 account(s)" in result.stdout
+    lines = [line for line in result.stdout.splitlines() if line.startswith("warning: ")]
+    assert lines == (
+        [
+            "warning: keys.crm: the key has fewer than 16 characters and can be guessed; make a "
+            'new one with: python -c "import secrets; print(secrets.token_urlsafe(32))"'
+        ]
+        if warned
+        else []
+    )
+    assert secret not in result.output
+
+
 def test_check_sends_nothing(wuts: tuple[str, Upstream]) -> None:
     config, upstream = wuts
     for command in ("check", "accounts", "providers"):

@@ -85,6 +85,7 @@ def test_sighup_replaces_api_keys(
         assert not accepted(served, "new-key")
         assert served.stop() == 0
     assert served.log.count("configuration reloaded") == 2
+    assert served.log.count("keys.crm: the key has fewer than 16 characters") == 3
     assert not any(f"{name}-key" in served.log for name in ("old", "new", "third"))
 
 

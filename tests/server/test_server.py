@@ -285,6 +285,8 @@ def test_server_with_keys_needs_a_key(tmp_path: Path) -> None:
             right = block(served.address, "support", headers={"Authorization": "Bearer our-key"})
             served.stop()
     assert (without.status, wrong.status, right.status) == (401, 401, 200)
+    (warning,) = [line for line in served.lines if " WARNING " in line]
+    assert " WARNING adapter keys.crm: the key has fewer than 16 characters" in warning
     assert upstream.connections == 1
     assert "our-key" not in served.log
 

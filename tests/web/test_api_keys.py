@@ -239,3 +239,14 @@ def test_access_for_everyone_rejects_other_origins(
 ) -> None:
     client = make_app(MEMORY).test_client()
     assert client.post(BLOCK, json={"number": NUMBER}, headers=headers).status_code == status
+
+
+def test_short_api_key_is_a_warning_at_the_start_of_the_app(
+    make_app: MakeApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    keys = {"short": key_for("s3cret"), "long": key_for("long-enough-0123456789")}
+    make_app({**MEMORY, "keys": keys})
+    (warning,) = caplog.messages
+    assert warning.startswith("keys.short: the key has fewer than 16 characters")
+    assert "secrets.token_urlsafe(32)" in warning
+    assert "s3cret" not in warning
