@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from marshmallow import Schema, ValidationError, fields, validate
 
@@ -39,7 +39,7 @@ def _text(description: str, example: str, max_length: int = MAX_TEXT) -> fields.
 class AccountSchema(Schema):
     """The account; by default the caller's default account, else the configuration's."""
 
-    error_messages: ClassVar[dict[str, str]] = {"unknown": _UNKNOWN}
+    error_messages = {"unknown": _UNKNOWN}  # noqa: RUF012 - as marshmallow declares it
 
     account = _text("Name of a configured account", "support", 128)
 

@@ -27,7 +27,7 @@ KEY = "the-key-of-the-crm"
 
 
 def section() -> str:
-    """Return the part of the README that this is about; there must be one."""
+    """Return the section of the documentation about the migration."""
     _, title, rest = README.read_text("utf-8").partition(TITLE)
     assert title, f"the README has no section {TITLE.strip()!r}"
     return rest.partition("\n## ")[0]
@@ -38,7 +38,7 @@ def blocks(language: str) -> list[str]:
 
 
 def apply(patch: str, source: str) -> str:
-    """Return the source with the patch applied, which must fit in exactly one place."""
+    """Return the source with the patch applied; it has to match exactly one place."""
     lines = [line or " " for line in patch.splitlines()]
     assert {line[0] for line in lines} == set(" -+") or {line[0] for line in lines} == set("-+")
     old, new = (
@@ -72,7 +72,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def run_source(source: str, **addresses: str) -> Iterator[FlaskClient]:
-    """Run the app of a source; the addresses in it are replaced by ones on loopback."""
+    """Run the app of a source, with its addresses replaced by addresses on loopback."""
     for written, address in (
         (REAL_WUTS, addresses.get("wuts")),
         (OUR_SERVER, addresses.get("ours")),
@@ -93,7 +93,7 @@ def run_source(source: str, **addresses: str) -> Iterator[FlaskClient]:
 
 @pytest.fixture
 def our_server(upstream: Upstream, make_app: Callable[..., Flask]) -> Iterator[str]:
-    """Return the address of a server with the README's configuration, in front of the upstream."""
+    """Return the address of a server with the documented configuration and the upstream."""
     (text,) = blocks("toml")
     config = tomllib.loads(text)
     config["accounts"]["support"]["base_url"] = upstream.address
@@ -106,7 +106,7 @@ WAYS = ("before", "extension", "dialect")
 
 @pytest.fixture
 def ask(upstream: Upstream, our_server: str) -> Callable[[str, str], tuple[int, Any, list[Seen]]]:
-    """Return a function that asks one of the three apps to block a number."""
+    """Return a function that blocks a number with one of the three apps."""
 
     def call(way: str, number: str = NUMBER) -> tuple[int, Any, list[Seen]]:
         source, addresses = {
@@ -145,7 +145,7 @@ ANSWERS: dict[str, tuple[int, Any]] = {
     "done": (200, DONE),
     "a bad token": (401, {"success": False, "error": "Invalid token"}),
     "a bad number": (400, failure(error_code="VALIDATION_ERROR")),
-    "asleep": (503, failure(error_code="DEVICE_NOT_READY")),
+    "not connected": (503, failure(error_code="DEVICE_NOT_READY")),
     "a failure": (500, failure(error_code="device_error")),
     "a page of a proxy": (502, None),
 }

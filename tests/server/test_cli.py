@@ -40,7 +40,7 @@ def run(*arguments: str) -> Result:
 
 
 def run_installed(*arguments: str, **changes: Any) -> subprocess.CompletedProcess[str]:
-    """Run the installed command as a process of its own."""
+    """Run the installed command as a separate process."""
     return subprocess.run(
         [COMMAND, *arguments],
         capture_output=True,
@@ -131,7 +131,11 @@ def test_failure_has_exit_status_1(number: str, code: Code, as_json: bool) -> No
         (("block", "120363025246125486@g.us"), "invalid_target", "jid"),
         (("unblock", "status@broadcast"), "invalid_target", "jid"),
         (("block", ""), "invalid_target", "number"),
-        (("block", "BR.00000000000000000001"), "invalid_target", "user_id"),  # not at this provider
+        (
+            ("block", "BR.00000000000000000001"),
+            "invalid_target",
+            "user_id",
+        ),  # unsupported here
         (("unblock", "br.1"), "invalid_target", "user_id"),
         (("block", NUMBER, "--account", "nowhere"), "account_not_found", ""),
         (("blocked", "--account", "nowhere"), "account_not_found", ""),
@@ -238,7 +242,7 @@ def test_name_clash_with_a_built_in_plugin_is_printed_and_is_no_failure(
     assert wuts["origin"].startswith("contact-adapter ")
 
 
-# Which configuration
+# The configuration file
 
 
 def test_config_option_overrides_the_environment_which_overrides_the_sandbox(
@@ -370,15 +374,12 @@ def test_check_warns_about_a_short_api_key_by_its_name(
     result = run("check", "--config", config)
     assert result.exit_code == 0
     assert "valid; 1 account(s)" in result.stdout
-    lines = [line for line in result.stdout.splitlines() if line.startswith("warning: ")]
-    assert lines == (
-        [
-            "warning: keys.crm: the key has fewer than 16 characters and can be guessed; make a "
-            'new one with: python -c "import secrets; print(secrets.token_urlsafe(32))"'
-        ]
-        if warned
-        else []
+    warning = (
+        "warning: keys.crm: the key has fewer than 16 characters and can be guessed; make a new "
+        'one with: python -c "import secrets; print(secrets.token_urlsafe(32))"'
     )
+    lines = [line for line in result.stdout.splitlines() if line.startswith("warning: ")]
+    assert lines == ([warning] if warned else [])
     assert secret not in result.output
 
 

@@ -1,4 +1,4 @@
-"""SIGHUP: configuration and secrets are read again, or the old ones go on; no call is lost."""
+"""SIGHUP: reload of configuration and secrets, or the old ones stay; no call is lost."""
 
 from __future__ import annotations
 
@@ -59,15 +59,15 @@ def served_with_key(folder: Path) -> Iterator[Served]:
         yield served
 
 
-def hang_up(served: Served) -> None:
-    """Send SIGHUP and wait until new workers have taken over, or the log says that none do."""
+def send_sighup(served: Served) -> None:
+    """Send SIGHUP; wait for new workers, or for the log line of a failed reload."""
 
-    def ends() -> int:
+    def count() -> int:
         return served.log.count("Worker exiting") + served.log.count(NOT_RELOADED)
 
-    before = ends()
+    before = count()
     served.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: ends() > before, "the end of the old worker")
+    wait_until(lambda: count() > before, "the end of the old worker")
 
 
 def test_sighup_replaces_api_keys(
@@ -75,12 +75,12 @@ def test_sighup_replaces_api_keys(
 ) -> None:
     with served_with_key(tmp_path) as served:
         (tmp_path / "key").write_text("new-key")
-        assert accepted(served, "old-key")  # until it is told
-        hang_up(served)
+        assert accepted(served, "old-key")  # before SIGHUP
+        send_sighup(served)
         assert accepted(served, "new-key")
         assert not accepted(served, "old-key")
         (tmp_path / "key").write_text("third-key")
-        hang_up(served)
+        send_sighup(served)
         assert accepted(served, "third-key")
         assert not accepted(served, "new-key")
         assert served.stop() == 0
@@ -108,11 +108,11 @@ def test_sighup_with_an_invalid_configuration_keeps_the_old_one_and_logs_the_fau
 ) -> None:
     with served_with_key(tmp_path) as served:
         spoil(tmp_path)  # type: ignore[operator]
-        hang_up(served)
+        send_sighup(served)
         assert accepted(served, "old-key")
-        # And it is mended by another.
+        # A later SIGHUP with a valid configuration succeeds.
         write_config(tmp_path, "http://127.0.0.1:1", key="new-key")
-        hang_up(served)
+        send_sighup(served)
         assert accepted(served, "new-key")
         assert served.stop() == 0
     (line,) = [each for each in served.lines if NOT_RELOADED in each]
@@ -129,7 +129,7 @@ def test_sighup_with_an_invalid_configuration_keeps_workers_and_block_lists(
     with serve("--config", str(config), env=ENVIRONMENT) as served:
         assert block(served, "").status == 200
         config.write_text("accounts = 1\n")
-        hang_up(served)
+        send_sighup(served)
         listed = call(served.address, "GET", "/v1/contacts/blocked")
         assert listed.json["data"]["count"] == 1
         assert "Worker exiting" not in served.log
@@ -143,7 +143,7 @@ def test_sighup_without_keys_does_not_open_a_reachable_server(tmp_path: Path) ->
     with serve("--config", str(config), "--host", "0.0.0.0", env=ENVIRONMENT) as served:
         text = config.read_text()
         config.write_text(text[: text.index("[keys.crm]")])
-        hang_up(served)
+        send_sighup(served)
         assert accepted(served, "old-key")
         assert not accepted(served, "")
         assert served.stop() == 0
@@ -189,7 +189,7 @@ def test_sighup_loses_no_call(tmp_path: Path) -> None:
             caller.start()
         try:
             for _ in range(2):
-                hang_up(served)
+                send_sighup(served)
         finally:
             over.set()
             for caller in callers:
@@ -202,7 +202,7 @@ def test_sighup_applies_the_log_settings(tmp_path: Path) -> None:
     config = write_config(tmp_path, "http://127.0.0.1:1")
     with serve("--config", str(config), env=ENVIRONMENT) as served:
         write_config(tmp_path, "http://127.0.0.1:1", rest='[log]\nlevel = "debug"\nformat = "json"')
-        hang_up(served)
+        send_sighup(served)
         assert accepted(served, "old-key")
         wait_until(lambda: '"event": "request"' in served.log, "a line in the new form")
         assert served.stop() == 0
@@ -214,33 +214,33 @@ def test_sighup_with_an_unknown_provider_keeps_the_old_configuration(
     with served_with_key(tmp_path) as served:
         config = tmp_path / "adapter.toml"
         config.write_text(config.read_text().replace('"wuts"', '"no-such-provider"'))
-        hang_up(served)
+        send_sighup(served)
         assert accepted(served, "old-key")
         assert served.stop() == 0
     assert f"{NOT_RELOADED}accounts.support.provider: no such provider" in served.log
 
 
-MOODY_PLUGIN = """
+FAILING_PLUGIN = """
 from marshmallow import Schema, fields
 from adapter import Action, Provider, Route, hookimpl
 from adapter.options import SecretField
 
 
-class Moody(Provider):
-    name = "moody"
-    title = "Moody"
+class Failing(Provider):
+    name = "failing"
+    title = "Failing"
     base_url = "http://127.0.0.1:1"
     routes = (Route(Action.BLOCK, "POST", "/block"),)
 
     class Options(Schema):
         token = SecretField()
-        mood = fields.String()
+        mode = fields.String()
 
     def __init__(self, options):
         super().__init__(options)
-        if options["mood"] == "ends":
+        if options["mode"] == "ends":
             raise SystemExit(0)
-        if options["mood"] == "fails":
+        if options["mode"] == "fails":
             raise ValueError(options["token"].reveal())
 
     def build_request(self, command):
@@ -252,27 +252,27 @@ class Moody(Provider):
 
 @hookimpl
 def register_providers():
-    return [Moody]
+    return [Failing]
 """
 
 
 @pytest.mark.parametrize(
-    ("mood", "said"), [("ends", "the plugin raised SystemExit"), ("fails", "ValueError")]
+    ("mode", "said"), [("ends", "the plugin raised SystemExit"), ("fails", "ValueError")]
 )
 def test_sighup_with_a_failing_plugin_keeps_the_server_and_logs_no_secret(
-    mood: str, said: str, tmp_path: Path
+    mode: str, said: str, tmp_path: Path
 ) -> None:
     (tmp_path / "site").mkdir()
-    install_plugin(tmp_path / "site", "moody", MOODY_PLUGIN)
+    install_plugin(tmp_path / "site", "failing", FAILING_PLUGIN)
     (tmp_path / "token").write_text("canary-token")
     config = tmp_path / "adapter.toml"
-    text = '[accounts.a]\nprovider = "moody"\ntoken = { file = "token" }\nmood = "fine"\n'
+    text = '[accounts.a]\nprovider = "failing"\ntoken = { file = "token" }\nmode = "fine"\n'
     config.write_text(text)
     path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(tmp_path / "site")]))
     environment = {**ENVIRONMENT, "PYTHONPATH": path}
     with serve("--config", str(config), env=environment) as served:
-        config.write_text(text.replace("fine", mood))
-        hang_up(served)
+        config.write_text(text.replace("fine", mode))
+        send_sighup(served)
         assert accepted(served, "")
         assert served.stop() == 0
     assert [
@@ -286,9 +286,9 @@ def test_sighup_leaks_no_file_descriptor(tmp_path: Path) -> None:
         folder = Path(f"/proc/{served.process.pid}/fd")
         if not folder.exists():
             pytest.skip("there is no /proc here")
-        hang_up(served)
-        before = len(os.listdir(folder))  # noqa: PTH208 - /proc is no place to be walked lazily
+        send_sighup(served)
+        before = len(os.listdir(folder))  # noqa: PTH208
         for _ in range(3):
-            hang_up(served)
+            send_sighup(served)
         wait_until(lambda: len(os.listdir(folder)) <= before, "as few descriptors")  # noqa: PTH208
         assert served.stop() == 0

@@ -1,4 +1,4 @@
-"""The sandbox: the configuration that needs nothing, through the whole real path."""
+"""The sandbox configuration, over sockets."""
 
 from __future__ import annotations
 

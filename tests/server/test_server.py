@@ -1,4 +1,4 @@
-"""The production server, as a process of its own."""
+"""The production server, as a separate process."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from support.serving import COMMAND, ENVIRONMENT, Served, accepts, answers, bloc
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """Return the sandbox, served from a folder that has nothing in it."""
+    """Return the sandbox, served from an empty folder."""
     folder = tmp_path_factory.mktemp("elsewhere")
     with serve(cwd=folder) as served:
         yield served
@@ -233,7 +233,7 @@ def test_hanging_provider_does_not_block_other_accounts(tmp_path: Path) -> None:
             ]
             for caller in callers:
                 caller.start()
-            wait_until(lambda: len(found) == 270 - 256, "the refusal of all that are too many")
+            wait_until(lambda: len(found) == 270 - 256, "the rejected calls")
             assert {answer.code for answer in found} == {"overloaded"}
             assert block(served.address, "other").status == 200
             assert len(found) == 270 - 256
@@ -244,27 +244,27 @@ def test_hanging_provider_does_not_block_other_accounts(tmp_path: Path) -> None:
 
 def test_pipelining_client_does_not_block_other_clients(sandbox: Served) -> None:
     parts = urlsplit(sandbox.address)
-    asked = b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 500
-    with socket.create_connection((str(parts.hostname), parts.port), TIMEOUT) as greedy:
+    requests = b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 500
+    with socket.create_connection((str(parts.hostname), parts.port), TIMEOUT) as client:
 
-        def ask() -> None:
+        def send() -> None:
             with suppress(OSError):
                 while True:
-                    greedy.sendall(asked)
+                    client.sendall(requests)
 
-        def listen() -> None:
+        def receive() -> None:
             with suppress(OSError):
-                while greedy.recv(1 << 20):
+                while client.recv(1 << 20):
                     pass
 
-        threads = [threading.Thread(target=each) for each in (ask, listen)]
+        threads = [threading.Thread(target=each) for each in (send, receive)]
         for thread in threads:
             thread.start()
         try:
             wait_until(lambda: sandbox.log.count("route=/livez") > 1000, "the flood")
             assert block(sandbox.address).status == 200
         finally:
-            greedy.shutdown(socket.SHUT_RDWR)
+            client.shutdown(socket.SHUT_RDWR)
             for thread in threads:
                 thread.join(TIMEOUT)
 
@@ -296,7 +296,7 @@ def test_web_pages_cannot_call_the_sandbox(sandbox: Served) -> None:
         assert block(sandbox.address, headers=headers).status == 403
 
 
-# What it refuses to do
+# Start and listening address
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
@@ -336,7 +336,7 @@ def test_script_name_of_the_environment_is_the_only_path_that_is_served(
     with serve(env={**ENVIRONMENT, "SCRIPT_NAME": prefix}) as served:
         root = served.address.removesuffix("/wa")
         assert served.address == f"{root}/wa"
-        for account in ("memory", "wuts"):  # which calls this server, below the path
+        for account in ("memory", "wuts"):  # wuts calls this server, below the path
             assert block(served.address, account).status == 200
         outside = call(root, "GET", "/livez")
     assert (outside.status, outside.code) == (404, "not_found")
@@ -358,7 +358,7 @@ def test_request_headers_do_not_change_the_mount_point(sandbox: Served, name: st
     assert answer.status in (
         200,
         401,
-    )  # 401: whatever a proxy adds makes a keyless caller a stranger
+    )  # 401: without keys, a forwarded request is rejected
     assert call(sandbox.address, "GET", "/v1/livez", headers={name: "/v1"}).status == 404
 
 
@@ -388,7 +388,7 @@ def test_several_workers_without_block_lists_in_memory_log_no_warning(tmp_path: 
     assert "separate block list" not in served.log
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk to play")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is missing")
 @pytest.mark.parametrize("redirect", ["2>/dev/full", "2>&-"])
 def test_failing_log_output_does_not_stop_the_server(tmp_path: Path, redirect: str) -> None:
     port = free_port()

@@ -21,7 +21,7 @@ from support import (
 CODE = "X-Contact-Adapter-Code"
 PROVIDERS = (*DIALECTS, "memory")
 BY_BODY = ("wappfy", "waha", "evolution-api")
-"""The dialects that name the contact in a body and have a session."""
+"""The dialects with sessions, and with the contact in the body."""
 KEY = "our-key"
 PREFIX = {name: f"/dialects/{name}" for name in DIALECTS}
 
@@ -29,7 +29,7 @@ PREFIX = {name: f"/dialects/{name}" for name in DIALECTS}
 def native_request(
     dialect: str, action: str, target: str = NUMBER, *, session: str = SESSION, key: str = KEY
 ) -> dict[str, Any]:
-    """Return how an old client of that provider sends it: method, path, JSON and headers."""
+    """Return the request of a client of the provider: method, path, JSON and headers."""
     jid = target if "@" in target else f"{target}@s.whatsapp.net"
     if dialect == "wuts":
         return {
@@ -75,7 +75,7 @@ def send_over(address: str, request: Mapping[str, Any]) -> Answer:
 
 
 def expect_native_success(dialect: str, answer: Answer | TestResponse, action: str) -> None:
-    """Check the documented answer of that provider."""
+    """Check that the response is the documented one of the provider."""
     status = answer.status if isinstance(answer, Answer) else answer.status_code
     body = answer.body if isinstance(answer, Answer) else answer.data
     assert answer.headers[CODE] == "ok"
@@ -93,7 +93,7 @@ def expect_native_success(dialect: str, answer: Answer | TestResponse, action: s
 
 
 def native_error(dialect: str, response: TestResponse) -> str | None:
-    """Check that the response has the provider's own shape of an error; return its own code."""
+    """Check that the response is an error in the provider's format; return its provider code."""
     document = response.get_json()
     if dialect == "wuts":
         assert document["success"] is False

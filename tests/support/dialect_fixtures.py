@@ -22,7 +22,7 @@ from support.dialect_calls import front_config
 
 @pytest.fixture
 def make_front(make_app: MakeApp) -> Callable[..., FlaskClient]:
-    """Return a function that makes a server of all dialects in front of a memory account."""
+    """Return a function that makes a client of all dialects in front of a memory account."""
 
     def make(**rest: Any) -> FlaskClient:
         account = {"provider": "memory", "aliases": [SESSION]}
@@ -39,7 +39,7 @@ def front(make_front: Callable[..., FlaskClient]) -> FlaskClient:
 
 @pytest.fixture(scope="module")
 def shared() -> FlaskClient:
-    """Return such a server for many tests, none of which changes its block list."""
+    """Return such a client, shared by tests that do not change its block list."""
     account = {"provider": "memory", "aliases": [SESSION]}
     config = {**front_config(("support", account)), "default_account": "support"}
     return create_app(config).test_client()

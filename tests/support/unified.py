@@ -13,8 +13,8 @@ from support import (
     NUMBER,
 )
 
-OLD = version("werkzeug").startswith("2.")
-"""Whether Werkzeug is one whose test client cannot send odd hosts, and which merges slashes."""
+OLD_WERKZEUG = version("werkzeug").startswith("2.")
+"""Werkzeug 2: its test client cannot send invalid hosts, and it merges slashes in paths."""
 
 MEMORY = {"accounts": {"support": {"provider": "memory"}}}
 TWO = {

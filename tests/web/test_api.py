@@ -18,7 +18,7 @@ from support import (
     key_for,
     without_times,
 )
-from support.unified import BLOCK, BLOCKED, CONTACT, MEMORY, OLD, TWO, UNBLOCK, code_of
+from support.unified import BLOCK, BLOCKED, CONTACT, MEMORY, OLD_WERKZEUG, TWO, UNBLOCK, code_of
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_block_and_unblock_return_the_documented_envelope(
             {"jid": "123456789@lid"},
             {**CONTACT, "jid": "123456789@lid", "number": None, "lid": "123456789@lid"},
         ),
-        # an old Brazilian mobile keeps its eight digits
+        # a Brazilian mobile number of eight digits keeps them
         (
             {"number": "+55 11 8888-8888"},
             {**CONTACT, "jid": "551188888888@s.whatsapp.net", "number": "551188888888"},
@@ -247,7 +247,7 @@ def test_request_to_the_provider_has_the_request_id_and_no_api_key(
     assert "Cookie" not in seen.headers
 
 
-# Every answer
+# Every response
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,7 @@ def test_request_to_the_provider_has_the_request_id_and_no_api_key(
         ("GET", "/dialects/wuts/contacts/blocklist", {}, 200),
         ("GET", "/dialects/wuts/nowhere", {}, 404),
         ("POST", "/dialects/wuts/contacts/block", {"json": {}}, 400),
-        ("POST", "/v1//contacts/block", {}, 308 if OLD else 404),
+        ("POST", "/v1//contacts/block", {}, 308 if OLD_WERKZEUG else 404),
     ],
 )
 def test_every_response_has_a_request_id_and_no_store(
@@ -364,7 +364,7 @@ def test_no_retry_after_without_a_wait(client: FlaskClient) -> None:
     assert "Retry-After" not in response.headers
 
 
-# Our own bugs
+# Exceptions
 
 
 def test_exception_in_a_provider_is_an_internal_error_and_its_log_has_no_number(

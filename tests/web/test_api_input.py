@@ -39,7 +39,7 @@ def _recorded() -> Iterator[tuple[str, Upstream]]:
 
 @pytest.fixture
 def recorded(_recorded: tuple[str, Upstream]) -> tuple[str, Upstream]:
-    """Return a server's address, and its upstream, which has seen nothing yet."""
+    """Return the address of a server, and its upstream without connections."""
     _recorded[1].connections = 0
     return _recorded
 

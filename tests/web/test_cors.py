@@ -1,4 +1,4 @@
-"""CORS: off by default; where a dialect has origins, their pages may call it and no other may."""
+"""CORS: off by default; with `cors_origins`, pages of these origins alone can call a dialect."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_no_response_to_another_origin_has_cors_headers(
     client: FlaskClient, status: int, sent: dict[str, Any], origin: str | None
 ) -> None:
     response = block(client, origin, **sent)
-    assert response.status_code == status  # who has the key is no web page
+    assert response.status_code == status  # a caller with a key is served from any origin
     assert cors_headers(response) == {}
     assert response.headers["Vary"] == "Origin"
 
@@ -244,7 +244,7 @@ def test_preflight_and_call_over_a_socket() -> None:
         assert answer.headers.get_all("Access-Control-Allow-Origin") == [PAGE]
 
 
-# In an app of others
+# In a host app
 
 
 def host_with(config: dict[str, Any]) -> Flask:

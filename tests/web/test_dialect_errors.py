@@ -170,7 +170,7 @@ def test_evolution_api_rejects_bodies_without_contact_or_status(
         ("session-gateway", 501, "not_implemented"),
         ("wappfy", 422, None),
         ("waha", 422, None),
-        ("evolution-api", 500, None),  # it knows no other word for it
+        ("evolution-api", 500, None),  # the provider has no other error for it
     ],
 )
 def test_session_not_connected_is_the_documented_error_of_the_provider(

@@ -41,7 +41,7 @@ pytest_plugins = ["support.dialect_fixtures"]
 
 @pytest.fixture(scope="module")
 def fronts() -> Iterator[dict[str, tuple[str, str]]]:
-    """Return, per provider: a server of all dialects in front of it, and where the list is."""
+    """Return by provider: a server of all dialects in front of it, and the server with the list."""
     with ExitStack() as stack:
         found = {}
         for provider in PROVIDERS:
@@ -146,7 +146,7 @@ def test_session_error_that_the_provider_cannot_express_is_a_provider_error(
     assert answer.headers[CODE] == "provider_error"
 
 
-# Where a dialect is served
+# Prefixes and host names
 
 
 def test_dialect_is_served_at_its_configured_prefix(make_front: Callable[..., FlaskClient]) -> None:

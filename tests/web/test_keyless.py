@@ -1,4 +1,4 @@
-"""A server without keys serves callers on its own machine, and nobody whom a proxy passes on."""
+"""A server without keys serves requests from its own machine, and no forwarded request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONFIG = {
     "accounts": {"support": {"provider": "memory", "aliases": [SESSION]}},
     "dialects": {"enabled": list(DIALECTS)},
 }
-BY_PROXIES = [
+PROXY_HEADERS = [
     "Forwarded",
     "X-Forwarded",
     "X-Forwarded-For",
@@ -67,7 +67,7 @@ BY_PROXIES = [
     "X-Remote-Addr",
     "x-FORWARDED-for",
 ]
-BY_CALLERS = [
+ORDINARY_HEADERS = [
     "Host",
     "Accept",
     "Accept-Encoding",
@@ -103,7 +103,7 @@ def local() -> Iterator[FlaskClient]:
     service_state(app).service.close()
 
 
-@pytest.mark.parametrize("header", BY_PROXIES)
+@pytest.mark.parametrize("header", PROXY_HEADERS)
 def test_forwarded_request_is_401_with_the_advice_to_configure_keys(
     local: FlaskClient, header: str
 ) -> None:
@@ -115,14 +115,14 @@ def test_forwarded_request_is_401_with_the_advice_to_configure_keys(
     assert "configure [keys]" in message
 
 
-@pytest.mark.parametrize("header", BY_CALLERS)
+@pytest.mark.parametrize("header", ORDINARY_HEADERS)
 def test_ordinary_headers_are_not_proxy_headers(header: str) -> None:
     assert find_proxy_header([environ_name(header)]) is None
 
 
-@given(st.sampled_from(BY_PROXIES), st.lists(st.sampled_from(BY_CALLERS)))
-def test_proxy_header_is_found_among_any_others(proxys: str, others: list[str]) -> None:
-    names = [*map(environ_name, others), environ_name(proxys)]
+@given(st.sampled_from(PROXY_HEADERS), st.lists(st.sampled_from(ORDINARY_HEADERS)))
+def test_proxy_header_is_found_among_any_others(proxy_header: str, others: list[str]) -> None:
+    names = [*map(environ_name, others), environ_name(proxy_header)]
     assert find_proxy_header(names) is not None
     assert find_proxy_header(reversed(names)) is not None
 
@@ -159,8 +159,8 @@ def test_forwarded_request_is_401_in_every_api(local: FlaskClient, method: str, 
 def test_forwarded_request_is_rejected_over_a_socket_and_a_direct_one_is_served() -> None:
     with run_app(lambda _: build_app(CONFIG, access=AnonymousAccess.LOOPBACK)) as address:
         path = f"/v1/contacts/block?number={NUMBER}"
-        passed_on = {"X-Forwarded-For": "203.0.113.9", "Via": "1.1 nginx"}
-        assert call(address, "POST", path, headers=passed_on).status == 401
+        forwarded = {"X-Forwarded-For": "203.0.113.9", "Via": "1.1 nginx"}
+        assert call(address, "POST", path, headers=forwarded).status == 401
         assert call(address, "POST", path).status == 200
 
 

@@ -1,4 +1,4 @@
-"""Numbers about the calls: what they are called, what they count, and whom they cannot name."""
+"""The metrics: names, labels and values, and no contact in any label."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ LABELS: Mapping[str, tuple[str, set[str]]] = {
     "contact_adapter_in_flight": ("gauge", {"account", "provider"}),
     "contact_adapter_breaker_state": ("gauge", {"account", "provider"}),
 }
-"""Names and labels that dashboards and alerts are built on: they are added to, never changed."""
+"""Names and labels used by dashboards and alerts: new ones are added, none is changed."""
 
 
 class Numbers:
-    """What /metrics says."""
+    """The response of /metrics."""
 
     def __init__(self, text: str) -> None:
         self.families: dict[str, Metric] = {
@@ -63,7 +63,7 @@ class Numbers:
         }
 
     def find(self, name: str, **labels: str) -> float | None:
-        """Return the one sample of this name with these labels; None where there is none."""
+        """Return the sample of this name with these labels; None without one."""
         found = [
             sample.value
             for family in self.families.values()
@@ -75,7 +75,7 @@ class Numbers:
 
     @property
     def label_values(self) -> set[str]:
-        """Every value of every label but of the buckets' bounds."""
+        """All label values, except for bucket bounds."""
         return {
             value
             for family in self.families.values()
@@ -98,7 +98,7 @@ def change(client: FlaskClient, action: str = "block", **rest: Any) -> int:
 
 @pytest.fixture
 def front(make_app: MakeApp, upstream: Upstream) -> FlaskClient:
-    """Return a client of an app with one WUTS account, whose upstream says yes."""
+    """Return a client of an app with one WUTS account, whose upstream reports success."""
     upstream.will_answer(200, {"success": True, "data": {"blocked": True}})
     config = {"accounts": {"a": account_for("wuts", upstream.address)}}
     return make_app(config).test_client()
@@ -133,7 +133,7 @@ def test_call_is_counted_by_account_provider_action_and_code(
 ) -> None:
     change(front)
     change(front)
-    change(front, "unblock")  # the upstream says that the contact is blocked
+    change(front, "unblock")  # the upstream reports the contact as blocked
     upstream.will_answer(401, {"success": False, "error": "Invalid token"})
     change(front)
     upstream.will_answer(200, {"success": True, "data": {"items": [], "count": 0}})
@@ -285,7 +285,7 @@ def test_no_request_can_create_a_label_value(make_app: MakeApp) -> None:
     assert values <= {"a", "memory", "ok", *Action, *Code}
 
 
-# --- who may read them
+# --- access
 
 
 @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ def test_key_with_the_metrics_scope_alone_has_no_other_access(make_app: MakeApp)
 
 @pytest.fixture
 def on_loopback() -> Iterator[Flask]:
-    """Return what `serve` builds where no key is configured."""
+    """Return the app of `serve` without a key."""
     app = build_app({"accounts": {"a": {"provider": "memory"}}}, access=AnonymousAccess.LOOPBACK)
     yield app
     service_state(app).service.close()
@@ -409,7 +409,7 @@ def test_counters_of_an_exited_worker_stay_and_its_gauges_are_removed(
         counted = numbers.find("contact_adapter_calls_total", **SANDBOX, action="block", code="ok")
         assert counted == 6
         assert numbers.find("contact_adapter_in_flight", **SANDBOX) is None
-        # A worker that is asked to stop while it starts would not hear of it.
+        # A worker that is still starting would miss the signal.
         wait_until(
             lambda: ask(served) and len(list(shared.glob("gauge_livemax_*"))) == 2,
             "an answer of each new worker",

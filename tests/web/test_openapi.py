@@ -1,4 +1,4 @@
-"""The OpenAPI document and its page: exactly what is served."""
+"""The OpenAPI document and Swagger UI describe exactly what is served."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ def test_keys_are_described_where_they_are_required(keyed: Flask, app: Flask) ->
     assert "securitySchemes" not in without["components"]
 
 
-# What is answered is what is described
+# Responses match the document
 
 BLOCK = "/v1/contacts/block"
 CALLS: list[tuple[str, str, dict[str, Any]]] = [
@@ -248,7 +248,10 @@ def test_responses_match_the_described_schemas(
     code = (response.get_json()["error"] or {}).get("code")
     document = describe(keyed)
     described = document["paths"][path][method]["responses"]
-    if code in ("not_found", "method_not_allowed"):  # of a magic number: HTTP has them everywhere
+    if code in (
+        "not_found",
+        "method_not_allowed",
+    ):  # by a magic number
         return
     assert str(response.status_code) in described
     found = described[str(response.status_code)]
@@ -306,7 +309,7 @@ def test_dialect_responses_have_described_statuses(app: Flask, dialect: str) -> 
         assert "X-Contact-Adapter-Code" in response.headers
 
 
-# The page
+# Swagger UI
 
 
 class _Links(HTMLParser):
@@ -328,7 +331,7 @@ def test_docs_page_loads_nothing_from_other_servers(app: Flask, page: str) -> No
     links.feed(response.text)
     assert len(links.found) >= 3
     for link in links.found:
-        # From /docs and from /docs/ alike, only an absolute path means the same file.
+        # Only an absolute path is the same file from /docs and from /docs/.
         assert re.match(r"/[^/]", link)
         asset = client.get(link)
         assert asset.status_code == 200

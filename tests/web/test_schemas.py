@@ -1,4 +1,4 @@
-"""The shapes of requests: what is taken, and that every fault is named by its field."""
+"""The schemas of requests and responses: what they accept, and faults by field."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from adapter.web.schemas import (
 )
 
 
-def refused(document: dict[Any, Any]) -> dict[str, tuple[str, ...]]:
+def faults_of(document: dict[Any, Any]) -> dict[str, tuple[str, ...]]:
     with pytest.raises(RequestError) as caught:
         load_document(TargetSchema(), document)
     assert caught.value.outcome.code is Code.VALIDATION_ERROR
@@ -51,19 +51,19 @@ def test_document_of_texts_is_returned_unchanged(document: dict[str, str]) -> No
 @pytest.mark.parametrize("value", [5511999999999, 1.5, True, None, [], {}, ["5511999999999"]])
 @pytest.mark.parametrize("name", ["number", "jid", "user_id", "account"])
 def test_other_types_are_rejected_and_never_converted(name: str, value: Any) -> None:
-    found = refused({name: value})
+    found = faults_of({name: value})
     assert list(found) == [name]
     assert "must be text" in found[name][0]
 
 
 def test_unknown_field_is_rejected_by_name_with_the_known_fields() -> None:
-    found = refused({"number": "1", "phone": "2", "Jid": "3"})
+    found = faults_of({"number": "1", "phone": "2", "Jid": "3"})
     assert set(found) == {"phone", "Jid"}
     assert "account, jid, number, user_id" in found["phone"][0]
 
 
 def test_every_fault_is_reported_at_once() -> None:
-    assert set(refused({"number": 1, "jid": None, "account": [], "x": 1})) == {
+    assert set(faults_of({"number": 1, "jid": None, "account": [], "x": 1})) == {
         "number",
         "jid",
         "account",
@@ -72,11 +72,11 @@ def test_every_fault_is_reported_at_once() -> None:
 
 
 def test_long_text_is_rejected_without_repeating_it() -> None:
-    found = refused(
+    found = faults_of(
         {"number": "5" * 2049, "jid": "5" * 65, "account": "5" * 129, "user_id": "5" * 136}
     )
     assert found == {
-        "number": ("is longer than 2048 characters",),  # which a link may have
+        "number": ("is longer than 2048 characters",),  # the limit for links
         "jid": ("is longer than 64 characters",),
         "account": ("is longer than 128 characters",),
         "user_id": ("is longer than 135 characters",),
@@ -84,14 +84,14 @@ def test_long_text_is_rejected_without_repeating_it() -> None:
 
 
 def test_name_of_an_unknown_field_is_truncated() -> None:
-    (name,) = refused({"x" * 10_000: 1})
+    (name,) = faults_of({"x" * 10_000: 1})
     assert name == "x" * 64
 
 
 @given(st.integers(min_value=0, max_value=40), st.text(min_size=1, max_size=200))
 def test_unknown_fields_above_the_limit_are_counted(count: int, stem: str) -> None:
     document: dict[str, Any] = {f"{number} {stem}": 1 for number in range(count)}
-    found = refused({**document, "number": 1})
+    found = faults_of({**document, "number": 1})
     assert "must be text" in found["number"][0]
     named = [name for name in found if name not in ("number", "others")]
     assert len(named) == min(count, MAX_UNKNOWN_FIELDS)
@@ -123,7 +123,7 @@ def test_any_object_is_accepted_or_rejected_by_field(document: dict[str, Any]) -
         assert taken == document
 
 
-# --- the published shapes refuse what is not promised
+# --- schemas of responses
 
 
 def change(**rest: Any) -> dict[str, Any]:

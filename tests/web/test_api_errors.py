@@ -1,4 +1,4 @@
-"""Requests to the unified API that are refused in few words, without asking any provider."""
+"""Rejected requests of the unified API: short responses, and no call of a provider."""
 
 from __future__ import annotations
 

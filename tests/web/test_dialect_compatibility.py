@@ -1,4 +1,4 @@
-"""Requests as the originals' clients send them, and answers as those show them to people."""
+"""Compatibility of the dialects with the clients of their providers: forms, paths, messages."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ HEADERS = {
     }.items()
 }
 LENIENT = ("waha", "evolution-api")
-"""The dialects whose originals are known to run on Express."""
+"""The dialects of providers that are known to run on Express."""
 
 
 def config() -> dict[str, Any]:
@@ -281,11 +281,11 @@ def test_key_in_the_query_is_not_sent_to_the_provider(
     assert KEY not in str(seen)
 
 
-# What is wrong is told where clients show it
+# Error messages, where the clients show them
 
 
 def told(dialect: str, response: TestResponse) -> str:
-    """Return the text of an error that the clients of that provider show."""
+    """Return the text of an error that clients of the provider show."""
     document = response.get_json()
     if dialect == "wuts":
         reasons = [each["message"] for each in document.get("validation", ())]
@@ -372,7 +372,7 @@ def test_dialect_message_is_bounded_and_has_no_number(
     )
 
 
-# How a success is known
+# The confirmation of a success
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
