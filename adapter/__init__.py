@@ -92,7 +92,7 @@ __all__ = [
     "session_field",
 ]
 
-# Providers import this package for the translation alone; Flask and requests stay out of their way.
+# Imported on first use, so that providers, which import this package, load no Flask and requests.
 _LAZY: Final = {
     "ContactAdapter": "adapter.web.extension",
     "connect": "adapter.client",

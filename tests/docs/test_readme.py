@@ -22,8 +22,9 @@ import click
 import pytest
 from click.testing import CliRunner
 from marshmallow import Schema
-from support import BUILT_IN, run_server
+from support import BUILT_IN
 from support.pages import ROOT, Block, Page, find_pages, page
+from support.serving import run_server
 from tools import render_readme
 
 import adapter

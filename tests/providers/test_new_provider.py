@@ -17,9 +17,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
-from support import BROKEN_PLUGIN, NUMBER, Upstream, call, cli_runner, run_server
+from support import BROKEN_PLUGIN, NUMBER, Upstream, call, cli_runner
 from support.dists import PROVIDER, open_site
 from support.pages import page
+from support.serving import run_server
 from support.wheel import CHECKOUT, closure, make_environment, requirements, run
 
 from adapter.cli import main

@@ -40,7 +40,7 @@ def run(*arguments: str) -> Result:
 
 
 def run_installed(*arguments: str, **changes: Any) -> subprocess.CompletedProcess[str]:
-    """Run the installed command as a process of its own."""
+    """Run the installed command as a separate process."""
     return subprocess.run(
         [COMMAND, *arguments],
         capture_output=True,
@@ -91,14 +91,14 @@ def wuts(
     [NUMBER, "+55 11 99999-9999", f"{NUMBER}@c.us", f"https://wa.me/{NUMBER}", f"tel:+{NUMBER}"],
 )
 @pytest.mark.parametrize("command", ["block", "unblock"])
-def test_a_change_is_told_with_the_number_masked(command: str, target: str) -> None:
+def test_change_is_printed_with_the_number_masked(command: str, target: str) -> None:
     result = run(command, target)
     assert result.exit_code == 0
     assert result.output == f"{command}ed {MASKED} for memory (provider_state)\n"
 
 
 @pytest.mark.parametrize("command", ["block", "unblock"])
-def test_a_change_in_json_is_the_envelope(command: str) -> None:
+def test_change_with_json_is_the_envelope(command: str) -> None:
     result = run(command, NUMBER, "--account", "memory", "--json")
     assert result.exit_code == 0
     document = json.loads(result.stdout)
@@ -112,9 +112,7 @@ def test_a_change_in_json_is_the_envelope(command: str) -> None:
 @pytest.mark.parametrize(
     ("number", "code"), MAGIC_NUMBERS.items(), ids=[code.value for code in MAGIC_NUMBERS.values()]
 )
-def test_a_failure_ends_with_a_status_that_a_shell_sees(
-    number: str, code: Code, as_json: bool
-) -> None:
+def test_failure_has_exit_status_1(number: str, code: Code, as_json: bool) -> None:
     result = run("block", number, *(["--json"] if as_json else []))
     assert result.exit_code == 1
     if as_json:
@@ -133,13 +131,17 @@ def test_a_failure_ends_with_a_status_that_a_shell_sees(
         (("block", "120363025246125486@g.us"), "invalid_target", "jid"),
         (("unblock", "status@broadcast"), "invalid_target", "jid"),
         (("block", ""), "invalid_target", "number"),
-        (("block", "BR.00000000000000000001"), "invalid_target", "user_id"),  # not at this provider
+        (
+            ("block", "BR.00000000000000000001"),
+            "invalid_target",
+            "user_id",
+        ),  # unsupported here
         (("unblock", "br.1"), "invalid_target", "user_id"),
         (("block", NUMBER, "--account", "nowhere"), "account_not_found", ""),
         (("blocked", "--account", "nowhere"), "account_not_found", ""),
     ],
 )
-def test_a_bad_target_or_account_is_explained(
+def test_invalid_contact_or_account_is_explained(
     arguments: tuple[str, ...], code: str, field: str
 ) -> None:
     human, machine = run(*arguments), run(*arguments, "--json")
@@ -152,7 +154,7 @@ def test_a_bad_target_or_account_is_explained(
 
 
 @pytest.mark.parametrize("account", NATIVE)
-def test_the_sandboxs_other_accounts_need_its_server(account: str) -> None:
+def test_sandbox_accounts_over_http_need_the_server(account: str) -> None:
     address = f"http://127.0.0.1:{free_port()}"
     result = run("block", NUMBER, "--account", account, "--own-address", address, "--json")
     assert result.exit_code == 1
@@ -160,7 +162,7 @@ def test_the_sandboxs_other_accounts_need_its_server(account: str) -> None:
 
 
 @pytest.mark.parametrize("account", NATIVE)
-def test_a_change_goes_over_the_wire(
+def test_change_is_sent_over_a_socket(
     origin: str, write: Callable[[str], str], account: str
 ) -> None:
     config = write(
@@ -184,7 +186,7 @@ def test_a_change_goes_over_the_wire(
         assert listed.stderr.startswith("operation_not_supported: ")
 
 
-def test_an_empty_list_prints_nothing_and_succeeds() -> None:
+def test_empty_list_prints_nothing_and_succeeds() -> None:
     result = run("blocked")
     assert (result.exit_code, result.output) == (0, "")
     document = json.loads(run("blocked", "--json").stdout)
@@ -194,7 +196,7 @@ def test_an_empty_list_prints_nothing_and_succeeds() -> None:
 # accounts, providers
 
 
-def test_accounts_lists_the_configured_ones() -> None:
+def test_accounts_prints_the_configured_accounts() -> None:
     human, machine = run("accounts"), run("accounts", "--json")
     assert human.exit_code == machine.exit_code == 0
     assert "memory (default): memory; block, unblock, list\n" in human.stdout
@@ -203,7 +205,7 @@ def test_accounts_lists_the_configured_ones() -> None:
     assert {each["name"] for each in document["data"]["accounts"]} == set(PROVIDERS)
 
 
-def test_providers_lists_the_installed_ones() -> None:
+def test_providers_prints_the_installed_providers() -> None:
     human, machine = run("providers"), run("providers", "--json")
     assert human.exit_code == machine.exit_code == 0
     names = {each["name"] for each in json.loads(machine.stdout)["data"]["providers"]}
@@ -211,7 +213,7 @@ def test_providers_lists_the_installed_ones() -> None:
     assert all(f"{name}: " in human.stdout for name in PROVIDERS)
 
 
-def test_a_broken_plugin_that_nobody_selected_is_listed_and_stops_nothing(
+def test_broken_plugin_without_an_account_is_printed_and_is_no_failure(
     plugin: Callable[[str, str], Path],
 ) -> None:
     plugin("moon", BROKEN_PLUGIN)
@@ -223,7 +225,7 @@ def test_a_broken_plugin_that_nobody_selected_is_listed_and_stops_nothing(
     assert [each["name"] for each in broken] == ["moon"]
 
 
-def test_a_clash_with_what_is_built_in_is_shown_and_stops_nothing(
+def test_name_clash_with_a_built_in_plugin_is_printed_and_is_no_failure(
     plugin: Callable[[str, str], Path],
 ) -> None:
     plugin("wuts", PROVIDER.format(name="wuts"))
@@ -240,10 +242,10 @@ def test_a_clash_with_what_is_built_in_is_shown_and_stops_nothing(
     assert wuts["origin"].startswith("contact-adapter ")
 
 
-# Which configuration
+# The configuration file
 
 
-def test_the_option_goes_before_the_environment_and_that_before_the_sandbox(
+def test_config_option_overrides_the_environment_which_overrides_the_sandbox(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def names(*arguments: str) -> set[str]:
@@ -261,10 +263,10 @@ def test_the_option_goes_before_the_environment_and_that_before_the_sandbox(
 # check
 
 
-def test_check_says_that_a_sound_configuration_is_sound() -> None:
+def test_check_reports_a_valid_configuration() -> None:
     result = run("check")
     assert result.exit_code == 0
-    assert "sound; 4 account(s)" in result.stdout
+    assert "valid; 4 account(s)" in result.stdout
 
 
 BAD = """
@@ -293,7 +295,7 @@ enabled = ["wut"]
     "arguments",
     [("check",), ("accounts",), ("block", NUMBER), ("serve", "--port", "0"), ("providers",)],
 )
-def test_a_bad_configuration_is_explained_whole_by_every_command(
+def test_every_command_reports_every_fault_of_the_configuration(
     write: Callable[[str], str], arguments: tuple[str, ...]
 ) -> None:
     result = run(*arguments, "--config", write(BAD))
@@ -317,7 +319,7 @@ def test_a_bad_configuration_is_explained_whole_by_every_command(
 
 
 @pytest.mark.parametrize("text", [None, "accounts = ", "\xff", "accounts = 1", ""])
-def test_a_file_that_cannot_be_used_at_all_is_explained(tmp_path: Path, text: str | None) -> None:
+def test_unusable_configuration_file_is_explained(tmp_path: Path, text: str | None) -> None:
     path = tmp_path / "adapter.toml"
     if text is not None:
         path.write_text(text, "latin-1")
@@ -327,7 +329,7 @@ def test_a_file_that_cannot_be_used_at_all_is_explained(tmp_path: Path, text: st
     assert "Traceback" not in result.output
 
 
-def test_a_configuration_that_never_ends_is_refused_at_once(tmp_path: Path) -> None:
+def test_configuration_that_is_not_a_regular_file_is_rejected(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     for path in (tmp_path / "fifo", Path("/dev/zero"), tmp_path):
         for command in (("check",), ("serve", "--port", "0")):
@@ -337,7 +339,7 @@ def test_a_configuration_that_never_ends_is_refused_at_once(tmp_path: Path) -> N
             assert "Traceback" not in result.stderr
 
 
-def test_accounts_that_call_each_other_are_refused_with_the_loop(
+def test_loop_of_accounts_is_rejected_and_shown(
     write: Callable[[str], str],
 ) -> None:
     config = write(
@@ -352,6 +354,35 @@ def test_accounts_that_call_each_other_are_refused_with_the_loop(
         assert "a → a" in result.stderr
 
 
+KEY = """
+[accounts.support]
+provider = "memory"
+[keys.crm]
+secret = { file = "key" }
+scopes = ["read"]
+accounts = ["*"]
+"""
+
+
+@pytest.mark.parametrize(("length", "warned"), [(5, True), (15, True), (16, False), (43, False)])
+def test_check_warns_about_a_short_api_key_by_its_name(
+    write: Callable[[str], str], length: int, warned: bool
+) -> None:
+    config = write(KEY)
+    secret = "k3y-" + "x" * (length - 4)
+    Path(config).with_name("key").write_text(secret)
+    result = run("check", "--config", config)
+    assert result.exit_code == 0
+    assert "valid; 1 account(s)" in result.stdout
+    warning = (
+        "warning: keys.crm: the key has fewer than 16 characters and can be guessed; make a new "
+        'one with: python -c "import secrets; print(secrets.token_urlsafe(32))"'
+    )
+    lines = [line for line in result.stdout.splitlines() if line.startswith("warning: ")]
+    assert lines == ([warning] if warned else [])
+    assert secret not in result.output
+
+
 def test_check_sends_nothing(wuts: tuple[str, Upstream]) -> None:
     config, upstream = wuts
     for command in ("check", "accounts", "providers"):
@@ -359,7 +390,7 @@ def test_check_sends_nothing(wuts: tuple[str, Upstream]) -> None:
     assert upstream.connections == 0
 
 
-def test_check_live_reads_the_list_and_nothing_else(wuts: tuple[str, Upstream]) -> None:
+def test_check_live_reads_the_block_list_alone(wuts: tuple[str, Upstream]) -> None:
     config, upstream = wuts
     upstream.will_answer(200, {"success": True, "data": {"items": [], "count": 0}})
     result = run("check", "--live", "--config", config)
@@ -368,7 +399,7 @@ def test_check_live_reads_the_list_and_nothing_else(wuts: tuple[str, Upstream]) 
     assert [(each.method, each.path) for each in upstream.seen] == [("GET", "/contacts/blocklist")]
 
 
-def test_check_live_fails_where_an_account_does(wuts: tuple[str, Upstream]) -> None:
+def test_check_live_fails_with_a_failing_account(wuts: tuple[str, Upstream]) -> None:
     config, upstream = wuts
     upstream.will_answer(401, {"success": False, "error": "Invalid token"})
     result = run("check", "--live", "--config", config)
@@ -376,7 +407,7 @@ def test_check_live_fails_where_an_account_does(wuts: tuple[str, Upstream]) -> N
     assert "support: provider_auth_failed\n" in result.stdout
 
 
-def test_check_live_says_where_nothing_harmless_can_be_asked(
+def test_check_live_reports_an_account_without_a_block_list(
     write: Callable[[str], str], upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KEY", "k")
@@ -386,11 +417,11 @@ def test_check_live_says_where_nothing_harmless_can_be_asked(
     )
     result = run("check", "--live", "--config", config)
     assert result.exit_code == 0
-    assert "a: nothing harmless can be asked of wappfy\n" in result.stdout
+    assert "a: not checked; wappfy has no block list to read\n" in result.stdout
     assert upstream.connections == 0
 
 
-def test_a_bug_of_a_provider_shows_no_number_to_a_shell(
+def test_exception_in_a_provider_is_printed_without_a_number(
     plugin: Callable[[str, str], Path], write: Callable[[str], str]
 ) -> None:
     folder = plugin("failing", FAILING_PLUGIN)
@@ -406,18 +437,18 @@ def test_a_bug_of_a_provider_shows_no_number_to_a_shell(
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("-h",), ("serve", "--help"), ("--version",)])
-def test_help_is_there(arguments: tuple[str, ...]) -> None:
+def test_help_and_version(arguments: tuple[str, ...]) -> None:
     result = run(*arguments)
     assert result.exit_code == 0
     assert result.output
 
 
 @pytest.mark.parametrize("arguments", [("blok", NUMBER), ("block",), ("serve", "--port", "70000")])
-def test_a_command_that_is_none_is_refused(arguments: tuple[str, ...]) -> None:
+def test_unknown_command_or_option_has_exit_status_2(arguments: tuple[str, ...]) -> None:
     assert run(*arguments).exit_code == 2
 
 
-def test_the_installed_command_works_in_any_folder(tmp_path: Path) -> None:
+def test_installed_command_works_in_any_folder(tmp_path: Path) -> None:
     result = run_installed("block", NUMBER, "--json", cwd=tmp_path)
     assert result.returncode == 0
     assert json.loads(result.stdout)["data"]["blocked"] is True
@@ -425,14 +456,14 @@ def test_the_installed_command_works_in_any_folder(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_installed_command_fails_with_a_status_that_a_shell_sees(tmp_path: Path) -> None:
+def test_installed_command_fails_with_exit_status_1(tmp_path: Path) -> None:
     result = run_installed("block", "15005550012", cwd=tmp_path)
     assert result.returncode == 1
     assert result.stdout == ""
     assert result.stderr.startswith("session_not_connected: ")
 
 
-def test_a_broken_plugin_that_is_selected_shows_its_own_traceback(tmp_path: Path) -> None:
+def test_broken_plugin_of_an_account_is_printed_with_its_traceback(tmp_path: Path) -> None:
     site = tmp_path / "site"
     site.mkdir()
     install_plugin(site, "moon", BROKEN_PLUGIN)
@@ -459,7 +490,7 @@ def test_a_broken_plugin_that_is_selected_shows_its_own_traceback(tmp_path: Path
         (["block", "+15005550012", "--json"], "; the call failed: session_not_connected"),
     ],
 )
-def test_an_output_that_cannot_be_written_is_one_line(arguments: list[str], said: str) -> None:
+def test_failing_output_is_a_one_line_error(arguments: list[str], said: str) -> None:
     command = Path(sys.executable).with_name("contact-adapter")
     environment = {k: v for k, v in os.environ.items() if k != "CONTACT_ADAPTER_CONFIG"}
     with Path("/dev/full").open("w") as full:
@@ -468,4 +499,4 @@ def test_an_output_that_cannot_be_written_is_one_line(arguments: list[str], said
         )
     assert done.returncode == 1
     lines = [line for line in done.stderr.splitlines() if " adapter " not in line]
-    assert lines == [f"Error: the output cannot be written: No space left on device{said}"]
+    assert lines == [f"Error: cannot write to standard output: No space left on device{said}"]

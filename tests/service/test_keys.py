@@ -24,10 +24,10 @@ RING = ApiKeys(
 
 
 def test_a_key_is_found_by_its_secret() -> None:
-    assert RING.find("crm-secret") == Caller(
+    assert RING.find_caller("crm-secret") == Caller(
         "crm", frozenset({"block", "read"}), frozenset({"a"}), None
     )
-    assert getattr(RING.find("shop-secret"), "name", None) == "shop"
+    assert getattr(RING.find_caller("shop-secret"), "name", None) == "shop"
 
 
 @pytest.mark.parametrize(
@@ -50,18 +50,18 @@ def test_a_key_is_found_by_its_secret() -> None:
     ],
 )
 def test_any_other_text_is_nobody(presented: str) -> None:
-    assert RING.find(presented) is None
+    assert RING.find_caller(presented) is None
 
 
 @given(st.text(st.characters()))
 def test_any_text_at_all_can_be_asked_for(presented: str) -> None:
-    found = RING.find(presented)
+    found = RING.find_caller(presented)
     assert (found is not None) == (presented in ("crm-secret", "shop-secret"))
 
 
 def test_a_ring_without_keys_knows_nobody() -> None:
     assert len(ApiKeys([])) == 0
-    assert ApiKeys([]).find("") is None
+    assert ApiKeys([]).find_caller("") is None
     assert len(RING) == 2
 
 
@@ -79,7 +79,7 @@ def test_changes_need_the_scope_block_and_reads_the_scope_read(action: Action, s
 
 
 def test_a_caller_may_do_what_its_scopes_say() -> None:
-    caller = RING.find("shop-secret")
+    caller = RING.find_caller("shop-secret")
     assert caller is not None
     assert caller.has_scope("read")
     assert not caller.has_scope("block")

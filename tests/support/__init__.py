@@ -5,10 +5,7 @@ from __future__ import annotations
 import http.client
 import inspect
 import json
-import os
-import re
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -300,28 +297,3 @@ def cli_runner() -> CliRunner:
     """Return a runner that keeps the error stream apart; click before 8.2 does so on request."""
     apart = "mix_stderr" in inspect.signature(CliRunner).parameters
     return CliRunner(**({"mix_stderr": False} if apart else {}))
-
-
-@contextmanager
-def run_server(
-    program: Path, *options: str, cwd: Path, env: Mapping[str, str] | None = None
-) -> Iterator[str]:
-    """Run an installed `contact-adapter serve` on a free port; give the address that it tells."""
-    with subprocess.Popen(
-        [program, "serve", "--port", "0", *options],
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=cwd,
-        env=os.environ | dict(env or {}),
-    ) as server:
-        assert server.stderr is not None
-        first = server.stderr.readline()
-        reader = threading.Thread(target=server.stderr.read)
-        reader.start()
-        try:
-            found = re.search(r" at (http://[0-9.:]+)\S* ", first)
-            assert found, first
-            yield found[1]
-        finally:
-            server.terminate()
-            reader.join()

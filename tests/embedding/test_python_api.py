@@ -1,4 +1,4 @@
-"""The Python API wherever a legacy app has code: requests, shells, threads, tasks, forks."""
+"""The Python API in requests, shells, commands, threads, task queues and forks of a host app."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ THREADS, CALLS_EACH = 50, 20
 
 @dataclass
 class Recorder:
-    """A WUTS on loopback that keeps its connections open and knows what came over which."""
+    """A WUTS server on loopback with keep-alive, which records the connection of each call."""
 
     address: str = ""
     calls: list[tuple[int, str, str]] = field(default_factory=list)
-    """Of every call: the port that it came from, its path, its JID."""
+    """Source port, path and JID of each call."""
     status: int = 200
     waiting: int = 0
     hold: threading.Event = field(default_factory=threading.Event)
@@ -43,7 +43,7 @@ class Recorder:
 
 @contextmanager
 def run_recorder(*, held: bool = False) -> Iterator[Recorder]:
-    """Run a recorder; with `held` it answers when its `hold` is set."""
+    """Run a recorder; with `held`, it responds once its `hold` is set."""
     recorder = Recorder()
     lock = threading.Lock()
     if not held:
@@ -100,12 +100,12 @@ contacts = ContactAdapter()
 
 @pytest.fixture
 def app(recorder: Recorder) -> Iterator[Flask]:
-    """Return a host whose one account is a provider on a real socket."""
+    """Return a host app with one account, whose provider is the recorder."""
     app = Flask("host")
-    patient = {"connect_timeout": TIMEOUT / 2, "deadline": TIMEOUT}
+    timeouts = {"connect_timeout": TIMEOUT / 2, "deadline": TIMEOUT}
     contacts.init_app(
         app,
-        {"accounts": {"support": account_for("wuts", recorder.address)}, "transport": patient},
+        {"accounts": {"support": account_for("wuts", recorder.address)}, "transport": timeouts},
     )
     yield app
     contacts.for_app(app).close()
@@ -114,7 +114,7 @@ def app(recorder: Recorder) -> Iterator[Flask]:
 # Contexts
 
 
-def test_in_a_request_of_the_host(app: Flask, recorder: Recorder) -> None:
+def test_call_in_a_request_of_the_host(app: Flask, recorder: Recorder) -> None:
     @app.post("/customers/<number>/block")
     def block(number: str) -> dict[str, bool]:
         return {"done": contacts.block(number).ok}
@@ -123,7 +123,7 @@ def test_in_a_request_of_the_host(app: Flask, recorder: Recorder) -> None:
     assert [call[1:] for call in recorder.calls] == [("/contacts/block", JID)]
 
 
-def test_in_a_shell_and_in_a_command_of_the_hosts(app: Flask, recorder: Recorder) -> None:
+def test_call_in_a_shell_and_in_a_cli_command_of_the_host(app: Flask, recorder: Recorder) -> None:
     @app.cli.command("forget")
     def forget() -> None:
         print(contacts.unblock(NUMBER).ok)  # noqa: T201 - a command prints
@@ -134,7 +134,7 @@ def test_in_a_shell_and_in_a_command_of_the_hosts(app: Flask, recorder: Recorder
     assert [call[1] for call in recorder.calls] == ["/contacts/block", "/contacts/unblock"]
 
 
-def test_a_thread_without_a_context_says_what_to_do_and_works_when_told_the_app(
+def test_call_in_a_thread_without_app_context_raises_and_works_with_for_app(
     app: Flask, recorder: Recorder
 ) -> None:
     with app.app_context(), ThreadPoolExecutor(1) as pool:
@@ -144,9 +144,9 @@ def test_a_thread_without_a_context_says_what_to_do_and_works_when_told_the_app(
     assert len(recorder.calls) == 1
 
 
-def test_a_task_that_a_worker_takes_from_a_queue(app: Flask, recorder: Recorder) -> None:
+def test_call_in_the_worker_of_a_task_queue(app: Flask, recorder: Recorder) -> None:
     def block_customer(number: str) -> dict[str, Any]:
-        """A task as people write them: called with plain values, in no context."""
+        """A usual task: plain arguments, and no app context."""
         return contacts.for_app(app).block(number).envelope()
 
     tasks: SimpleQueue[str | None] = SimpleQueue()
@@ -170,17 +170,17 @@ def test_a_task_that_a_worker_takes_from_a_queue(app: Flask, recorder: Recorder)
     assert len(recorder.calls) == 1
 
 
-def test_of_takes_the_current_app_as_it_is_imported(app: Flask) -> None:
+def test_for_app_accepts_the_current_app_proxy(app: Flask) -> None:
     from flask import current_app
 
     with app.app_context():
         assert contacts.for_app(current_app) is contacts.for_app(app)
 
 
-# Many at once
+# Many threads
 
 
-def test_of_many_threads_every_call_is_answered_and_arrives_once(
+def test_calls_of_many_threads_arrive_once_each_and_reuse_connections(
     app: Flask, recorder: Recorder, record_property: Any
 ) -> None:
     start = threading.Barrier(THREADS)
@@ -199,12 +199,11 @@ def test_of_many_threads_every_call_is_answered_and_arrives_once(
     assert {jid for _, _, jid in recorder.calls} == sent
     assert {result.command.contact.jid for result in results if result.command} == sent
     record_property("connections", len(recorder.ports))
-    # Two of those that come first may each make a session, and the calls of one may outnumber
-    # the connections; but connections are used again.
+    # Connections are reused: there may be more than one per thread, but far fewer than calls.
     assert len(recorder.ports) <= 2 * THREADS
 
 
-# Forks. Each in a process of its own, which has no threads but those that it is told to have.
+# Forks, each in a separate process with no other threads.
 
 PROGRAM = """
 import json, os, sys, threading, time
@@ -236,7 +235,7 @@ def wait(process):
     assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
 """
 
-TALK_AT_ONCE = """
+CALL_AT_ONCE = """
 tell("before", mine.block("5511900000000"))
 
 def child():
@@ -261,7 +260,7 @@ def call():
 
 calling = threading.Thread(target=call)
 calling.start()
-sys.stdin.readline()                  # the call is on its way
+sys.stdin.readline()                  # the call is in flight
 process = fork(lambda: tell("child", mine.block("5511900000001")))
 wait(process)
 calling.join()
@@ -270,7 +269,7 @@ mine.close()
 
 FORK_WHILE_PROBING = f"""
 tell("before", mine.block("5511900000009"))
-sys.stdin.readline()                  # the provider is well again
+sys.stdin.readline()                  # the provider is up again
 {FORK_WHILE_CALLING}"""
 
 
@@ -293,16 +292,16 @@ def run_program(program: str, address: str, **transport: Any) -> Iterator[subpro
                 running.kill()
 
 
-def told(running: subprocess.Popen[str]) -> list[tuple[str, str, int]]:
-    """Return what the processes said, when all are over."""
+def read_results(running: subprocess.Popen[str]) -> list[tuple[str, str, int]]:
+    """Wait for the processes and return their lines."""
     out, errors = running.communicate("\n", timeout=TIMEOUT)
     assert running.returncode == 0, errors
     return [tuple(json.loads(line)) for line in out.splitlines()]
 
 
-def test_after_a_fork_both_call_on_and_over_connections_of_their_own(recorder: Recorder) -> None:
-    with run_program(TALK_AT_ONCE, recorder.address) as running:
-        said = told(running)
+def test_parent_and_child_use_separate_connections_after_a_fork(recorder: Recorder) -> None:
+    with run_program(CALL_AT_ONCE, recorder.address) as running:
+        said = read_results(running)
     assert [code for _, code, _ in said] == ["ok"] * 23
     assert len({process for _, _, process in said}) == 2
     assert len(recorder.calls) == 23
@@ -315,7 +314,7 @@ def test_after_a_fork_both_call_on_and_over_connections_of_their_own(recorder: R
     assert ports["before"] == ports["parent"]
 
 
-def test_what_the_parent_had_in_flight_is_not_in_flight_in_the_child() -> None:
+def test_calls_in_flight_of_the_parent_are_not_counted_in_the_child() -> None:
     with (
         run_recorder(held=True) as recorder,
         run_program(FORK_WHILE_CALLING, recorder.address, max_in_flight=1) as running,
@@ -324,8 +323,8 @@ def test_what_the_parent_had_in_flight_is_not_in_flight_in_the_child() -> None:
     assert said == [("child", "ok"), ("parent", "ok")]
 
 
-def test_a_child_does_not_wait_for_the_probe_of_its_parent() -> None:
-    """A breaker lets one call try at a time, and that one may be in another process."""
+def test_breaker_probe_of_the_parent_does_not_block_the_child() -> None:
+    """A half-open breaker admits one call at a time, which may be in another process."""
     breaker = {"breaker_threshold": 1, "breaker_pause": 0.1}
     with (
         run_recorder() as recorder,
@@ -350,14 +349,14 @@ def go_on(running: subprocess.Popen[str]) -> None:
 def fork_while_a_call_is_held(
     running: subprocess.Popen[str], recorder: Recorder
 ) -> list[tuple[str, str]]:
-    """Let the program fork while its call is with the provider; return what both were told."""
+    """Fork the program while its call is in flight; return the results of both processes."""
     wait_until(lambda: recorder.waiting, "the parent's call")
     go_on(running)
-    # A child that is refused speaks at once, and would be waited for in vain.
-    wait_until(lambda: recorder.waiting == 2 or _has_spoken(running), "the child's call")
+    # A rejected child prints its result at once, and never reaches the recorder.
+    wait_until(lambda: recorder.waiting == 2 or _has_output(running), "the child's call")
     recorder.hold.set()
-    return sorted(each[:2] for each in told(running))
+    return sorted(each[:2] for each in read_results(running))
 
 
-def _has_spoken(running: subprocess.Popen[str]) -> bool:
+def _has_output(running: subprocess.Popen[str]) -> bool:
     return bool(select.select([running.stdout], [], [], 0)[0])

@@ -1,4 +1,4 @@
-"""Requests as the originals' clients send them, and answers as those show them to people."""
+"""Compatibility of the dialects with the clients of their providers: forms, paths, messages."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from werkzeug.test import TestResponse
 from adapter import Action, Code, Outcome, Route
 from adapter.registry import load_plugins
 from adapter.web.app import create_app, service_state
-from adapter.web.body import read_form
+from adapter.web.body import parse_form_body
 
 KEY = "our-key"
 CODE = "X-Contact-Adapter-Code"
@@ -70,7 +70,7 @@ HEADERS = {
     }.items()
 }
 LENIENT = ("waha", "evolution-api")
-"""The dialects whose originals are known to run on Express."""
+"""The dialects of providers that are known to run on Express."""
 
 
 def config() -> dict[str, Any]:
@@ -120,7 +120,7 @@ def send_form(client: FlaskClient, dialect: str, body: str | bytes, **rest: Any)
     ],
 )
 @pytest.mark.parametrize("kind", [FORM, f"{FORM}; charset=UTF-8"])
-def test_a_form_is_taken_where_the_original_takes_it(
+def test_form_is_accepted_where_the_provider_accepts_it(
     client: FlaskClient, dialect: str, body: str, kind: str
 ) -> None:
     response = send_form(client, dialect, body, content_type=kind)
@@ -129,7 +129,7 @@ def test_a_form_is_taken_where_the_original_takes_it(
     assert listed(client) == [NUMBER]
 
 
-def test_a_form_as_curl_sends_it_unblocks_over_a_socket() -> None:
+def test_form_of_curl_unblocks_over_a_socket() -> None:
     with run_app(lambda _: create_app(config())) as address:
         headers = {**HEADERS["evolution-api"], "Content-Type": FORM}
         for status in ("block", "unblock"):
@@ -157,7 +157,7 @@ def test_a_form_as_curl_sends_it_unblocks_over_a_socket() -> None:
         ("number=1", "text/plain", "invalid_json", "JSON"),
     ],
 )
-def test_a_form_that_cannot_be_read_is_refused_with_the_reason(
+def test_invalid_form_is_rejected_with_the_reason(
     shared: FlaskClient, body: str | bytes, kind: str, code: str, reason: str
 ) -> None:
     response = send_form(shared, "evolution-api", body, content_type=kind)
@@ -167,14 +167,14 @@ def test_a_form_that_cannot_be_read_is_refused_with_the_reason(
     assert listed(shared) == []
 
 
-def test_json_that_curl_calls_a_form_is_read_as_json(client: FlaskClient) -> None:
+def test_json_with_the_content_type_of_a_form_is_parsed_as_json(client: FlaskClient) -> None:
     body = f'{{"number": "{NUMBER}", "status": "block"}}'
     assert send_form(client, "evolution-api", body).status_code == 201
     assert listed(client) == [NUMBER]
 
 
 @pytest.mark.parametrize("dialect", sorted({*DIALECTS} - {*LENIENT, "session-gateway"}))
-def test_a_form_is_refused_where_nothing_says_that_the_original_takes_it(
+def test_form_is_rejected_where_the_provider_documents_none(
     shared: FlaskClient, dialect: str
 ) -> None:
     response = send_form(shared, dialect, urlencode(BODIES[dialect]))
@@ -182,7 +182,7 @@ def test_a_form_is_refused_where_nothing_says_that_the_original_takes_it(
     assert response.headers[CODE] == "invalid_json"
 
 
-def test_the_unified_api_takes_no_form(shared: FlaskClient) -> None:
+def test_unified_api_rejects_forms(shared: FlaskClient) -> None:
     headers = {"X-API-Key": KEY}
     response = shared.post(
         "/v1/contacts/block", data=f"number={NUMBER}", content_type=FORM, headers=headers
@@ -194,15 +194,15 @@ texts = st.text(st.characters(blacklist_categories=("Cs",)))
 
 
 @given(st.dictionaries(texts, texts, max_size=20))
-def test_any_form_is_read_as_it_was_written(fields: dict[str, str]) -> None:
-    assert read_form(urlencode(fields).encode()) == fields
+def test_any_encoded_form_is_parsed_to_its_fields(fields: dict[str, str]) -> None:
+    assert parse_form_body(urlencode(fields).encode()) == fields
 
 
 # Paths
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_one_slash_behind_the_path_is_taken_where_the_original_takes_it(
+def test_trailing_slash_is_accepted_where_the_provider_accepts_it(
     client: FlaskClient, dialect: str
 ) -> None:
     for slashes, taken in (("/", dialect in LENIENT), ("//", False)):
@@ -214,7 +214,7 @@ def test_one_slash_behind_the_path_is_taken_where_the_original_takes_it(
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_the_case_of_a_path_matters_where_it_matters_to_the_original(
+def test_case_of_a_path_matters_where_it_matters_to_the_provider(
     client: FlaskClient, dialect: str
 ) -> None:
     path = PATHS[dialect].replace("contacts", "Contacts").replace("chat/update", "CHAT/Update")
@@ -222,14 +222,14 @@ def test_the_case_of_a_path_matters_where_it_matters_to_the_original(
     assert response.headers[CODE] == ("ok" if dialect in LENIENT else "not_found")
 
 
-def test_the_case_of_an_instance_matters_always(shared: FlaskClient) -> None:
+def test_case_of_an_instance_name_always_matters(shared: FlaskClient) -> None:
     path = EVOLUTION.replace(SESSION, SESSION.upper())
     response = shared.post(path, json=BODIES["evolution-api"], headers=HEADERS["evolution-api"])
     assert response.headers[CODE] == "account_not_found"
 
 
 @given(st.from_regex(r"[A-Za-z0-9._@:=+-]{1,20}", fullmatch=True), st.randoms())
-def test_a_lenient_route_finds_the_same_ids(instance: str, chance: Any) -> None:
+def test_lenient_route_returns_the_same_ids(instance: str, chance: Any) -> None:
     route = Route(Action.BLOCK, "POST", "/chat/updateBlockStatus/{instance}")
     fixed = "".join(chance.choice((c.lower(), c.upper())) for c in "/chat/updateBlockStatus/")
     for end in ("", "/"):
@@ -241,7 +241,7 @@ def test_a_lenient_route_finds_the_same_ids(instance: str, chance: Any) -> None:
 # WAHA's key in the query
 
 
-def test_waha_takes_its_key_from_the_query_where_no_header_has_one(client: FlaskClient) -> None:
+def test_waha_key_in_the_query_is_accepted_without_a_header(client: FlaskClient) -> None:
     sent: dict[str, Any] = {"json": BODIES["waha"]}
     assert client.post(f"{WAHA}?x-api-key={KEY}", **sent).status_code == 201
     assert listed(client) == [NUMBER]
@@ -252,14 +252,14 @@ def test_waha_takes_its_key_from_the_query_where_no_header_has_one(client: Flask
 
 
 @pytest.mark.parametrize("dialect", sorted({*DIALECTS} - {"waha"}))
-def test_no_other_dialect_takes_a_key_from_the_query(shared: FlaskClient, dialect: str) -> None:
+def test_key_in_the_query_is_ignored_by_other_dialects(shared: FlaskClient, dialect: str) -> None:
     query = "&".join(f"{name}={KEY}" for name in ("x-api-key", "apikey", "token", "Authorization"))
     response = shared.post(f"{PATHS[dialect]}?{query}", json=BODIES[dialect])
     assert response.status_code == 401
 
 
 @pytest.mark.parametrize("number", [NUMBER, "15005550029", "12"])
-def test_a_key_in_the_query_is_in_no_line_and_in_no_answer(
+def test_key_in_the_query_is_neither_logged_nor_returned(
     client: FlaskClient, caplog: pytest.LogCaptureFixture, number: str
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -270,7 +270,7 @@ def test_a_key_in_the_query_is_in_no_line_and_in_no_answer(
         assert KEY not in text
 
 
-def test_a_key_in_the_query_is_not_sent_to_the_provider(
+def test_key_in_the_query_is_not_sent_to_the_provider(
     make_app: MakeApp, upstream: Upstream
 ) -> None:
     upstream.will_answer(201)
@@ -281,11 +281,11 @@ def test_a_key_in_the_query_is_not_sent_to_the_provider(
     assert KEY not in str(seen)
 
 
-# What is wrong is told where clients show it
+# Error messages, where the clients show them
 
 
 def told(dialect: str, response: TestResponse) -> str:
-    """Return the text of an error that the clients of that provider show."""
+    """Return the text of an error that clients of the provider show."""
     document = response.get_json()
     if dialect == "wuts":
         reasons = [each["message"] for each in document.get("validation", ())]
@@ -300,7 +300,7 @@ def told(dialect: str, response: TestResponse) -> str:
     return str(document["message"])
 
 
-def test_evolution_api_says_which_values_of_status_are_allowed(shared: FlaskClient) -> None:
+def test_evolution_api_error_lists_the_allowed_statuses(shared: FlaskClient) -> None:
     for status in ("maybe", "", None, 5):
         body = {"number": NUMBER, "status": status}
         response = shared.post(EVOLUTION, json=body, headers=HEADERS["evolution-api"])
@@ -322,7 +322,7 @@ def test_evolution_api_says_which_values_of_status_are_allowed(shared: FlaskClie
         ("evolution-api", {"status": "block", "number": "x@g.us"}, "number: "),
     ],
 )
-def test_every_dialect_tells_what_is_wrong_with_which_field(
+def test_dialect_errors_name_the_field_and_its_fault(
     shared: FlaskClient, dialect: str, body: Any, reason: str
 ) -> None:
     response = shared.post(PATHS[dialect], json=body, headers=HEADERS[dialect])
@@ -330,14 +330,14 @@ def test_every_dialect_tells_what_is_wrong_with_which_field(
     assert reason in told(dialect, response)
 
 
-def test_the_gateway_tells_what_is_wrong_with_the_jid_in_its_path(shared: FlaskClient) -> None:
+def test_session_gateway_error_names_the_fault_of_the_jid_in_the_path(shared: FlaskClient) -> None:
     path = GATEWAY.replace(JID, "status@broadcast")
     response = shared.post(path, headers=HEADERS["session-gateway"])
     assert "jid: " in told("session-gateway", response)
 
 
 @pytest.mark.parametrize("dialect", [*LENIENT, "wuts", "wappfy"])
-def test_a_byte_order_mark_and_a_compressed_body_are_named(
+def test_byte_order_mark_and_compression_are_named_in_dialect_errors(
     shared: FlaskClient, dialect: str
 ) -> None:
     headers = {**HEADERS[dialect], "Content-Type": "application/json"}
@@ -358,7 +358,7 @@ NATIVE = {name: each.cls for name, each in load_plugins().dialects.items()}
     st.dictionaries(st.text(max_size=30), st.tuples(st.text(max_size=200)), max_size=5),
     st.from_regex(r"[1-9][0-9]{7,14}", fullmatch=True),
 )
-def test_a_message_is_bounded_and_holds_no_number(
+def test_dialect_message_is_bounded_and_has_no_number(
     dialect: str, fields: dict[str, tuple[str]], number: str
 ) -> None:
     native = NATIVE[dialect]()
@@ -372,18 +372,18 @@ def test_a_message_is_bounded_and_holds_no_number(
     )
 
 
-# How a success is known
+# The confirmation of a success
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_native_success_says_how_it_is_known(client: FlaskClient, dialect: str) -> None:
+def test_dialect_success_has_the_confirmation_header(client: FlaskClient, dialect: str) -> None:
     response = client.post(PATHS[dialect], json=BODIES[dialect], headers=HEADERS[dialect])
     assert response.headers[CONFIRMATION] == "provider_state"
     refused = client.post(PATHS[dialect], json=BODIES[dialect])
     assert CONFIRMATION not in refused.headers
 
 
-def test_blocked_in_wuts_dialect_is_what_was_asked_for_and_the_header_says_how_sure_it_is(
+def test_wuts_blocked_is_the_requested_state_and_the_header_is_its_confirmation(
     make_app: MakeApp, upstream: Upstream
 ) -> None:
     upstream.will_answer(204)
@@ -415,7 +415,7 @@ def test_blocked_in_wuts_dialect_is_what_was_asked_for_and_the_header_says_how_s
         ("GET", "/livez", {}, 200),
     ],
 )
-def test_the_reason_on_the_wire_is_the_standard_phrase(
+def test_reason_phrase_over_a_socket_is_the_standard_one(
     address: str, method: str, path: str, headers: dict[str, str], status: int
 ) -> None:
     connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=TIMEOUT)
@@ -435,7 +435,7 @@ def address() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("code", list(Code), ids=lambda code: code.value)
-def test_every_code_is_answered_with_its_standard_phrase(shared: FlaskClient, code: Code) -> None:
+def test_every_code_has_the_standard_reason_phrase(shared: FlaskClient, code: Code) -> None:
     number = next(number for number, magic in MAGIC_NUMBERS.items() if magic is code)
     response = shared.post(
         "/v1/contacts/block", json={"number": number}, headers={"X-API-Key": KEY}
