@@ -94,9 +94,9 @@ class RetryThrottle:
 
 
 class _LongResponseSlot:
-    """The memory of one call's long responses, acquired once they turn out to be long.
+    """The slot of one call's long responses, acquired once they turn out to be long.
 
-    A long list takes several times its size in memory while it is parsed.
+    Slots limit the memory in use: a list takes several times its size while it is parsed.
     """
 
     def __init__(self, slots: threading.Semaphore) -> None:
@@ -230,7 +230,11 @@ class Resilience:
                 return Outcome.failure(Code.CIRCUIT_OPEN, retry_after=acquired), False
             permit = acquired
             new_connection = new_connection or permit.probe
-        slot = _LongResponseSlot(self._long_response_slots) if call.limits.max_bytes > MAX_BODY else None
+        slot = (
+            _LongResponseSlot(self._long_response_slots)
+            if call.limits.max_bytes > MAX_BODY
+            else None
+        )
         attempt = Attempt(
             call.deadline,
             new_connection=new_connection,

@@ -18,8 +18,9 @@ import pytest
 from click.testing import CliRunner
 from flask import Flask
 from support import wait_until
-from support.faults import FAULTS, SHORT, WUTS_OK
+from support.faults import SHORT_DEADLINE
 from support.raw_server import Peer, RawServer, Script, always, http_response
+from support.server_faults import SERVER_FAULTS, WUTS_OK
 from werkzeug.test import TestResponse
 
 import adapter
@@ -91,7 +92,7 @@ def behave(peer: Peer) -> None:
 
 
 PLAYS: Mapping[str, Script] = {
-    **{fault.name: fault.how for fault in FAULTS},
+    **{fault.name: fault.how for fault in SERVER_FAULTS},
     **{
         f"{status} that echoes": echo(status)
         for status in (200, 302, 400, 401, 403, 404, 409, 422, 429, 501)
@@ -102,9 +103,9 @@ PLAYS: Mapping[str, Script] = {
     "a status line that echoes": always(f"{JID} {UPSTREAM_SECRET}\r\n\r\n".encode()),
     "no fault": behave,
 }
-WAITING = [fault.how for fault in FAULTS if fault.deadline == SHORT]
+WAITING = [fault.how for fault in SERVER_FAULTS if fault.deadline == SHORT_DEADLINE]
 """The plays that nothing but the deadline ends."""
-CLOSING = [fault.how for fault in FAULTS if fault.closes]
+CLOSING = [fault.how for fault in SERVER_FAULTS if fault.closes]
 """The plays whose server ends a connection between calls."""
 
 
@@ -565,7 +566,7 @@ base_url = "http://127.0.0.1:%s"
 @pytest.mark.parametrize(
     "play",
     [behave, echo(302), Peer.stay_silent, Peer.reset, always(b"HTTP/1.1 broken\r\n\r\n"), None],
-    ids=["good", "redirect", "silence", "reset", "malformed", "refused"],
+    ids=["good", "redirect", "no response", "reset", "malformed", "refused"],
 )
 def test_a_shell_is_not_shown_a_secret_that_stands_in_the_path(
     play: Script | None,

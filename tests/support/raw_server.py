@@ -137,6 +137,7 @@ class RawServer:
         self._good = good
         self._context = context
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.port: int = self._listener.getsockname()[1]
         self._threads: list[threading.Thread] = []
         self._open: set[socket.socket] = set()
         self.stopping = threading.Event()
@@ -148,12 +149,6 @@ class RawServer:
     def request_count(self) -> int:
         """The number of complete requests."""
         return len(self.requests)
-
-    @property
-    def port(self) -> int:
-        """The port."""
-        port: int = self._listener.getsockname()[1]
-        return port
 
     @property
     def address(self) -> str:

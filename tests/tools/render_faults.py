@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from support.faults import FAULTS, OTHERS, SCENES, Row
+from support.faults import OTHER_ROWS, Row
+from support.server_faults import SERVER_FAULTS
+from support.setup_faults import SETUP_FAULTS
 
 from adapter import Applied, Code
 
@@ -55,8 +57,8 @@ def table(rows: Iterable[Row]) -> str:
 def page() -> str:
     """Return the whole page."""
     return (
-        f"{_HEAD}\n## The provider's answer\n\n{table(FAULTS)}\n"
-        f"\n## The way to it, and our own bounds\n\n{table((*SCENES, *OTHERS))}\n"
+        f"{_HEAD}\n## The provider's answer\n\n{table(SERVER_FAULTS)}\n"
+        f"\n## The way to it, and our own bounds\n\n{table((*SETUP_FAULTS, *OTHER_ROWS))}\n"
     )
 
 

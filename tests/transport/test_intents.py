@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support import call, run_app, wait_until
-from support.proxies import holding, run_proxy
+from support.proxies import delaying_proxy, run_proxy
 from support.raw_server import Peer, RawServer, http_response
 
 from adapter import Action, Applied, Code, Command, Contact, Result, Retry, Secret
@@ -291,7 +291,10 @@ def test_a_call_that_is_superseded_while_it_connects_sends_nothing(which: int) -
     upstream, found = Upstream(), list[Result]()
     upstream.lose.set()
     upstream.losing = which == 2
-    with RawServer(upstream, OK) as server, run_proxy(holding(which, held, release)) as proxy:
+    with (
+        RawServer(upstream, OK) as server,
+        run_proxy(delaying_proxy(which, held, release)) as proxy,
+    ):
         settings = config(server.port)
         limits = {"breaker_threshold": 1 if which == 1 else 2, "connect_timeout": 20.0}
         settings["accounts"]["a"]["transport"] = {

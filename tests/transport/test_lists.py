@@ -180,7 +180,7 @@ def test_a_list_of_more_seconds_than_the_bound_is_too_large_and_no_sign_of_an_ou
     play = serving(chain(50), lambda _: time.sleep(0.05))
     with account_on(play, list_deadline=0.3, breaker_threshold=1) as (account, _):
         started = time.monotonic()
-        outcome, attempts = account.call(LIST, "r")
+        outcome, _ = account.call(LIST, "r")
         assert time.monotonic() - started < 5
         assert outcome.code is Code.PROVIDER_RESPONSE_TOO_LARGE
         assert outcome.upstream_status == 200

@@ -12,16 +12,16 @@ from urllib.parse import quote
 
 import pytest
 from support import BUILT_IN, NUMBER, free_port
-from support.faults import Authority
+from support.certificates import Authority
 from support.proxies import (
     PASSWORD,
     USER,
     Serve,
-    connects,
-    dribbles,
-    hangs,
+    dripping_proxy,
+    http_proxy,
     run_proxy,
-    socks5,
+    silent_proxy,
+    socks5_proxy,
 )
 from support.raw_server import RawServer, always, http_response
 
@@ -71,10 +71,10 @@ def send(base_url: str, proxy: str, authority: Authority, **more: Any) -> HttpRe
 
 
 KINDS = {
-    "http": (connects, False),
-    "https": (connects, True),
-    "socks5": (socks5, False),
-    "socks5h": (socks5, False),
+    "http": (http_proxy, False),
+    "https": (http_proxy, True),
+    "socks5": (socks5_proxy, False),
+    "socks5h": (socks5_proxy, False),
 }
 
 
@@ -85,18 +85,20 @@ def test_every_kind_of_proxy_carries_calls_over_one_connection(
     scheme: str, secure: bool, login: str, authority: Authority
 ) -> None:
     serve, proxy_is_secure = KINDS[scheme]
-    upstream = RawServer(always(GOOD), GOOD, authority.vouch("localhost") if secure else None)
-    context = authority.vouch() if proxy_is_secure else None
+    upstream = RawServer(
+        always(GOOD), GOOD, authority.server_context("localhost") if secure else None
+    )
+    context = authority.server_context() if proxy_is_secure else None
     with upstream, run_proxy(serve, login=bool(login), context=context) as proxy:
         base_url = f"{'https' if secure else 'http'}://localhost:{upstream.port}"
         found = send(base_url, f"{scheme}://{login}127.0.0.1:{proxy.port}", authority)
         assert isinstance(found, HttpResponse)
         assert proxy.connections == 1
         if scheme.startswith("http") and not secure:  # the proxy speaks for itself
-            assert proxy.asked == [f"http://localhost:{upstream.port}/block"] * 2
+            assert proxy.requested == [f"http://localhost:{upstream.port}/block"] * 2
         else:
             name = "localhost" if scheme != "socks5" else "127.0.0.1"
-            assert proxy.asked in ([f"{name}:{upstream.port}"], [f"::1:{upstream.port}"])
+            assert proxy.requested in ([f"{name}:{upstream.port}"], [f"::1:{upstream.port}"])
             assert upstream.request_count == 2
 
 
@@ -107,7 +109,7 @@ def test_a_proxy_that_wants_another_login_is_named_and_nothing_was_applied(
     scheme: str, secure: bool, given: str, authority: Authority
 ) -> None:
     serve, proxy_is_secure = KINDS[scheme]
-    context = authority.vouch() if proxy_is_secure else None
+    context = authority.server_context() if proxy_is_secure else None
     with run_proxy(serve, login=True, context=context) as proxy:
         base_url = f"{'https' if secure else 'http'}://127.0.0.1:{free_port()}"
         outcome = send(base_url, f"{scheme}://{given}127.0.0.1:{proxy.port}", authority)
@@ -121,7 +123,7 @@ def test_a_proxy_that_does_not_connect_is_named_and_nothing_was_applied(
     scheme: str, authority: Authority
 ) -> None:
     serve, proxy_is_secure = KINDS[scheme]
-    context = authority.vouch() if proxy_is_secure else None
+    context = authority.server_context() if proxy_is_secure else None
     with run_proxy(serve, status=502, context=context) as proxy:
         outcome = send("https://localhost:9", f"{scheme}://127.0.0.1:{proxy.port}", authority)
     assert isinstance(outcome, Outcome)
@@ -133,15 +135,17 @@ def test_a_proxy_that_does_not_connect_is_named_and_nothing_was_applied(
 @pytest.mark.parametrize(
     "serve",
     [
-        pytest.param(hangs, id="silence"),
-        pytest.param(dribbles(b"HTTP/1.1 200 Connected\r\nX: y\r\n"), id="a head, byte by byte"),
-        pytest.param(dribbles(b"\x05\x00\x05\x00\x00\x03\xff"), id="SOCKS, byte by byte"),
+        pytest.param(silent_proxy, id="no response"),
+        pytest.param(
+            dripping_proxy(b"HTTP/1.1 200 Connected\r\nX: y\r\n"), id="a head, byte by byte"
+        ),
+        pytest.param(dripping_proxy(b"\x05\x00\x05\x00\x00\x03\xff"), id="SOCKS, byte by byte"),
     ],
 )
 def test_a_proxy_that_hangs_in_its_handshake_costs_no_more_than_the_time_to_connect(
     scheme: str, serve: Serve, authority: Authority
 ) -> None:
-    context = authority.vouch() if scheme == "https" else None
+    context = authority.server_context() if scheme == "https" else None
     with run_proxy(serve, context=context) as proxy:
         started = time.monotonic()
         address = f"{scheme}://127.0.0.1:{proxy.port}"
@@ -149,7 +153,7 @@ def test_a_proxy_that_hangs_in_its_handshake_costs_no_more_than_the_time_to_conn
         assert time.monotonic() - started < 5
     assert isinstance(outcome, Outcome)
     assert (outcome.code, outcome.applied) == (Code.PROVIDER_UNREACHABLE, Applied.NOT_APPLIED)
-    if scheme.startswith("http") or serve is hangs:
+    if scheme.startswith("http") or serve is silent_proxy:
         assert outcome.advice is None
         assert "transport.proxy) cannot be reached" in outcome.message
 
@@ -170,7 +174,7 @@ def test_a_proxy_that_is_not_there_is_named_and_tried_again(
         pytest.skip("the request has left by then")
     if fault == "closed in its TLS" and scheme != "https":
         pytest.skip("it has none")
-    context = authority.vouch() if scheme == "https" and fault == "closed" else None
+    context = authority.server_context() if scheme == "https" and fault == "closed" else None
     base_url = f"{'https' if secure else 'http'}://127.0.0.1:{free_port()}"
     with run_proxy(gone, context=context) as proxy:
         host = "no-such-name.invalid" if fault == "no such name" else "127.0.0.1"
@@ -190,7 +194,7 @@ def test_an_https_proxy_without_a_trusted_certificate_is_named(
 ) -> None:
     base_url = f"{'https' if secure else 'http'}://127.0.0.1:{free_port()}"
     with (
-        run_proxy(connects, context=Authority(tmp_path).vouch()) as proxy,
+        run_proxy(http_proxy, context=Authority(tmp_path).server_context()) as proxy,
         account_by(f"https://127.0.0.1:{proxy.port}", base_url, authority) as account,
     ):
         outcome, attempts = account.call(BLOCK, "r")
@@ -206,14 +210,14 @@ def test_an_upstream_that_drips_behind_a_proxy_is_cut_at_the_deadline(
     scheme: str, authority: Authority
 ) -> None:
     serve, proxy_is_secure = KINDS[scheme]
-    context = authority.vouch() if proxy_is_secure else None
+    context = authority.server_context() if proxy_is_secure else None
 
     def drip(peer: Any) -> None:
         peer.read_request()
         peer.write_repeatedly(b"H")
 
     with (
-        RawServer(drip, GOOD, authority.vouch("localhost")) as upstream,
+        RawServer(drip, GOOD, authority.server_context("localhost")) as upstream,
         run_proxy(serve, context=context) as proxy,
     ):
         started = time.monotonic()
@@ -227,18 +231,18 @@ def test_an_upstream_that_drips_behind_a_proxy_is_cut_at_the_deadline(
 def test_tls_within_the_tls_of_a_proxy_says_of_whom_its_certificate_is(
     authority: Authority, tmp_path: Path
 ) -> None:
-    stranger = Authority(tmp_path)
-    for proxys, upstreams in ((authority, stranger), (stranger, authority)):
+    other_authority = Authority(tmp_path)
+    for proxys, upstreams in ((authority, other_authority), (other_authority, authority)):
         with (
-            RawServer(always(GOOD), GOOD, upstreams.vouch("localhost")) as upstream,
-            run_proxy(connects, context=proxys.vouch()) as proxy,
+            RawServer(always(GOOD), GOOD, upstreams.server_context("localhost")) as upstream,
+            run_proxy(http_proxy, context=proxys.server_context()) as proxy,
         ):
             address = f"https://127.0.0.1:{proxy.port}"
             outcome = send(f"https://localhost:{upstream.port}", address, authority)
             assert upstream.request_count == 0
         assert isinstance(outcome, Outcome)
         assert outcome.applied is Applied.NOT_APPLIED
-        if proxys is stranger:
+        if proxys is other_authority:
             assert "certificate" in outcome.message
             assert "transport.proxy" in outcome.message
         else:
@@ -271,7 +275,7 @@ def test_a_proxy_that_wants_a_login_pauses_no_account_and_is_named_each_time(
     scheme: str, secure: bool, authority: Authority
 ) -> None:
     serve, proxy_is_secure = KINDS[scheme]
-    context = authority.vouch() if proxy_is_secure else None
+    context = authority.server_context() if proxy_is_secure else None
     base_url = f"{'https' if secure else 'http'}://127.0.0.1:{free_port()}"
     with (
         run_proxy(serve, login=True, context=context) as proxy,
@@ -285,19 +289,19 @@ def test_a_proxy_that_wants_a_login_pauses_no_account_and_is_named_each_time(
 @pytest.mark.parametrize(
     ("scheme", "serve", "status", "state"),
     [
-        ("http", connects, 403, "closed"),
-        ("http", connects, 405, "closed"),
-        ("http", connects, 429, "closed"),
-        ("http", connects, 502, "opened"),
-        ("http", connects, 503, "opened"),
-        ("http", connects, 504, "opened"),
-        ("socks5h", socks5, 1, "closed"),
-        ("socks5h", socks5, 2, "closed"),
-        ("socks5h", socks5, 3, "opened"),
-        ("socks5h", socks5, 4, "opened"),
-        ("socks5h", socks5, 5, "opened"),
-        ("socks5h", socks5, 6, "opened"),
-        ("socks5h", socks5, 7, "closed"),
+        ("http", http_proxy, 403, "closed"),
+        ("http", http_proxy, 405, "closed"),
+        ("http", http_proxy, 429, "closed"),
+        ("http", http_proxy, 502, "opened"),
+        ("http", http_proxy, 503, "opened"),
+        ("http", http_proxy, 504, "opened"),
+        ("socks5h", socks5_proxy, 1, "closed"),
+        ("socks5h", socks5_proxy, 2, "closed"),
+        ("socks5h", socks5_proxy, 3, "opened"),
+        ("socks5h", socks5_proxy, 4, "opened"),
+        ("socks5h", socks5_proxy, 5, "opened"),
+        ("socks5h", socks5_proxy, 6, "opened"),
+        ("socks5h", socks5_proxy, 7, "closed"),
     ],
 )
 def test_a_refusal_by_policy_shows_nothing_and_a_host_that_is_not_found_counts(
@@ -337,7 +341,7 @@ def only_answers(address: str, otherwise: Serve) -> Serve:
         connection.sendall(b"\x05\x00")
         asked = connection.recv(262)
         host = socket.inet_ntoa(asked[4:8])
-        proxy.asked.append(host)
+        proxy.requested.append(host)
         if host != address:
             otherwise(proxy, connection)
             return
@@ -351,7 +355,7 @@ def refuses(proxy: Any, connection: socket.socket) -> None:
     connection.sendall(b"\x05\x05\x00\x01" + bytes(6))
 
 
-@pytest.mark.parametrize("otherwise", [refuses, hangs])
+@pytest.mark.parametrize("otherwise", [refuses, silent_proxy])
 def test_with_socks5_each_address_of_a_host_has_its_turn_and_share_of_the_time(
     otherwise: Serve, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -367,7 +371,7 @@ def test_with_socks5_each_address_of_a_host_has_its_turn_and_share_of_the_time(
             connect_timeout=1.5,
         )
         assert isinstance(found, HttpResponse)
-        assert proxy.asked[:3] == ["10.9.9.1", "10.9.9.2", "10.9.9.3"]
+        assert proxy.requested[:3] == ["10.9.9.1", "10.9.9.2", "10.9.9.3"]
 
 
 def test_with_socks5_a_host_of_which_no_address_answers_is_unreachable(
@@ -379,14 +383,14 @@ def test_with_socks5_a_host_of_which_no_address_answers_is_unreachable(
         outcome = send("http://many.example:9", address, authority)
         assert isinstance(outcome, Outcome)
         assert outcome.code is Code.PROVIDER_UNREACHABLE
-        assert proxy.asked == ["10.9.9.1", "10.9.9.2"] * 2
+        assert proxy.requested == ["10.9.9.1", "10.9.9.2"] * 2
 
 
 @pytest.mark.parametrize("scheme", KINDS)
 @pytest.mark.parametrize("login", [False, True])
 def test_no_refusal_is_its_own_cause(scheme: str, login: bool, authority: Authority) -> None:
     serve, proxy_is_secure = KINDS[scheme]
-    context = authority.vouch() if proxy_is_secure else None
+    context = authority.server_context() if proxy_is_secure else None
     with run_proxy(serve, login=login, status=502, context=context) as running:
         proxy = read_proxy(f"{scheme}://127.0.0.1:{running.port}")
         within = tls_context(str(authority.file)) if proxy_is_secure else None
