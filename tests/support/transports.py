@@ -1,14 +1,18 @@
-"""A Transport for a test, and the request that it sends."""
+"""Helpers of the transport tests: a Transport, its request, and calls that must end."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from adapter import Headers, HttpRequest, HttpResponse, Outcome
 from adapter.settings.model import TransportSettings
 from adapter.transport.client import Transport
+from support import TIMEOUT
+
+ReturnedT = TypeVar("ReturnedT")
 
 CANARY = "canary-token-4711"
 POST = HttpRequest("POST", "/block", Headers({"Authorization": f"Bearer {CANARY}"}), json={"a": 1})
@@ -43,3 +47,14 @@ def send_failing(address: str, request: HttpRequest = POST, **settings: Any) -> 
     assert isinstance(outcome, Outcome), outcome
     assert CANARY not in repr(outcome)
     return outcome
+
+
+def finish(call: Callable[[], ReturnedT]) -> ReturnedT:
+    """Return what the call returns; fail where it does not end within `TIMEOUT` seconds."""
+    found: list[ReturnedT] = []
+    thread = threading.Thread(target=lambda: found.append(call()), daemon=True)
+    thread.start()
+    thread.join(TIMEOUT)
+    assert not thread.is_alive(), "the call does not end"
+    [returned] = found
+    return returned
