@@ -508,7 +508,7 @@ def test_no_canary_in_the_exceptions_of_a_faulty_provider(
             try:
                 result = contacts.block(TYPED)
                 shown = repr(result)
-            except Exception as error:  # noqa: BLE001 - whatever gets out
+            except Exception as error:  # noqa: BLE001 - every exception is searched
                 shown = "".join(traceback.format_exception(error))
         response = app.test_client().post("/v1/contacts/block", json={"number": TYPED})
         host.extensions["embedded"].service.close()

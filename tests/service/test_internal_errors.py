@@ -139,21 +139,21 @@ def test_the_response_and_its_log_line_keep_the_facts(
     caplog.set_level(logging.INFO)
     app = make_app(config(plugin, upstream, raised, place))
     headers = {"X-Request-Id": given} if given else {}
-    answer = app.test_client().post(path, json={"number": NUMBER}, headers=headers)
+    response = app.test_client().post(path, json={"number": NUMBER}, headers=headers)
     assert len(upstream.seen) == attempts
-    request_id = answer.headers["X-Request-Id"]
+    request_id = response.headers["X-Request-Id"]
     if given:
         assert request_id == given
     for seen in upstream.seen:
         assert seen.headers["X-Request-Id"] == request_id
     if path.startswith("/v1"):
-        assert answer.status_code == 500
-        error, meta = answer.json["error"], answer.json["meta"]
+        assert response.status_code == 500
+        error, meta = response.json["error"], response.json["meta"]
         assert (error["code"], error["outcome"]) == ("internal_error", "unknown")
         assert meta["request_id"] == request_id
         assert (meta["provider"], meta["attempts"]) == ("bug", attempts)
     else:
-        assert answer.headers["X-Contact-Adapter-Code"] == "internal_error"
+        assert response.headers["X-Contact-Adapter-Code"] == "internal_error"
     for line in (*facts(caplog, "request"), *facts(caplog, "call")):
         assert line["request_id"] == request_id
         assert (line["account"], line["provider"], line["action"]) == ("a", "bug", "block")
@@ -239,8 +239,8 @@ def test_a_begun_attempt_is_counted_even_if_nothing_was_sent(
         result = result_of(caught.value)
         assert result is not None
         assert (result.attempts, upstream.seen) == (1, [])
-    nobody = {"provider": "bug", "base_url": f"http://127.0.0.1:{free_port()}"}
-    with connect({"accounts": {"a": nobody}}) as contacts:
+    unreachable = {"provider": "bug", "base_url": f"http://127.0.0.1:{free_port()}"}
+    with connect({"accounts": {"a": unreachable}}) as contacts:
         contacts.service.accounts["a"].provider.build_request = (  # type: ignore[method-assign]
             lambda command: HttpRequest("POST", "/block", json={})
         )
@@ -311,9 +311,9 @@ def test_a_plugin_that_refuses_after_sending_is_an_internal_error(
     plugin: Install, upstream: Upstream, make_app: MakeApp
 ) -> None:
     app = make_app(config(plugin, upstream, "invalid_field('number', 'x')", LATE))
-    answer = app.test_client().post("/v1/contacts/block", json={"number": NUMBER})
-    assert answer.json["error"]["code"] == "internal_error"
-    assert answer.json["error"]["outcome"] == "unknown"
+    response = app.test_client().post("/v1/contacts/block", json={"number": NUMBER})
+    assert response.json["error"]["code"] == "internal_error"
+    assert response.json["error"]["outcome"] == "unknown"
 
 
 @pytest.mark.parametrize("raised", ["ZeroDivisionError(1)", "SystemExit(3)"])
@@ -325,9 +325,9 @@ def test_an_exception_in_a_dialect_is_an_error_response(
     if place == "write":
         broken["dialect"] = "raise invalid_field('number', 'x')"
     app = make_app(config(plugin, upstream, raised, broken))
-    answer = app.test_client().post("/dialects/bug/block", json={"number": NUMBER})
-    assert answer.status_code >= 500
-    assert answer.headers["X-Request-Id"]
+    response = app.test_client().post("/dialects/bug/block", json={"number": NUMBER})
+    assert response.status_code >= 500
+    assert response.headers["X-Request-Id"]
     assert not upstream.seen
 
 
@@ -343,9 +343,9 @@ def test_a_plugin_cannot_end_the_server_of_the_host_app(
     app = Flask(__name__)
     mapping = config(plugin, upstream, raised, broken)
     ContactAdapter(app, mapping, allow_unauthenticated=True)
-    answer = app.test_client().post(f"/contact-adapter{path}", json={"number": NUMBER})
+    response = app.test_client().post(f"/contact-adapter{path}", json={"number": NUMBER})
     reached = path.startswith("/dialects") or place in ("build", "read")
-    assert answer.status_code == (500 if reached else 200)
+    assert response.status_code == (500 if reached else 200)
 
 
 def test_an_exception_in_a_plugin_never_opens_the_breaker(

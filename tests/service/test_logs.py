@@ -57,7 +57,7 @@ def lines() -> Iterator[Lines]:
     logger.setLevel(level)
 
 
-# --- what the lines say
+# --- the lines
 
 
 def test_a_request_and_an_attempt_have_one_line_each_with_the_request_id_of_the_upstream(
@@ -413,8 +413,8 @@ def test_lines_below_the_level_are_not_logged(
         if "WARNING" in least:
             wait_until(lambda: "bad_request" in served.log, "the log line of the server")
         assert served.stop() == 0
-    told = set(re.findall(r"\b(DEBUG|INFO|WARNING|ERROR|CRITICAL)\b", served.log))
-    assert least <= told <= most
+    logged = set(re.findall(r"\b(DEBUG|INFO|WARNING|ERROR|CRITICAL)\b", served.log))
+    assert least <= logged <= most
     assert ("request_id=r-9" in served.log) is ("INFO" in most)
     assert "urllib3" not in served.log  # its lines hold paths
     assert NUMBER not in served.log

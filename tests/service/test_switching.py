@@ -76,7 +76,7 @@ def switch(tmp_path: Path, make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -
 
 
 def shown(client: FlaskClient, action: str, target: dict[str, str]) -> tuple[int, bytes]:
-    """Return status and envelope, as sent, without what is told of the call itself."""
+    """Return status and envelope, as sent, without the facts of the call."""
     response = client.post(f"/v1/contacts/{action}", json=target, headers=HEADERS)
     envelope, found, _ = response.data.partition(b',"meta":')
     assert found
@@ -153,9 +153,9 @@ def test_a_refusal_of_the_adapter_has_the_same_bytes_with_every_provider(
 
 def test_an_unreachable_provider_has_the_same_bytes_with_every_provider(switch: Switch) -> None:
     address = f"http://127.0.0.1:{free_port()}"
-    answers = {shown(switch(provider, address), "block", {"jid": JID}) for provider in NATIVE}
-    assert len(answers) == 1
-    status, envelope = answers.pop()
+    bodies = {shown(switch(provider, address), "block", {"jid": JID}) for provider in NATIVE}
+    assert len(bodies) == 1
+    status, envelope = bodies.pop()
     assert status == 503
     assert json.loads(envelope + b"}")["error"]["code"] == "provider_unreachable"
 
@@ -174,7 +174,7 @@ def test_only_meta_and_confirmation_differ_between_providers(
     assert document["data"]["confirmation"] == ("provider_state" if proven else "accepted")
 
 
-# One status, two meanings: the provider decides what its 501 says
+# One status, two meanings: the provider decides what its 501 means
 
 
 def failure(

@@ -189,8 +189,8 @@ def test_an_error_response_that_cannot_be_decoded_counts_as_one_without_a_body(
                     assert result.code not in (None, Code.PROVIDER_RESPONSE_TOO_LARGE)
                 assert found[0] == found[1]
                 getattr(client, action)(*numbers)
-                opened, asked = (
+                opened, requested = (
                     server.connections - before[0],
                     server.request_count - before[1],
                 )
-                assert opened >= asked - 1, "each connection served one request"
+                assert opened >= requested - 1, "each connection served one request"

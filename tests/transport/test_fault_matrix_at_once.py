@@ -90,7 +90,7 @@ def run_all(
 
 
 def status_of(process: int | str) -> dict[str, int]:
-    """Reprovider_script what the kernel says of a process; sizes are in KiB."""
+    """Return the figures of a process from /proc; sizes in KiB."""
     lines = Path(f"/proc/{process}/status").read_text().splitlines()
     table = dict(line.split(":", 1) for line in lines)
     counts = {key: int(table[key].split()[0]) for key in ("VmRSS", "VmHWM", "Threads")}
@@ -142,7 +142,7 @@ def environment() -> dict[str, str]:
 
 
 def worker_of(master: int) -> int:
-    """Reprovider_script the one process that the server has started."""
+    """Return the only worker process of the server."""
     found = []
     for status in Path("/proc").glob("[0-9]*/status"):
         with suppress(OSError):
