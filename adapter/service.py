@@ -74,17 +74,17 @@ class Service:
         target = self.accounts.get(account)
         if target is None:
             raise RequestError(Outcome.failure(Code.ACCOUNT_NOT_FOUND))
-        facts = partial(_make_result, command, target, request_id, started)
+        make_result = partial(_make_result, command, target, request_id, started)
         observer, result = self.observer, None
         if observer is not None:
             observer.call_started(target)
         begun: list[Attempt] = []
         try:
             outcome, attempts = target.call(command, request_id, begun)
-            result = facts(outcome, attempts)
+            result = make_result(outcome, attempts)
             return result
         except BaseException as error:
-            result = facts(Outcome.failure(Code.INTERNAL_ERROR), len(begun))
+            result = make_result(Outcome.failure(Code.INTERNAL_ERROR), len(begun))
             with suppress(Exception):  # an exception class may refuse attributes
                 setattr(error, RESULT_ATTRIBUTE, result)
             write_line("call", level=logging.ERROR, **describe_call(result))
