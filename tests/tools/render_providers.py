@@ -19,7 +19,7 @@ INFERRED = "⚠ **inferred**"
 _HEAD = f"""\
 # What each provider's responses mean
 
-`tests/render_providers.py` (`make readme`) writes this page from the providers' classes and from
+`tests/tools/render_providers.py` (`make readme`) writes this page from the providers' classes and from
 the recorded responses in `tests/answers/`. Do not edit it.
 
 [Evidence](README.md#evidence) has this order: a provider code, at any status (its usual status is
