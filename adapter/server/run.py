@@ -197,7 +197,7 @@ class _Server(Application):  # type: ignore[misc, unused-ignore]
     def rebuild_app(self) -> bool:
         """Read configuration and secrets again, and build a new app. Return False on a fault.
 
-        The old app is then kept, and so are the workers, with their block lists in memory.
+        The old app is then kept, and so are the workers, with their block lists.
         """
         try:
             self._app = self._build()

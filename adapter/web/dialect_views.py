@@ -155,12 +155,14 @@ class DialectViews:
     ) -> Response:
         """Return the result as a response of the provider's own API."""
         build, now = self._dialect.build_response, datetime.now(UTC)
-        native = contain(build, result.outcome, call, now=now)
-        headers = {**native.headers, CODE_HEADER: result.code.value if result.code else "ok"}
+        response = contain(build, result.outcome, call, now=now)
+        headers = {**response.headers, CODE_HEADER: result.code.value if result.code else "ok"}
         if result.confirmation is not None:
             headers[CONFIRMATION_HEADER] = result.confirmation.value
         headers.update(self._cors.headers(context.request.environ.get("HTTP_ORIGIN")))
-        return context.respond(native.status, native.body, headers, code=result.code, result=result)
+        return context.respond(
+            response.status, response.body, headers, code=result.code, result=result
+        )
 
 
 def views_of(view: Callable[..., Any] | None) -> DialectViews | None:

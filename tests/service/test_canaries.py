@@ -356,7 +356,7 @@ def public_objects() -> Iterator[object]:
         yield from (
             state.authenticator,
             state.authenticator._keys,
-            state.authenticator._keys.find(CALLER_SECRET),
+            state.authenticator._keys.find_caller(CALLER_SECRET),
         )
 
 
