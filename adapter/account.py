@@ -212,7 +212,7 @@ def _contain_late(
 def _limits(provider: Provider, settings: TransportSettings) -> Mapping[Action, Limits]:
     """Return what a call may take, by action."""
     found: dict[Action, Limits] = {}
-    for route in provider.routes:
+    for route in provider.all_routes():
         if route.action is Action.LIST:
             found[route.action] = Limits(settings.list_deadline, settings.list_max_bytes)
         else:

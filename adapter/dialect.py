@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from types import MappingProxyType
 from typing import ClassVar, Final
 
 from adapter.codes import Code
@@ -46,6 +47,8 @@ class Dialect(ABC):
     takes_forms: ClassVar[bool] = False
     lenient_paths: ClassVar[bool] = False
     success_statuses: ClassVar[tuple[int, ...]] = (200,)
+    texts: ClassVar[Mapping[Code, str]] = MappingProxyType({})
+    """The provider's own documented sentences of errors, by our code."""
 
     @property
     def name(self) -> str:
@@ -99,9 +102,9 @@ class Dialect(ABC):
     def message(self, rule: ErrorRule, outcome: Outcome) -> str:
         """Return the sentence for an error, followed by what is wrong with which field.
 
-        It is the provider's own where the rule has one. Phone numbers are masked.
+        It is the provider's own where `texts` has one. Phone numbers are masked.
         """
-        sentence = rule.text or outcome.message
+        sentence = self.texts.get(rule.code) or outcome.message
         faults = "; ".join(
             f"{name}: {text}" for name, texts in outcome.fields.items() for text in texts
         )
@@ -122,7 +125,7 @@ class Dialect(ABC):
         Raises RequestError where there is none: `not_found`, or `method_not_allowed`.
         """
         known = False
-        for route in self.provider.routes:
+        for route in self.provider.all_routes():
             ids = route.match(request.path, lenient=self.lenient_paths)
             if ids is not None:
                 if route.method == request.method:

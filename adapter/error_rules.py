@@ -3,46 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, field
 from typing import Final
 
 from adapter.codes import Code, Retry
 from adapter.strict_json import Json
 
 
-class Provenance(StrEnum):
-    """How well a rule is known to be true."""
-
-    DOCUMENTED = "documented"
-    READ_IN_SOURCE = "read in source"
-    INFERRED = "inferred"
-
-
 @dataclass(frozen=True, slots=True)
 class ErrorRule:
-    """One line of a provider's table: on this evidence, that is the outcome.
+    """One rule of a provider: on this evidence, a response means this code.
 
-    The evidence is a provider code at any status; or a field of the body (`where`) at `status`; or
-    the status of a response in the provider's own error shape (`Provider.is_own_error`). With
-    `anyone`, the status counts whoever says it: the provider, a proxy or a gate in between.
+    The evidence is one of three. `provider_code`: the code that the error carries, at any status.
+    `where`: a condition on the body, at `status`. Neither: the bare `status` of a response in the
+    provider's own error shape (`Provider.is_own_error`), or of any response with `any_sender`,
+    since a proxy in between may have sent it.
 
-    A status of 200, 400 or 500 also speaks for the rest of its hundred, after the rules of the exact
-    status, unless it blames the contact. In the other direction, the first rule of a code is what a
-    dialect answers: its status, provider code and `text` (the provider's own words, where
-    documented). `message` and `retry` are our sentence and our advice, where more is known of this
-    failure than the code says.
+    A bare status of 200, 400 or 500 also covers the rest of its hundred, after the rules of the
+    exact status, unless it blames the contact. A dialect sends the first rule of a code: its status
+    and provider code. `message` and `retry` replace the code's own message and retry advice, where
+    more is known about this failure.
     """
 
     code: Code
     status: int
-    provider_code: str | None = None
-    where: Callable[[Json], bool] | None = None
-    text: str = ""
-    proof: Provenance = Provenance.DOCUMENTED
-    anyone: bool = False
-    message: str = ""
-    retry: Retry | None = None
+    provider_code: str | None = field(default=None, kw_only=True)
+    where: Callable[[Json], bool] | None = field(default=None, kw_only=True)
+    any_sender: bool = field(default=False, kw_only=True)
+    message: str = field(default="", kw_only=True)
+    retry: Retry | None = field(default=None, kw_only=True)
 
 
 HTTP_STATUS_RULES: Final = (
@@ -53,22 +42,22 @@ HTTP_STATUS_RULES: Final = (
     ErrorRule(Code.PROVIDER_PERMISSION_DENIED, 402),
     ErrorRule(Code.PROVIDER_CONFLICT, 409),
     ErrorRule(Code.OPERATION_NOT_SUPPORTED, 501),
-    ErrorRule(Code.PROVIDER_RATE_LIMITED, 429, anyone=True),
-    ErrorRule(Code.PROVIDER_TIMEOUT, 504, anyone=True),
-    ErrorRule(Code.PROVIDER_TIMEOUT, 408, anyone=True),
-    ErrorRule(Code.PROVIDER_UNAVAILABLE, 503, anyone=True),
-    ErrorRule(Code.PROVIDER_MISADDRESSED, 501, anyone=True),
-    ErrorRule(Code.PROVIDER_ERROR, 500, anyone=True),
+    ErrorRule(Code.PROVIDER_RATE_LIMITED, 429, any_sender=True),
+    ErrorRule(Code.PROVIDER_TIMEOUT, 504, any_sender=True),
+    ErrorRule(Code.PROVIDER_TIMEOUT, 408, any_sender=True),
+    ErrorRule(Code.PROVIDER_UNAVAILABLE, 503, any_sender=True),
+    ErrorRule(Code.PROVIDER_MISADDRESSED, 501, any_sender=True),
+    ErrorRule(Code.PROVIDER_ERROR, 500, any_sender=True),
     ErrorRule(Code.PROVIDER_MISADDRESSED, 404),
     ErrorRule(Code.PROVIDER_MISADDRESSED, 405),
     ErrorRule(Code.PROVIDER_MISADDRESSED, 410),
     ErrorRule(Code.PROVIDER_ERROR, 400),  # of 400 and 422, with a provider code that no rule knows
-    ErrorRule(Code.PROVIDER_MISADDRESSED, 400, anyone=True),
+    ErrorRule(Code.PROVIDER_MISADDRESSED, 400, any_sender=True),
 )
-"""What HTTP's own statuses mean where a provider says nothing else: below every provider's rules.
+"""What the HTTP statuses mean where a provider states nothing else. Below every provider's rules.
 
-The last rule is for each status of its hundred: a page that is not the provider's blames neither the
-contact nor the session, and is certain of nothing.
+The last rule covers every other 4xx: a page of another sender blames neither the contact nor the
+session, and nothing about it is certain.
 """
 
 FALLBACK_CODES: Final[Mapping[Code, Code]] = {
@@ -94,7 +83,7 @@ FALLBACK_CODES: Final[Mapping[Code, Code]] = {
     Code.PROVIDER_RESPONSE_TOO_LARGE: Code.PROVIDER_ERROR,
     Code.INTERNAL_ERROR: Code.PROVIDER_ERROR,
 }
-"""The codes that no provider's wire can express, each with the nearest that it can.
+"""The codes that no provider can send, each with the nearest code that it can.
 
-Where a claim changes, it only grows weaker: `not_applied` may become `unknown`.
+A fallback never claims more than its code: `not_applied` may become `unknown`.
 """

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, ClassVar, Final
-
-from marshmallow import Schema
 
 from adapter.codes import Action, Applied, Code, Confirmation
 from adapter.contacts.contact import Contact, ContactError
@@ -23,7 +22,8 @@ from adapter.contacts.identity import Relation, relation
 from adapter.error_rules import HTTP_STATUS_RULES, ErrorRule
 from adapter.errors import PluginError, RequestError
 from adapter.evidence import holds_error, read_retry_after, says_no_route, says_success, shows_state
-from adapter.http import NO_HEADERS, Headers, HttpRequest, HttpResponse
+from adapter.http import Headers, HttpRequest, HttpResponse
+from adapter.options import Options
 from adapter.privacy import Secret
 from adapter.results import Command, ContactList, Outcome
 from adapter.route import PLACEHOLDER, Route, has_loose_braces
@@ -55,16 +55,23 @@ _NOT_FOLLOWED: Final = frozenset({307, 308})
 class Provider(ABC):
     """One provider's wire format: a command into its request, its response into an outcome.
 
-    A subclass states `name`, `title`, `routes` and its own `rules`; the group's rules are added
-    below them. It is made once per account, with the options that its `Options` schema let through.
+    A provider is pure: no network, no clock, no state. It is made once per account, with the
+    validated options.
 
-    `contact_forms` are the forms in which its requests name a contact; without `ContactForm.LID`, a
-    contact of which only the LID is known is refused before anything is sent. `verified_on` is the day
-    (`2026-11-22`) on which the live service last answered as recorded; None where it never did.
+    - `routes`: the actions that the provider supports, each with its method and path template:
+      `{"block": ("PUT", "/blacklist/{number}")}`. With `changes_return_list`, the response to a
+      change holds the whole block list, and the bounds of lists apply to it.
+    - `contact_forms`: the forms in which its requests name a contact. Without `ContactForm.LID`, a
+      contact with a LID alone is refused, and nothing is sent.
+    - `header_templates`: the headers of every request, with options by name:
+      `{"Authorization": "Bearer {token}"}`. They are filled once, into `headers`.
+    - `error_codes`: each provider code with its usual HTTP status and our code:
+      `{"DEVICE_NOT_READY": (503, Code.SESSION_NOT_CONNECTED)}`. It counts at any status.
+    - `error_rules`: further rules, where the body or the status is the evidence.
+      `HTTP_STATUS_RULES` come after them.
+    - `verified_on`: the day (`2026-11-22`) of the recorded responses of the live service, if any.
 
-    `header_templates` are the headers that every request carries, with options by their names:
-    `Headers({"Authorization": "Bearer {token}"})`. They are filled once, into `headers`. An option
-    that is not there, or is no text or secret, is a PluginError as soon as the provider is made.
+    Raises PluginError for a class attribute or an option that cannot be used.
     """
 
     name: ClassVar[str]
@@ -75,32 +82,82 @@ class Provider(ABC):
     confirmation: ClassVar[Confirmation] = Confirmation.ACCEPTED
     contact_forms: ClassVar[tuple[ContactForm, ...]] = (ContactForm.JID, ContactForm.LID)
     verified_on: ClassVar[str | None] = None
-    header_templates: ClassVar[Mapping[str, str]] = NO_HEADERS
-    routes: ClassVar[tuple[Route, ...]]
+    header_templates: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    routes: ClassVar[Mapping[str, tuple[str, str]]]
+    changes_return_list: ClassVar[bool] = False
+    error_codes: ClassVar[Mapping[str, tuple[int, Code]]] = MappingProxyType({})
     error_rules: ClassVar[tuple[ErrorRule, ...]] = ()
 
-    class Options(Schema):
+    class Options(Options):
         """The provider's own keys of an account. Unknown keys are refused by name."""
 
     _by_action: ClassVar[Mapping[Action, Route]]
+    _code_rules: ClassVar[tuple[ErrorRule, ...]]
     _actions: ClassVar[frozenset[Action]]
     _by_provider_code: ClassVar[Mapping[str, ErrorRule]]
     _by_status: ClassVar[Mapping[int, tuple[ErrorRule, ...]]]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls._by_action = {route.action: route for route in getattr(cls, "routes", ())}
+        cls._by_action = {route.action: route for route in cls._read_routes()}
         cls._actions = frozenset(cls._by_action)
-        table = cls.all_rules()
+        cls._code_rules = tuple(cls._read_error_codes())
+        if not all(isinstance(each, ErrorRule) for each in cls.error_rules):
+            raise PluginError(f"{cls.__name__}.error_rules must be a tuple of ErrorRule")
+        rules = cls.all_rules()
         cls._by_provider_code = {
-            rule.provider_code: rule for rule in reversed(table) if rule.provider_code
+            rule.provider_code: rule for rule in reversed(rules) if rule.provider_code
         }
-        by_status: dict[int, list[ErrorRule]] = {}
-        for rule in sorted(
-            (rule for rule in table if not rule.provider_code), key=lambda rule: not rule.where
-        ):
-            by_status.setdefault(rule.status, []).append(rule)
-        cls._by_status = {status: tuple(rules) for status, rules in by_status.items()}
+        others = [rule for rule in rules if not rule.provider_code]
+        others.sort(key=lambda rule: rule.where is None)
+        cls._by_status = {
+            status: tuple(
+                rule
+                for exact in dict.fromkeys((status, status // 100 * 100))
+                for rule in others
+                if rule.status == exact
+            )
+            for status in range(200, 600)
+        }
+
+    @classmethod
+    def _read_routes(cls) -> Iterator[Route]:
+        """Yield the routes of the class. Raises PluginError for one that cannot be used."""
+        where = f"{cls.__name__}.routes"
+        routes = getattr(cls, "routes", {})
+        if not isinstance(routes, Mapping):
+            raise PluginError(f'{where} must be a mapping: {{"block": ("POST", "/block/{{jid}}")}}')
+        for name, route in routes.items():
+            if name not in set(Action):
+                known = ", ".join(Action)
+                raise PluginError(f"{where}: {name!r} is not an action; the actions are: {known}")
+            match route:
+                case (str(method), str(template)):
+                    changes = name != Action.LIST
+                    try:
+                        yield Route(
+                            Action(name), method, template, changes and cls.changes_return_list
+                        )
+                    except ValueError as error:
+                        raise PluginError(f"{where}: {error}") from None
+                case _:
+                    raise PluginError(f"{where}: {name} must be a method and a path template")
+
+    @classmethod
+    def _read_error_codes(cls) -> Iterator[ErrorRule]:
+        """Yield the rules of `error_codes`. Raises PluginError for one that cannot be used."""
+        where = f"{cls.__name__}.error_codes"
+        if not isinstance(cls.error_codes, Mapping):
+            raise PluginError(f'{where} must be a mapping: {{"OFFLINE": (503, Code.…)}}')
+        for provider_code, meaning in cls.error_codes.items():
+            match meaning:
+                case (int(status), Code() as code) if isinstance(provider_code, str):
+                    yield ErrorRule(code, status, provider_code=provider_code)
+                case _:
+                    raise PluginError(
+                        f"{where}: {provider_code!r} must be a text, with its usual HTTP status "
+                        "and a Code"
+                    )
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self.options = options
@@ -116,17 +173,25 @@ class Provider(ABC):
             value = self.options.get(part[1])
             text = value.reveal() if isinstance(value, Secret) else value
             if not isinstance(text, str):
-                raise PluginError(
-                    f"{where}: {name} needs {part[1]}, which is no option with a text"
-                )
+                raise PluginError(f"{where}: {name} needs the option {part[1]}, as a text")
             return text
 
         return PLACEHOLDER.sub(read_option, template)
 
     @classmethod
+    def all_routes(cls) -> Collection[Route]:
+        """Return the routes, in the order of `routes`."""
+        return cls._by_action.values()
+
+    @classmethod
     def all_rules(cls) -> tuple[ErrorRule, ...]:
-        """Return the provider's rules with the shared ones below them."""
-        return (*cls.error_rules, *HTTP_STATUS_RULES)
+        """Return all rules: `error_codes`, `error_rules`, then those of the HTTP statuses."""
+        return (*cls.own_rules(), *HTTP_STATUS_RULES)
+
+    @classmethod
+    def own_rules(cls) -> tuple[ErrorRule, ...]:
+        """Return the provider's own rules: `error_codes`, then `error_rules`."""
+        return (*cls._code_rules, *cls.error_rules)
 
     @classmethod
     def provider_codes(cls) -> frozenset[str]:
@@ -253,27 +318,30 @@ class Provider(ABC):
             return self._fail(code, response)
         if response.status in _NO_ROUTE_STATUSES and says_no_route(response.document):
             return self._fail(Code.PROVIDER_MISADDRESSED, response)
-        rule = self.find_rule(response)
+        provider_code = self.parse_provider_code(response.document)
+        rule = self._find_rule(response, provider_code)
         if rule is not None:
             refused = response.status < 500 or rule.code.applied is Applied.NOT_APPLIED
             if refused and self.shows_success(command, response):
                 return self._fail(Code.PROVIDER_BAD_RESPONSE, response)
-            outcome = self._read_failure(rule, response)
+            outcome = self._parse_failure(rule, response)
         else:
-            success = None
-            if 200 <= response.status <= 299 and not self._carries_error(command, response):
-                success = self.parse_success(command, response)
-            outcome = success or self._fail(Code.PROVIDER_BAD_RESPONSE, response)
+            outcome = self._parse_success(command, response, provider_code) or self._fail(
+                Code.PROVIDER_BAD_RESPONSE, response
+            )
         if command.contact is None:
             return outcome
         return self._compare_contact(command, response, outcome)
 
-    def _carries_error(self, command: Command, response: HttpResponse) -> bool:
-        """Whether an error stands in the body, which then proves no success."""
-        document = response.document
-        if self.parse_provider_code(document) is not None:
-            return True
-        return holds_error(document, arrays=command.contact is not None)
+    def _parse_success(
+        self, command: Command, response: HttpResponse, provider_code: str | None
+    ) -> Outcome | None:
+        """Return the success that a 2xx proves; None where an error stands in its body."""
+        if not 200 <= response.status <= 299 or provider_code is not None:
+            return None
+        if holds_error(response.document, arrays=command.contact is not None):
+            return None
+        return self.parse_success(command, response)
 
     def _compare_contact(
         self, command: Command, response: HttpResponse, outcome: Outcome
@@ -294,29 +362,27 @@ class Provider(ABC):
 
     def find_rule(self, response: HttpResponse) -> ErrorRule | None:
         """Return the rule that the response is evidence for; None where it may be a success."""
-        document, status = response.document, response.status
-        code = self.parse_provider_code(document)
-        if isinstance(code, str) and code in self._by_provider_code:
-            return self._by_provider_code[code]
-        rules = self._by_status.get(status, ())
-        if status % 100:
-            rules += self._by_status.get(status // 100 * 100, ())
+        return self._find_rule(response, self.parse_provider_code(response.document))
+
+    def _find_rule(self, response: HttpResponse, provider_code: Any) -> ErrorRule | None:
+        if isinstance(provider_code, str) and provider_code in self._by_provider_code:
+            return self._by_provider_code[provider_code]
         own: bool | None = None
-        for rule in rules:
+        for rule in self._by_status.get(response.status, ()):
             if rule.where is not None:
-                if rule.where(document):
+                if rule.where(response.document):
                     return rule
                 continue
-            if rule.status != status and rule.code is Code.TARGET_REJECTED:
+            if rule.status != response.status and rule.code is Code.TARGET_REJECTED:
                 continue  # no other status of the hundred blames the contact
-            if rule.anyone:
+            if rule.any_sender:
                 return rule
             own = self.is_own_error(response) if own is None else own
-            if own and not (code is not None and rule.code is Code.TARGET_REJECTED):
+            if own and not (provider_code is not None and rule.code is Code.TARGET_REJECTED):
                 return rule
         return None
 
-    def _read_failure(self, rule: ErrorRule, response: HttpResponse) -> Outcome:
+    def _parse_failure(self, rule: ErrorRule, response: HttpResponse) -> Outcome:
         rejected = rule.code is Code.TARGET_REJECTED
         named = self.parse_rejected_fields(response.document) if rejected else ()
         return Outcome.failure(

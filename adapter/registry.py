@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import re
 import threading
@@ -11,30 +10,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
-from types import NoneType
 from typing import Any, Final, Generic, TypeVar
 
 import pluggy
-from marshmallow import Schema
 
 from adapter import hookspecs
-from adapter.codes import Action, Confirmation
-from adapter.contacts.forms import ContactForm
 from adapter.containment import contain
 from adapter.dialect import Dialect
-from adapter.error_rules import ErrorRule
 from adapter.errors import PluginError
+from adapter.hookspecs import Registry
+from adapter.plugin_checks import check_dialect, check_provider
 from adapter.privacy import escape_controls, mask_trace
-from adapter.provider import Provider, SessionLocation
-from adapter.route import Route
-
-ACCOUNT_KEYS: Final = frozenset(
-    {"provider", "base_url", "aliases", "allow_insecure", "transport", "headers"}
-)
-"""The keys of an account that belong to the core; a provider's options cannot have these names."""
-
-PROVIDER_NAME: Final = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
-"""How a provider may be called: lower-case words joined by dashes."""
+from adapter.provider import Provider
 
 _OWN_DISTRIBUTION: Final = "contact-adapter"
 
@@ -127,18 +114,7 @@ class Clash:
         return f"{what}; to block: [plugins] blocked = [{ids}]"
 
 
-@dataclass(frozen=True, slots=True)
-class _Offer:
-    """What a plugin brings, once it was imported."""
-
-    providers: Mapping[str, type[Provider]]
-    dialects: Mapping[str, type[Dialect]]
-
-
-_NOTHING: Final = _Offer({}, {})
-
-
-class Registry:
+class PluginRegistry:
     """All that the plugins of this installation bring, by name. A plugin is imported when needed.
 
     A name is looked for in the plugins of that name first, and only then in all of them. What is
@@ -153,7 +129,7 @@ class Registry:
         self._entries = dict(found)
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
-        self._offers: dict[PluginInfo, _Offer] = {}
+        self._loaded: dict[PluginInfo, Registry] = {}
         self._broken: dict[PluginInfo, BrokenPlugin] = {}
         self._locks: dict[int, threading.RLock] = {}  # type: ignore[valid-type, unused-ignore]
 
@@ -171,7 +147,7 @@ class Registry:
     def broken(self) -> tuple[BrokenPlugin, ...]:
         """Every plugin that cannot be used. Imports all plugins."""
         for plugin in self._entries:
-            self._offer(plugin)
+            self._load(plugin)
         return tuple(self._broken[plugin] for plugin in self._entries if plugin in self._broken)
 
     @cached_property
@@ -198,7 +174,7 @@ class Registry:
     def find_broken(self, name: str) -> BrokenPlugin | None:
         """Return the broken plugin of that name."""
         for plugin in self._named(name):
-            self._offer(plugin)
+            self._load(plugin)
             if plugin in self._broken:
                 return self._broken[plugin]
         return None
@@ -246,22 +222,22 @@ class Registry:
         return [plugin for plugin in self._entries if plugin.name == name]
 
     def _parts(self, plugin: PluginInfo, kind: str) -> Mapping[str, Any]:
-        offer = self._offer(plugin)
-        return offer.providers if kind == "providers" else offer.dialects
+        loaded = self._load(plugin)
+        return loaded.providers if kind == "providers" else loaded.dialects
 
-    def _offer(self, plugin: PluginInfo) -> _Offer:
+    def _load(self, plugin: PluginInfo) -> Registry:
         """Return what the plugin brings; import it if it was not. Nothing, where it is broken."""
         # Made in the process that takes it: one that was made before gevent had put its own locks
         # in place would be held by all greenlets at once.
         with self._locks.setdefault(os.getpid(), threading.RLock()):
-            if plugin not in self._offers:
+            if plugin not in self._loaded:
                 try:
-                    offer = contain(_register, self._manager, plugin, self._entries[plugin])
+                    loaded = contain(_register, self._manager, plugin, self._entries[plugin])
                 except Exception as error:  # noqa: BLE001 - a third party's module may do that
                     self._broken[plugin] = BrokenPlugin(plugin, error)
-                    offer = _NOTHING
-                self._offers[plugin] = offer
-            return self._offers[plugin]
+                    loaded = Registry()
+                self._loaded[plugin] = loaded
+            return self._loaded[plugin]
 
 
 def _winner(owners: list[PluginInfo]) -> PluginInfo | None:
@@ -271,7 +247,7 @@ def _winner(owners: list[PluginInfo]) -> PluginInfo | None:
     return chosen[0] if len(chosen) == 1 else None
 
 
-def load_plugins(blocked: Iterable[str] = ()) -> Registry:
+def load_plugins(blocked: Iterable[str] = ()) -> PluginRegistry:
     """Return the plugins of the entry-point group. None is imported before it is needed.
 
     `blocked` holds names (`acme`) or ids (`some-distribution:acme`) that are never imported. In an
@@ -290,7 +266,7 @@ def load_plugins(blocked: Iterable[str] = ()) -> Registry:
         if not matching:
             found.append((plugin, entry))
     found.sort(key=lambda each: (not each[0].is_builtin, each[0].name, each[0].id))
-    return Registry(found, idle)
+    return PluginRegistry(found, idle)
 
 
 def _normalise(distribution: str) -> str:
@@ -304,88 +280,25 @@ def _normalise_id(text: str) -> str:
     return f"{_normalise(distribution)}:{name}" if colon else text
 
 
-def _register(manager: pluggy.PluginManager, plugin: PluginInfo, entry: EntryPoint) -> _Offer:
-    """Import one plugin, check it, and return the providers and dialects that it offers."""
+def _register(manager: pluggy.PluginManager, plugin: PluginInfo, entry: EntryPoint) -> Registry:
+    """Import one plugin, check its classes, and return them."""
     module = entry.load()
     manager.register(module, name=plugin.id)
     try:
         manager.check_pending()
-        others = [other for other in manager.get_plugins() if other is not module]
-
-        def offered(hook: str) -> list[Any]:
-            calls = manager.subset_hook_caller(hook, remove_plugins=others)()
-            return [part for parts in calls for part in parts]
-
-        providers, dialects = offered("register_providers"), offered("register_dialects")
-        if not providers and not dialects:
-            raise PluginError("it registers neither a provider nor a dialect")
-        for part in providers:
-            _check_provider(part)
-        for part in dialects:
-            _check_dialect(part)
-        return _Offer(
-            _by_name((part.name, part) for part in providers),
-            _by_name((part.provider.name, part) for part in dialects),
-        )
+        hooks = [each for each in manager.hook.register.get_hookimpls() if each.plugin is module]
+        if not hooks:
+            raise PluginError("it has no hook; write: @hookimpl, then def register(registry)")
+        registry = Registry()
+        for hook in hooks:
+            hook.function(registry)
+        if not registry.providers and not registry.dialects:
+            raise PluginError("its hook `register` adds neither a provider nor a dialect")
+        for provider in registry.providers.values():
+            check_provider(provider)
+        for dialect in registry.dialects.values():
+            check_dialect(dialect)
+        return registry
     except BaseException:
         manager.unregister(name=plugin.id)
         raise
-
-
-def _by_name(parts: Iterable[tuple[str, PartT]]) -> Mapping[str, PartT]:
-    found: dict[str, PartT] = {}
-    for name, part in parts:
-        if name in found:
-            raise PluginError(f"it registers two parts named {name!r}")
-        found[name] = part
-    return found
-
-
-def _check_provider(part: Any) -> None:
-    _check_class(part, Provider)
-    if not (isinstance(getattr(part, "name", None), str) and PROVIDER_NAME.fullmatch(part.name)):
-        raise PluginError(f"{part.__name__}.name must be lower-case words joined by dashes")
-    if not (isinstance(getattr(part, "title", None), str) and part.title):
-        raise PluginError(f"{part.__name__}.title must be a text for people")
-    routes = getattr(part, "routes", ())
-    if not routes or not all(isinstance(route, Route) for route in routes):
-        raise PluginError(f"{part.__name__}.routes must name at least one Route")
-    for attribute, kind, words in _ATTRIBUTES:
-        if not isinstance(getattr(part, attribute), kind):
-            raise PluginError(f"{part.__name__}.{attribute} must be {words}")
-    for attribute, member in (("contact_forms", ContactForm), ("error_rules", ErrorRule)):
-        if not all(isinstance(each, member) for each in getattr(part, attribute)):
-            raise PluginError(f"{part.__name__}.{attribute} must hold {member.__name__} only")
-    if not all(isinstance(action, Action) for action in part.actions()):
-        raise PluginError(f"{part.__name__}.routes must each have an Action")
-    if not (inspect.isclass(part.Options) and issubclass(part.Options, Schema)):
-        raise PluginError(f"{part.__name__}.Options must be a marshmallow Schema")
-    taken = ACCOUNT_KEYS & set(part.Options().fields)
-    if taken:
-        raise PluginError(f"{part.__name__}.Options takes keys of the core: {sorted(taken)}")
-
-
-_ATTRIBUTES: Final[tuple[tuple[str, Any, str], ...]] = (
-    ("documentation", str, "a text"),
-    ("base_url", (str, NoneType), "a text, or None"),
-    ("session_location", SessionLocation, "an SessionLocation"),
-    ("confirmation", Confirmation, "a Confirmation"),
-    ("contact_forms", (tuple, list), "a tuple of ContactForm"),
-    ("verified_on", (str, NoneType), "a text, or None"),
-    ("header_templates", Mapping, "a mapping"),
-    ("error_rules", (tuple, list), "a tuple of ErrorRule"),
-)
-"""The attributes of a provider that the core reads: name, type, and the type in words."""
-
-
-def _check_dialect(part: Any) -> None:
-    _check_class(part, Dialect)
-    _check_provider(getattr(part, "provider", None))
-
-
-def _check_class(part: Any, base: type) -> None:
-    if not (inspect.isclass(part) and issubclass(part, base)):
-        raise PluginError(f"it registers {part!r}, which is no subclass of {base.__name__}")
-    missing = sorted(getattr(part, "__abstractmethods__", ()))
-    if missing:
-        raise PluginError(f"{part.__name__} lacks {', '.join(missing)}")

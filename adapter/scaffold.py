@@ -10,7 +10,8 @@ from string import Template
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from adapter.registry import PROVIDER_NAME, Registry
+from adapter.plugin_checks import PROVIDER_NAME
+from adapter.registry import PluginRegistry
 
 _TEMPLATES: Final = Path(__file__).with_name("templates")
 _NAMED = re.compile(r"\bBLANK \w+: ")
@@ -25,7 +26,7 @@ def package_name(name: str) -> str:
     return f"contact-adapter-{name}"
 
 
-def check_name(name: str, registry: Registry) -> None:
+def check_name(name: str, registry: PluginRegistry) -> None:
     """Raise ScaffoldError for what is no provider's name, and for one that is taken."""
     if not PROVIDER_NAME.fullmatch(name):
         raise ScaffoldError(

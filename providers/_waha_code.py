@@ -8,28 +8,12 @@ from __future__ import annotations
 from datetime import datetime
 from http import HTTPStatus
 
-from adapter import (
-    Action,
-    Command,
-    ContactForm,
-    Dialect,
-    DialectRequest,
-    ErrorRule,
-    HttpResponse,
-    Json,
-    Outcome,
-    Provider,
-    Route,
-    json_response,
-)
+from adapter import plugin as p
 
-ROUTES = (
-    Route(Action.BLOCK, "POST", "/api/contacts/block"),
-    Route(Action.UNBLOCK, "POST", "/api/contacts/unblock"),
-)
+ROUTES = {"block": ("POST", "/api/contacts/block"), "unblock": ("POST", "/api/contacts/unblock")}
 
 
-def is_nest_error(document: Json, status: int) -> bool:
+def is_nest_error(document: p.Json, status: int) -> bool:
     """Whether the body is Nest's plain error: a message, the status and, mostly, its phrase.
 
     The message is a sentence, or the list of what is wrong with which field.
@@ -40,7 +24,7 @@ def is_nest_error(document: Json, status: int) -> bool:
     return False
 
 
-def has_three_keys(document: Json) -> bool:
+def has_three_keys(document: p.Json) -> bool:
     """Whether the body is Nest's error of a thrown sentence: message, phrase and status."""
     match document:
         case {"message": str(), "error": str(), "statusCode": int(said)}:
@@ -48,7 +32,7 @@ def has_three_keys(document: Json) -> bool:
     return False
 
 
-def is_own(response: HttpResponse) -> bool:
+def is_own(response: p.HttpResponse) -> bool:
     """Whether an error is in one of the code base's shapes: Nest's, a session's, an exception's."""
     match response.document:
         case {"statusCode": int(said), "timestamp": str(), "exception": _}:
@@ -57,7 +41,7 @@ def is_own(response: HttpResponse) -> bool:
     return named or is_nest_error(response.document, response.status)
 
 
-def names_expected_status(document: Json) -> bool:
+def names_expected_status(document: p.Json) -> bool:
     """Whether the body is the one of a session that is not in the status it should be in."""
     match document:
         case {"status": str(), "expected": list()}:
@@ -65,18 +49,18 @@ def names_expected_status(document: Json) -> bool:
     return False
 
 
-def write_body(provider: Provider, command: Command) -> dict[str, Json]:
+def write_body(provider: p.Provider, command: p.Command) -> dict[str, p.Json]:
     """Return the body that asks for a command: `@c.us` for a number, `@lid` for a LID."""
-    named = provider.name_contact(command.target, ContactForm.CHAT_ID, ContactForm.LID)
+    named = provider.name_contact(command.target, p.ContactForm.CHAT_ID, p.ContactForm.LID)
     return {"contactId": named, "session": provider.options["session"]}
 
 
-class WahaCodeDialect(Dialect):
+class WahaCodeDialect(p.Dialect):
     """A dialect with the errors of the code base."""
 
     def write_error(
-        self, rule: ErrorRule, outcome: Outcome, call: DialectRequest | None, now: datetime
-    ) -> HttpResponse:
+        self, rule: p.ErrorRule, outcome: p.Outcome, call: p.DialectRequest | None, now: datetime
+    ) -> p.HttpResponse:
         """Write the three keys of Nest, or the body of a session that is not working.
 
         A message that says no more than the status does stands without the key `error`.
@@ -88,7 +72,9 @@ class WahaCodeDialect(Dialect):
                 "session": session,
                 "status": "STOPPED",
             }
-            return json_response(rule.status, {**document, "expected": ["WORKING"]})
+            return p.json_response(rule.status, {**document, "expected": ["WORKING"]})
         message, phrase = self.message(rule, outcome), HTTPStatus(rule.status).phrase
         named = {} if message == phrase else {"error": phrase}
-        return json_response(rule.status, {"message": message, **named, "statusCode": rule.status})
+        return p.json_response(
+            rule.status, {"message": message, **named, "statusCode": rule.status}
+        )

@@ -2,29 +2,10 @@
 
 from __future__ import annotations
 
-from marshmallow import Schema
-
-from adapter import (
-    Action,
-    Command,
-    Confirmation,
-    ContactList,
-    Headers,
-    HttpRequest,
-    HttpResponse,
-    Json,
-    Outcome,
-    Provider,
-    Route,
-    SecretField,
-    SessionLocation,
-    hookimpl,
-    identity_key,
-    read_contacts,
-)
+from adapter import plugin as p
 
 
-def is_own(document: Json) -> bool:
+def is_own(document: p.Json) -> bool:
     """Whether the body is the server's own error: one key with a sentence."""
     match document:
         case {"error": str(), **rest}:
@@ -32,18 +13,18 @@ def is_own(document: Json) -> bool:
     return False
 
 
-def read_list(document: Json) -> ContactList | None:
+def read_list(document: p.Json) -> p.ContactList | None:
     """Return the contacts of a list; None where it, or a single one of them, is unreadable.
 
     An empty list is `null`, which is how Go writes a list that was never begun, or `[]`.
     """
     match document:
         case {"message": "success", "data": {"JIDs": list() | None as jids}}:
-            return read_contacts(jids or [])
+            return p.read_contacts(jids or [])
     return None
 
 
-class EvolutionGoProvider(Provider):
+class EvolutionGoProvider(p.Provider):
     """Evolution GO, read in its source in November 2026.
 
     The source is github.com/EvolutionAPI/evolution-go (pkg/user, pkg/utils, pkg/middleware); the
@@ -60,29 +41,30 @@ class EvolutionGoProvider(Provider):
     name = "evolution-go"
     title = "Evolution GO"
     documentation = "https://github.com/EvolutionAPI/evolution-go"
-    session_location = SessionLocation.TOKEN
-    header_templates = Headers({"apikey": "{token}"})
-    routes = (
-        Route(Action.BLOCK, "POST", "/user/block", returns_list=True),
-        Route(Action.UNBLOCK, "POST", "/user/unblock", returns_list=True),
-        Route(Action.LIST, "GET", "/user/blocklist"),
-    )
+    session_location = p.SessionLocation.TOKEN
+    header_templates = {"apikey": "{token}"}
+    routes = {
+        "block": ("POST", "/user/block"),
+        "unblock": ("POST", "/user/unblock"),
+        "list": ("GET", "/user/blocklist"),
+    }
+    changes_return_list = True
 
-    class Options(Schema):
+    class Options(p.Options):
         """`token`: the instance's token, which is also its address."""
 
-        token = SecretField(required=True)
+        token = p.SecretField(required=True)
 
-    def build_request(self, command: Command) -> HttpRequest:
+    def build_request(self, command: p.Command) -> p.HttpRequest:
         """Name the contact by its whole JID, in a field that is called `number`."""
         body = None if command.contact is None else {"number": self.name_contact(command.contact)}
         return self.request(command, body)
 
-    def is_own_error(self, response: HttpResponse) -> bool:
+    def is_own_error(self, response: p.HttpResponse) -> bool:
         """Take `{"error": "…"}` alone."""
         return is_own(response.document)
 
-    def parse_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+    def parse_success(self, command: p.Command, response: p.HttpResponse) -> p.Outcome | None:
         """Take a 200 with the whole list, unless the list shows that it was not done.
 
         Whoever stands in it is blocked; so is the other form of a number. Who is missing is not,
@@ -93,18 +75,18 @@ class EvolutionGoProvider(Provider):
         if listed is None or command.contact is None:
             return None if listed is None else self.success(response, listed)
         target, entries = command.contact, listed.contacts
-        key = identity_key(target)
-        blocked = any(key == identity_key(entry) for entry in entries)
+        key = p.identity_key(target)
+        blocked = any(key == p.identity_key(entry) for entry in entries)
         lids = any(entry.lid for entry in entries)
         comparable = not entries or (lids if target.number is None else not lids)
         if not blocked and not comparable:
             return self.success(response)
         if blocked is not command.blocked:
             return None
-        return Outcome.success(Confirmation.PROVIDER_STATE, upstream_status=response.status)
+        return p.Outcome.success(p.Confirmation.PROVIDER_STATE, upstream_status=response.status)
 
 
-@hookimpl
-def register_providers() -> list[type[Provider]]:
-    """Offer Evolution GO."""
-    return [EvolutionGoProvider]
+@p.hookimpl
+def register(registry: p.Registry) -> None:
+    """Add the provider."""
+    registry.add(EvolutionGoProvider)

@@ -6,44 +6,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from marshmallow import Schema, fields, validate
+from marshmallow import fields, validate
 
-from adapter import (
-    Action,
-    Code,
-    Command,
-    Confirmation,
-    Contact,
-    ContactError,
-    ContactForm,
-    ErrorRule,
-    Headers,
-    HttpRequest,
-    HttpResponse,
-    Json,
-    Outcome,
-    Provenance,
-    Provider,
-    Relation,
-    Route,
-    SecretField,
-    SessionLocation,
-    StrictJsonError,
-    bounded_wait,
-    hookimpl,
-    read_contacts,
-    read_json,
-    relation,
-)
+from adapter import plugin as p
 
 PATH = "/{version}/{phone_number_id}/block_users"
 WRONG_NUMBER_ID = (
     "The provider does not know this phone_number_id, or the token has no right to it: check both."
 )
-INFERRED = Provenance.INFERRED
 
 
-def read_users(document: Json, name: str) -> list[Json]:
+def read_users(document: p.Json, name: str) -> list[p.Json]:
     """Return the users under one of the keys of a result, such as `added_users`."""
     match document:
         case {"block_users": dict(results)} if isinstance(users := results.get(name), list):
@@ -51,7 +24,7 @@ def read_users(document: Json, name: str) -> list[Json]:
     return []
 
 
-def read_user(entry: Json) -> Contact:
+def read_user(entry: p.Json) -> p.Contact:
     """Return the person of an entry, by `wa_id`, by `user_id`, or by both.
 
     Raises ContactError where neither is there, or where one of them names nobody.
@@ -61,10 +34,10 @@ def read_user(entry: Json) -> Contact:
         each if isinstance(each := ids.get(name), str) and each else None
         for name in ("wa_id", "user_id")
     )
-    return Contact.parse(jid=digits and f"{digits}@s.whatsapp.net", user_id=user_id)
+    return p.Contact.parse(jid=digits and f"{digits}@s.whatsapp.net", user_id=user_id)
 
 
-def names(entry: Json, contact: Contact) -> bool:
+def names(entry: p.Json, contact: p.Contact) -> bool:
     """Whether an entry of a result is the user that was sent; `input` repeats it as it was."""
     if not isinstance(entry, dict):
         return False
@@ -73,7 +46,7 @@ def names(entry: Json, contact: Contact) -> bool:
     return contact.user_id in (entry.get("user_id"), entry.get("input"))
 
 
-def read_cursor(document: Json) -> str | None:
+def read_cursor(document: p.Json) -> str | None:
     """Return the cursor behind a page; empty after the last one, None where it is unreadable.
 
     A page with few entries, or none, is no end while there is a `next`. That link is not followed:
@@ -89,7 +62,7 @@ def read_cursor(document: Json) -> str | None:
     return after if document["data"] or "next" in paging else ""
 
 
-class MetaCloudProvider(Provider):
+class MetaCloudProvider(p.Provider):
     """The Cloud API, read at developers.facebook.com (block users, paged results) in 11/2026.
 
     It knows people by number or by business-scoped user id (`user_id`, which clients send since
@@ -111,77 +84,55 @@ class MetaCloudProvider(Provider):
         "https://developers.facebook.com/documentation/business-messaging/whatsapp/block-users/"
     )
     base_url = "https://graph.facebook.com"
-    session_location = SessionLocation.PATH
-    confirmation = Confirmation.PROVIDER_STATE
-    contact_forms = (ContactForm.DIGITS, ContactForm.USER_ID)
-    header_templates = Headers({"Authorization": "Bearer {token}"})
-    routes = (
-        Route(Action.BLOCK, "POST", PATH),
-        Route(Action.UNBLOCK, "DELETE", PATH),
-        Route(Action.LIST, "GET", PATH),
-    )
-    error_rules = (
-        # For who has not written in 24 hours, and for who has no WhatsApp.
-        ErrorRule(Code.TARGET_REJECTED, 400, "131047", text="Re-engagement required"),
-        ErrorRule(Code.TARGET_REJECTED, 400, "131021", proof=INFERRED),  # our own number
-        ErrorRule(
-            Code.TARGET_REJECTED, 400, "131062", proof=INFERRED
-        ),  # user ids are not taken here
-        ErrorRule(
-            Code.TARGET_REJECTED, 400, "139101", proof=INFERRED, message="The block list is full."
+    session_location = p.SessionLocation.PATH
+    confirmation = p.Confirmation.PROVIDER_STATE
+    contact_forms = (p.ContactForm.DIGITS, p.ContactForm.USER_ID)
+    header_templates = {"Authorization": "Bearer {token}"}
+    routes = {"block": ("POST", PATH), "unblock": ("DELETE", PATH), "list": ("GET", PATH)}
+    error_codes = {
+        # The contact: no message in 24 hours, or no WhatsApp; our own number; no user ids here.
+        **dict.fromkeys(("131047", "131021", "131062"), (400, p.Code.TARGET_REJECTED)),
+        # The whole change: some or all users failed, for no stated cause.
+        **dict.fromkeys(("139100", "139103"), (400, p.Code.PROVIDER_ERROR)),
+        "139102": (400, p.Code.PROVIDER_CONFLICT),  # the list changed between two pages
+        # The account: the path, the number's registration, the token, the rights (200 to 299:
+        # `200`), a lock, a policy, a country.
+        "2500": (400, p.Code.PROVIDER_MISADDRESSED),
+        "133010": (400, p.Code.SESSION_NOT_CONNECTED),
+        "131045": (500, p.Code.SESSION_NOT_CONNECTED),
+        **dict.fromkeys(("190", "0", "102", "104"), (401, p.Code.PROVIDER_AUTH_FAILED)),
+        **dict.fromkeys(
+            ("10", "200", "131005", "131031", "368", "130497"),
+            (403, p.Code.PROVIDER_PERMISSION_DENIED),
         ),
-        ErrorRule(
-            Code.PROVIDER_ERROR, 400, "139100", proof=INFERRED
-        ),  # some or all failed; no cause
-        ErrorRule(Code.PROVIDER_CONFLICT, 400, "139102", proof=INFERRED),  # changed while paging
-        ErrorRule(Code.PROVIDER_ERROR, 400, "139103", proof=INFERRED),
-        # The account: its number, its token, its rights.
-        ErrorRule(Code.SESSION_NOT_FOUND, 400, "100/33", proof=INFERRED, message=WRONG_NUMBER_ID),
-        ErrorRule(
-            Code.SESSION_NOT_FOUND, 400, "33", proof=INFERRED, message=WRONG_NUMBER_ID
-        ),  # deleted
-        ErrorRule(Code.SESSION_NOT_FOUND, 404, "803", proof=INFERRED, message=WRONG_NUMBER_ID),
-        ErrorRule(
-            Code.PROVIDER_MISADDRESSED, 400, "2500", proof=INFERRED
-        ),  # unknown path components
-        ErrorRule(
-            Code.SESSION_NOT_CONNECTED, 400, "133010", proof=INFERRED
-        ),  # number is not registered
-        ErrorRule(Code.SESSION_NOT_CONNECTED, 500, "131045", proof=INFERRED),  # registration failed
-        ErrorRule(Code.PROVIDER_AUTH_FAILED, 401, "190", proof=INFERRED),
-        ErrorRule(Code.PROVIDER_AUTH_FAILED, 401, "0", proof=INFERRED),
-        ErrorRule(Code.PROVIDER_AUTH_FAILED, 401, "102", proof=INFERRED),  # session key
-        ErrorRule(Code.PROVIDER_AUTH_FAILED, 401, "104", proof=INFERRED),  # signature
-        ErrorRule(Code.PROVIDER_PERMISSION_DENIED, 403, "10", proof=INFERRED),
-        ErrorRule(Code.PROVIDER_PERMISSION_DENIED, 403, "200", proof=INFERRED),  # 200 to 299
-        ErrorRule(Code.PROVIDER_PERMISSION_DENIED, 500, "3", proof=INFERRED),
-        ErrorRule(Code.PROVIDER_PERMISSION_DENIED, 403, "131005", proof=INFERRED),
-        ErrorRule(Code.PROVIDER_PERMISSION_DENIED, 403, "131031", proof=INFERRED),  # account locked
-        ErrorRule(Code.PROVIDER_PERMISSION_DENIED, 403, "368", proof=INFERRED),  # policy violations
-        ErrorRule(Code.PROVIDER_PERMISSION_DENIED, 403, "130497", proof=INFERRED),  # country
+        "3": (500, p.Code.PROVIDER_PERMISSION_DENIED),
         # Too many calls: of the app, the account, the number, the pair.
-        ErrorRule(Code.PROVIDER_RATE_LIMITED, 400, "130429", proof=INFERRED),
-        ErrorRule(Code.PROVIDER_RATE_LIMITED, 400, "4", proof=INFERRED),
-        ErrorRule(Code.PROVIDER_RATE_LIMITED, 400, "80007", proof=INFERRED),
-        ErrorRule(Code.PROVIDER_RATE_LIMITED, 400, "80008", proof=INFERRED),
-        ErrorRule(Code.PROVIDER_RATE_LIMITED, 400, "17", proof=INFERRED),
-        ErrorRule(Code.PROVIDER_RATE_LIMITED, 400, "32", proof=INFERRED),
-        ErrorRule(Code.PROVIDER_RATE_LIMITED, 400, "613", proof=INFERRED),
-        ErrorRule(Code.PROVIDER_RATE_LIMITED, 400, "131048", proof=INFERRED),
-        ErrorRule(Code.PROVIDER_RATE_LIMITED, 400, "131056", proof=INFERRED),
-        # The service.
-        ErrorRule(Code.PROVIDER_ERROR, 400, "1", proof=INFERRED),  # possibly the server's fault
-        ErrorRule(Code.PROVIDER_ERROR, 500, "131000", proof=INFERRED),
-        ErrorRule(Code.PROVIDER_UNAVAILABLE, 503, "2", proof=INFERRED),  # down, or overloaded
-        ErrorRule(Code.PROVIDER_UNAVAILABLE, 503, "131016", proof=INFERRED),
-        ErrorRule(Code.PROVIDER_UNAVAILABLE, 500, "131057", proof=INFERRED),  # maintenance
-        ErrorRule(Code.PROVIDER_UNAVAILABLE, 503, "133004", proof=INFERRED),
+        **dict.fromkeys(
+            ("130429", "4", "80007", "80008", "17", "32", "613", "131048", "131056"),
+            (400, p.Code.PROVIDER_RATE_LIMITED),
+        ),
+        # The service: a fault, overload, maintenance.
+        "1": (400, p.Code.PROVIDER_ERROR),
+        "131000": (500, p.Code.PROVIDER_ERROR),
+        **dict.fromkeys(("2", "131016", "133004"), (503, p.Code.PROVIDER_UNAVAILABLE)),
+        "131057": (500, p.Code.PROVIDER_UNAVAILABLE),
+    }
+    error_rules = (
+        p.ErrorRule(
+            p.Code.TARGET_REJECTED, 400, provider_code="139101", message="The block list is full."
+        ),
+        *(
+            p.ErrorRule(
+                p.Code.SESSION_NOT_FOUND, status, provider_code=code, message=WRONG_NUMBER_ID
+            )
+            for code, status in (("100/33", 400), ("33", 400), ("803", 404))
+        ),
     )
 
-    class Options(Schema):
+    class Options(p.Options):
         """`token`; `phone_number_id` of the business number; `version` of the Graph API."""
 
-        token = SecretField(required=True)
+        token = p.SecretField(required=True)
         phone_number_id = fields.String(
             required=True, validate=validate.Regexp(r"^[0-9]{1,32}\Z", error="must be digits")
         )
@@ -190,7 +141,7 @@ class MetaCloudProvider(Provider):
             validate=validate.Regexp(r"^v[0-9]{1,3}\.[0-9]{1,3}\Z", error="must be such as v23.0"),
         )
 
-    def build_request(self, command: Command) -> HttpRequest:
+    def build_request(self, command: p.Command) -> p.HttpRequest:
         """Name one user in the body, with DELETE too; or ask for a page of a thousand.
 
         That is the documented most of users per request. Whether it holds for lists is not said;
@@ -204,7 +155,7 @@ class MetaCloudProvider(Provider):
         body = {"messaging_product": "whatsapp", "block_users": [user]}
         return self.request(command, body, **ids)
 
-    def build_next_page(self, command: Command, response: HttpResponse) -> HttpRequest | None:
+    def build_next_page(self, command: p.Command, response: p.HttpResponse) -> p.HttpRequest | None:
         """Ask for what is behind the page's cursor."""
         after = read_cursor(response.document)
         if not after:
@@ -212,7 +163,7 @@ class MetaCloudProvider(Provider):
         first = self.build_request(command)
         return replace(first, query={**first.query, "after": after})
 
-    def is_own_error(self, response: HttpResponse) -> bool:
+    def is_own_error(self, response: p.HttpResponse) -> bool:
         """Take a Graph API error, or results per user."""
         match response.document:
             case {"error": {"code": int(), "type": str()}} | {"error": {"fbtrace_id": str()}}:
@@ -221,7 +172,7 @@ class MetaCloudProvider(Provider):
                 return True
         return False
 
-    def parse_provider_code(self, document: Json) -> str | None:
+    def parse_provider_code(self, document: p.Json) -> str | None:
         """Read the first error of a user, where it is a known one, else the error of the whole."""
         match document:
             case {"block_users": {"failed_users": [{"errors": [dict(error), *_]}, *_]}} if (
@@ -232,7 +183,7 @@ class MetaCloudProvider(Provider):
                 return self._read_code(error)
         return None
 
-    def _read_code(self, error: Mapping[str, Json]) -> str | None:
+    def _read_code(self, error: Mapping[str, p.Json]) -> str | None:
         """Return `code`, with its subcode where a rule knows both; 200 stands for 200 to 299."""
         code = error.get("code")
         if not isinstance(code, int) or isinstance(code, bool):
@@ -242,7 +193,7 @@ class MetaCloudProvider(Provider):
         exact = f"{code}/{error.get('error_subcode')}"
         return exact if exact in self.provider_codes() else str(code)
 
-    def parse_named_contact(self, command: Command, document: Json) -> Contact | None:
+    def parse_named_contact(self, command: p.Command, document: p.Json) -> p.Contact | None:
         """Read our user among the results; the first one, where ours is not there."""
         changed = "added_users" if command.blocked else "removed_users"
         entries = read_users(document, changed) + read_users(document, "failed_users")
@@ -252,7 +203,7 @@ class MetaCloudProvider(Provider):
             return None
         return read_user(named[0])
 
-    def parse_retry_after(self, response: HttpResponse) -> int | None:
+    def parse_retry_after(self, response: p.HttpResponse) -> int | None:
         """Read `Retry-After`, else the minutes in `X-Business-Use-Case-Usage`.
 
         https://developers.facebook.com/docs/graph-api/overview/rate-limiting describes the header:
@@ -262,8 +213,8 @@ class MetaCloudProvider(Provider):
         if asked is not None:
             return asked
         try:
-            usages = read_json(response.headers.get("X-Business-Use-Case-Usage", "").encode())
-        except StrictJsonError:
+            usages = p.read_json(response.headers.get("X-Business-Use-Case-Usage", "").encode())
+        except p.StrictJsonError:
             return None
         minutes = [
             usage.get("estimated_time_to_regain_access")
@@ -272,9 +223,9 @@ class MetaCloudProvider(Provider):
             if isinstance(usage, dict)
         ]
         known = [int(str(each)) for each in minutes if re.fullmatch("[0-9]{1,9}", str(each))]
-        return bounded_wait(max(known) * 60) if any(known) else None
+        return p.bounded_wait(max(known) * 60) if any(known) else None
 
-    def shows_success(self, command: Command, response: HttpResponse) -> bool:
+    def shows_success(self, command: p.Command, response: p.HttpResponse) -> bool:
         """Look for our user among the changed; one that cannot be read may be ours as well."""
         if command.contact is None:
             return super().shows_success(command, response)
@@ -282,13 +233,13 @@ class MetaCloudProvider(Provider):
         for entry in read_users(response.document, changed):
             try:
                 person = read_user(entry)
-            except ContactError:
+            except p.ContactError:
                 return True
-            if relation(command.contact, person) is not Relation.DIFFERENT:
+            if p.relation(command.contact, person) is not p.Relation.DIFFERENT:
                 return True
         return False
 
-    def parse_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+    def parse_success(self, command: p.Command, response: p.HttpResponse) -> p.Outcome | None:
         """Take a 200 that names our user alone as changed, or a page of the list."""
         document = response.document
         if response.status != 200:
@@ -296,7 +247,7 @@ class MetaCloudProvider(Provider):
         if command.contact is None:
             if read_cursor(document) is None:
                 return None
-            contacts = read_contacts(document["data"], read_user)
+            contacts = p.read_contacts(document["data"], read_user)
             return None if contacts is None else self.success(response, contacts)
         changed, other = "added_users", "removed_users"
         if not command.blocked:
@@ -310,7 +261,7 @@ class MetaCloudProvider(Provider):
         return self.success(response)
 
 
-@hookimpl
-def register_providers() -> list[type[Provider]]:
-    """Offer the Cloud API."""
-    return [MetaCloudProvider]
+@p.hookimpl
+def register(registry: p.Registry) -> None:
+    """Add the provider."""
+    registry.add(MetaCloudProvider)

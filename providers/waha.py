@@ -2,30 +2,9 @@
 
 from __future__ import annotations
 
-from marshmallow import Schema, fields
+from marshmallow import fields
 
-from adapter import (
-    Code,
-    Command,
-    ContactForm,
-    Dialect,
-    DialectRequest,
-    ErrorRule,
-    Headers,
-    HttpRequest,
-    HttpResponse,
-    Outcome,
-    Provenance,
-    Provider,
-    Retry,
-    SecretField,
-    SessionLocation,
-    hookimpl,
-    read_number_or_jid,
-    read_object,
-    read_texts,
-    session_field,
-)
+from adapter import plugin as p
 
 from ._waha_code import (
     ROUTES,
@@ -37,7 +16,7 @@ from ._waha_code import (
 )
 
 
-class WahaProvider(Provider):
+class WahaProvider(p.Provider):
     """WAHA, read in the source of https://github.com/devlikeapro/waha in November 2026.
 
     Its engine decides what it can do: WEBJS blocks, as do the newer WPP and ZAPO; NOWEB and GOWS
@@ -50,51 +29,39 @@ class WahaProvider(Provider):
     name = "waha"
     title = "WAHA"
     documentation = "https://github.com/devlikeapro/waha"
-    session_location = SessionLocation.BODY
-    contact_forms = (ContactForm.CHAT_ID, ContactForm.LID)
-    header_templates = Headers({"X-Api-Key": "{api_key}"})
+    session_location = p.SessionLocation.BODY
+    contact_forms = (p.ContactForm.CHAT_ID, p.ContactForm.LID)
+    header_templates = {"X-Api-Key": "{api_key}"}
     routes = ROUTES
     error_rules = (
-        # First, since it is what the dialect answers.
-        ErrorRule(Code.OPERATION_NOT_SUPPORTED, 501, proof=Provenance.READ_IN_SOURCE),
-        ErrorRule(
-            Code.OPERATION_NOT_SUPPORTED, 422, where=has_three_keys, proof=Provenance.READ_IN_SOURCE
-        ),
-        # A session that is stopped or starting is answered so, too; a start helps.
-        ErrorRule(
-            Code.SESSION_NOT_FOUND,
+        p.ErrorRule(p.Code.OPERATION_NOT_SUPPORTED, 501),  # first: the dialect sends this one
+        p.ErrorRule(p.Code.OPERATION_NOT_SUPPORTED, 422, where=has_three_keys),
+        # A stopped or starting session gets the same response; a start helps.
+        p.ErrorRule(
+            p.Code.SESSION_NOT_FOUND,
             404,
             where=has_three_keys,
-            proof=Provenance.READ_IN_SOURCE,
             message="The account's session is unknown to the provider, or stopped.",
-            retry=Retry.AFTER_ACTION,
+            retry=p.Retry.AFTER_ACTION,
         ),
-        ErrorRule(
-            Code.SESSION_NOT_CONNECTED,
-            422,
-            where=names_expected_status,
-            proof=Provenance.READ_IN_SOURCE,
-        ),
-        ErrorRule(Code.PROVIDER_AUTH_FAILED, 401, text="Unauthorized", proof=Provenance.INFERRED),
-        # Any exception, at any moment of the call. It repeats the request, which nobody reads.
-        ErrorRule(Code.PROVIDER_ERROR, 500, proof=Provenance.READ_IN_SOURCE),
+        p.ErrorRule(p.Code.SESSION_NOT_CONNECTED, 422, where=names_expected_status),
     )
 
-    class Options(Schema):
+    class Options(p.Options):
         """`api_key`; `session`: its name, `default` where none is given, as WAHA calls its own."""
 
-        api_key = SecretField(required=True)
-        session = fields.String(load_default="default", validate=session_field().validate)
+        api_key = p.SecretField(required=True)
+        session = fields.String(load_default="default", validate=p.session_field().validate)
 
-    def build_request(self, command: Command) -> HttpRequest:
+    def build_request(self, command: p.Command) -> p.HttpRequest:
         """Name session and contact in the body."""
         return self.request(command, write_body(self, command))
 
-    def is_own_error(self, response: HttpResponse) -> bool:
+    def is_own_error(self, response: p.HttpResponse) -> bool:
         """Take the three shapes of the code base."""
         return is_own(response)
 
-    def parse_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+    def parse_success(self, command: p.Command, response: p.HttpResponse) -> p.Outcome | None:
         """Take an empty 201, which is all that WAHA ever says."""
         if response.status != 201 or response.body:
             return None
@@ -105,37 +72,32 @@ class WahaDialect(WahaCodeDialect):
     """WAHA's own API, served by us. Express reads its paths and bodies, forms among them."""
 
     provider = WahaProvider
+    texts = {p.Code.PROVIDER_AUTH_FAILED: "Unauthorized"}
     takes_forms = True
     lenient_paths = True
     success_statuses = (201,)
 
-    def parse_credential(self, request: HttpRequest) -> str | None:
+    def parse_credential(self, request: p.HttpRequest) -> str | None:
         """Read the `X-Api-Key` header or, where there is none, `x-api-key` of the query.
 
         WAHA takes the latter since 2026 (src/core/auth/HeaderOrQueryApiKeyStrategy.ts).
         """
         return request.headers.get("X-Api-Key", request.query.get("x-api-key"))
 
-    def parse_request(self, request: HttpRequest) -> DialectRequest:
+    def parse_request(self, request: p.HttpRequest) -> p.DialectRequest:
         """Read `session` and `contactId` (digits alone, or a JID); both are required."""
         route, _ = self.match(request)
-        session, target = read_texts(read_object(request), "session", "contactId")
-        return DialectRequest(
-            Command(route.action, read_number_or_jid(target, "contactId")), session
+        session, target = p.read_texts(p.read_object(request), "session", "contactId")
+        return p.DialectRequest(
+            p.Command(route.action, p.read_number_or_jid(target, "contactId")), session
         )
 
-    def write_success(self, call: DialectRequest, outcome: Outcome) -> HttpResponse:
+    def write_success(self, call: p.DialectRequest, outcome: p.Outcome) -> p.HttpResponse:
         """Answer 201 with nothing in it."""
-        return HttpResponse(201)
+        return p.HttpResponse(201)
 
 
-@hookimpl
-def register_providers() -> list[type[Provider]]:
-    """Offer WAHA."""
-    return [WahaProvider]
-
-
-@hookimpl
-def register_dialects() -> list[type[Dialect]]:
-    """Offer WAHA's own API."""
-    return [WahaDialect]
+@p.hookimpl
+def register(registry: p.Registry) -> None:
+    """Add the provider and its dialect."""
+    registry.add(WahaProvider, WahaDialect)

@@ -2,33 +2,9 @@
 
 from __future__ import annotations
 
-from marshmallow import Schema, fields, validate
+from marshmallow import fields, validate
 
-from adapter import (
-    Code,
-    Command,
-    ContactForm,
-    Dialect,
-    DialectRequest,
-    ErrorRule,
-    Headers,
-    HttpRequest,
-    HttpResponse,
-    Json,
-    Outcome,
-    Provenance,
-    Provider,
-    SecretField,
-    SessionLocation,
-    hookimpl,
-    json_response,
-    read_contact,
-    read_number_or_jid,
-    read_object,
-    read_texts,
-    says_failure,
-    session_field,
-)
+from adapter import plugin as p
 
 from ._waha_code import (
     ROUTES,
@@ -43,7 +19,7 @@ OPENAPI = "openapi"
 GUIDE = "guide"
 
 
-def is_refusal_with_text(document: Json) -> bool:
+def is_refusal_with_text(document: p.Json) -> bool:
     """Whether the body says no in the form of the guide's success: `success` and a sentence."""
     match document:
         case {"success": False, "message": str()} | {"success": False, "error": str()}:
@@ -51,7 +27,7 @@ def is_refusal_with_text(document: Json) -> bool:
     return False
 
 
-class WappfyProvider(Provider):
+class WappfyProvider(p.Provider):
     """Wappfy, read at https://docs.wappfy.com.br (block and unblock contact) in November 2026.
 
     Its page shows one body in the guide and another in the OpenAPI section; the OpenAPI one, which
@@ -63,35 +39,31 @@ class WappfyProvider(Provider):
     title = "Wappfy"
     documentation = "https://docs.wappfy.com.br/en/api/contacts/block-contact"
     base_url = "https://api.wappfy.com.br"
-    session_location = SessionLocation.BODY
-    contact_forms = (ContactForm.CHAT_ID, ContactForm.JID, ContactForm.LID)
-    header_templates = Headers({"apikey": "{api_key}"})
+    session_location = p.SessionLocation.BODY
+    contact_forms = (p.ContactForm.CHAT_ID, p.ContactForm.JID, p.ContactForm.LID)
+    header_templates = {"apikey": "{api_key}"}
     routes = ROUTES
     error_rules = (
-        ErrorRule(
-            Code.PROVIDER_ERROR, 200, where=says_failure, proof=Provenance.INFERRED
-        ),  # names no cause
-        ErrorRule(Code.SESSION_NOT_FOUND, 404, where=has_three_keys, proof=Provenance.INFERRED),
-        ErrorRule(
-            Code.SESSION_NOT_CONNECTED, 422, where=names_expected_status, proof=Provenance.INFERRED
-        ),
+        p.ErrorRule(p.Code.PROVIDER_ERROR, 200, where=p.says_failure),  # names no cause
+        p.ErrorRule(p.Code.SESSION_NOT_FOUND, 404, where=has_three_keys),
+        p.ErrorRule(p.Code.SESSION_NOT_CONNECTED, 422, where=names_expected_status),
     )
 
-    class Options(Schema):
+    class Options(p.Options):
         """`api_key`; `session`: the instance's name; `wire_format`: `openapi` or `guide`."""
 
-        api_key = SecretField(required=True)
-        session = session_field()
+        api_key = p.SecretField(required=True)
+        session = p.session_field()
         wire_format = fields.String(load_default=OPENAPI, validate=validate.OneOf([OPENAPI, GUIDE]))
 
-    def build_request(self, command: Command) -> HttpRequest:
+    def build_request(self, command: p.Command) -> p.HttpRequest:
         """Name session and contact in the body, in the configured one of the two forms."""
         if self.options["wire_format"] == GUIDE:
-            jid = self.name_contact(command.target, ContactForm.JID, ContactForm.LID)
+            jid = self.name_contact(command.target, p.ContactForm.JID, p.ContactForm.LID)
             return self.request(command, {"sessionId": self.options["session"], "jid": jid})
         return self.request(command, write_body(self, command))
 
-    def is_own_error(self, response: HttpResponse) -> bool:
+    def is_own_error(self, response: p.HttpResponse) -> bool:
         """Take the shapes of the code base, or a refusal with a sentence.
 
         The pages document 401 and 501 without a body; an empty one blames neither contact nor
@@ -100,7 +72,7 @@ class WappfyProvider(Provider):
         bare = not response.body and response.status in (401, 501)
         return bare or is_own(response) or is_refusal_with_text(response.document)
 
-    def parse_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+    def parse_success(self, command: p.Command, response: p.HttpResponse) -> p.Outcome | None:
         """Take 200 or 201 that says `success`, or the empty 201 of the OpenAPI section."""
         document = response.document
         said = isinstance(document, dict) and document.get("success") is True
@@ -117,36 +89,32 @@ class WappfyDialect(WahaCodeDialect):
     provider = WappfyProvider
     success_statuses = (200, 201)
 
-    def parse_credential(self, request: HttpRequest) -> str | None:
+    def parse_credential(self, request: p.HttpRequest) -> str | None:
         """Read the `apikey` header."""
         return request.headers.get("apikey")
 
-    def parse_request(self, request: HttpRequest) -> DialectRequest:
+    def parse_request(self, request: p.HttpRequest) -> p.DialectRequest:
         """Read `sessionId` + `jid`, or `session` + `contactId` (digits alone, or a JID)."""
         route, _ = self.match(request)
-        body = read_object(request)
+        body = p.read_object(request)
         if "jid" in body or "sessionId" in body:
-            session, jid = read_texts(body, "sessionId", "jid")
-            return DialectRequest(Command(route.action, read_contact(jid=jid)), session, GUIDE)
-        session, target = read_texts(body, "session", "contactId")
-        contact = read_number_or_jid(target, "contactId")
-        return DialectRequest(Command(route.action, contact), session, OPENAPI)
+            session, jid = p.read_texts(body, "sessionId", "jid")
+            return p.DialectRequest(
+                p.Command(route.action, p.read_contact(jid=jid)), session, GUIDE
+            )
+        session, target = p.read_texts(body, "session", "contactId")
+        contact = p.read_number_or_jid(target, "contactId")
+        return p.DialectRequest(p.Command(route.action, contact), session, OPENAPI)
 
-    def write_success(self, call: DialectRequest, outcome: Outcome) -> HttpResponse:
+    def write_success(self, call: p.DialectRequest, outcome: p.Outcome) -> p.HttpResponse:
         """Answer in the form of the question: 200 with a sentence, or an empty 201."""
         if call.form != GUIDE:
-            return HttpResponse(201)
+            return p.HttpResponse(201)
         sentence = f"Contact {call.command.action}ed successfully"
-        return json_response(200, {"success": True, "message": sentence})
+        return p.json_response(200, {"success": True, "message": sentence})
 
 
-@hookimpl
-def register_providers() -> list[type[Provider]]:
-    """Offer Wappfy."""
-    return [WappfyProvider]
-
-
-@hookimpl
-def register_dialects() -> list[type[Dialect]]:
-    """Offer Wappfy's own API."""
-    return [WappfyDialect]
+@p.hookimpl
+def register(registry: p.Registry) -> None:
+    """Add the provider and its dialect."""
+    registry.add(WappfyProvider, WappfyDialect)

@@ -2,33 +2,10 @@
 
 from __future__ import annotations
 
-from marshmallow import Schema
-
-from adapter import (
-    Action,
-    Code,
-    Command,
-    ContactForm,
-    ErrorRule,
-    Headers,
-    HttpRequest,
-    HttpResponse,
-    Json,
-    Outcome,
-    Provider,
-    Route,
-    SecretField,
-    SessionLocation,
-    hookimpl,
-)
+from adapter import plugin as p
 
 
-def is_own_404(document: Json) -> bool:
-    """Whether the body is Whapi's own error with the code 404, and not some server's page."""
-    return is_own(document, 404)
-
-
-def is_own(document: Json, status: int) -> bool:
+def is_own(document: p.Json, status: int) -> bool:
     """Whether the body is Whapi's own error, which repeats the status as its code."""
     match document:
         case {"error": {"code": int(code), "message": str(), **rest}}:
@@ -36,7 +13,7 @@ def is_own(document: Json, status: int) -> bool:
     return False
 
 
-class WhapiProvider(Provider):
+class WhapiProvider(p.Provider):
     """Whapi.Cloud, read in its MCP manifest and in a client of its OpenAPI 1.8.7 in November 2026.
 
     The sources are github.com/Whapi-Cloud/whapi-mcp and github.com/moham96/whapi-php-openapi. A
@@ -51,29 +28,26 @@ class WhapiProvider(Provider):
     title = "Whapi.Cloud"
     documentation = "https://github.com/Whapi-Cloud/whapi-mcp"
     base_url = "https://gate.whapi.cloud"
-    session_location = SessionLocation.TOKEN
-    contact_forms = (ContactForm.DIGITS,)
-    header_templates = Headers({"Authorization": "Bearer {token}"})
-    routes = (
-        Route(Action.BLOCK, "PUT", "/blacklist/{number}"),
-        Route(Action.UNBLOCK, "DELETE", "/blacklist/{number}"),
-    )
-    error_rules = (ErrorRule(Code.TARGET_REJECTED, 404, where=is_own_404),)
+    session_location = p.SessionLocation.TOKEN
+    contact_forms = (p.ContactForm.DIGITS,)
+    header_templates = {"Authorization": "Bearer {token}"}
+    routes = {"block": ("PUT", "/blacklist/{number}"), "unblock": ("DELETE", "/blacklist/{number}")}
+    error_rules = (p.ErrorRule(p.Code.TARGET_REJECTED, 404),)
 
-    class Options(Schema):
+    class Options(p.Options):
         """`token`: the channel's API token, which also picks the channel."""
 
-        token = SecretField(required=True)
+        token = p.SecretField(required=True)
 
-    def build_request(self, command: Command) -> HttpRequest:
+    def build_request(self, command: p.Command) -> p.HttpRequest:
         """Put the digits into the path. There is no body."""
         return self.request(command, number=self.name_contact(command.target))
 
-    def is_own_error(self, response: HttpResponse) -> bool:
+    def is_own_error(self, response: p.HttpResponse) -> bool:
         """Take `error` with the status as its code."""
         return is_own(response.document, response.status)
 
-    def parse_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+    def parse_success(self, command: p.Command, response: p.HttpResponse) -> p.Outcome | None:
         """Take a 200 that says `success`. It does not say which state came of it."""
         match response.document:
             case {"success": True} if response.status == 200:
@@ -81,7 +55,7 @@ class WhapiProvider(Provider):
         return None
 
 
-@hookimpl
-def register_providers() -> list[type[Provider]]:
-    """Offer Whapi.Cloud."""
-    return [WhapiProvider]
+@p.hookimpl
+def register(registry: p.Registry) -> None:
+    """Add the provider."""
+    registry.add(WhapiProvider)

@@ -18,9 +18,10 @@ from adapter.errors import ConfigurationError, ConfigurationProblem
 from adapter.files import MAX_CONFIG, FileError, read_file
 from adapter.header_rules import HEADER_NAME, HEADER_VALUE, OUR_HEADERS
 from adapter.names import show_key, show_name, show_unknown
+from adapter.plugin_checks import ACCOUNT_KEYS
 from adapter.privacy import Secret
 from adapter.provider import LocalProvider, Provider
-from adapter.registry import ACCOUNT_KEYS, Registry, load_plugins
+from adapter.registry import PluginRegistry, load_plugins
 from adapter.settings.account_names import AccountNames
 from adapter.settings.loops import Mount, Upstream, find_loops
 from adapter.settings.model import (
@@ -129,7 +130,7 @@ class _Loader:
             return dict(valid) if isinstance(valid, Mapping) else {}
 
     def _account(
-        self, name: str, raw: Any, registry: Registry, defaults: Mapping[str, Any]
+        self, name: str, raw: Any, registry: PluginRegistry, defaults: Mapping[str, Any]
     ) -> AccountSettings | None:
         path = f"accounts.{show_name(name)}"
         account = self._validate(AccountSchema, raw, path)
@@ -338,7 +339,7 @@ class _Loader:
                 f"{self._own_address}: {calls}; give one of them the address of a provider",
             )
 
-    def _dialects(self, raw: Mapping[str, Any], registry: Registry) -> list[DialectSettings]:
+    def _dialects(self, raw: Mapping[str, Any], registry: PluginRegistry) -> list[DialectSettings]:
         enabled = raw.get("enabled", [])
         if not isinstance(enabled, list) or not all(isinstance(name, str) for name in enabled):
             self._fault("dialects.enabled", "must be a list of names")

@@ -8,10 +8,10 @@ from __future__ import annotations
 from adapter.testing.contract import (
     CANARY,
     LIVE_FILE,
-    SEEN_LIVE,
     Exchange,
+    Provenance,
     ProviderContract,
     read_answers,
 )
 
-__all__ = ["CANARY", "LIVE_FILE", "SEEN_LIVE", "Exchange", "ProviderContract", "read_answers"]
+__all__ = ["CANARY", "LIVE_FILE", "Exchange", "Provenance", "ProviderContract", "read_answers"]

@@ -17,7 +17,7 @@ import pytest
 from marshmallow import INCLUDE, Schema, ValidationError, fields
 
 import adapter
-from adapter import (
+from adapter.plugin import (
     Action,
     Code,
     Confirmation,
@@ -31,9 +31,7 @@ from adapter import (
     HttpRequest,
     HttpResponse,
     Outcome,
-    Provenance,
     Provider,
-    Route,
     SecretField,
     json_response,
     read_contact,
@@ -89,10 +87,10 @@ class Toy(Provider):
     name = "toy"
     title = "Toy"
     confirmation = Confirmation.PROVIDER_STATE
-    routes = (
-        Route(Action.BLOCK, "POST", "/block"),
-        Route(Action.UNBLOCK, "POST", "/unblock"),
-    )
+    routes = {
+        "block": ("POST", "/block"),
+        "unblock": ("POST", "/unblock"),
+    }
     error_rules = (
         ErrorRule(Code.SESSION_NOT_CONNECTED, 409, "asleep", proof=Provenance.INFERRED),
         ErrorRule(Code.TARGET_REJECTED, 200, where=is_refusal),
@@ -239,7 +237,7 @@ def test_a_correct_provider_without_a_dialect_keeps_every_clause(folder: Path):
 
 
 class WrongPath(Toy):
-    routes = (Route(Action.BLOCK, "POST", "/blocks"), Route(Action.UNBLOCK, "POST", "/unblock"))
+    routes = {"block": ("POST", "/blocks"), "unblock": ("POST", "/unblock")}
 
 
 class WrongCredentialHeader(Toy):
@@ -338,7 +336,7 @@ class HasARowThatNothingReaches(Toy):
 
 
 class SupportsAnActionThatNobodyRecorded(Toy):
-    routes = (*Toy.routes, Route(Action.LIST, "GET", "/list"))
+    routes = {**Toy.routes, "list": ("GET", "/list")}
 
     def build_request(self, command: Command) -> HttpRequest:
         if command.action is Action.LIST:
@@ -698,7 +696,7 @@ def test_a_contact_is_found_where_it_stands_alone_in_a_request(
 class Lister(Toy):
     """A correct provider whose list comes in pages."""
 
-    routes = (*Toy.routes, Route(Action.LIST, "GET", "/blocked"))
+    routes = {**Toy.routes, "list": ("GET", "/blocked")}
 
     def build_request(self, command: Command) -> HttpRequest:
         return super().build_request(command) if command.contact else self.page({"limit": "2"})
@@ -1113,13 +1111,12 @@ assert not {{"pytest", "hypothesis"}} & set(sys.modules)
 
 STRANGER = """
 from marshmallow import Schema
-from adapter import (Action, Confirmation, Headers, HttpRequest, Outcome, Provider, Route,
-                     SecretField)
+from adapter.plugin import Action, Confirmation, Headers, HttpRequest, Outcome, Provider, SecretField
 
 class AcmeProvider(Provider):
     name = "acme"
     title = "Acme"
-    routes = (Route(Action.BLOCK, "POST", "/block"), Route(Action.UNBLOCK, "POST", "/unblock"))
+    routes = {"block": ("POST", "/block"), "unblock": ("POST", "/unblock")}
 
     class Options(Schema):
         token = SecretField(required=True)

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import BUILT_IN
 
-from adapter import (
+from adapter.evidence import holds_error, says_no_route
+from adapter.plugin import (
     Action,
     Applied,
     Code,
@@ -29,7 +30,6 @@ from adapter import (
     SecretField,
     json_response,
 )
-from adapter.evidence import holds_error, says_no_route
 from adapter.strict_json import write_json
 
 JSON = st.recursive(

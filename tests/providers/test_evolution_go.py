@@ -8,7 +8,7 @@ from adapter.providers.evolution_go import EvolutionGoProvider
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter import Action, Code, Command, Confirmation, Contact, Secret, json_response
+from adapter.plugin import Action, Code, Command, Confirmation, Contact, Secret, json_response
 
 PROVIDER = EvolutionGoProvider({"token": Secret("t")})
 PEOPLE = [

@@ -13,17 +13,9 @@ from adapter.providers.meta_cloud import MetaCloudProvider
 from support import JID, Upstream
 from support.faults import FaultServer, Peer, answer
 
-from adapter import (
-    Action,
-    Code,
-    Command,
-    ConfigurationError,
-    Contact,
-    Secret,
-    connect,
-    json_response,
-)
+from adapter import Action, Code, Command, ConfigurationError, Contact, Secret, connect
 from adapter.client import Client
+from adapter.plugin import json_response
 from adapter.settings.loader import load_settings
 
 ODD = "eyJ=+&/?#% é\N{SNOWMAN}"

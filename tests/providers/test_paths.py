@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from support import JID, NUMBER, SESSION, Upstream, account_for, call, run_app, run_upstream
 
-from adapter import Action, ConfigurationError, PluginError, Route
+from adapter import Action, ConfigurationError, PluginError
 from adapter.client import connect
 from adapter.settings.loader import load_settings
 from adapter.web.app import create_app, service_state
@@ -294,13 +294,14 @@ def test_an_instance_in_a_native_path_picks_an_account_and_goes_no_further(
 ODD_PATH_PLUGIN = """
 from marshmallow import Schema, fields
 
-from adapter import Action, HttpRequest, Provider, Route, hookimpl
+from adapter.route import Route
+from adapter.plugin import Action, HttpRequest, Provider, hookimpl
 
 
 class OddPathProvider(Provider):
     name = "odd-path"
     title = "Odd path"
-    routes = (Route(Action.BLOCK, "POST", "/block"), Route(Action.UNBLOCK, "POST", "/unblock"))
+    routes = {"block": ("POST", "/block"), "unblock": ("POST", "/unblock")}
 
     class Options(Schema):
         path = fields.String(required=True)
@@ -318,8 +319,8 @@ class OddPathProvider(Provider):
 
 
 @hookimpl
-def register_providers():
-    return [OddPathProvider]
+def register(registry):
+    registry.add(OddPathProvider)
 """
 
 ODD_PATHS = (

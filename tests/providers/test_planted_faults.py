@@ -15,7 +15,8 @@ import pytest
 from marshmallow import INCLUDE
 from support.contracts import CONTRACTS
 
-from adapter import (
+from adapter.error_rules import HTTP_STATUS_RULES
+from adapter.plugin import (
     Action,
     Code,
     Command,
@@ -29,11 +30,9 @@ from adapter import (
     HttpRequest,
     HttpResponse,
     Outcome,
-    Provenance,
     Provider,
     json_response,
 )
-from adapter.error_rules import HTTP_STATUS_RULES
 from adapter.testing.contract import ProviderContract
 
 pytestmark = pytest.mark.usefixtures("few_statuses")

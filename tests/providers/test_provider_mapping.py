@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
-from adapter import (
+from adapter.evidence import read_retry_after
+from adapter.plugin import (
     Action,
     Code,
     Command,
@@ -33,7 +34,6 @@ from adapter import (
     PluginError,
     Provider,
     RequestError,
-    Route,
     Secret,
     SessionLocation,
     json_response,
@@ -41,7 +41,6 @@ from adapter import (
     read_number_or_jid,
     read_texts,
 )
-from adapter.evidence import read_retry_after
 from adapter.provider import REFUSED
 
 PERSON = Contact("5511999999999")
@@ -193,10 +192,10 @@ class Plain(Provider):
 
     name = "plain"
     title = "Plain"
-    routes = (
-        Route(Action.BLOCK, "PUT", "/people/{jid}/block"),
-        Route(Action.LIST, "GET", "/people"),
-    )
+    routes = {
+        "block": ("PUT", "/people/{jid}/block"),
+        "list": ("GET", "/people"),
+    }
 
     def build_request(self, command: Command) -> HttpRequest:
         if command.contact is None:

@@ -19,8 +19,8 @@ from support import BUILT_IN, DIALECTS, Upstream, account_for, free_port
 from support.contracts import ANSWERS, CONTRACTS
 from tools.recorder import Scrubbed, ask, record_accounts, record_live
 
-from adapter import Contact, HttpRequest, HttpResponse, json_response
 from adapter.account import Account
+from adapter.plugin import Contact, HttpRequest, HttpResponse, json_response
 from adapter.service import Service
 from adapter.settings.loader import load_settings
 from adapter.testing.contract import LIVE_FILE, ProviderContract, read_answers

@@ -33,8 +33,8 @@ from marshmallow import Schema, fields
 """
 HOOK = """
 @hookimpl
-def register_providers():
-    return [{}]
+def register(registry):
+    registry.add({})
 """
 
 

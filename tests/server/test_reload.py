@@ -221,7 +221,7 @@ def test_a_provider_that_is_not_there_at_a_sighup_leaves_the_old_configuration(
 
 MOODY_PLUGIN = """
 from marshmallow import Schema, fields
-from adapter import Action, Provider, Route, hookimpl
+from adapter.plugin import Action, Provider, hookimpl
 from adapter.options import SecretField
 
 
@@ -229,7 +229,7 @@ class Moody(Provider):
     name = "moody"
     title = "Moody"
     base_url = "http://127.0.0.1:1"
-    routes = (Route(Action.BLOCK, "POST", "/block"),)
+    routes = {"block": ("POST", "/block"),}
 
     class Options(Schema):
         token = SecretField()
@@ -250,8 +250,8 @@ class Moody(Provider):
 
 
 @hookimpl
-def register_providers():
-    return [Moody]
+def register(registry):
+    registry.add(Moody)
 """
 
 

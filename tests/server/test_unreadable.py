@@ -120,7 +120,7 @@ def test_a_request_that_breaks_off_is_repeated_nowhere(debugging: Served) -> Non
 
 
 LEAVING_PLUGIN = """
-from adapter import Action, LocalProvider, Route, hookimpl
+from adapter.plugin import Action, LocalProvider, hookimpl
 
 
 class Leaving(%s):
@@ -130,10 +130,9 @@ class Leaving(%s):
 class LeavingProvider(LocalProvider):
     name = "leaving"
     title = "Leaving"
-    routes = (
-        Route(Action.BLOCK, "POST", "/block/{jid}"),
-        Route(Action.UNBLOCK, "POST", "/unblock/{jid}"),
-    )
+    routes = {"block": ("POST", "/block/{jid}"),
+        "unblock": ("POST", "/unblock/{jid}"),
+    }
 
     def build_request(self, command):
         raise Leaving(f"cannot block {command.contact.jid}\\n2026-11-25 INFO adapter forged")
@@ -146,8 +145,8 @@ class LeavingProvider(LocalProvider):
 
 
 @hookimpl
-def register_providers():
-    return [LeavingProvider]
+def register(registry):
+    registry.add(LeavingProvider)
 """
 
 

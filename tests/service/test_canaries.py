@@ -30,10 +30,6 @@ from adapter import (
     Contact,
     ContactAdapter,
     ContactError,
-    DialectRequest,
-    Headers,
-    HttpRequest,
-    HttpResponse,
     Outcome,
     OutcomeError,
     PluginError,
@@ -42,9 +38,9 @@ from adapter import (
     Secret,
     connect,
     create_app,
-    json_response,
 )
 from adapter.cli import main
+from adapter.plugin import DialectRequest, Headers, HttpRequest, HttpResponse, json_response
 from adapter.service import Service
 from adapter.settings.loader import load_settings
 from adapter.web.app import service_state
@@ -412,7 +408,7 @@ def test_a_configuration_that_is_refused_is_explained_without_its_values(
 # --- exceptions
 
 ODD_PLUGIN = '''
-from adapter import Action, Headers, HttpRequest, Provider, Route, SecretField, hookimpl
+from adapter.plugin import Action, Headers, HttpRequest, Provider, SecretField, hookimpl
 from marshmallow import Schema, fields
 
 
@@ -421,10 +417,9 @@ class OddProvider(Provider):
 
     name = "odd"
     title = "Odd"
-    routes = (
-        Route(Action.BLOCK, "POST", "/contacts/{jid}/block"),
-        Route(Action.UNBLOCK, "POST", "/contacts/{jid}/unblock"),
-    )
+    routes = {"block": ("POST", "/contacts/{jid}/block"),
+        "unblock": ("POST", "/contacts/{jid}/unblock"),
+    }
 
     class Options(Schema):
         token = SecretField(required=True)
@@ -467,8 +462,8 @@ class OddProvider(Provider):
 
 
 @hookimpl
-def register_providers():
-    return [OddProvider]
+def register(registry):
+    registry.add(OddProvider)
 '''
 
 BUGS = (

@@ -23,7 +23,7 @@ from click.testing import CliRunner
 from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from adapter import Secret, SecretField
+from adapter.plugin import Secret, SecretField
 from adapter.registry import load_plugins
 from adapter.results import write_envelope
 from adapter.web.app import service_state
@@ -256,7 +256,7 @@ def install_plugin(folder: Path, name: str, source: str) -> None:
 
 
 FAILING_PLUGIN = '''
-from adapter import Action, LocalProvider, Route, hookimpl
+from adapter.plugin import Action, LocalProvider, hookimpl
 
 
 class FailingProvider(LocalProvider):
@@ -264,10 +264,9 @@ class FailingProvider(LocalProvider):
 
     name = "failing"
     title = "Failing"
-    routes = (
-        Route(Action.BLOCK, "POST", "/block/{jid}"),
-        Route(Action.UNBLOCK, "POST", "/unblock/{jid}"),
-    )
+    routes = {"block": ("POST", "/block/{jid}"),
+        "unblock": ("POST", "/unblock/{jid}"),
+    }
 
     def build_request(self, command):
         raise ZeroDivisionError(f"cannot divide {command.contact.jid}")
@@ -280,8 +279,8 @@ class FailingProvider(LocalProvider):
 
 
 @hookimpl
-def register_providers():
-    return [FailingProvider]
+def register(registry):
+    registry.add(FailingProvider)
 '''
 
 BROKEN_PLUGIN = "raise LookupError('the moon is not where it was')\n"

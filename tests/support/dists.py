@@ -12,8 +12,8 @@ from pathlib import Path
 _numbers = itertools.count()
 
 PROVIDER = '''
-from adapter import Action, HttpRequest, LocalProvider, Outcome, Route, Confirmation, hookimpl
-from adapter import json_response
+from adapter.plugin import Action, HttpRequest, LocalProvider, Outcome, Confirmation, hookimpl
+from adapter.plugin import json_response
 
 
 class Echo(LocalProvider):
@@ -21,10 +21,7 @@ class Echo(LocalProvider):
 
     name = "{name}"
     title = "A stranger"
-    routes = (
-        Route(Action.BLOCK, "POST", "/block/{{jid}}"),
-        Route(Action.UNBLOCK, "POST", "/unblock/{{jid}}"),
-    )
+    routes = {{"block": ("POST", "/block/{{jid}}"), "unblock": ("POST", "/unblock/{{jid}}")}}
 
     def build_request(self, command):
         route = self.route(command.action)
@@ -41,8 +38,8 @@ class Echo(LocalProvider):
 
 
 @hookimpl
-def register_providers():
-    return [Echo]
+def register(registry):
+    registry.add(Echo)
 '''
 """The source of a plugin that works; format it with the provider's name."""
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from adapter import (
+from adapter.account import Account
+from adapter.plugin import (
     Action,
     Command,
     Contact,
@@ -28,12 +29,11 @@ from adapter import (
     Secret,
     json_response,
 )
-from adapter.account import Account
 from adapter.service import Service, new_request_id
 from adapter.settings.loader import load_settings
 from adapter.settings.toml_file import read_toml
 from adapter.strict_json import write_json
-from adapter.testing.contract import LIVE_FILE, PLAIN_NUMBER, SEEN_LIVE, _mutations
+from adapter.testing.contract import LIVE_FILE, PLAIN_NUMBER, Provenance, _mutations
 
 KEPT_HEADERS = ("Content-Type", "Date", "Retry-After")
 _NUMBER = re.compile(r"[0-9](?:[\s().-]{0,3}[0-9]){7,}")
@@ -72,7 +72,7 @@ def record_accounts(accounts: Iterable[Account], contact: Contact, answers: Path
     for provider, exchanges in recorded.items():
         path = answers / provider.name / LIVE_FILE
         path.parent.mkdir(exist_ok=True)
-        shared = {"source": "the live service", "date": day, "proof": SEEN_LIVE}
+        shared = {"source": "the live service", "date": day, "proof": Provenance.SEEN_LIVE}
         document = {**shared, "exchanges": exchanges}
         path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8")
         told.append(f'{path}: read it, and set verified_on = "{day}" in {provider.__name__}')

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from support.contracts import CONTRACTS
 
-from adapter import ErrorRule, Provenance, Provider
 from adapter.error_rules import HTTP_STATUS_RULES
-from adapter.testing.contract import _BY_STRENGTH, Exchange, ProviderContract, _forms
+from adapter.plugin import ErrorRule, Provider
+from adapter.testing.contract import Exchange, Provenance, ProviderContract, _forms
 from tools.render_readme import table, verified
 
 PAGE = Path(__file__).parents[2] / "providers" / "RESPONSES.md"
@@ -54,7 +54,7 @@ def section(provider: type[Provider]) -> str:
     ]
     lines = [
         *successes(exchanges),
-        *(cells(rule) for rule in provider.error_rules),
+        *(cells(rule, known) for rule, known in provenance_of_rules(contract)),
         *bare_statuses(contract),
     ]
     listed = "\n".join(f"- {fact}" for fact in facts)
@@ -74,15 +74,23 @@ def forms(provider: type[Provider], exchanges: Iterable[Exchange]) -> Iterator[s
         yield f"`{form.value}` ({known_from(strongest([*proofs, Provenance.INFERRED]))})"
 
 
-def cells(rule: ErrorRule) -> tuple[str, ...]:
-    """Return the line of an error rule."""
+def provenance_of_rules(contract: ProviderContract) -> Iterator[tuple[ErrorRule, Provenance]]:
+    """Yield the provider's own rules, each with the strongest provenance of its responses."""
+    reached = [(contract._rule(exchange), exchange.proof) for exchange in contract._exchanges]
+    for rule in contract.provider.own_rules():
+        proofs = [proof for each, proof in reached if each is rule]
+        yield rule, strongest([*proofs, Provenance.INFERRED])
+
+
+def cells(rule: ErrorRule, known: Provenance) -> tuple[str, ...]:
+    """Return the line of an error rule of this provenance."""
     status = f"any ({rule.status})" if rule.provider_code else str(rule.status)
     if not rule.provider_code and (
-        rule.status in (200, 500) or (rule.anyone and rule.status == 400)
+        rule.status in (200, 500) or (rule.any_sender and rule.status == 400)
     ):
         status += f", other {rule.status // 100}xx"
     provider_code = f"`{rule.provider_code}`" if rule.provider_code else ""
-    return status, provider_code, body(rule), f"`{rule.code.value}`", known_from(rule.proof)
+    return status, provider_code, body(rule), f"`{rule.code.value}`", known_from(known)
 
 
 def body(rule: ErrorRule) -> str:
@@ -98,9 +106,9 @@ def known_from(proof: str) -> str:
     return INFERRED if proof == Provenance.INFERRED else proof
 
 
-def strongest(proofs: Iterable[str]) -> str:
+def strongest(proofs: Iterable[Provenance]) -> Provenance:
     """Return the strongest provenance."""
-    return max(proofs, key=_BY_STRENGTH.index)
+    return max(proofs, key=lambda proof: proof.strength)
 
 
 def successes(exchanges: Iterable[Exchange]) -> Iterator[tuple[str, ...]]:
@@ -129,11 +137,11 @@ def successes(exchanges: Iterable[Exchange]) -> Iterator[tuple[str, ...]]:
 
 def bare_statuses(contract: ProviderContract) -> Iterator[tuple[str, ...]]:
     """Give a line for each recorded status whose meaning is a shared rule's."""
-    proofs: dict[tuple[int, str], list[str]] = {}
+    proofs: dict[tuple[int, str], list[Provenance]] = {}
     for exchange in contract._exchanges:
         rule = contract._rule(exchange)
         shared = any(rule is each for each in HTTP_STATUS_RULES)
-        if rule and shared and exchange.proof != Provenance.INFERRED:
+        if rule and shared:
             told = exchange.response.status, rule.code.value
             proofs.setdefault(told, []).append(exchange.proof)
     for (status, code), known in sorted(proofs.items()):

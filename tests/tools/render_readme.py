@@ -9,9 +9,10 @@ import click
 from adapter.providers.memory import MAGIC_NUMBERS
 from support.pages import find_pages
 
-from adapter import Action, Code, LocalProvider, Provider, Secret, create_app
+from adapter import Action, Code, Secret, create_app
 from adapter.cli import main
 from adapter.error_rules import HTTP_STATUS_RULES
+from adapter.plugin import LocalProvider, Provider
 from adapter.registry import load_plugins
 
 _PLACE = re.compile(r"(<!-- table: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -13,21 +13,10 @@ import pytest
 from support import NUMBER, account_for
 from support.faults import FaultServer, Peer, answer
 
-from adapter import (
-    Action,
-    Code,
-    Command,
-    Confirmation,
-    Contact,
-    HttpRequest,
-    HttpResponse,
-    Outcome,
-    Provider,
-    Result,
-    Route,
-)
+from adapter import Action, Code, Command, Confirmation, Contact, Outcome, Result
 from adapter.account import Account
 from adapter.client import Client, connect
+from adapter.plugin import HttpRequest, HttpResponse, Provider
 from adapter.settings.model import MAX_BODY, AccountSettings, TransportSettings
 from adapter.transport.attempt import Attempt
 from adapter.transport.resilience import Limits, Verdict
@@ -43,10 +32,8 @@ class PagedProvider(Provider):
     name = "paged"
     title = "Paged"
     base_url = "http://127.0.0.1"
-    routes = (
-        Route(Action.BLOCK, "POST", "/block", returns_list=True),
-        Route(Action.LIST, "GET", "/list"),
-    )
+    routes = {"block": ("POST", "/block"), "list": ("GET", "/list")}
+    changes_return_list = True
 
     def build_request(self, command: Command) -> HttpRequest:
         return self.request(command, None if command.contact is None else {})

@@ -31,13 +31,12 @@ from adapter import (
     Command,
     ConfigurationError,
     Contact,
-    HttpRequest,
-    HttpResponse,
     Outcome,
     Retry,
     Secret,
 )
 from adapter.account import Account
+from adapter.plugin import HttpRequest, HttpResponse
 from adapter.settings.loader import load_settings
 from adapter.settings.model import AccountSettings, Proxy, TransportSettings
 from adapter.settings.proxy import read_proxy

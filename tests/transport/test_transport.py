@@ -18,19 +18,10 @@ from typing import Any
 import pytest
 from support import free_port, run_upstream
 
-from adapter import (
-    Applied,
-    Code,
-    ConfigurationError,
-    Headers,
-    HttpRequest,
-    HttpResponse,
-    Outcome,
-    PluginError,
-    Secret,
-)
+from adapter import Applied, Code, ConfigurationError, Outcome, PluginError, Secret
 from adapter.client import connect
 from adapter.header_rules import OUR_HEADERS, HeaderOwner
+from adapter.plugin import Headers, HttpRequest, HttpResponse
 from adapter.settings.model import MAX_BODY, TransportSettings
 from adapter.transport.attempt import Attempt
 from adapter.transport.client import Transport

@@ -30,8 +30,9 @@ from support import (
 )
 from werkzeug.test import TestResponse
 
-from adapter import Action, Code, Outcome, Route
+from adapter import Action, Code, Outcome
 from adapter.registry import load_plugins
+from adapter.route import Route
 from adapter.web.app import create_app, service_state
 from adapter.web.body import read_form
 

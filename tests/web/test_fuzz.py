@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from schemathesis.specs.openapi import checks as openapi_checks
 from support import DIALECTS, JID, NUMBER, SESSION, key_for
 
-from adapter import (
+from adapter.plugin import (
     Action,
     Code,
     Command,
@@ -134,7 +134,7 @@ requests = st.builds(
     method=methods,
     path=st.one_of(
         st.sampled_from(
-            [route.template for each in PROVIDERS.values() for route in each.provider.routes]
+            [route.template for each in PROVIDERS.values() for route in each.provider.all_routes()]
         ).flatmap(
             lambda template: st.builds(
                 lambda session, jid: re.sub(
