@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from adapter.codes import Code, Retry
+from adapter.errors import PluginError
 from adapter.strict_json import Json
 
 
@@ -14,10 +15,12 @@ from adapter.strict_json import Json
 class ErrorRule:
     """One rule of a provider: on this evidence, a response means this code.
 
-    The evidence is one of three. `provider_code`: the code that the error carries, at any status.
-    `where`: a condition on the body, at `status`. Neither: the bare `status` of a response in the
-    provider's own error shape (`Provider.is_own_error`), or of any response with `any_sender`,
-    since a proxy in between may have sent it.
+    The evidence is one of three:
+
+    - `provider_code`: the code that the error carries, at any status.
+    - `where`: a condition on the body, at `status`.
+    - Neither: the bare `status` of a response in the provider's own error shape
+      (`Provider.is_own_error`). With `any_sender`, of any response, since a proxy may have sent it.
 
     A bare status of 200, 400 or 500 also covers the rest of its hundred, after the rules of the
     exact status, unless it blames the contact. A dialect sends the first rule of a code: its status
@@ -32,6 +35,84 @@ class ErrorRule:
     any_sender: bool = field(default=False, kw_only=True)
     message: str = field(default="", kw_only=True)
     retry: Retry | None = field(default=None, kw_only=True)
+
+
+class RuleTable:
+    """The rules of one provider, by their evidence. The first rule of a list goes first."""
+
+    def __init__(self, rules: tuple[ErrorRule, ...]) -> None:
+        self.by_provider_code: Mapping[str, ErrorRule] = {
+            rule.provider_code: rule for rule in reversed(rules) if rule.provider_code
+        }
+        others = [rule for rule in rules if not rule.provider_code]
+        others.sort(key=lambda rule: rule.where is None)
+        self.by_status: Mapping[int, tuple[ErrorRule, ...]] = {
+            status: tuple(
+                rule
+                for exact in dict.fromkeys((status, status // 100 * 100))
+                for rule in others
+                if rule.status == exact
+            )
+            for status in range(200, 600)
+        }
+        """The rules without a provider code: those of the exact status, then of its hundred."""
+
+
+def read_pointers(where: str, pointers: Any) -> tuple[tuple[str, ...], ...]:
+    """Return the keys of each JSON pointer (RFC 6901). Raises PluginError for any other value."""
+    if not isinstance(pointers, (tuple, list)) or not all(
+        isinstance(each, str) and each.startswith("/") for each in pointers
+    ):
+        raise PluginError(f'{where} must be a tuple of JSON pointers; write ("/error/code",)')
+    return tuple(tuple(each.split("/")[1:]) for each in pointers)
+
+
+def read_error_codes(where: str, error_codes: Any) -> Iterator[ErrorRule]:
+    """Yield a rule for each entry of a provider's `error_codes`.
+
+    Raises PluginError for an entry that cannot be used; `where` is the name of the attribute.
+    """
+    form = 'write {"OFFLINE": (503, p.Code.SESSION_NOT_CONNECTED)}'
+    if not isinstance(error_codes, Mapping):
+        raise PluginError(f"{where} must be a mapping; {form}")
+    for provider_code, meaning in error_codes.items():
+        match meaning:
+            case (int(status), Code() as code, *message) if (
+                isinstance(provider_code, str)
+                and provider_code
+                and (not message or [type(each) for each in message] == [str])
+            ):
+                _check_status(f"{where}: {provider_code!r}", status)
+                yield ErrorRule(code, status, provider_code=provider_code, message="".join(message))
+            case _:
+                raise PluginError(
+                    f"{where}: {provider_code!r} must be a text that maps to its usual HTTP "
+                    f"status, a Code and, if needed, a message; {form}"
+                )
+
+
+def check_error_rules(where: str, error_rules: Any) -> None:
+    """Raise PluginError for error rules that cannot be used; `where` names their attribute."""
+    if not isinstance(error_rules, (tuple, list)):
+        raise PluginError(f"{where} must be a tuple; write (p.ErrorRule(p.Code.…, 404),)")
+    for place, rule in enumerate(error_rules):
+        name = f"{where}[{place}]"
+        if not isinstance(rule, ErrorRule):
+            raise PluginError(f"{name} must be an ErrorRule; write p.ErrorRule(p.Code.…, 404)")
+        if not isinstance(rule.code, Code):
+            raise PluginError(f"{name}: the first argument must be a Code; write p.Code.…")
+        _check_status(name, rule.status)
+        if rule.provider_code is not None and not isinstance(rule.provider_code, str):
+            raise PluginError(f"{name}: provider_code must be a text")
+        if rule.where is not None and not callable(rule.where):
+            raise PluginError(f"{name}: where must be a function of the body")
+        if rule.retry is not None and not isinstance(rule.retry, Retry):
+            raise PluginError(f"{name}: retry must be a Retry; write p.Retry.…")
+
+
+def _check_status(name: str, status: Any) -> None:
+    if not isinstance(status, int) or not 100 <= status <= 599:
+        raise PluginError(f"{name} has the status {status!r}; write one from 100 to 599")
 
 
 HTTP_STATUS_RULES: Final = (

@@ -1,4 +1,4 @@
-"""The one hook of a plugin, and the registry that it fills. No call goes through a hook."""
+"""The one hook of plugins, and the registry that it fills. Calls to providers use no hook."""
 
 from __future__ import annotations
 
@@ -28,8 +28,7 @@ class Registry:
     def add(self, *classes: type[Provider] | type[Dialect]) -> None:
         """Add providers and dialects. A dialect has the name of its provider.
 
-        Raises PluginError for anything else, for a class that cannot be used, and for a second
-        class of the same kind and name.
+        Raises PluginError for any other object, and for a second class of the same kind and name.
         """
         for each in classes:
             if _is_subclass(each, Provider):
@@ -40,12 +39,15 @@ class Registry:
                     raise PluginError(f"{each.__name__}.provider must be a subclass of Provider")
                 self._add(self.dialects, getattr(owner, "name", None), each)
             else:
-                raise PluginError(f"{each!r} is neither a Provider class nor a Dialect class")
+                raise PluginError(
+                    f"registry.add: {each!r} is neither a Provider class nor a Dialect class; "
+                    "write registry.add(AcmeProvider)"
+                )
 
     @staticmethod
     def _add(known: dict[str, Any], name: Any, added: type) -> None:
         if known.setdefault(name, added) is not added:
-            raise PluginError(f"it registers two classes named {name!r}")
+            raise PluginError(f"registry.add: two classes have the name {name!r}")
 
 
 def _is_subclass(value: Any, base: type) -> bool:

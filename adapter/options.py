@@ -21,13 +21,13 @@ class SecretField(fields.Field):  # type: ignore[type-arg, unused-ignore]
     """A credential, given by reference: `{ env = "NAME" }` or `{ file = "/path" }`.
 
     In a Python mapping, an `adapter.Secret` is accepted too. The text is trimmed, and must be
-    visible ASCII, since an HTTP header carries nothing else safely. With `in_path`, it must also fit
+    visible ASCII, since nothing else is safe in an HTTP header. With `in_path`, it must also fit
     into one segment of a path.
     """
 
     def __init__(self, *, in_path: bool = False, **options: Any) -> None:
         super().__init__(**options)
-        self._in_path = in_path
+        self.in_path = in_path
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Secret:
         text = value.reveal() if isinstance(value, Secret) else self._resolve(value)
@@ -36,7 +36,7 @@ class SecretField(fields.Field):  # type: ignore[type-arg, unused-ignore]
             raise ValidationError("the secret is empty")
         if not re.fullmatch(r"[\x21-\x7e]+", text):
             raise ValidationError("the secret must be visible ASCII without spaces")
-        if self._in_path and not is_path_id(text):
+        if self.in_path and not is_path_id(text):
             raise ValidationError(f"the secret is sent in a path; it {PATH_ID_RULE}")
         return Secret(text)
 

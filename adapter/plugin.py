@@ -13,7 +13,15 @@ from adapter.contacts.identity import Relation, identity_key, relation
 from adapter.dialect import Dialect, DialectRequest, read_bearer
 from adapter.error_rules import ErrorRule
 from adapter.errors import PluginError, RequestError
-from adapter.evidence import bounded_wait, read_contacts, read_jid, says_failure
+from adapter.evidence import (
+    bounded_wait,
+    find_values,
+    read_contacts,
+    read_jid,
+    read_number,
+    read_person,
+    says_failure,
+)
 from adapter.hookspecs import Registry, hookimpl
 from adapter.http import Headers, HttpRequest, HttpResponse, json_response
 from adapter.options import Options, SecretField, session_field
@@ -62,6 +70,7 @@ __all__ = [
     "SessionLocation",
     "StrictJsonError",
     "bounded_wait",
+    "find_values",
     "hookimpl",
     "identity_key",
     "invalid_field",
@@ -71,8 +80,10 @@ __all__ = [
     "read_contacts",
     "read_jid",
     "read_json",
+    "read_number",
     "read_number_or_jid",
     "read_object",
+    "read_person",
     "read_texts",
     "relation",
     "require_number",

@@ -15,7 +15,7 @@ from typing import Any, Final, Generic, TypeVar
 import pluggy
 
 from adapter import hookspecs
-from adapter.containment import contain
+from adapter.containment import contain, find_line
 from adapter.dialect import Dialect
 from adapter.errors import PluginError
 from adapter.hookspecs import Registry
@@ -25,12 +25,12 @@ from adapter.provider import Provider
 
 _OWN_DISTRIBUTION: Final = "contact-adapter"
 
-PartT = TypeVar("PartT", bound="type[Provider] | type[Dialect]")
+ClassT = TypeVar("ClassT", bound="type[Provider] | type[Dialect]")
 
 
 @dataclass(frozen=True, slots=True)
 class PluginInfo:
-    """Where something comes from: the entry point's name, and the distribution that has it."""
+    """The origin of classes: the entry point's name, and the distribution that has it."""
 
     name: str
     distribution: str
@@ -38,7 +38,7 @@ class PluginInfo:
 
     @property
     def id(self) -> str:
-        """The name under which exactly this plugin can be blocked: `distribution:name`."""
+        """The name that blocks exactly this plugin: `distribution:name`."""
         return f"{self.distribution}:{self.name}"
 
     @property
@@ -48,7 +48,7 @@ class PluginInfo:
 
     @property
     def is_builtin(self) -> bool:
-        """Whether it comes with the adapter, by the name of its distribution."""
+        """Whether it is part of the adapter, by the name of its distribution."""
         return _normalise(self.distribution) == _OWN_DISTRIBUTION
 
     def __str__(self) -> str:
@@ -56,37 +56,40 @@ class PluginInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class Registration(Generic[PartT]):
-    """A provider or dialect class, and the plugin that brought it."""
+class Registration(Generic[ClassT]):
+    """A provider or dialect class, and the plugin that added it."""
 
-    cls: PartT
+    cls: ClassT
     plugin: PluginInfo
 
 
 @dataclass(frozen=True, slots=True)
 class BrokenPlugin:
-    """A plugin that could not be used, and what it raised."""
+    """A plugin that cannot be used, the exception, and the plugin's line that raised it, if any."""
 
     plugin: PluginInfo
     error: BaseException
+    line: str | None = None
 
     @property
     def reason(self) -> str:
-        """What it raised, in one line, masked like a traceback."""
+        """The exception and the plugin's line, in one line, masked like a traceback."""
         try:
             text = str(self.error)
-        except BaseException:  # noqa: BLE001 - the exception is a third party's too
+        except BaseException:  # noqa: BLE001 - the exception is of third-party code too
             text = "its text cannot be read"
-        line = " ".join(f"{type(self.error).__name__}: {text}".split())
-        return escape_controls(mask_trace(line))
+        reason = " ".join(f"{type(self.error).__name__}: {text}".split())
+        if self.line and not isinstance(self.error, SyntaxError):  # that names its line itself
+            reason = f"{reason} ({self.line})"
+        return escape_controls(mask_trace(reason))
 
 
 @dataclass(frozen=True, slots=True)
 class Clash:
-    """A name that several plugins bring.
+    """A name of classes from several plugins.
 
-    What is built in wins, else the only plugin that is called so; where nobody does, the name
-    cannot be selected.
+    The built-in plugin wins, else the only plugin with that name; without a winner, the name cannot
+    be selected.
     """
 
     kind: str
@@ -96,42 +99,56 @@ class Clash:
 
     @property
     def losers(self) -> tuple[PluginInfo, ...]:
-        """The plugins that do not serve under this name."""
+        """The plugins whose classes are not used under this name."""
         return tuple(plugin for plugin in self.plugins if plugin != self.winner)
 
     def __str__(self) -> str:
-        """Say who clashes, and with which setting it ends. No plugin that wins is blocked by it."""
+        """Return the plugins of the clash, and the setting that ends it without the winner."""
         if self.winner is not None:
             losers = ", ".join(map(str, self.losers))
-            what = f"the {self.kind} {self.name!r} is that of {self.winner}, and not of {losers}"
+            what = f"the {self.kind} {self.name!r} is that of {self.winner}, not of {losers}"
         else:
             these = " and ".join(map(str, self.plugins))
-            what = (
-                f"several plugins bring the {self.kind} {self.name!r}: {these}; block all but one"
-            )
+            what = f"several plugins add the {self.kind} {self.name!r}: {these}; block all but one"
         newcomers = self.losers if self.winner is not None else self.losers[1:]
         ids = ", ".join(f'"{plugin.id}"' for plugin in newcomers)
         return f"{what}; to block: [plugins] blocked = [{ids}]"
 
 
-class PluginRegistry:
-    """All that the plugins of this installation bring, by name. A plugin is imported when needed.
+_locks: list[threading.RLock] = []  # type: ignore[valid-type, unused-ignore]
 
-    A name is looked for in the plugins of that name first, and only then in all of them. What is
-    built in goes before what is a third party's. Safe in threads.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_locks.clear)  # another thread of the parent may hold it
+
+
+def _import_lock() -> threading.RLock:  # type: ignore[valid-type, unused-ignore]
+    """Return the lock around the import of plugins, created on first use in a process.
+
+    A lock of before gevent's patch would be held by all greenlets of a thread at once. A host app
+    behind `gunicorn --preload -k gevent` is imported before the patch, which follows the fork.
+    """
+    if not _locks:
+        _locks.append(threading.RLock())  # two threads may append; both then take the first
+    return _locks[0]
+
+
+class PluginRegistry:
+    """The providers and dialects of the installed plugins, by name. A plugin is imported on demand.
+
+    A name is looked up in the plugins of that name first, then in all of them. Built-in plugins go
+    before third-party ones. Safe in threads.
     """
 
     def __init__(
         self, found: Iterable[tuple[PluginInfo, EntryPoint]], idle_blocks: Iterable[str] = ()
     ) -> None:
         self.idle_blocks = tuple(idle_blocks)
-        """The entries of `[plugins] blocked` that match no plugin of this installation."""
+        """The entries of `[plugins] blocked` that match no installed plugin."""
         self._entries = dict(found)
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
         self._loaded: dict[PluginInfo, Registry] = {}
         self._broken: dict[PluginInfo, BrokenPlugin] = {}
-        self._locks: dict[int, threading.RLock] = {}  # type: ignore[valid-type, unused-ignore]
 
     @cached_property
     def providers(self) -> Mapping[str, Registration[type[Provider]]]:
@@ -152,38 +169,30 @@ class PluginRegistry:
 
     @cached_property
     def clashes(self) -> tuple[Clash, ...]:
-        """Every name that several plugins bring. Imports all plugins."""
+        """Every name of classes from several plugins. Imports all plugins."""
         found = []
         for kind in ("providers", "dialects"):
-            names = {name: None for plugin in self._entries for name in self._parts(plugin, kind)}
+            names = {name: None for plugin in self._entries for name in self._classes(plugin, kind)}
             found += [clash for name in sorted(names) if (clash := self._clash(name, kind))]
         return tuple(found)
 
     def find_provider(self, name: str) -> Registration[type[Provider]] | None:
-        """Return the provider of that name; None where there is none.
+        """Return the provider of that name; None without one.
 
-        Raises PluginError where the plugin of that name is broken (with its own error as the
-        cause), and where several third-party plugins bring it.
+        Raises PluginError if the plugin of that name is broken, with its exception as the cause,
+        and if several third-party plugins add it.
         """
         return self._find(name, "providers")
 
     def find_dialect(self, name: str) -> Registration[type[Dialect]] | None:
-        """Return the dialect of that name; None where there is none. Raises as `find_provider`."""
+        """Return the dialect of that name; None without one. Raises as `find_provider`."""
         return self._find(name, "dialects")
-
-    def find_broken(self, name: str) -> BrokenPlugin | None:
-        """Return the broken plugin of that name."""
-        for plugin in self._named(name):
-            self._load(plugin)
-            if plugin in self._broken:
-                return self._broken[plugin]
-        return None
 
     def _find(self, name: str, kind: str) -> Registration[Any] | None:
         named = self._named(name)
         builtin = [plugin for plugin in named if plugin.is_builtin]
         for candidates in (builtin, named, list(self._entries)):
-            owners = [plugin for plugin in candidates if name in self._parts(plugin, kind)]
+            owners = [plugin for plugin in candidates if name in self._classes(plugin, kind)]
             if owners:
                 return self._choose(name, kind, owners)
             for plugin in candidates:
@@ -198,11 +207,11 @@ class PluginRegistry:
         winner = _winner(owners)
         if winner is None:
             raise PluginError(str(Clash(kind[:-1], name, tuple(owners), None)))
-        return Registration(self._parts(winner, kind)[name], winner)
+        return Registration(self._classes(winner, kind)[name], winner)
 
     def _clash(self, name: str, kind: str) -> Clash | None:
-        """Return the clash about the name; none where one plugin alone brings it."""
-        owners = [plugin for plugin in self._entries if name in self._parts(plugin, kind)]
+        """Return the clash of the name; None if at most one plugin has it."""
+        owners = [plugin for plugin in self._entries if name in self._classes(plugin, kind)]
         named = [plugin for plugin in owners if plugin.name == name]
         winner = _winner(owners) or _winner(named)
         return Clash(kind[:-1], name, tuple(owners), winner) if len(owners) > 1 else None
@@ -210,7 +219,7 @@ class PluginRegistry:
     def _all(self, kind: str) -> Mapping[str, Registration[Any]]:
         found: dict[str, Registration[Any]] = {}
         for plugin in self._entries:
-            for name in self._parts(plugin, kind):
+            for name in self._classes(plugin, kind):
                 if name not in found:
                     with suppress(PluginError):
                         registered = self._find(name, kind)
@@ -221,37 +230,37 @@ class PluginRegistry:
     def _named(self, name: str) -> list[PluginInfo]:
         return [plugin for plugin in self._entries if plugin.name == name]
 
-    def _parts(self, plugin: PluginInfo, kind: str) -> Mapping[str, Any]:
+    def _classes(self, plugin: PluginInfo, kind: str) -> Mapping[str, Any]:
         loaded = self._load(plugin)
         return loaded.providers if kind == "providers" else loaded.dialects
 
     def _load(self, plugin: PluginInfo) -> Registry:
-        """Return what the plugin brings; import it if it was not. Nothing, where it is broken."""
-        # Made in the process that takes it: one that was made before gevent had put its own locks
-        # in place would be held by all greenlets at once.
-        with self._locks.setdefault(os.getpid(), threading.RLock()):
+        """Return the plugin's classes, after importing it once; a broken plugin has none."""
+        with _import_lock():
             if plugin not in self._loaded:
+                entry = self._entries[plugin]
                 try:
-                    loaded = contain(_register, self._manager, plugin, self._entries[plugin])
-                except Exception as error:  # noqa: BLE001 - a third party's module may do that
-                    self._broken[plugin] = BrokenPlugin(plugin, error)
+                    loaded = contain(_register, self._manager, plugin, entry)
+                except Exception as error:  # noqa: BLE001 - third-party code may raise anything
+                    line = find_line(error, re.split(r"[:\[]", entry.value)[0].strip())
+                    self._broken[plugin] = BrokenPlugin(plugin, error, line)
                     loaded = Registry()
                 self._loaded[plugin] = loaded
             return self._loaded[plugin]
 
 
 def _winner(owners: list[PluginInfo]) -> PluginInfo | None:
-    """Return the one that serves: what is built in, else the only one."""
+    """Return the plugin whose class is used: the built-in one, else the only one."""
     builtin = [plugin for plugin in owners if plugin.is_builtin]
     chosen = builtin or owners
     return chosen[0] if len(chosen) == 1 else None
 
 
 def load_plugins(blocked: Iterable[str] = ()) -> PluginRegistry:
-    """Return the plugins of the entry-point group. None is imported before it is needed.
+    """Return the plugins of the entry-point group. Each is imported on demand.
 
     `blocked` holds names (`acme`) or ids (`some-distribution:acme`) that are never imported. In an
-    id, the distribution may be written in any of the ways that mean the same to an installer.
+    id, the distribution may have any spelling that is equal to installers.
     """
     ids = {entry: _normalise_id(entry) for entry in blocked}
     found, idle = [], dict(ids)
@@ -275,7 +284,7 @@ def _normalise(distribution: str) -> str:
 
 
 def _normalise_id(text: str) -> str:
-    """Return a plugin's id with its distribution in the one form; a name alone as it is."""
+    """Return a plugin's id with a normalised distribution; a name alone is unchanged."""
     distribution, colon, name = text.partition(":")
     return f"{_normalise(distribution)}:{name}" if colon else text
 
@@ -288,17 +297,35 @@ def _register(manager: pluggy.PluginManager, plugin: PluginInfo, entry: EntryPoi
         manager.check_pending()
         hooks = [each for each in manager.hook.register.get_hookimpls() if each.plugin is module]
         if not hooks:
-            raise PluginError("it has no hook; write: @hookimpl, then def register(registry)")
+            raise PluginError(
+                "it has no hook; write @p.hookimpl, then def register(registry: p.Registry)"
+            )
         registry = Registry()
         for hook in hooks:
             hook.function(registry)
         if not registry.providers and not registry.dialects:
-            raise PluginError("its hook `register` adds neither a provider nor a dialect")
+            raise PluginError(
+                "its hook adds neither a provider nor a dialect; write registry.add(AcmeProvider)"
+            )
         for provider in registry.providers.values():
             check_provider(provider)
         for dialect in registry.dialects.values():
             check_dialect(dialect)
+            _check_provider_is_added(dialect, registry)
         return registry
     except BaseException:
         manager.unregister(name=plugin.id)
         raise
+
+
+def _check_provider_is_added(dialect: type[Dialect], registry: Registry) -> None:
+    """Raise PluginError for a dialect whose provider is of the same module, but was not added.
+
+    A dialect for a provider of another plugin is allowed.
+    """
+    provider = dialect.provider
+    if provider.__module__ == dialect.__module__ and provider not in registry.providers.values():
+        raise PluginError(
+            f"{dialect.__name__}.provider is {provider.__name__}, which is not registered; "
+            f"write registry.add({provider.__name__}, {dialect.__name__})"
+        )

@@ -1,4 +1,4 @@
-"""Evolution API: one address for both actions, the instance in the path, one answer for both."""
+"""Evolution API: one path for both actions, the instance in it, and one response for both."""
 
 from __future__ import annotations
 
@@ -7,19 +7,11 @@ from http import HTTPStatus
 
 from adapter import plugin as p
 
-PATH = "/chat/updateBlockStatus/{instance}"
-
-
-def is_own(document: p.Json, status: int) -> bool:
-    """Whether the body is the server's own error, and not the page of something in between."""
-    match document:
-        case {"status": int(said), "response": {"message": _}}:
-            return said == status
-    return False
+PATH = "/chat/updateBlockStatus/{session}"
 
 
 def is_one_sentence(document: p.Json) -> bool:
-    """Whether a 400 holds one sentence; what the schema refuses is an array in an array."""
+    """Whether a 400 holds one sentence; an error of the schema is an array in an array."""
     match document:
         case {"status": 400, "response": {"message": [str()]}}:
             return True
@@ -31,8 +23,8 @@ class EvolutionApiProvider(p.Provider):
 
     Its documentation names another path (`/message/…`) and v1 another method (PUT); the source of
     v2 decides. A contact is sent as a full JID, since the server rewrites bare digits of Brazil,
-    Mexico and Argentina. A number without WhatsApp is a 500 like any other failure behind it, a
-    lost connection too: only the sentences differ, so that it stays unknown what happened.
+    Mexico and Argentina. A number without WhatsApp is a 500 like any other failure behind the
+    server, such as a lost connection: only the sentences differ, so the effect remains unknown.
     """
 
     name = "evolution-api"
@@ -44,7 +36,7 @@ class EvolutionApiProvider(p.Provider):
     header_templates = {"apikey": "{api_key}"}
     routes = {"block": ("POST", PATH), "unblock": ("POST", PATH)}
     error_rules = (
-        # Sent by the Meta and Evolution channels. No other 400 of this address has that shape.
+        # Sent by the Meta and Evolution channels. No other 400 of this path has that shape.
         p.ErrorRule(p.Code.OPERATION_NOT_SUPPORTED, 400, where=is_one_sentence),
         p.ErrorRule(p.Code.SESSION_NOT_FOUND, 404),
     )
@@ -58,14 +50,17 @@ class EvolutionApiProvider(p.Provider):
     def build_request(self, command: p.Command) -> p.HttpRequest:
         """Put the instance into the path, the contact and the action into the body."""
         body = {"number": self.name_contact(command.target), "status": command.action.value}
-        return self.request(command, body, instance=self.options["session"])
+        return self.request(command, body)
 
     def is_own_error(self, response: p.HttpResponse) -> bool:
-        """Take the error object that repeats the status."""
-        return is_own(response.document, response.status)
+        """Accept the error object that repeats the status; a proxy's page is not one."""
+        match response.document:
+            case {"status": int(status), "response": {"message": _}}:
+                return status == response.status
+        return False
 
     def parse_success(self, command: p.Command, response: p.HttpResponse) -> p.Outcome | None:
-        """Take the 201 that says `success` under `block`, for an unblock too."""
+        """Accept a 201 with `success` under `block`, for an unblock too."""
         match response.document:
             case {"block": "success"} if response.status == 201:
                 return self.success(response)
@@ -73,7 +68,10 @@ class EvolutionApiProvider(p.Provider):
 
 
 class EvolutionApiDialect(p.Dialect):
-    """Evolution API's own API, served by us. Express reads its paths and bodies (src/main.ts)."""
+    """Evolution API's own API, served by the adapter.
+
+    Express reads its paths and bodies (src/main.ts).
+    """
 
     provider = EvolutionApiProvider
     texts = {
@@ -85,32 +83,32 @@ class EvolutionApiDialect(p.Dialect):
     success_statuses = (201,)
 
     def parse_credential(self, request: p.HttpRequest) -> str | None:
-        """Read the `apikey` header."""
+        """Return the `apikey` header."""
         return request.headers.get("apikey")
 
     def parse_request(self, request: p.HttpRequest) -> p.DialectRequest:
         """Read the instance from the path; `number` (digits, or a JID) and `status` from the body.
 
-        Digits stay as they came, where Evolution API would rewrite some.
+        Digits are not rewritten, as Evolution API would do with some.
         """
         _, ids = self.match(request)
         body = p.read_object(request)
         if body.get("status") not in (p.Action.BLOCK, p.Action.UNBLOCK):
             raise p.invalid_field("status", 'must be "block" or "unblock"')
         number, status = p.read_texts(body, "number", "status")
-        contact = p.read_number_or_jid(number, "number")
-        return p.DialectRequest(p.Command(p.Action(status), contact), ids["instance"])
+        command = p.Command(p.Action(status), p.read_number_or_jid(number, "number"))
+        return p.DialectRequest(command, ids["session"])
 
     def write_success(self, call: p.DialectRequest, outcome: p.Outcome) -> p.HttpResponse:
-        """Answer what it answers to both actions."""
+        """Write the one response to both actions."""
         return p.json_response(201, {"block": "success"})
 
     def write_error(
         self, rule: p.ErrorRule, outcome: p.Outcome, call: p.DialectRequest | None, now: datetime
     ) -> p.HttpResponse:
-        """Write status, phrase and message: an array, within another for a refused contact."""
+        """Write status, phrase and message: an array, within another for a rejected contact."""
         message: p.Json = self.message(rule, outcome)
-        if rule.code is not p.Code.PROVIDER_AUTH_FAILED:  # of which the server sends the bare text
+        if rule.code is not p.Code.PROVIDER_AUTH_FAILED:  # there, the server sends the text alone
             message = [[message]] if rule.code is p.Code.TARGET_REJECTED else [message]
         error = {"status": rule.status, "error": HTTPStatus(rule.status).phrase}
         return p.json_response(rule.status, {**error, "response": {"message": message}})
@@ -118,5 +116,5 @@ class EvolutionApiDialect(p.Dialect):
 
 @p.hookimpl
 def register(registry: p.Registry) -> None:
-    """Add the provider and its dialect."""
+    """Register the provider and its dialect."""
     registry.add(EvolutionApiProvider, EvolutionApiDialect)

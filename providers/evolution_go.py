@@ -1,22 +1,14 @@
-"""Evolution GO: the token picks the instance, the answer holds the whole list after the change."""
+"""Evolution GO: the token selects the instance, a response holds the whole list after a change."""
 
 from __future__ import annotations
 
 from adapter import plugin as p
 
 
-def is_own(document: p.Json) -> bool:
-    """Whether the body is the server's own error: one key with a sentence."""
-    match document:
-        case {"error": str(), **rest}:
-            return not rest
-    return False
-
-
 def read_list(document: p.Json) -> p.ContactList | None:
-    """Return the contacts of a list; None where it, or a single one of them, is unreadable.
+    """Return the contacts of a list; None if the list or one of its entries is unreadable.
 
-    An empty list is `null`, which is how Go writes a list that was never begun, or `[]`.
+    An empty list is `[]` or `null`, which is how Go writes a nil slice.
     """
     match document:
         case {"message": "success", "data": {"JIDs": list() | None as jids}}:
@@ -30,12 +22,11 @@ class EvolutionGoProvider(p.Provider):
     The source is github.com/EvolutionAPI/evolution-go (pkg/user, pkg/utils, pkg/middleware); the
     lists are those of the library below it, github.com/tulir/whatsmeow (user.go, types/user.go).
 
-    Bare digits would be rewritten: Brazil's ninth digit is taken away from area code 31 on, digits
-    of Mexico and Argentina are dropped, and a `+` is put before them. A whole JID is taken as it
-    is, so that is what is sent.
+    A whole JID is sent, since the server rewrites bare digits: it removes Brazil's ninth digit from
+    area code 31 on, drops digits of Mexico and Argentina, and puts a `+` before them.
 
-    A 500 with a text is all that it says of a lost session, of a client that is not connected, of
-    a bad number and of any error of WhatsApp. Texts are no evidence: what came of it is unknown.
+    A lost session, a client that is not connected, a bad number and any error of WhatsApp are all a
+    500 with a text. Texts are not evidence, so the effect remains unknown.
     """
 
     name = "evolution-go"
@@ -51,25 +42,28 @@ class EvolutionGoProvider(p.Provider):
     changes_return_list = True
 
     class Options(p.Options):
-        """`token`: the instance's token, which is also its address."""
+        """`token`: the instance's token, which also selects the instance."""
 
         token = p.SecretField(required=True)
 
     def build_request(self, command: p.Command) -> p.HttpRequest:
-        """Name the contact by its whole JID, in a field that is called `number`."""
+        """Name the contact by its whole JID, in a field named `number`."""
         body = None if command.contact is None else {"number": self.name_contact(command.contact)}
         return self.request(command, body)
 
     def is_own_error(self, response: p.HttpResponse) -> bool:
-        """Take `{"error": "…"}` alone."""
-        return is_own(response.document)
+        """Accept `{"error": "…"}` alone."""
+        match response.document:
+            case {"error": str(), **rest}:
+                return not rest
+        return False
 
     def parse_success(self, command: p.Command, response: p.HttpResponse) -> p.Outcome | None:
-        """Take a 200 with the whole list, unless the list shows that it was not done.
+        """Accept a 200 with the whole list, unless it shows that the change was not done.
 
-        Whoever stands in it is blocked; so is the other form of a number. Who is missing is not,
-        where the list holds ids of the same kind: numbers only, or at least one LID where a LID was
-        asked. Else a number may stand in it as a LID, and the response says yes and no more.
+        A contact in the list is blocked, in either form of its number. A missing one is not blocked
+        if the list has ids of the same kind: numbers only, or for a LID at least one LID. Otherwise
+        the list may hold the number as a LID, and the response shows an acceptance, not a state.
         """
         listed = read_list(response.document) if response.status == 200 else None
         if listed is None or command.contact is None:
@@ -88,5 +82,5 @@ class EvolutionGoProvider(p.Provider):
 
 @p.hookimpl
 def register(registry: p.Registry) -> None:
-    """Add the provider."""
+    """Register the provider."""
     registry.add(EvolutionGoProvider)

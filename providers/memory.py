@@ -1,4 +1,4 @@
-"""Block lists in memory: the sandbox, which needs no network, no account and no credentials."""
+"""Block lists in memory: the sandbox, without network, account and credentials."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ MAGIC_NUMBERS: Final[Mapping[str, p.Code]] = {
     "15005550031": p.Code.PROVIDER_RESPONSE_TOO_LARGE,
     "15005550032": p.Code.BAD_REQUEST,
 }
-"""Blocking or unblocking one of these answers its code, and changes no list."""
+"""Numbers whose block or unblock returns a code and changes no list."""
 
 
 class MemoryProvider(p.LocalProvider):
-    """A provider of our own. Each account has a block list, which ends with the process."""
+    """A provider of the adapter itself: a block list per account, in this process."""
 
     name = "memory"
     title = "In memory (sandbox)"
@@ -56,6 +56,7 @@ class MemoryProvider(p.LocalProvider):
         "unblock": ("DELETE", "/blocked/{jid}"),
         "list": ("GET", "/blocked"),
     }
+    provider_code_at = ("/code",)
     error_codes = {code.value: (code.http_status, code) for code in p.Code}
 
     def __init__(self, options: Mapping[str, Any]) -> None:
@@ -70,7 +71,7 @@ class MemoryProvider(p.LocalProvider):
         return self.request(command, **ids)
 
     def handle_request(self, request: p.HttpRequest) -> p.HttpResponse:
-        """Change or show the list; a magic number answers its code instead."""
+        """Change or show the list; a magic number returns its code instead."""
         for route in self.all_routes():
             ids = route.match(request.path)
             if ids is not None and route.method == request.method:
@@ -94,25 +95,17 @@ class MemoryProvider(p.LocalProvider):
                 self._blocked.pop(contact, None)
         return p.json_response(200, {"blocked": blocked})
 
-    def parse_provider_code(self, document: p.Json) -> str | None:
-        """Read `code`, which is a unified code."""
-        match document:
-            case {"code": str(code)}:
-                return code
-        return None
-
     def parse_success(self, command: p.Command, response: p.HttpResponse) -> p.Outcome | None:
-        """Take the state that the answer shows, or the whole list."""
+        """Accept the requested state, or the whole list."""
         match response.document:
             case {"blocked": bool(blocked)} if command.contact and blocked is command.blocked:
                 return self.success(response)
             case {"blocked": [*jids]} if command.contact is None:
-                contacts = p.read_contacts(jids)
-                return None if contacts is None else self.success(response, contacts)
+                return self.list_success(response, jids)
         return None
 
 
 @p.hookimpl
 def register(registry: p.Registry) -> None:
-    """Add the provider."""
+    """Register the provider."""
     registry.add(MemoryProvider)

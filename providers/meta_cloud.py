@@ -1,9 +1,10 @@
-"""Meta's own Cloud API: results per user, lists in pages, and only who wrote within 24 hours."""
+"""Meta's own Cloud API: results per user, lists in pages, and only users of the last 24 hours."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 from marshmallow import fields, validate
@@ -11,9 +12,37 @@ from marshmallow import fields, validate
 from adapter import plugin as p
 
 PATH = "/{version}/{phone_number_id}/block_users"
+CHANGED = {p.Action.BLOCK: "added_users", p.Action.UNBLOCK: "removed_users"}
+RESULTS = (*CHANGED.values(), "failed_users")
 WRONG_NUMBER_ID = (
     "The provider does not know this phone_number_id, or the token has no right to it: check both."
 )
+MEANINGS: dict[tuple[int, p.Code] | tuple[int, p.Code, str], str] = {
+    # The contact: no message in 24 hours, or no WhatsApp; our own number; no user ids here.
+    (400, p.Code.TARGET_REJECTED): "131047 131021 131062",
+    (400, p.Code.TARGET_REJECTED, "The block list is full."): "139101",
+    # The whole change: some or all users failed, without a cause; or a general fault (1).
+    (400, p.Code.PROVIDER_ERROR): "139100 139103 1",
+    # The list changed between two pages.
+    (400, p.Code.PROVIDER_CONFLICT): "139102",
+    # The account: the path, the number's registration, the token, the rights (200 to 299: `200`),
+    # a lock, a policy, a country.
+    (400, p.Code.PROVIDER_MISADDRESSED): "2500",
+    (400, p.Code.SESSION_NOT_FOUND, WRONG_NUMBER_ID): "100/33 33",
+    (404, p.Code.SESSION_NOT_FOUND, WRONG_NUMBER_ID): "803",
+    (400, p.Code.SESSION_NOT_CONNECTED): "133010",
+    (500, p.Code.SESSION_NOT_CONNECTED): "131045",
+    (401, p.Code.PROVIDER_AUTH_FAILED): "190 0 102 104",
+    (403, p.Code.PROVIDER_PERMISSION_DENIED): "10 200 131005 131031 368 130497",
+    (500, p.Code.PROVIDER_PERMISSION_DENIED): "3",
+    # Too many calls: of the app, the account, the number, the pair.
+    (400, p.Code.PROVIDER_RATE_LIMITED): "130429 4 80007 80008 17 32 613 131048 131056",
+    # The service: a fault, overload, maintenance.
+    (500, p.Code.PROVIDER_ERROR): "131000",
+    (503, p.Code.PROVIDER_UNAVAILABLE): "2 131016 133004",
+    (500, p.Code.PROVIDER_UNAVAILABLE): "131057",
+}
+"""Usual status, our code and message: the provider codes with that meaning."""
 
 
 def read_users(document: p.Json, name: str) -> list[p.Json]:
@@ -25,9 +54,9 @@ def read_users(document: p.Json, name: str) -> list[p.Json]:
 
 
 def read_user(entry: p.Json) -> p.Contact:
-    """Return the person of an entry, by `wa_id`, by `user_id`, or by both.
+    """Return the person of an entry, by `wa_id`, `user_id` or both.
 
-    Raises ContactError where neither is there, or where one of them names nobody.
+    Raises ContactError if both are missing, or one is unreadable.
     """
     ids = entry if isinstance(entry, dict) else {}
     digits, user_id = (
@@ -38,7 +67,7 @@ def read_user(entry: p.Json) -> p.Contact:
 
 
 def names(entry: p.Json, contact: p.Contact) -> bool:
-    """Whether an entry of a result is the user that was sent; `input` repeats it as it was."""
+    """Whether an entry of a result is the user that was sent; `input` repeats it unchanged."""
     if not isinstance(entry, dict):
         return False
     if contact.number is not None:
@@ -47,10 +76,10 @@ def names(entry: p.Json, contact: p.Contact) -> bool:
 
 
 def read_cursor(document: p.Json) -> str | None:
-    """Return the cursor behind a page; empty after the last one, None where it is unreadable.
+    """Return the cursor behind a page; empty after the last page, None if it is unreadable.
 
-    A page with few entries, or none, is no end while there is a `next`. That link is not followed:
-    it is a whole URL, and may hold the token.
+    While there is a `next`, a page with few entries, or none, is not the last. That link is not
+    followed: it is a whole URL, and may hold the token.
     """
     if not isinstance(document, dict) or not isinstance(document.get("data"), list):
         return None
@@ -65,17 +94,17 @@ def read_cursor(document: p.Json) -> str | None:
 class MetaCloudProvider(p.Provider):
     """The Cloud API, read at developers.facebook.com (block users, paged results) in 11/2026.
 
-    It knows people by number or by business-scoped user id (`user_id`, which clients send since
+    It names people by number or by business-scoped user id (`user_id`, which clients send since
     August 2026: github.com/david-lev/pywa, pywa/api.py; Meta's page of 2026-05-21 shows numbers
-    alone). Its list says their `wa_id`, which may differ from the number that was blocked: a
+    alone). Its list has their `wa_id`, which may differ from the number that was blocked: a
     Brazilian one may lack its ninth digit. The call is synchronous, and the response names our user
-    among those who are now added or removed: that is the state of this user, and not just a yes.
-    Other business accounts cannot be blocked. A list holds 64,000 users.
+    among those now added or removed: that is the state of this user, not only an acceptance. Other
+    business accounts cannot be blocked. A list holds 64,000 users.
 
-    Errors are per user, within a 400 too. One user is sent, so that the first error of a user is
-    ours; it says more than 139100, the error of the whole, which names no cause. The codes and
-    their statuses are those of Meta's error page (support/error-codes, updated 2026-05-27); that
-    this endpoint gives each of them is inferred.
+    Errors are per user, within a 400 too. One user is sent, so the first error of a user is ours,
+    and more precise than 139100, the error of the whole without a cause. Codes and statuses are
+    those of Meta's error page (support/error-codes, updated 2026-05-27); that this endpoint returns
+    each of them is inferred.
     """
 
     name = "meta-cloud"
@@ -89,45 +118,7 @@ class MetaCloudProvider(p.Provider):
     contact_forms = (p.ContactForm.DIGITS, p.ContactForm.USER_ID)
     header_templates = {"Authorization": "Bearer {token}"}
     routes = {"block": ("POST", PATH), "unblock": ("DELETE", PATH), "list": ("GET", PATH)}
-    error_codes = {
-        # The contact: no message in 24 hours, or no WhatsApp; our own number; no user ids here.
-        **dict.fromkeys(("131047", "131021", "131062"), (400, p.Code.TARGET_REJECTED)),
-        # The whole change: some or all users failed, for no stated cause.
-        **dict.fromkeys(("139100", "139103"), (400, p.Code.PROVIDER_ERROR)),
-        "139102": (400, p.Code.PROVIDER_CONFLICT),  # the list changed between two pages
-        # The account: the path, the number's registration, the token, the rights (200 to 299:
-        # `200`), a lock, a policy, a country.
-        "2500": (400, p.Code.PROVIDER_MISADDRESSED),
-        "133010": (400, p.Code.SESSION_NOT_CONNECTED),
-        "131045": (500, p.Code.SESSION_NOT_CONNECTED),
-        **dict.fromkeys(("190", "0", "102", "104"), (401, p.Code.PROVIDER_AUTH_FAILED)),
-        **dict.fromkeys(
-            ("10", "200", "131005", "131031", "368", "130497"),
-            (403, p.Code.PROVIDER_PERMISSION_DENIED),
-        ),
-        "3": (500, p.Code.PROVIDER_PERMISSION_DENIED),
-        # Too many calls: of the app, the account, the number, the pair.
-        **dict.fromkeys(
-            ("130429", "4", "80007", "80008", "17", "32", "613", "131048", "131056"),
-            (400, p.Code.PROVIDER_RATE_LIMITED),
-        ),
-        # The service: a fault, overload, maintenance.
-        "1": (400, p.Code.PROVIDER_ERROR),
-        "131000": (500, p.Code.PROVIDER_ERROR),
-        **dict.fromkeys(("2", "131016", "133004"), (503, p.Code.PROVIDER_UNAVAILABLE)),
-        "131057": (500, p.Code.PROVIDER_UNAVAILABLE),
-    }
-    error_rules = (
-        p.ErrorRule(
-            p.Code.TARGET_REJECTED, 400, provider_code="139101", message="The block list is full."
-        ),
-        *(
-            p.ErrorRule(
-                p.Code.SESSION_NOT_FOUND, status, provider_code=code, message=WRONG_NUMBER_ID
-            )
-            for code, status in (("100/33", 400), ("33", 400), ("803", 404))
-        ),
-    )
+    error_codes = {code: meaning for meaning, codes in MEANINGS.items() for code in codes.split()}
 
     class Options(p.Options):
         """`token`; `phone_number_id` of the business number; `version` of the Graph API."""
@@ -142,29 +133,24 @@ class MetaCloudProvider(p.Provider):
         )
 
     def build_request(self, command: p.Command) -> p.HttpRequest:
-        """Name one user in the body, with DELETE too; or ask for a page of a thousand.
+        """Name one user in the body, with DELETE too; or request a page of a thousand users.
 
-        That is the documented most of users per request. Whether it holds for lists is not said;
-        a smaller page is read as well, since only the cursor tells where the list ends.
+        That is the documented maximum of users per request. Whether it holds for lists is unknown;
+        a smaller page is read as well, since the cursor alone decides where the list ends.
         """
-        ids = {name: self.options[name] for name in ("version", "phone_number_id")}
         if command.contact is None:
-            return replace(self.request(command, **ids), query={"limit": "1000"})
+            return self.request(command, None, {"limit": "1000"})
         named = self.name_contact(command.contact)
         user = {"user_id": named} if command.contact.number is None else {"user": f"+{named}"}
-        body = {"messaging_product": "whatsapp", "block_users": [user]}
-        return self.request(command, body, **ids)
+        return self.request(command, {"messaging_product": "whatsapp", "block_users": [user]})
 
     def build_next_page(self, command: p.Command, response: p.HttpResponse) -> p.HttpRequest | None:
-        """Ask for what is behind the page's cursor."""
-        after = read_cursor(response.document)
-        if not after:
-            return None
-        first = self.build_request(command)
-        return replace(first, query={**first.query, "after": after})
+        """Request what is behind the page's cursor."""
+        first, after = self.build_request(command), read_cursor(response.document)
+        return replace(first, query={**first.query, "after": after}) if after else None
 
     def is_own_error(self, response: p.HttpResponse) -> bool:
-        """Take a Graph API error, or results per user."""
+        """Accept a Graph API error, or results per user."""
         match response.document:
             case {"error": {"code": int(), "type": str()}} | {"error": {"fbtrace_id": str()}}:
                 return True
@@ -173,7 +159,7 @@ class MetaCloudProvider(p.Provider):
         return False
 
     def parse_provider_code(self, document: p.Json) -> str | None:
-        """Read the first error of a user, where it is a known one, else the error of the whole."""
+        """Return the first error of a user if it is a known one, else the error of the whole."""
         match document:
             case {"block_users": {"failed_users": [{"errors": [dict(error), *_]}, *_]}} if (
                 code := self._read_code(error)
@@ -188,49 +174,38 @@ class MetaCloudProvider(p.Provider):
         code = error.get("code")
         if not isinstance(code, int) or isinstance(code, bool):
             return None
-        if 200 <= code <= 299:
-            return "200"
         exact = f"{code}/{error.get('error_subcode')}"
-        return exact if exact in self.provider_codes() else str(code)
+        known = exact if exact in self.provider_codes() else str(code)
+        return "200" if 200 <= code <= 299 else known
 
     def parse_named_contact(self, command: p.Command, document: p.Json) -> p.Contact | None:
-        """Read our user among the results; the first one, where ours is not there."""
-        changed = "added_users" if command.blocked else "removed_users"
-        entries = read_users(document, changed) + read_users(document, "failed_users")
+        """Return our user among the results; the first one, where ours is missing."""
+        changed = read_users(document, CHANGED[command.action])
+        entries = changed + read_users(document, "failed_users")
         ours = [entry for entry in entries if names(entry, command.target)]
         named = [entry for entry in ours or entries if isinstance(entry, dict)]
-        if not any(entry.get(name) for entry in named[:1] for name in ("wa_id", "user_id")):
-            return None
-        return read_user(named[0])
+        has_id = any(entry.get(name) for entry in named[:1] for name in ("wa_id", "user_id"))
+        return read_user(named[0]) if has_id else None
 
     def parse_retry_after(self, response: p.HttpResponse) -> int | None:
-        """Read `Retry-After`, else the minutes in `X-Business-Use-Case-Usage`.
+        """Return `Retry-After`, else the minutes in `X-Business-Use-Case-Usage`.
 
         https://developers.facebook.com/docs/graph-api/overview/rate-limiting describes the header:
         a JSON object of lists of usages, each with `estimated_time_to_regain_access` in minutes.
         """
-        asked = super().parse_retry_after(response)
-        if asked is not None:
-            return asked
-        try:
+        seconds = super().parse_retry_after(response)
+        usages: p.Json = None
+        with suppress(p.StrictJsonError):
             usages = p.read_json(response.headers.get("X-Business-Use-Case-Usage", "").encode())
-        except p.StrictJsonError:
-            return None
-        minutes = [
-            usage.get("estimated_time_to_regain_access")
-            for listed in (usages.values() if isinstance(usages, dict) else ())
-            for usage in (listed if isinstance(listed, list) else ())
-            if isinstance(usage, dict)
-        ]
-        known = [int(str(each)) for each in minutes if re.fullmatch("[0-9]{1,9}", str(each))]
-        return p.bounded_wait(max(known) * 60) if any(known) else None
+        minutes = [str(each) for each in p.find_values(usages, "estimated_time_to_regain_access")]
+        known = [int(each) for each in minutes if re.fullmatch("[0-9]{1,9}", each)]
+        return p.bounded_wait(max(known) * 60) if seconds is None and any(known) else seconds
 
     def shows_success(self, command: p.Command, response: p.HttpResponse) -> bool:
-        """Look for our user among the changed; one that cannot be read may be ours as well."""
+        """Whether our user is among the changed; an unreadable one may be ours as well."""
         if command.contact is None:
             return super().shows_success(command, response)
-        changed = "added_users" if command.blocked else "removed_users"
-        for entry in read_users(response.document, changed):
+        for entry in read_users(response.document, CHANGED[command.action]):
             try:
                 person = read_user(entry)
             except p.ContactError:
@@ -240,28 +215,20 @@ class MetaCloudProvider(p.Provider):
         return False
 
     def parse_success(self, command: p.Command, response: p.HttpResponse) -> p.Outcome | None:
-        """Take a 200 that names our user alone as changed, or a page of the list."""
-        document = response.document
-        if response.status != 200:
-            return None
-        if command.contact is None:
-            if read_cursor(document) is None:
-                return None
-            contacts = p.read_contacts(document["data"], read_user)
-            return None if contacts is None else self.success(response, contacts)
-        changed, other = "added_users", "removed_users"
-        if not command.blocked:
-            changed, other = other, changed
-        users = read_users(document, changed)
-        if len(users) != 1 or not names(users[0], command.contact):
-            return None
-        results = document["block_users"]
-        if any(results.get(name, []) != [] for name in ("failed_users", other)):
-            return None
-        return self.success(response)
+        """Accept a 200 with our user alone as changed, or with a page of the list."""
+        match response.document if response.status == 200 else None:
+            case {"data": list(users)} as page if command.contact is None:
+                is_page = read_cursor(page) is not None
+                return self.list_success(response, users, read_user) if is_page else None
+            case {"block_users": dict(results)} as document if command.contact is not None:
+                changed = CHANGED[command.action]
+                ours = [names(each, command.contact) for each in read_users(document, changed)]
+                filled = [name for name in RESULTS if results.get(name, []) != []]
+                return self.success(response) if ours == [True] and filled == [changed] else None
+        return None
 
 
 @p.hookimpl
 def register(registry: p.Registry) -> None:
-    """Add the provider."""
+    """Register the provider."""
     registry.add(MetaCloudProvider)

@@ -1,4 +1,4 @@
-"""A gateway of many sessions: session and JID stand in the path, success is an empty 204."""
+"""A gateway of many sessions: session and JID are in the path, success is an empty 204."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ CONTACT = "/api/v1/sessions/{session}/contacts/{jid}"
 class SessionGatewayProvider(p.Provider):
     """The gateway, read at https://wahost-rama.zeabur.app/docs (contacts, sessions) in 11/2026.
 
-    Its 501 `not_implemented` says that the session is not connected; its 404 hides the sessions
-    of other organisations. Neither its pages nor its codes say anything of a block list.
+    Its 501 `not_implemented` means that the session is not connected; its 404 hides the sessions
+    of other organisations. Neither its pages nor its codes mention a block list.
     """
 
     name = "session-gateway"
@@ -22,6 +22,7 @@ class SessionGatewayProvider(p.Provider):
     session_location = p.SessionLocation.PATH
     header_templates = {"Authorization": "Bearer {token}"}
     routes = {"block": ("POST", CONTACT + "/block"), "unblock": ("POST", CONTACT + "/unblock")}
+    provider_code_at = ("/error/code",)
     error_codes = {
         "not_implemented": (501, p.Code.SESSION_NOT_CONNECTED),
         "not_found": (404, p.Code.SESSION_NOT_FOUND),
@@ -38,27 +39,17 @@ class SessionGatewayProvider(p.Provider):
         session = p.session_field()
 
     def build_request(self, command: p.Command) -> p.HttpRequest:
-        """Put the session and the JID into the path. There is no body."""
-        return self.request(
-            command, session=self.options["session"], jid=self.name_contact(command.target)
-        )
-
-    def parse_provider_code(self, document: p.Json) -> str | None:
-        """Read `error.code`."""
-        match document:
-            case {"error": {"code": str(code)}}:
-                return code
-        return None
+        """Put the session and the JID into the path; there is no body."""
+        return self.request(command, jid=self.name_contact(command.target))
 
     def parse_success(self, command: p.Command, response: p.HttpResponse) -> p.Outcome | None:
-        """Take an empty 204, which is also the answer where nothing had to change."""
-        if response.status != 204 or response.body:
-            return None
-        return self.success(response)
+        """Accept an empty 204, which is also the response where nothing had to change."""
+        is_empty = response.status == 204 and not response.body
+        return self.success(response) if is_empty else None
 
 
 class SessionGatewayDialect(p.Dialect):
-    """The gateway's own API, served by us."""
+    """The gateway's own API, served by the adapter."""
 
     provider = SessionGatewayProvider
     texts = {p.Code.SESSION_NOT_FOUND: "session not found"}
@@ -66,26 +57,25 @@ class SessionGatewayDialect(p.Dialect):
     success_statuses = (204,)
 
     def parse_credential(self, request: p.HttpRequest) -> str | None:
-        """Read the bearer token, or `x-api-key`, which a sister deployment documents."""
+        """Return the bearer token, or `x-api-key`, which a sister deployment documents."""
         return p.read_bearer(request) or request.headers.get("x-api-key")
 
     def parse_request(self, request: p.HttpRequest) -> p.DialectRequest:
-        """Read everything from the path."""
+        """Read session and JID from the path."""
         route, ids = self.match(request)
-        return p.DialectRequest(
-            p.Command(route.action, p.read_contact(jid=ids["jid"])), ids["session"]
-        )
+        command = p.Command(route.action, p.read_contact(jid=ids["jid"]))
+        return p.DialectRequest(command, ids["session"])
 
     def write_success(self, call: p.DialectRequest, outcome: p.Outcome) -> p.HttpResponse:
-        """Answer 204 with nothing in it."""
+        """Write an empty 204."""
         return p.HttpResponse(204)
 
     def write_error(
         self, rule: p.ErrorRule, outcome: p.Outcome, call: p.DialectRequest | None, now: datetime
     ) -> p.HttpResponse:
-        """Write code, message and details. A rule without the gateway's code shows the unified one.
+        """Write code, message and details; without a code of the gateway's, the unified code.
 
-        Its clients then see a code that they do not know, at a status that they do.
+        The gateway's clients then see a known status with an unknown code.
         """
         error = {
             "code": rule.provider_code or rule.code.value,
@@ -97,5 +87,5 @@ class SessionGatewayDialect(p.Dialect):
 
 @p.hookimpl
 def register(registry: p.Registry) -> None:
-    """Add the provider and its dialect."""
+    """Register the provider and its dialect."""
     registry.add(SessionGatewayProvider, SessionGatewayDialect)

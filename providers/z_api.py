@@ -1,4 +1,4 @@
-"""Z-API: one address for both actions, with the credentials of the instance in its path."""
+"""Z-API: one path for both actions, with the credentials of the instance in it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ PATH = "/instances/{instance_id}/token/{token}/contacts/modify-blocked"
 
 
 def is_refusal(document: p.Json) -> bool:
-    """Whether the confirmation flag says no."""
+    """Whether the confirmation flag is false."""
     match document:
         case {"value": False}:
             return True
@@ -18,8 +18,8 @@ def is_refusal(document: p.Json) -> bool:
 class ZApiProvider(p.Provider):
     """Z-API, read at https://developer.z-api.io/en/contacts/block-contact in November 2026.
 
-    `value` is a flag of confirmation: true is no state, and false has to be taken for a failure.
-    The pages show no body of an error: a bare status may be anybody's. They show no block list.
+    `value` is a confirmation flag: true does not show the new state, and false counts as a failure.
+    The pages show no body of an error, so a bare status may be a proxy's. They show no block list.
     """
 
     name = "z-api"
@@ -30,13 +30,13 @@ class ZApiProvider(p.Provider):
     contact_forms = (p.ContactForm.DIGITS,)
     header_templates = {"Client-Token": "{client_token}"}
     routes = {"block": ("POST", PATH), "unblock": ("POST", PATH)}
-    # That it failed is documented; why, and whether nothing was done, is not.
+    # Documented as a failure; the cause, and whether anything was done, is not.
     error_rules = (p.ErrorRule(p.Code.PROVIDER_ERROR, 200, where=is_refusal),)
 
     class Options(p.Options):
-        """`instance_id` and `token`: the instance's; `client_token`: the account's security token.
+        """`instance_id` and `token` of the instance; `client_token`, the account's security token.
 
-        `token` travels in the path, as the provider wants it.
+        The provider requires `token` in the path.
         """
 
         instance_id = p.session_field()
@@ -46,11 +46,10 @@ class ZApiProvider(p.Provider):
     def build_request(self, command: p.Command) -> p.HttpRequest:
         """Name the number and the action in the body."""
         body = {"phone": self.name_contact(command.target), "action": command.action.value}
-        ids = {"instance_id": self.options["instance_id"], "token": self.options["token"].reveal()}
-        return self.request(command, body, **ids)
+        return self.request(command, body)
 
     def parse_success(self, command: p.Command, response: p.HttpResponse) -> p.Outcome | None:
-        """Take a 200 whose `value` is true."""
+        """Accept a 200 with a `value` of true."""
         match response.document:
             case {"value": True} if response.status == 200:
                 return self.success(response)
@@ -59,5 +58,5 @@ class ZApiProvider(p.Provider):
 
 @p.hookimpl
 def register(registry: p.Registry) -> None:
-    """Add the provider."""
+    """Register the provider."""
     registry.add(ZApiProvider)

@@ -361,7 +361,7 @@ def test_the_commented_configuration_loads_and_has_every_key() -> None:
 
 
 def test_the_statuses_of_the_shared_rules_in_the_guide_are_the_codes() -> None:
-    codes = {row.status: row.code.value for row in reversed(HTTP_STATUS_RULES) if not row.anyone}
+    codes = {row.status: row.code.value for row in reversed(HTTP_STATUS_RULES) if not row.any_sender}
     table = dict(
         re.findall(
             r"^\| (\d{3})\S* \| `(\w+)`",

@@ -19,6 +19,7 @@ from support import JID, NUMBER, SESSION, Upstream, account_for, call, run_app, 
 
 from adapter import Action, ConfigurationError, PluginError
 from adapter.client import connect
+from adapter.route import Route
 from adapter.settings.loader import load_settings
 from adapter.web.app import create_app, service_state
 

@@ -14,6 +14,7 @@ from adapter.providers.session_gateway import SessionGatewayDialect, SessionGate
 from adapter.providers.waha import WahaDialect, WahaProvider
 from adapter.providers.wappfy import WappfyDialect, WappfyProvider
 from adapter.providers.wuts import WutsDialect, WutsProvider
+from adapter.providers.z_api import ZApiProvider
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from marshmallow import ValidationError
@@ -54,6 +55,9 @@ WAPPFY = WappfyProvider({"api_key": Secret("k3y"), "session": "shop", "wire_form
 WAPPFY_GUIDE = WappfyProvider({"api_key": Secret("k3y"), "session": "shop", "wire_format": "guide"})
 GATEWAY = SessionGatewayProvider({"token": Secret("t0ken"), "session": "sess_01HZX"})
 MEMORY = MemoryProvider({})
+Z_API = ZApiProvider(
+    {"instance_id": "3C1A", "token": Secret("t0ken"), "client_token": Secret("t0ken")}
+)
 WAHA = WahaProvider({"api_key": Secret("k3y"), "session": "default"})
 EVOLUTION = EvolutionApiProvider({"api_key": Secret("k3y"), "session": "shop"})
 
@@ -238,7 +242,7 @@ def test_the_headers_of_an_account_are_one_object_and_no_other_account_has_it():
 
 
 def test_headers_show_no_secret():
-    for provider in (WUTS, WAPPFY, GATEWAY, WAHA, EVOLUTION):
+    for provider in (WUTS, WAPPFY, GATEWAY, WAHA, EVOLUTION, Z_API):
         shown = f"{provider!r} {provider.headers!r} {provider.headers} {vars(provider)}"
         assert "t0ken" not in shown
         assert "k3y" not in shown
@@ -247,10 +251,10 @@ def test_headers_show_no_secret():
 @pytest.mark.parametrize(
     ("template", "message"),
     [
-        ("Bearer {tokn}", "X-Key needs tokn, which is no option with a text"),
-        ("{token} {gone}", "X-Key needs gone, which is no option with a text"),
-        ("{token} {size}", "X-Key needs size, which is no option with a text"),
-        ("{token} {nothing}", "X-Key needs nothing, which is no option with a text"),
+        ("Bearer {tokn}", "X-Key needs the option tokn, as a text"),
+        ("{token} {gone}", "X-Key needs the option gone, as a text"),
+        ("{token} {size}", "X-Key needs the option size, as a text"),
+        ("{token} {nothing}", "X-Key needs the option nothing, as a text"),
         ("{token} {}", "X-Key must name an option as {lower_case}"),
         ("{token} {Token}", "X-Key must name an option as {lower_case}"),
         ("{token} {token.reveal}", "X-Key must name an option as {lower_case}"),
@@ -258,7 +262,7 @@ def test_headers_show_no_secret():
         ("{token} {token", "X-Key must name an option as {lower_case}"),
     ],
 )
-def test_a_template_that_cannot_be_filled_is_said_when_the_provider_is_made(
+def test_a_header_template_that_cannot_be_filled_raises_when_the_provider_is_created(
     template: str, message: str
 ):
     options = {"token": Secret("t0ken"), "size": 5, "nothing": None, "session": "sh0p"}

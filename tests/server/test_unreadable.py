@@ -177,17 +177,17 @@ def test_what_gets_out_of_the_app_is_an_envelope_and_one_record_without_the_path
 @pytest.mark.parametrize(
     "base", ["GreenletExit", "Timeout", "KeyboardInterrupt", "GeneratorExit", "SystemExit"]
 )
-@pytest.mark.parametrize("place", ["build_request", "answer"])
+@pytest.mark.parametrize("place", ["build_request", "handle_request"])
 def test_whatever_a_plugin_raises_the_answer_has_the_facts_of_the_call(
     tmp_path: Path, base: str, place: str
 ) -> None:
     site = tmp_path / "site"
     site.mkdir()
     source = LEAVING_PLUGIN.replace("%s", base)
-    if place == "answer":
+    if place == "handle_request":
         source = re.sub("raise Leaving.*", 'return HttpRequest("POST", "/block")', source)
-        source = re.sub(r"(def answer.*\n +)return None", r"\1raise Leaving", source)
-    imports = "from adapter import HttpRequest\nfrom gevent import GreenletExit, Timeout\n"
+        source = re.sub(r"(def handle_request.*\n +)return None", r"\1raise Leaving", source)
+    imports = "from adapter.plugin import HttpRequest\nfrom gevent import GreenletExit, Timeout\n"
     source = imports + source
     install_plugin(site, "leaving", source)
     config = tmp_path / "adapter.toml"

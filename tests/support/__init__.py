@@ -1,4 +1,4 @@
-"""What several test modules need: servers on loopback, configurations, plugins of strangers."""
+"""Helpers of several test modules: servers on loopback, configurations, third-party plugins."""
 
 from __future__ import annotations
 
@@ -256,7 +256,7 @@ def install_plugin(folder: Path, name: str, source: str) -> None:
 
 
 FAILING_PLUGIN = '''
-from adapter.plugin import Action, LocalProvider, hookimpl
+from adapter.plugin import LocalProvider, hookimpl
 
 
 class FailingProvider(LocalProvider):

@@ -93,8 +93,8 @@ def http_statuses() -> str:
 def _shared_rules() -> Iterator[tuple[str, ...]]:
     for status in sorted({rule.status for rule in HTTP_STATUS_RULES}):
         rows = [rule for rule in HTTP_STATUS_RULES if rule.status == status]
-        others = [rule for rule in rows if rule.anyone] or [
-            rule for rule in HTTP_STATUS_RULES if rule.anyone and rule.status == status // 100 * 100
+        others = [rule for rule in rows if rule.any_sender] or [
+            rule for rule in HTTP_STATUS_RULES if rule.any_sender and rule.status == status // 100 * 100
         ]
         own = rows[0].code
         unknown = " (`provider_error` with an unknown provider code)"

@@ -364,12 +364,12 @@ def test_a_message_is_bounded_and_holds_no_number(
 ) -> None:
     native = NATIVE[dialect]()
     outcome = Outcome.failure(Code.VALIDATION_ERROR, fields={**fields, f"is {number}": ("bad",)})
-    row = BUILT_IN[dialect].all_rules()[0]
-    message = native.message(row, outcome)
+    rule = BUILT_IN[dialect].all_rules()[0]
+    message = native.message(rule, outcome)
     assert len(message) <= 500
     assert number not in message
-    assert native.message(row, Outcome.failure(Code.INTERNAL_ERROR)) == (
-        row.text or Code.INTERNAL_ERROR.message
+    assert native.message(rule, Outcome.failure(Code.INTERNAL_ERROR)) == (
+        native.texts.get(rule.code) or Code.INTERNAL_ERROR.message
     )
 
 
