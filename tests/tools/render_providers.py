@@ -19,8 +19,8 @@ INFERRED = "⚠ **inferred**"
 _HEAD = f"""\
 # What each provider's responses mean
 
-`tests/render_providers.py` (`make readme`) writes this page from the providers' classes and from
-the recorded responses in `tests/answers/`. Do not edit it.
+`make readme` writes this page (`tests/tools/render_providers.py`) from the providers' classes and
+from the recorded responses in `tests/answers/`. Do not edit it.
 
 [Evidence](README.md#evidence) has this order: a provider code, at any status (its usual status is
 in parentheses); a value of the body; the bare status of a body in the provider's own error shape. A
@@ -141,7 +141,8 @@ def bare_statuses(contract: ProviderContract) -> Iterator[tuple[str, ...]]:
     for exchange in contract._exchanges:
         rule = contract._rule(exchange)
         shared = any(rule is each for each in HTTP_STATUS_RULES)
-        if rule and shared:
+        own = contract._provider(exchange.options).is_own_error(exchange.response)
+        if rule and shared and (own or exchange.proof is not Provenance.INFERRED):
             told = exchange.response.status, rule.code.value
             proofs.setdefault(told, []).append(exchange.proof)
     for (status, code), known in sorted(proofs.items()):

@@ -94,7 +94,9 @@ def _shared_rules() -> Iterator[tuple[str, ...]]:
     for status in sorted({rule.status for rule in HTTP_STATUS_RULES}):
         rows = [rule for rule in HTTP_STATUS_RULES if rule.status == status]
         others = [rule for rule in rows if rule.any_sender] or [
-            rule for rule in HTTP_STATUS_RULES if rule.any_sender and rule.status == status // 100 * 100
+            rule
+            for rule in HTTP_STATUS_RULES
+            if rule.any_sender and rule.status == status // 100 * 100
         ]
         own = rows[0].code
         unknown = " (`provider_error` with an unknown provider code)"
