@@ -77,7 +77,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, st
 def few_statuses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the contract kit try hostile answers at few statuses: enough to find a planted fault."""
     statuses = frozenset({200, 201, 204, 304, 400, 404, 500, 502})
-    monkeypatch.setattr("adapter.testing.contract._PLAUSIBLE", statuses)
+    monkeypatch.setattr("adapter.testing.ProviderContract.hostile_statuses", statuses)
 
 
 @pytest.fixture(scope="session")

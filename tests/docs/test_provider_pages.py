@@ -13,8 +13,7 @@ from tools import render_providers
 
 from adapter.plugin import Action, Dialect, LocalProvider
 from adapter.registry import load_plugins
-from adapter.testing import Provenance
-from adapter.testing.contract import PLAIN_NUMBER
+from adapter.testing import PLAIN_NUMBER, Provenance
 
 PAGE = render_providers.PAGE.read_text("utf-8")
 README = page("README.md").text
