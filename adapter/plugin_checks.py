@@ -82,7 +82,7 @@ def _check_date(where: str, text: str | None) -> None:
     except ValueError:
         is_date = False
     if not is_date:
-        raise PluginError(f'{where} must be a date as YYYY-MM-DD, or None')
+        raise PluginError(f"{where} must be a date as YYYY-MM-DD, or None")
 
 
 def _check_headers(provider: type[Provider], options: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ Imports within the package go downwards only: `contract` · the topics (`…_con
 
 from __future__ import annotations
 
+from adapter.testing.blanks import find_blanks, require_no_blanks
 from adapter.testing.contract import ProviderContract
 from adapter.testing.exchanges import LIVE_FILE, Exchange, Provenance, read_answers
 from adapter.testing.mutations import mutations
@@ -21,7 +22,9 @@ __all__ = [
     "Exchange",
     "Provenance",
     "ProviderContract",
+    "find_blanks",
     "forms_in",
     "mutations",
     "read_answers",
+    "require_no_blanks",
 ]
