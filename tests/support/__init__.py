@@ -36,7 +36,10 @@ OTHER_NUMBER = "5511988888888"
 NATIVE = ("wuts", "wappfy", "session-gateway")
 """The dialects of the sandbox, each with an account of the same name that talks to it."""
 DIALECTS = (*NATIVE, "waha", "evolution-api")
-"""Every dialect that comes with the adapter."""
+"""The dialects whose native calls the tests of the web layer write by hand.
+
+A further one need not be added: the tests over the registry, such as the contract, have it.
+"""
 PROVIDERS = (*NATIVE, "memory")
 """The providers of the sandbox."""
 BUILT_IN = {name: each.cls for name, each in load_plugins().providers.items()}

@@ -10,11 +10,6 @@ from typing import Any
 
 import pytest
 import schemathesis
-from adapter.providers.evolution_api import EvolutionApiDialect
-from adapter.providers.session_gateway import SessionGatewayDialect
-from adapter.providers.waha import WahaDialect
-from adapter.providers.wappfy import WappfyDialect
-from adapter.providers.wuts import WutsDialect
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis.specs.openapi import checks as openapi_checks
@@ -34,6 +29,7 @@ from adapter.plugin import (
     Outcome,
     RequestError,
 )
+from adapter.registry import load_plugins
 from adapter.strict_json import read_json
 from adapter.web.app import create_app
 
@@ -98,12 +94,8 @@ def test_without_a_key_nothing_is_learnt(case: schemathesis.Case) -> None:
 
 # --- the dialects, by themselves
 
-PROVIDERS: Mapping[str, type[Dialect]] = {
-    "wuts": WutsDialect,
-    "wappfy": WappfyDialect,
-    "session-gateway": SessionGatewayDialect,
-    "waha": WahaDialect,
-    "evolution-api": EvolutionApiDialect,
+NATIVE: Mapping[str, type[Dialect]] = {
+    name: each.cls for name, each in load_plugins().dialects.items()
 }
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 PERSON, HIDDEN = Contact(NUMBER), Contact(lid="4711@lid")
@@ -134,7 +126,7 @@ requests = st.builds(
     method=methods,
     path=st.one_of(
         st.sampled_from(
-            [route.template for each in PROVIDERS.values() for route in each.provider.all_routes()]
+            [route.template for each in NATIVE.values() for route in each.provider.all_routes()]
         ).flatmap(
             lambda template: st.builds(
                 lambda session, jid: re.sub(
@@ -179,11 +171,11 @@ calls = st.builds(
 )
 
 
-@pytest.mark.parametrize("name", PROVIDERS)
+@pytest.mark.parametrize("name", NATIVE)
 @settings(max_examples=150, deadline=None)
 @given(request=requests)
 def test_any_native_request_is_understood_or_refused(name: str, request: HttpRequest) -> None:
-    dialect = PROVIDERS[name]()
+    dialect = NATIVE[name]()
     credential = dialect.parse_credential(request)
     assert credential is None or credential in " ".join(request.headers.values())
     call, refusal = None, None
@@ -216,13 +208,13 @@ def assert_well_formed(response: HttpResponse) -> None:
         assert response.status in (201, 204)
 
 
-@pytest.mark.parametrize("name", PROVIDERS)
+@pytest.mark.parametrize("name", NATIVE)
 @settings(max_examples=100, deadline=None)
 @given(outcome=failures, call=st.none() | calls)
 def test_any_failure_is_a_well_formed_native_answer_with_a_documented_status(
     name: str, outcome: Outcome, call: DialectRequest | None
 ) -> None:
-    dialect = PROVIDERS[name]()
+    dialect = NATIVE[name]()
     response = dialect.build_response(outcome, call, now=NOW)
     assert_well_formed(response)
     assert response.body
@@ -235,13 +227,13 @@ def test_any_failure_is_a_well_formed_native_answer_with_a_documented_status(
 contacts = st.lists(st.sampled_from([PERSON, HIDDEN, Contact(NUMBER, "4711@lid")]), max_size=3)
 
 
-@pytest.mark.parametrize("name", PROVIDERS)
+@pytest.mark.parametrize("name", NATIVE)
 @settings(max_examples=50, deadline=None)
 @given(call=calls, confirmation=st.sampled_from(list(Confirmation)), found=contacts)
 def test_any_success_is_a_well_formed_native_answer(
     name: str, call: DialectRequest, confirmation: Confirmation, found: list[Contact]
 ) -> None:
-    dialect = PROVIDERS[name]()
+    dialect = NATIVE[name]()
     if call.command.action not in dialect.provider.actions():
         call = DialectRequest(Command(Action.BLOCK, PERSON), call.session, call.form)
     listed = tuple(found) if call.command.action is Action.LIST else None
