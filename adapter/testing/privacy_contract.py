@@ -27,12 +27,11 @@ class PrivacyContract(ContractBase):
     def test_secrets_and_numbers_stay_out_of_every_text(self) -> None:
         """No repr, log line, printed line or exception holds a credential or a phone number."""
         faults = []
-        secrets = [*self.secrets.values()]
         for options in self.option_sets:
             faults += [
                 f"{what} shows {shown}"
                 for what, text in self._texts(options)
-                if (shown := _shown(text, secrets))
+                if (shown := _shown(text, self.secrets.values()))
             ]
         where = self.tested.__name__
         require((faults, f"do not log, print or format them in {where}; keep a Secret a Secret."))

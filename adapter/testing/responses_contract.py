@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from adapter.codes import Code
 from adapter.http import HttpResponse
-from adapter.results import Outcome
+from adapter.results import Command, Outcome
 from adapter.testing.base import ContractBase
-from adapter.testing.calls import same_outcome, try_parsing
+from adapter.testing.calls import Failed, same_outcome, try_parsing
 from adapter.testing.hostile import foreign_bodies
 from adapter.testing.mutations import echoes, retold
+from adapter.testing.proofs import proves
 from adapter.testing.reporting import describe_outcome, describe_rule, require
 from adapter.testing.samples import PLAIN_NUMBER, TRICKY_NUMBERS
 
@@ -67,7 +68,8 @@ class ResponsesContract(ContractBase):
     def test_a_bare_status_has_the_shared_meaning(self) -> None:
         """The status of a page that is not the provider's has the meaning of the shared rules.
 
-        Such a page blames neither the contact nor the session, and nothing about it is certain.
+        Such a page blames neither the contact nor the session, and nothing about it is certain. A
+        body that is evidence of a success, such as `[]` of an empty list, contradicts the status.
         """
         known = {
             rule.status: rule.code for rule in reversed(self.tested.all_rules()) if rule.any_sender
@@ -86,6 +88,8 @@ class ResponsesContract(ContractBase):
                 for what, response in responses[bare:]:
                     outcome = try_parsing(provider, command, response)
                     if not isinstance(outcome, Outcome) or outcome.code is not expected:
+                        if self._contradicts_itself(command, response, outcome):
+                            continue
                         faults.append(
                             f"{command.action}: {status} with {what} is parsed as "
                             f"{describe_outcome(outcome)}, not as {expected.value}"
@@ -166,3 +170,16 @@ class ResponsesContract(ContractBase):
                         )
         where = self.place_of("parse_provider_code")
         require((faults, f"compare the whole text in {where}; never search a part of it."))
+
+    def _contradicts_itself(
+        self, command: Command, response: HttpResponse, outcome: Outcome | Failed
+    ) -> bool:
+        """Whether a failure has the body of a recorded success, and is parsed as uncertain."""
+        return (
+            isinstance(outcome, Outcome)
+            and outcome.code is Code.PROVIDER_BAD_RESPONSE
+            and any(
+                proves(each, command.action, response.at_status(each.response.status))
+                for each in self.exchanges
+            )
+        )
