@@ -132,13 +132,13 @@ HTTP_STATUS_RULES: Final = (
     ErrorRule(Code.PROVIDER_MISADDRESSED, 404),
     ErrorRule(Code.PROVIDER_MISADDRESSED, 405),
     ErrorRule(Code.PROVIDER_MISADDRESSED, 410),
-    ErrorRule(Code.PROVIDER_ERROR, 400),  # of 400 and 422, with a provider code that no rule knows
+    ErrorRule(Code.PROVIDER_ERROR, 400),  # of 400 and 422 with an unknown provider code
     ErrorRule(Code.PROVIDER_MISADDRESSED, 400, any_sender=True),
 )
-"""What the HTTP statuses mean where a provider states nothing else. Below every provider's rules.
+"""The meaning of HTTP statuses where a provider has no rule of its own: the last rules of each.
 
-The last rule covers every other 4xx: a page of another sender blames neither the contact nor the
-session, and nothing about it is certain.
+The last rule covers every other 4xx: a page of another sender is evidence against neither the
+contact nor the session, and nothing about it is certain.
 """
 
 FALLBACK_CODES: Final[Mapping[Code, Code]] = {
@@ -164,7 +164,7 @@ FALLBACK_CODES: Final[Mapping[Code, Code]] = {
     Code.PROVIDER_RESPONSE_TOO_LARGE: Code.PROVIDER_ERROR,
     Code.INTERNAL_ERROR: Code.PROVIDER_ERROR,
 }
-"""The codes that no provider can send, each with the nearest code that it can.
+"""The codes that no provider can send, each with the nearest one that a provider can.
 
 A fallback never claims more than its code: `not_applied` may become `unknown`.
 """

@@ -185,14 +185,16 @@ def read_number(value: Json) -> Contact | None:
     return Contact.from_jid(text, "number")
 
 
-def read_person(jid: Json, number: Json = None) -> Contact:
+def read_person(jid: Json, number: Json = None, expected: Contact | None = None) -> Contact:
     """Return the contact of a JID and of the phone number beside it, which may map a LID.
 
-    Raises ContactError if one of them cannot be read, or if the two are of different persons.
+    `expected` is returned unparsed if both are its own, as they usually are in the response to a
+    change. Raises ContactError if one of them cannot be read, or if they are of different persons.
     """
+    if expected and jid is not None and jid == expected.jid:
+        if number in (None, "", expected.number):
+            return expected
     contact = read_jid(jid)
-    if number == contact.number and number is not None:
-        return contact
     by_number = read_number(number)
     if by_number is None:
         return contact

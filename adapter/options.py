@@ -49,8 +49,8 @@ class SecretField(fields.Field):  # type: ignore[type-arg, unused-ignore]
                 except (KeyError, UnicodeEncodeError):
                     # The name is not repeated: it may be the secret itself, in the wrong place.
                     raise ValidationError(
-                        "the environment has no variable of the name that stands there; set it, "
-                        "or correct the name"
+                        "the environment has no variable of the given name; set it, or correct "
+                        "the name"
                     ) from None
             case {"file": str(name)} if len(value) == 1:
                 try:

@@ -12,7 +12,7 @@ from adapter import plugin as p
 def read_entry(entry: p.Json) -> p.Contact:
     """Return the contact of `jid`, and of the number beside it: WUTS maps LIDs, and ninth digits.
 
-    Raises ContactError if they are unreadable or of different persons.
+    Raises ContactError for an unreadable entry.
     """
     ids = entry if isinstance(entry, dict) else {}
     return p.read_person(ids.get("jid"), ids.get("phone_number"))
@@ -78,7 +78,7 @@ class WutsProvider(p.Provider):
         """Return the contact in `data`, or the one that `validation` repeats as rejected."""
         match document:
             case {"data": {"jid": jid} as data} if jid is not None:
-                return read_entry(data)
+                return p.read_person(jid, data.get("phone_number"), expected=command.target)
             case {"data": {"phone_number": number}}:
                 return p.read_number(number)
         for _, value in read_validation(document):

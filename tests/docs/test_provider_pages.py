@@ -1,4 +1,4 @@
-"""What the pages say of the providers: the table, /v1/providers, and the page of responses."""
+"""The pages about providers: the table, /v1/providers, and the page of responses."""
 
 from __future__ import annotations
 

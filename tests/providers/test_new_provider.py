@@ -58,7 +58,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_all_that_a_package_needs_is_written(here: Path, name: str) -> None:
+def test_a_package_has_all_its_files(here: Path, name: str) -> None:
     result = new_provider(name)
     assert result.exit_code == 0, result.output
     package = here / f"contact-adapter-{name}"
@@ -86,7 +86,7 @@ def test_the_folder_may_be_named_and_may_be_there_when_it_is_empty(here: Path) -
         assert (here / folder / "setup.cfg").is_file()
 
 
-def test_the_answers_are_dated_to_the_month_in_which_they_are_written() -> None:
+def test_the_responses_are_dated_by_month() -> None:
     answers = json.loads(render_package("acme", NOW)["tests/answers/acme/contacts.json"])
     assert answers["date"] == "2026-11"
 
@@ -258,7 +258,7 @@ def failures(output: str) -> dict[str, str]:
     }
 
 
-def test_a_package_with_its_blanks_is_installed_listed_and_answers_honestly(
+def test_a_package_with_blanks_is_installed_and_listed_and_sends_nothing(
     programs: Path, tmp_path: Path, upstream: Upstream
 ) -> None:
     for line in (

@@ -71,7 +71,19 @@ def test_the_contract_the_registry_and_the_pages_take_it_from_there(
     tests += ("tests/providers/test_registry.py", "tests/providers/test_evidence.py")
     tests += ("tests/transport/test_account_headers.py",)
     chosen = "acme or page or matrix or built_in"
-    command = [python, "-P", "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", "-k", chosen, *tests]
+    command = [
+        python,
+        "-P",
+        "-m",
+        "pytest",
+        "-q",
+        "-rA",
+        "-p",
+        "no:cacheprovider",
+        "-k",
+        chosen,
+        *tests,
+    ]
     done = run(*command, cwd=checkout)
     assert done.returncode == 0, done.stdout + done.stderr
     for passed in (

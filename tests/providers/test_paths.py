@@ -1,4 +1,4 @@
-"""What stands in a path: ids that cannot change it, and nothing sent but what was meant."""
+"""Paths: ids cannot change them, and only the intended request is sent."""
 
 from __future__ import annotations
 
@@ -274,7 +274,7 @@ def evolution() -> Iterator[tuple[Upstream, Flask]]:
 @given(instance=st.one_of(st.just("a"), texts))
 @example(instance="a")
 @example(instance="..")
-def test_an_instance_in_a_native_path_picks_an_account_and_goes_no_further(
+def test_an_instance_in_a_native_path_selects_an_account_and_is_not_sent(
     evolution: tuple[Upstream, Flask], instance: str
 ) -> None:
     upstream, app = evolution

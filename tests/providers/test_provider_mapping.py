@@ -1,4 +1,4 @@
-"""What each provider's answers mean: the table of the wire formats, cell by cell."""
+"""The meaning of each provider's responses: the table of the wire formats, cell by cell."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_the_session_of_waha_is_called_default_where_none_is_given():
 
 
 @pytest.mark.parametrize("number", ["5531987654321", "5511987654321", "5215512345678"])
-def test_evolution_api_is_given_no_bare_digits_to_rewrite(number: str):
+def test_evolution_api_gets_whole_jids(number: str):
     for action in (Action.BLOCK, Action.UNBLOCK):
         request = EVOLUTION.build_request(Command(action, Contact(number)))
         assert request.json["number"] == f"{number}@s.whatsapp.net"
@@ -534,7 +534,7 @@ TABLE: list[tuple[str, Provider, Answer, Code | Confirmation]] = [
     TABLE,
     ids=[f"{provider.name}-{cell}-{number}" for number, (cell, provider, *_) in enumerate(TABLE)],
 )
-def test_an_answer_means_what_the_table_says(
+def test_a_response_has_the_meaning_of_the_table(
     cell: str, provider: Provider, answer: Answer, expected: Code | Confirmation
 ):
     assert read(provider, answer) is expected
@@ -836,7 +836,7 @@ def test_the_memory_has_one_magic_number_for_each_code():
 
 @pytest.mark.parametrize("number", MAGIC_NUMBERS)
 @pytest.mark.parametrize("action", [Action.BLOCK, Action.UNBLOCK])
-def test_a_magic_number_answers_its_code_and_changes_no_list(number: str, action: Action):
+def test_a_magic_number_returns_its_code_and_changes_no_list(number: str, action: Action):
     provider = MemoryProvider({})
     command = Command(action, Contact(number))
     outcome = provider.parse_response(
@@ -848,7 +848,7 @@ def test_a_magic_number_answers_its_code_and_changes_no_list(number: str, action
     assert listed.contacts == ()
 
 
-def test_the_memory_remembers_who_is_blocked_once_and_in_order():
+def test_the_memory_lists_each_blocked_contact_once_and_in_order():
     provider = MemoryProvider({})
 
     def do(action: Action, contact: Contact | None = None) -> Outcome:
@@ -988,7 +988,7 @@ headers = st.dictionaries(
     header_fields=headers,
     body=bodies,
 )
-def test_any_answer_is_an_outcome_and_a_success_only_with_the_evidence_of_the_contract(
+def test_any_response_is_an_outcome_and_a_success_only_with_its_evidence(
     provider: Provider,
     proves: Any,
     action: Action,

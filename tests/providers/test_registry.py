@@ -100,7 +100,7 @@ def test_the_name_of_a_provider_is_its_own_and_not_its_plugins(site: Site) -> No
     assert "plugin-name" not in providers
 
 
-def test_one_plugin_may_bring_several_providers_and_a_dialect(site: Site) -> None:
+def test_one_plugin_may_add_several_providers_and_a_dialect(site: Site) -> None:
     source = acme(
         """
     name = "first"
@@ -130,6 +130,16 @@ def test_the_registries_of_two_loads_are_independent(site: Site) -> None:
     assert "echo" in after.providers
     assert set(blocked.providers) == BUILT_IN - {"wuts"}
     assert set(after.providers) == BUILT_IN | {"echo"}
+
+
+def test_a_plugin_may_add_a_dialect_for_a_provider_of_another_plugin(site: Site) -> None:
+    source = "\nfrom adapter.providers.whapi import WhapiProvider as Acme\n" + HEAD + NATIVE
+    site.install("third-party", {"whapi-dialect": source + HOOK.format("Native")})
+    registry = load_plugins()
+    assert registry.broken == ()
+    found = registry.find_dialect("whapi")
+    assert found is not None
+    assert found.plugin.id == "third-party:whapi-dialect"
 
 
 # --- broken
@@ -281,7 +291,7 @@ BROKEN |= {
 
 
 @pytest.mark.parametrize(("source", "reason"), BROKEN.values(), ids=BROKEN)
-def test_a_broken_plugin_that_nobody_selected_is_listed_with_its_reason(
+def test_a_broken_plugin_is_listed_with_its_reason_and_the_others_work(
     site: Site, source: str, reason: str
 ) -> None:
     site.install("third-party", {"odd": source})
@@ -296,7 +306,7 @@ def test_a_broken_plugin_that_nobody_selected_is_listed_with_its_reason(
 
 
 @pytest.mark.parametrize(("source", "reason"), BROKEN.values(), ids=BROKEN)
-def test_a_broken_plugin_that_is_selected_refuses_with_its_own_error_as_the_cause(
+def test_selecting_a_broken_plugin_raises_with_its_exception_as_the_cause(
     site: Site, source: str, reason: str
 ) -> None:
     site.install("third-party", {"odd": source})
@@ -348,7 +358,7 @@ def test_the_reason_names_the_line_of_another_module_of_the_plugins_package(site
     assert broken_one("odd").reason.endswith("division by zero (inner.py, line 3)")
 
 
-def test_the_cause_still_knows_the_line_that_raised_it(site: Site) -> None:
+def test_the_traceback_of_the_cause_ends_at_the_line_that_raised(site: Site) -> None:
     modules = site.install("third-party", {"odd": "\n\nraise LookupError('no luck')\n"})
     with pytest.raises(PluginError) as caught:
         load_settings({"accounts": {"a": {"provider": "odd"}}})
@@ -359,7 +369,7 @@ def test_the_cause_still_knows_the_line_that_raised_it(site: Site) -> None:
     assert Path(trace.tb_frame.f_code.co_filename).stem == modules["odd"]  # type: ignore[union-attr]
 
 
-def test_a_broken_dialect_that_is_enabled_refuses(site: Site) -> None:
+def test_enabling_a_broken_dialect_raises(site: Site) -> None:
     site.install("third-party", {"odd": "raise LookupError('no luck')"})
     mapping = {"accounts": {"a": {"provider": "memory"}}, "dialects": {"enabled": ["odd"]}}
     with pytest.raises(PluginError) as caught:
@@ -384,7 +394,7 @@ LEAVING = "class Leaving(BaseException): pass\n"
         "raise LookupError('a\x1b[2J\u2028b')",
     ],
 )
-def test_a_plugin_that_leaves_by_any_door_is_broken_and_no_more(site: Site, source: str) -> None:
+def test_a_plugin_that_raises_a_base_exception_is_broken(site: Site, source: str) -> None:
     site.install("third-party", {"odd": source})
     registry = select("memory")
     (broken,) = registry.broken
@@ -418,7 +428,7 @@ def test_the_text_of_a_broken_plugin_is_masked(site: Site, tmp_path: Path) -> No
     assert "99999" not in result.stderr
 
 
-def test_an_interrupt_at_the_import_of_a_plugin_is_a_fault_where_a_server_has_the_signal(
+def test_a_keyboard_interrupt_of_a_plugin_makes_it_broken_if_a_server_handles_the_signal(
     site: Site,
 ) -> None:
     modules = site.install("third-party", {"odd": "raise KeyboardInterrupt"})
@@ -430,13 +440,13 @@ def test_an_interrupt_at_the_import_of_a_plugin_is_a_fault_where_a_server_has_th
         signal.signal(signal.SIGINT, before)
 
 
-def test_an_interrupt_at_the_import_of_a_plugin_is_the_persons(site: Site) -> None:
+def test_a_keyboard_interrupt_at_the_import_of_a_plugin_is_raised(site: Site) -> None:
     site.install("third-party", {"odd": "raise KeyboardInterrupt"})
     with pytest.raises(KeyboardInterrupt):
         load_plugins().providers  # noqa: B018 - it is the look that imports
 
 
-def test_a_plugin_whose_import_was_ended_from_outside_is_imported_again(
+def test_a_plugin_whose_import_a_scheduler_ended_is_imported_again(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gevent = pytest.importorskip("gevent")
@@ -469,7 +479,7 @@ os._exit(0 if all(look.value for look in looks) else 1)
 """
 
 
-def test_greenlets_that_look_while_a_plugin_is_imported_see_it_too(site: Site) -> None:
+def test_greenlets_wait_for_the_import_of_a_plugin(site: Site) -> None:
     pytest.importorskip("gevent")
     source = "import gevent\nfor _ in range(9): gevent.sleep(0)\n" + PROVIDER.format(name="echo")
     site.install("third-party", {"echo": source})
@@ -485,7 +495,7 @@ def test_greenlets_that_look_while_a_plugin_is_imported_see_it_too(site: Site) -
     assert looked.returncode == 0, looked.stderr
 
 
-def test_an_entry_point_to_a_module_that_is_not_there_is_broken(site: Site) -> None:
+def test_an_entry_point_to_a_missing_module_is_broken(site: Site) -> None:
     modules = site.install("third-party", {"odd": ""})
     (site.folder / f"{modules['odd']}.py").unlink()
     assert "ModuleNotFoundError" in broken_one("odd").reason
@@ -498,7 +508,7 @@ def test_one_broken_plugin_leaves_another_of_its_distribution_working(site: Site
     assert [broken.plugin.name for broken in registry.broken] == ["odd"]
 
 
-def test_a_broken_plugin_brings_nothing_of_what_it_registered(site: Site) -> None:
+def test_a_plugin_that_raises_after_adding_a_class_adds_none(site: Site) -> None:
     half = PROVIDER.format(name="echo") + "    raise LookupError('no luck')\n"
     site.install("third-party", {"odd": half, "good": PROVIDER.format(name="good")})
     registry = load_plugins()
@@ -513,7 +523,7 @@ def marking(name: str, marker: Path) -> str:
     return f"open({str(marker)!r}, 'w').close()\n{PROVIDER.format(name=name)}"
 
 
-def test_a_plugin_that_nobody_uses_is_not_imported_at_the_start(site: Site, tmp_path: Path) -> None:
+def test_an_unused_plugin_is_not_imported_at_the_start(site: Site, tmp_path: Path) -> None:
     for number in range(20):
         site.install(f"pack-{number}", {f"p{number}": marking(f"p{number}", tmp_path / "any")})
     used, marker = tmp_path / "used", tmp_path / "any"
@@ -588,7 +598,7 @@ TWINS = {
 
 @pytest.mark.parametrize("version", ["1.0", "99"])
 @pytest.mark.parametrize("plugins", TWINS.values(), ids=TWINS)
-def test_what_is_built_in_wins_over_a_third_party_that_takes_its_name(
+def test_a_built_in_plugin_wins_over_a_third_party_plugin_of_its_name(
     site: Site, plugins: dict[str, str], version: str
 ) -> None:
     site.install("aaa-evil-twin", plugins, version=version)  # its name sorts before ours
@@ -611,7 +621,7 @@ def test_what_is_built_in_wins_over_a_third_party_that_takes_its_name(
 
 
 @pytest.mark.parametrize("plugins", list(TWINS.values())[:4], ids=list(TWINS)[:4])
-def test_a_clash_with_what_is_built_in_is_listed_and_its_advice_blocks_the_newcomer(
+def test_a_clash_with_a_built_in_plugin_is_listed_and_its_advice_blocks_the_third_party(
     site: Site, plugins: dict[str, str]
 ) -> None:
     site.install("evil-twin", plugins)
@@ -627,7 +637,9 @@ def test_a_clash_with_what_is_built_in_is_listed_and_its_advice_blocks_the_newco
     assert registry.providers["wuts"].plugin.id == "contact-adapter:wuts"
 
 
-def test_a_third_party_serves_under_a_name_whose_built_in_plugin_is_blocked(site: Site) -> None:
+def test_a_third_party_plugin_is_used_if_the_built_in_one_of_its_name_is_blocked(
+    site: Site,
+) -> None:
     site.install("their-wuts", {"wuts": PROVIDER.format(name="wuts")})
     registered = select("wuts", blocked=("contact-adapter:wuts",)).find_provider("wuts")
     assert registered is not None
@@ -641,7 +653,7 @@ THIRD_PARTIES = {
 
 
 @pytest.mark.parametrize(("one", "other"), THIRD_PARTIES.values(), ids=THIRD_PARTIES)
-def test_two_third_parties_of_one_name_matter_where_it_is_selected_and_are_named_there(
+def test_two_third_party_providers_of_one_name_are_an_error_when_it_is_selected(
     site: Site, one: dict[str, str], other: dict[str, str]
 ) -> None:
     for distribution, version, plugins in (("one-pack", "1.2", one), ("other-pack", "3.4", other)):
@@ -661,7 +673,7 @@ def test_two_third_parties_of_one_name_matter_where_it_is_selected_and_are_named
     assert select("echo", blocked=tuple(named)).clashes == ()
 
 
-def test_two_third_parties_with_dialects_of_one_name_matter_where_it_is_enabled(
+def test_two_third_party_dialects_of_one_name_are_an_error_when_it_is_enabled(
     site: Site,
 ) -> None:
     for side in ("left", "right"):
@@ -672,7 +684,7 @@ def test_two_third_parties_with_dialects_of_one_name_matter_where_it_is_enabled(
     select("memory", dialects=("echo",), blocked=tuple(setting_of(str(caught.value))))
 
 
-def test_the_plugin_of_the_name_goes_before_another_that_takes_it(
+def test_the_plugin_of_a_name_goes_before_another_with_a_class_of_that_name(
     site: Site, tmp_path: Path
 ) -> None:
     site.install("one-pack", {"echo": PROVIDER.format(name="echo")})
@@ -687,7 +699,7 @@ def test_the_plugin_of_the_name_goes_before_another_that_takes_it(
     assert setting_of(str(clash)) == ["aaa-pack:aaa"]
 
 
-def test_a_name_that_a_plugin_brings_twice_makes_it_broken(site: Site) -> None:
+def test_a_plugin_with_two_classes_of_one_name_is_broken(site: Site) -> None:
     twice = "    name = 'twice'\n\nclass Second(Acme): ..."
     site.install("odd-pack", {"odd": acme(twice, hook="Acme, Second")})
     assert "two classes have the name 'twice'" in broken_one("odd").reason
@@ -695,13 +707,13 @@ def test_a_name_that_a_plugin_brings_twice_makes_it_broken(site: Site) -> None:
 
 
 @pytest.mark.parametrize("spelling", ["contact_adapter", "Contact.Adapter"])
-def test_a_distribution_is_ours_however_its_name_is_spelt(spelling: str) -> None:
+def test_the_distribution_is_built_in_in_every_spelling_of_its_name(spelling: str) -> None:
     assert PluginInfo("x", spelling, "1").is_builtin
     assert not PluginInfo("x", f"{spelling}-x", "1").is_builtin
 
 
 @pytest.mark.parametrize("blocked", ["one-pack:echo", "other-pack:echo"])
-def test_blocking_one_of_two_by_its_distribution_lets_the_other_serve(
+def test_with_one_of_two_blocked_by_its_distribution_the_other_is_used(
     site: Site, blocked: str
 ) -> None:
     for distribution in ("one-pack", "other-pack"):
@@ -737,14 +749,14 @@ def test_blocking_another_distributions_plugin_blocks_nothing(site: Site) -> Non
 
 
 @pytest.mark.parametrize("blocked", ["Third-Party_Pack:echo", "third-party.pack:echo", "echo"])
-def test_a_distribution_is_blocked_however_its_name_is_written(site: Site, blocked: str) -> None:
+def test_a_distribution_is_blocked_in_every_spelling_of_its_name(site: Site, blocked: str) -> None:
     site.install("third-party-pack", {"echo": PROVIDER.format(name="echo")})
     registry = load_plugins([blocked])
     assert "echo" not in registry.providers
     assert registry.idle_blocks == ()
 
 
-def test_check_tells_what_is_blocked_and_not_there(site: Site, tmp_path: Path) -> None:
+def test_check_lists_the_blocked_entries_without_a_plugin(site: Site, tmp_path: Path) -> None:
     site.install("third-party-pack", {"echo": PROVIDER.format(name="echo")})
     config = tmp_path / "adapter.toml"
     config.write_text(
@@ -759,7 +771,7 @@ def test_check_tells_what_is_blocked_and_not_there(site: Site, tmp_path: Path) -
     assert shown == ["ehco", "other-pack:echo", "echo:third-party-pack", "…"]
 
 
-def test_a_blocked_provider_that_is_selected_is_no_provider() -> None:
+def test_selecting_a_blocked_provider_is_a_configuration_error() -> None:
     mapping = {"accounts": {"a": {"provider": "memory"}}, "plugins": {"blocked": ["memory"]}}
     with pytest.raises(ConfigurationError) as caught:
         load_settings(mapping)

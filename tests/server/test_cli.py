@@ -302,7 +302,7 @@ def test_a_bad_configuration_is_explained_whole_by_every_command(
         "default_acount: unknown key (did you mean default_account?)",
         "accounts.support.provider: no such provider (did you mean wuts?)",
         "accounts.sales.base_url: ",
-        "accounts.sales.token: the environment has no variable of the name that stands there",
+        "accounts.sales.token: the environment has no variable of the given name",
         "accounts.sales.sesion: unknown key (did you mean session?)",
         "accounts.sales.session: is required",
         "keys.crm.secret: ",

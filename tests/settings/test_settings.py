@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from adapter import files
 from adapter.errors import ConfigurationError, PluginError
-from adapter.privacy import Secret
 from adapter.plugin_checks import ACCOUNT_KEYS
+from adapter.privacy import Secret
 from adapter.settings.loader import load_settings
 from adapter.settings.model import TransportSettings
 from adapter.settings.toml_file import read_toml

@@ -203,7 +203,7 @@ def test_providers_lists_providers_and_dialects_and_where_they_are_mounted(
     assert data["broken"] == []
 
 
-def test_a_broken_plugin_that_nobody_selected_is_listed_with_its_reason(
+def test_a_broken_plugin_is_listed_with_its_reason_and_the_others_work(
     make_app: MakeApp, plugin: Any
 ) -> None:
     plugin("moon", "raise LookupError('the moon is not where it was')\n")
