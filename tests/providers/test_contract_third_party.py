@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -101,6 +102,7 @@ def run_pytest(folder: Path) -> str:
     done = subprocess.run(
         [*command, "--rootdir", str(folder), "test_acme.py"],
         cwd=folder,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         timeout=60,
