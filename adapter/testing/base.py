@@ -224,7 +224,7 @@ class ContractBase:
         ]
 
     def all_commands(self) -> list[Command]:
-        """Return the commands for every contact of the kit that the provider may know."""
+        """Return the commands for every contact of the kit that the provider can name."""
         found: list[Command] = []
         users = (USER,) if ContactForm.USER_ID in self.tested.contact_forms else ()
         for contact in (*CONTACTS, *users):

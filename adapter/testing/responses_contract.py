@@ -95,7 +95,7 @@ class ResponsesContract(ContractBase):
         require((faults, mend))
 
     def test_a_redirect_is_a_failure(self) -> None:
-        """A status from 300 to 399 is a failure that blames nobody, whatever the body is.
+        """A status from 300 to 399 is a failure without blame, whatever the body is.
 
         307 and 308 are `provider_redirected`; any other may stand for a change that was made.
         """
