@@ -48,7 +48,7 @@ class EvidenceContract(ContractBase):
         mend = (
             f"let {self.place_of('parse_success')} check the value and its type, and the status. "
             f"If it rightly ignores a value, {MEND_ANSWERS}take the value out of `evidence`, or "
-            "write a pattern for the entries of an array (`/data/jids/*`)."
+            "write a pattern for the entries of an array (`/data/jids/*`), or `status?`."
         )
         answers = f"{MEND_ANSWERS}`evidence` lists exactly what ends the success."
         require((faults, mend), (unnamed, answers))
@@ -185,14 +185,15 @@ class EvidenceContract(ContractBase):
 
     def _status_faults(self, provider: Provider, exchange: Exchange) -> Iterator[str]:
         """Yield what is wrong with the success at other statuses, each fault once."""
-        found: dict[str, list[str]] = {}
+        found: dict[str, list[int]] = {}
         for status in _SUCCESS_STATUSES:
             response = exchange.response.at_status(status)
             fault = self.fault_of(provider, exchange.command, response)
             if fault:
-                found.setdefault(fault, []).append(str(status))
+                found.setdefault(fault, []).append(status)
         for fault, statuses in found.items():
-            yield f"{exchange.name}, with the status {', '.join(statuses)}: {fault}"
+            others = f" and {len(statuses) - 1} others" if len(statuses) > 1 else ""
+            yield f"{exchange.name}, with the status {statuses[0]}{others}: {fault}"
 
     def _unnamed_evidence(
         self, provider: Provider, exchange: Exchange, survived: dict[str, bool]
