@@ -1,7 +1,7 @@
 """The provider contract kit: the promises of a provider, as tests. The adapter imports none of it.
 
-A clause of the contract is a method `test_…`, and needs no test library. The recorded responses,
-not the provider's code, say what is right; `adapter.testing.exchanges` describes their format.
+A clause of the contract is a method `test_…`, and needs no test library. The standard is the
+recorded responses, not the provider's code; `adapter.testing.exchanges` describes their format.
 Imports within the package go downwards only: `contract` · the topics (`…_contract`) · `base` ·
 `exchanges`, `mutations`, `reporting` and what they share.
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unittest
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -49,8 +49,8 @@ class ContractBase:
     `provider` and `answers`, the folder of the recorded responses, are required. `dialect` is found
     through the hook of the provider's module if it is not given. `options` are those of the
     provider, unless the answers files have them; every secret that is not given is made up.
-    `session_option` is the option that a dialect returns as the session. `hostile_statuses` are
-    the statuses at which all hostile bodies are tried, and not only a few.
+    `session_option` is the option that a dialect returns as the session. All hostile bodies are
+    tried at `hostile_statuses`, a few at every other status; foreign pages at `error_statuses`.
     """
 
     provider: ClassVar[type[Provider]]
@@ -61,6 +61,7 @@ class ContractBase:
     hostile_statuses: ClassVar[frozenset[int]] = frozenset(
         (100, *range(200, 300), *range(400, 432), *range(500, 512))
     )
+    error_statuses: ClassVar[Collection[int]] = range(400, 600)
 
     prepared: ClassVar[Prepared | None] = None
 
@@ -223,7 +224,7 @@ class ContractBase:
         ]
 
     def all_commands(self) -> list[Command]:
-        """Return the commands for every contact of the kit that the provider may know."""
+        """Return the commands for every contact of the kit that the provider can name."""
         found: list[Command] = []
         users = (USER,) if ContactForm.USER_ID in self.tested.contact_forms else ()
         for contact in (*CONTACTS, *users):

@@ -68,19 +68,19 @@ class DialectContract(ContractBase):
                 except Exception:  # noqa: BLE001, S112 - the clause of parse_request reports it
                     continue
                 for outcome in self._outcomes(command):
-                    told = describe_outcome(outcome)
+                    sent = describe_outcome(outcome)
                     try:
                         response = dialect.build_response(outcome, call, now=NOW)
                         parsed = provider.parse_response(command, response)
                     except Exception as error:  # noqa: BLE001 - any exception is the finding
-                        faults.append(f"{told}: {describe_exception(error, type(dialect))}")
+                        faults.append(f"{sent}: {describe_exception(error, type(dialect))}")
                         continue
                     if outcome.code is None or dialect.fallback(outcome.code) is outcome.code:
                         if parsed != outcome:
-                            faults.append(f"{told} comes back as {describe_outcome(parsed)}")
+                            faults.append(f"{sent} comes back as {describe_outcome(parsed)}")
                     elif parsed.ok or _is_stronger(parsed, outcome):
                         faults.append(
-                            f"{told} becomes {describe_outcome(parsed)}: a stronger claim"
+                            f"{sent} becomes {describe_outcome(parsed)}: a stronger claim"
                         )
         where = self._dialect_place("write_error")
         require((faults, f"correct write_success or {where}: status and code are the rule's."))

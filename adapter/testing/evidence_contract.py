@@ -48,7 +48,7 @@ class EvidenceContract(ContractBase):
         mend = (
             f"let {self.place_of('parse_success')} check the value and its type, and the status. "
             f"If it rightly ignores a value, {MEND_ANSWERS}take the value out of `evidence`, or "
-            "write a pattern for the entries of an array (`/data/jids/*`)."
+            "write a pattern for the entries of an array (`/data/jids/*`), or `status?`."
         )
         answers = f"{MEND_ANSWERS}`evidence` lists exactly what ends the success."
         require((faults, mend), (unnamed, answers))
@@ -56,7 +56,7 @@ class EvidenceContract(ContractBase):
     def test_every_boolean_of_a_success_is_checked_or_ignored(self) -> None:
         """A boolean that may be the other way round in a success is ignored on purpose.
 
-        Such a value often is the state, or a flag of failure, that nobody has looked at.
+        Such a value often is the state, or a flag of failure, that was overlooked.
         """
         unchecked: list[str] = []
         needless: list[str] = []
@@ -101,12 +101,12 @@ class EvidenceContract(ContractBase):
         """A refusal contradicts itself if the evidence of a success is in its body."""
         faults = []
         for refusal in self.exchanges:
-            told = refusal.response.document
+            body = refusal.response.document
             certain = refusal.outcome.applied is Applied.NOT_APPLIED
-            if not certain or not isinstance(told, dict) or refusal.command.contact is None:
+            if not certain or not isinstance(body, dict) or refusal.command.contact is None:
                 continue
             provider = self.make_provider(refusal.options)
-            for success, both in self._contradictions(refusal, told):
+            for success, both in self._contradictions(refusal, body):
                 more = {**success.response.document, "more": "x"}
                 shown = json_response(success.response.status, more)
                 if not is_success(try_parsing(provider, refusal.command, shown)):
@@ -179,20 +179,21 @@ class EvidenceContract(ContractBase):
         mend = (
             f"let {self.place_of('parse_success')} read response.document, which is strict JSON, "
             "and check every shape and the status. If it rightly accepts one of these, "
-            f"{MEND_ANSWERS}`evidence` of the exchange asks for too much."
+            f"{MEND_ANSWERS}`evidence` of the exchange demands too much."
         )
         require((faults, mend))
 
     def _status_faults(self, provider: Provider, exchange: Exchange) -> Iterator[str]:
         """Yield what is wrong with the success at other statuses, each fault once."""
-        found: dict[str, list[str]] = {}
+        found: dict[str, list[int]] = {}
         for status in _SUCCESS_STATUSES:
             response = exchange.response.at_status(status)
             fault = self.fault_of(provider, exchange.command, response)
             if fault:
-                found.setdefault(fault, []).append(str(status))
+                found.setdefault(fault, []).append(status)
         for fault, statuses in found.items():
-            yield f"{exchange.name}, with the status {', '.join(statuses)}: {fault}"
+            others = f" and {len(statuses) - 1} others" if len(statuses) > 1 else ""
+            yield f"{exchange.name}, with the status {statuses[0]}{others}: {fault}"
 
     def _unnamed_evidence(
         self, provider: Provider, exchange: Exchange, survived: dict[str, bool]
@@ -213,7 +214,7 @@ class EvidenceContract(ContractBase):
                 yield f'{exchange.name}: it has one status alone; remove "{ANY_SUCCESS_STATUS}"'
 
     def _contradictions(
-        self, refusal: Exchange, told: dict[str, Json]
+        self, refusal: Exchange, body: dict[str, Json]
     ) -> Iterator[tuple[Exchange, Json]]:
         """Yield the successes of the refusal's command, each with the two bodies laid over it."""
         for success in self.exchanges:
@@ -223,7 +224,7 @@ class EvidenceContract(ContractBase):
                 and success.command == refusal.command
                 and isinstance(shown, dict)
             ):
-                both = laid_over(shown, told)
+                both = laid_over(shown, body)
                 if keeps_evidence(success, both):  # else the refusal replaces the evidence
                     yield success, both
 

@@ -17,7 +17,7 @@ The folder `answers` of a contract holds JSON files. A file is one exchange, or 
   is the number of entries of a list that are not persons; `fields` is a list of names;
 - `evidence`, of a success with a body: JSON pointers to the values that prove it, `""` for the
   whole body. With a `?` at its end, the value may be missing, but not wrong. `*` is every entry of
-  an array: the values at `/data/items/*/jid` name contacts, whoever they are, and however many. The
+  an array: the values at `/data/items/*/jid` name contacts, any ones, and any number of them. The
   status is evidence too, unless the list has `status?`: the success then has several statuses;
 - `ignores`, of a success: pointers to booleans of the body that do not matter;
 - `next`, of a page of a list: the request for the next page. An exchange whose `request` is the
@@ -154,7 +154,7 @@ class Exchange:
 
     An exchange equals itself alone, so that what is made of it can be made once.
 
-    `evidence` and `ignores` hold pointers; `several_statuses` says that the status is not evidence.
+    `evidence` and `ignores` hold pointers; `several_statuses`: the status is not evidence.
     """
 
     name: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final
 
 from adapter.http import Headers, HttpResponse
@@ -33,8 +33,12 @@ _EVIL_VALUES: Final = (
 )
 
 
-def foreign_bodies(status: int) -> list[tuple[str, bytes]]:
-    """Return the bodies of proxies and other servers at an error status, by description."""
+@cache
+def foreign_pages(status: int) -> tuple[tuple[str, HttpResponse], ...]:
+    """Return the pages of proxies and other servers at an error status, by description.
+
+    The first one has no body.
+    """
     shapes: tuple[Json, ...] = (
         {},
         [],
@@ -45,7 +49,8 @@ def foreign_bodies(status: int) -> list[tuple[str, bytes]]:
         {"type": "about:blank", "title": "x", "status": status},
     )
     pages = [("no body", b""), ("HTML", b"<!doctype html><h1>Forbidden</h1>"), ("a word", b"No")]
-    return pages + [(json.dumps(each), write_json(each)) for each in shapes]
+    pages += [(json.dumps(each), write_json(each)) for each in shapes]
+    return tuple((what, HttpResponse(status, body=body)) for what, body in pages)
 
 
 @lru_cache(maxsize=64)

@@ -48,7 +48,7 @@ class ListsContract(ContractBase):
                     faults.append(f"{exchange.name}, with {what}: {fault}")
         mend = (
             f"let {self.place_of('build_next_page')} read what parse_success has checked, and "
-            f"let {self.place_of('parse_success')} refuse a page that does not say clearly "
+            f"let {self.place_of('parse_success')} refuse a page from which it is unclear "
             "whether more follow; or correct `next` in the answers file."
         )
         require((faults, mend))

@@ -88,7 +88,7 @@ def overlaps(pattern: str, pointer: str) -> bool:
 
 
 def same(one: Json, other: Json) -> bool:
-    """Whether two JSON values are equal, with true and 1 told apart."""
+    """Whether two JSON values are equal, where true and 1 are different."""
     if one is GONE or other is GONE:
         return one is other
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)

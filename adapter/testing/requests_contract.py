@@ -47,7 +47,7 @@ class RequestsContract(ContractBase):
         require((faults, f"let {where} depend on the options and the command alone."))
 
     def test_a_contact_is_named_in_the_declared_forms(self) -> None:
-        """A request names its contact as `contact_forms` says; another contact is refused unsent.
+        """A request names its contact in a form of `contact_forms`; others are refused unsent.
 
         Each declared form is in a recorded request.
         """

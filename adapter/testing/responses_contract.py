@@ -7,7 +7,7 @@ from adapter.http import HttpResponse
 from adapter.results import Command, Outcome
 from adapter.testing.base import ContractBase
 from adapter.testing.calls import Failed, same_outcome, try_parsing
-from adapter.testing.hostile import foreign_bodies
+from adapter.testing.hostile import foreign_pages
 from adapter.testing.mutations import echoes, retold
 from adapter.testing.proofs import proves
 from adapter.testing.reporting import describe_outcome, describe_rule, require
@@ -74,18 +74,12 @@ class ResponsesContract(ContractBase):
         known = {
             rule.status: rule.code for rule in reversed(self.tested.all_rules()) if rule.any_sender
         }
-        pages = {
-            status: [
-                (what, HttpResponse(status, body=body)) for what, body in foreign_bodies(status)
-            ]
-            for status in range(400, 600)
-        }
         faults = []
         for provider, command in self.questions():
-            for status, responses in pages.items():
+            for status in self.error_statuses:
                 expected = known.get(status, known[status // 100 * 100])
                 bare = provider.is_own_error(HttpResponse(status))  # documented without a body
-                for what, response in responses[bare:]:
+                for what, response in foreign_pages(status)[bare:]:
                     outcome = try_parsing(provider, command, response)
                     if not isinstance(outcome, Outcome) or outcome.code is not expected:
                         if self._contradicts_itself(command, response, outcome):
@@ -101,7 +95,7 @@ class ResponsesContract(ContractBase):
         require((faults, mend))
 
     def test_a_redirect_is_a_failure(self) -> None:
-        """A status from 300 to 399 is a failure that blames nobody, whatever the body is.
+        """A status from 300 to 399 is a failure without blame, whatever the body is.
 
         307 and 308 are `provider_redirected`; any other may stand for a change that was made.
         """

@@ -107,7 +107,7 @@ FAULTY_DIALECTS: list[tuple[type[ToyDialect], set[str]]] = [
 )
 def test_a_faulty_dialect_is_failed_the_clause_for_its_fault(
     folder: Path, faulty: type[ToyDialect], failed: set[str]
-):
+) -> None:
     assert set(failures(contract_for(folder, Toy, faulty))) == failed
 
 

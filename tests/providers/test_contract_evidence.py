@@ -30,6 +30,7 @@ from adapter.plugin import (
     json_response,
     read_contacts,
 )
+from adapter.testing.proofs import proves
 
 pytestmark = pytest.mark.usefixtures("few_statuses")
 
@@ -78,7 +79,7 @@ def list_answers(**changes: Any) -> list[dict[str, Any]]:
         "outcome": {**confirmation, "contacts": [{"number": "14155550123"}]},
         "evidence": evidence["list"],
     }
-    empty = {**listed, "title": "nobody", "response": {"status": 200, "body": []}}
+    empty = {**listed, "title": "an empty list", "response": {"status": 200, "body": []}}
     empty["outcome"] = {**confirmation, "contacts": []}
     return [
         *done,
@@ -115,6 +116,29 @@ def test_the_whole_body_may_be_evidence(tmp_path: Path) -> None:
     ]
     folder = write_answers(tmp_path / "toy", [*answers, right_answers()[-1]])
     assert failures(contract_for(folder, Fixed)) == {}
+
+
+@pytest.mark.parametrize(
+    ("body", "proven"),
+    [
+        ([THIRD], True),
+        (["4915123456789@s.whatsapp.net", LID], True),
+        (["120363039000000000@g.us"], True),
+        ([], True),
+        ([THIRD, "x"], False),
+        ([THIRD, None], False),
+        ([[THIRD]], False),
+        ({"0": THIRD}, False),
+    ],
+)
+def test_a_pattern_is_shown_by_any_names_and_by_nothing_else(
+    tmp_path: Path, body: Any, proven: bool
+) -> None:
+    folder = write_answers(tmp_path / "toy", list_answers())
+    unblock = contract_for(folder, ReturnsTheList)().exchanges[2]
+    assert proves(unblock, Action.UNBLOCK, json_response(200, body)) is proven
+    assert not proves(unblock, Action.BLOCK, json_response(200, body))
+    assert not proves(unblock, Action.UNBLOCK, json_response(201, body))
 
 
 class SkipsUnreadableEntries(ReturnsTheList):

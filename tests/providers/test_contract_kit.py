@@ -424,7 +424,7 @@ FAULTY_PROVIDERS: list[tuple[type[Toy], set[str]]] = [
 )
 def test_a_faulty_provider_fails_the_clauses_for_its_fault(
     folder: Path, faulty: type[Toy], failed: set[str]
-):
+) -> None:
     options = {"session": "main"}
     if "region" in faulty.Options().fields:
         options["region"] = "BR"
@@ -439,7 +439,7 @@ def test_every_clause_has_a_fault_that_fails_it_alone() -> None:
     assert set().union(*alone) == set(ProviderContract.clauses()) - elsewhere
 
 
-def test_a_secret_in_the_query_is_a_fault_even_if_it_is_recorded(tmp_path: Path):
+def test_a_secret_in_the_query_is_a_fault_even_if_it_is_recorded(tmp_path: Path) -> None:
     class SendsItsKeyInTheQuery(Toy):
         def build_request(self, command: Command) -> HttpRequest:
             right = super().build_request(command)
@@ -455,7 +455,7 @@ def test_a_secret_in_the_query_is_a_fault_even_if_it_is_recorded(tmp_path: Path)
     assert "key is in the query" in found[SECRET_PLACE]
 
 
-def test_a_state_that_no_response_has_is_a_fault(tmp_path: Path):
+def test_a_state_that_no_response_has_is_a_fault(tmp_path: Path) -> None:
     class ClaimsAState(Toy):
         def parse_success(self, command: Command, response: HttpResponse) -> Outcome | None:
             done = response.status == 200 and response.document == {"done": True}
@@ -471,7 +471,7 @@ def test_a_state_that_no_response_has_is_a_fault(tmp_path: Path):
     assert "it has the other state, and is a success" in found[OTHER_COMMAND]
 
 
-def test_a_named_contact_that_is_not_checked_is_a_fault(tmp_path: Path):
+def test_a_named_contact_that_is_not_checked_is_a_fault(tmp_path: Path) -> None:
     class Named(Toy):
         def parse_named_contact(self, command: Command, document: Any) -> Contact | None:
             match document:
@@ -492,7 +492,7 @@ def test_a_named_contact_that_is_not_checked_is_a_fault(tmp_path: Path):
     assert "with another contact at /who" in found[OTHER_CONTACT]
 
 
-def test_a_provider_without_lids_refuses_one_before_anything_is_sent(tmp_path: Path):
+def test_a_provider_without_lids_refuses_one_before_anything_is_sent(tmp_path: Path) -> None:
     class NumbersOnly(Toy):
         contact_forms = (ContactForm.JID,)
 

@@ -13,7 +13,7 @@ from adapter.plugin import Command, HttpRequest, HttpResponse, Outcome, json_res
 pytestmark = pytest.mark.usefixtures("few_statuses")
 
 
-def test_a_list_that_a_group_makes_unreadable_is_a_fault(tmp_path: Path):
+def test_a_list_that_a_group_makes_unreadable_is_a_fault(tmp_path: Path) -> None:
     class KnowsPersonsOnly(Lister):
         def parse_success(self, command: Command, response: HttpResponse) -> Outcome | None:
             read = super().parse_success(command, response)
@@ -86,22 +86,23 @@ FAULTY_LISTERS: list[tuple[type[Lister], str]] = [
 ]
 
 
-def test_a_correct_provider_of_pages_keeps_every_clause(tmp_path: Path):
+def test_a_correct_provider_of_pages_keeps_every_clause(tmp_path: Path) -> None:
     folder = write_answers(tmp_path / "toy", paged_answers())
     assert failures(contract_for(folder, Lister)) == {}
 
 
-@pytest.mark.parametrize(("faulty", "says"), FAULTY_LISTERS)
-def test_a_wrong_way_from_page_to_page_is_a_fault(tmp_path: Path, faulty: type[Lister], says: str):
+@pytest.mark.parametrize(("faulty", "message"), FAULTY_LISTERS)
+def test_a_wrong_way_from_page_to_page_is_a_fault(
+    tmp_path: Path, faulty: type[Lister], message: str
+) -> None:
     folder = write_answers(tmp_path / "toy", paged_answers())
     found = failures(contract_for(folder, faulty))
-    assert (
-        PAGES in set(found) <= {PAGES, EVIDENCE}
-    )  # what is evidence changes where less is checked
-    assert says in found[PAGES]
+    # A provider that checks less has less evidence, too.
+    assert PAGES in set(found) <= {PAGES, EVIDENCE}
+    assert message in found[PAGES]
 
 
-def test_a_list_without_its_first_page_is_a_fault(tmp_path: Path):
+def test_a_list_without_its_first_page_is_a_fault(tmp_path: Path) -> None:
     answers = paged_answers()
     answers[-2]["request"] = answers[-2]["next"]
     folder = write_answers(tmp_path / "toy", [*answers, {**answers[-2], "title": "again"}])

@@ -22,7 +22,7 @@ from adapter.testing.naming import is_readable_name
 @pytest.mark.parametrize("place", ["path", "quoted path", "query", "body", "deep body"])
 def test_a_contact_is_found_where_it_stands_alone_in_a_request(
     number: str, sent: str, forms: set[ContactForm], place: str
-):
+) -> None:
     request = {
         "path": HttpRequest("POST", f"/c/{sent}/block"),
         "quoted path": HttpRequest("POST", f"/c/{sent.replace('@', '%40')}"),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,7 @@ def run_pytest(folder: Path) -> str:
     done = subprocess.run(
         [*command, "--rootdir", str(folder), "test_acme.py"],
         cwd=folder,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         timeout=60,
@@ -131,8 +133,8 @@ def test_a_third_party_runs_the_kit_in_a_folder_of_its_own(tmp_path: Path) -> No
 @pytest.fixture
 def contract(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[str], type[ProviderContract]]:
-    """Return a function that gives the contract of a provider, from its source."""
+) -> Iterator[Callable[[str], type[ProviderContract]]]:
+    """Yield a function that gives the contract of a provider, from its source."""
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(ProviderContract, "hostile_statuses", frozenset({200, 400, 500}))
 

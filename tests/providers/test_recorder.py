@@ -193,7 +193,7 @@ def run_live(**environment: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/live"],
         cwd=ANSWERS.parent.parent,
-        env={**off, **environment},
+        env={**off, **environment, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         timeout=120,

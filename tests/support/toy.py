@@ -37,7 +37,7 @@ LID = "205227043110953@lid"
 
 
 def is_refusal(document: Any) -> bool:
-    """Whether the body says that the contact is refused."""
+    """Whether the body is a refusal of the contact."""
     return isinstance(document, dict) and document.get("refused") is True
 
 

@@ -165,7 +165,7 @@ class Scrubbed:
     def _exchange(
         self, command: Command, request: HttpRequest, response: HttpResponse
     ) -> dict[str, Any]:
-        contact = command.contact and Contact.from_jid(self.text(command.contact.jid))
+        contact = command.contact and Contact.from_jid(self.text(str(command.contact.jid)))
         scrubbed = Command(command.action, contact)
         scrubbed_response = self._response(response)
         outcome = self._provider.parse_response(scrubbed, scrubbed_response)
