@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from adapter import plugin as p
 
-PATH = "/chat/updateBlockStatus/{session}"
+PATH = "/chat/updateBlockStatus/{instance}"
 
 
 def is_one_sentence(document: p.Json) -> bool:
@@ -50,7 +50,7 @@ class EvolutionApiProvider(p.Provider):
     def build_request(self, command: p.Command) -> p.HttpRequest:
         """Put the instance into the path, the contact and the action into the body."""
         body = {"number": self.name_contact(command.target), "status": command.action.value}
-        return self.request(command, body)
+        return self.request(command, body, instance=self.options["session"])
 
     def is_own_error(self, response: p.HttpResponse) -> bool:
         """Accept the error object that repeats the status; a proxy's page is not one."""
@@ -97,7 +97,7 @@ class EvolutionApiDialect(p.Dialect):
             raise p.invalid_field("status", 'must be "block" or "unblock"')
         number, status = p.read_texts(body, "number", "status")
         command = p.Command(p.Action(status), p.read_number_or_jid(number, "number"))
-        return p.DialectRequest(command, ids["session"])
+        return p.DialectRequest(command, ids["instance"])
 
     def write_success(self, call: p.DialectRequest, outcome: p.Outcome) -> p.HttpResponse:
         """Write the one response to both actions."""
