@@ -232,7 +232,7 @@ def _contain_after_sending(
 
 def _limits_by_action(provider: Provider, settings: TransportSettings) -> Mapping[Action, Limits]:
     limits: dict[Action, Limits] = {}
-    for route in provider.routes:
+    for route in provider.all_routes():
         if route.action is Action.LIST:
             limits[route.action] = Limits(settings.list_deadline, settings.list_max_bytes)
         else:

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 
 from adapter.files import MAX_CONFIG, FileError, read_file
 from adapter.names import display_name
+from adapter.plugin_checks import ACCOUNT_KEYS
 from adapter.provider import LocalProvider, Provider
-from adapter.registry import ACCOUNT_KEYS, Registry
+from adapter.registry import PluginRegistry
 from adapter.settings.headers import check_headers
 from adapter.settings.model import AccountSettings, TransportSettings
 from adapter.settings.proxy import parse_proxy
@@ -30,7 +31,7 @@ class AccountLoader:
     def __init__(
         self,
         validator: Validator,
-        registry: Registry,
+        registry: PluginRegistry,
         transport: Mapping[str, Any],
         own_address: str | None,
     ) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from adapter.names import display_unknown_key
-from adapter.registry import Registry
+from adapter.registry import PluginRegistry
 from adapter.settings.model import DialectSettings
 from adapter.settings.schema import DialectSchema
 from adapter.settings.validation import Validator, hint
@@ -15,7 +15,7 @@ _RESERVED: Final = ("/v1", "/livez", "/readyz", "/metrics", "/openapi.json", "/d
 
 
 def load_dialects(
-    validator: Validator, raw: Mapping[str, Any], registry: Registry
+    validator: Validator, raw: Mapping[str, Any], registry: PluginRegistry
 ) -> tuple[DialectSettings, ...]:
     """Return the enabled dialects that are installed; report what is wrong with `[dialects]`."""
     enabled = raw.get("enabled", [])

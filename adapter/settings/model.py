@@ -14,7 +14,7 @@ from adapter.privacy import Secret
 if TYPE_CHECKING:
     from adapter.dialect import Dialect
     from adapter.provider import Provider
-    from adapter.registry import Registry
+    from adapter.registry import PluginRegistry
 
 MAX_BODY: Final = 256 * 1024
 """Maximum size, in bytes, of a decoded response other than a list.
@@ -126,4 +126,4 @@ class Settings:
     default_account: str | None
     default_region: str | None
     log: LogSettings
-    registry: Registry = field(repr=False)
+    registry: PluginRegistry = field(repr=False)

@@ -110,7 +110,7 @@ def build_openapi(settings: Settings) -> dict[str, Any]:
     for mount in settings.dialects:
         provider = mount.dialect.provider
         spec.tag({"name": mount.name, "description": f"{provider.title}'s own API."})
-        for routes in _group_by_address(provider.routes):
+        for routes in _group_by_address(provider.all_routes()):
             operation = _dialect_operation(mount.dialect, routes, keys=keys)
             path, method = mount.prefix + routes[0].template, routes[0].method.lower()
             spec.path(path, operations={method: operation})

@@ -16,7 +16,7 @@ from bench.processes import BrokenError, Servers
 from bench.upstream import JID, TOKEN, Upstream
 from support import wait_until
 
-from adapter import Action, Command, Contact, Headers, HttpResponse, Secret
+from adapter.plugin import Action, Command, Contact, Headers, HttpResponse, Secret
 
 RIGHT = {"Content-Type": "application/json", "Authorization": f"Bearer {TOKEN}"}
 WRONG = {**RIGHT, "Authorization": "Bearer another"}

@@ -13,17 +13,9 @@ from adapter.providers.meta_cloud import MetaCloudProvider
 from support import JID, Upstream
 from support.raw_server import Peer, RawServer, http_response
 
-from adapter import (
-    Action,
-    Code,
-    Command,
-    ConfigurationError,
-    Contact,
-    Secret,
-    connect,
-    json_response,
-)
+from adapter import Action, Code, Command, ConfigurationError, Contact, Secret, connect
 from adapter.client import Client
+from adapter.plugin import json_response
 from adapter.settings.loader import load_settings
 
 ODD = "eyJ=+&/?#% é\N{SNOWMAN}"
@@ -127,7 +119,7 @@ def test_a_list_of_which_a_page_is_missing_is_no_list(
 
 
 @pytest.mark.parametrize("action", [Action.BLOCK, Action.UNBLOCK])
-def test_who_is_named_as_added_and_as_removed_is_neither(action: Action) -> None:
+def test_a_user_both_added_and_removed_is_a_bad_response(action: Action) -> None:
     users = [{"input": "+5511999999999", "wa_id": "5511999999999"}]
     provider = MetaCloudProvider({"token": Secret("t"), "phone_number_id": "1", "version": "v23.0"})
     document = {"block_users": {"added_users": users, "removed_users": users}}
@@ -193,7 +185,7 @@ def test_a_change_names_its_user_in_a_body_whatever_the_method(
         (401, Code.PROVIDER_BAD_RESPONSE),
     ],
 )
-def test_a_refusal_that_names_its_user_as_changed_is_not_believed_and_a_redirect_stays_one(
+def test_a_refusal_with_our_user_as_changed_is_a_bad_response_but_not_a_redirect(
     status: int, code: Code
 ) -> None:
     provider = MetaCloudProvider({"token": Secret("t")})
@@ -209,7 +201,7 @@ def test_a_refusal_that_names_its_user_as_changed_is_not_believed_and_a_redirect
     [{"input": ANNA}, {"input": "+55 11 99999-9999"}, {"wa_id": ANNA}, {"input": None}, ANNA],
     ids=str,
 )
-def test_a_refusal_is_not_believed_in_whatever_signs_it_names_its_user_as_changed(
+def test_a_refusal_with_our_user_in_any_writing_as_changed_is_a_bad_response(
     named: Any,
 ) -> None:
     provider = MetaCloudProvider({"token": Secret("t")})

@@ -95,7 +95,7 @@ def test_truncated_request_is_not_repeated_in_the_log(debugging: Served) -> None
 
 
 RAISING_PLUGIN = """
-from adapter import Action, LocalProvider, Route, hookimpl
+from adapter.plugin import Action, LocalProvider, hookimpl
 
 
 class CustomError(%s):
@@ -105,10 +105,9 @@ class CustomError(%s):
 class RaisingProvider(LocalProvider):
     name = "raising"
     title = "Raising"
-    routes = (
-        Route(Action.BLOCK, "POST", "/block/{jid}"),
-        Route(Action.UNBLOCK, "POST", "/unblock/{jid}"),
-    )
+    routes = {"block": ("POST", "/block/{jid}"),
+        "unblock": ("POST", "/unblock/{jid}"),
+    }
 
     def build_request(self, command):
         raise CustomError(f"cannot block {command.contact.jid}\\n2026-11-25 INFO adapter forged")
@@ -121,8 +120,8 @@ class RaisingProvider(LocalProvider):
 
 
 @hookimpl
-def register_providers():
-    return [RaisingProvider]
+def register(registry):
+    registry.add(RaisingProvider)
 """
 
 

@@ -222,7 +222,7 @@ def test_sighup_with_an_unknown_provider_keeps_the_old_configuration(
 
 FAILING_PLUGIN = """
 from marshmallow import Schema, fields
-from adapter import Action, Provider, Route, hookimpl
+from adapter.plugin import Action, Provider, hookimpl
 from adapter.options import SecretField
 
 
@@ -230,7 +230,7 @@ class Failing(Provider):
     name = "failing"
     title = "Failing"
     base_url = "http://127.0.0.1:1"
-    routes = (Route(Action.BLOCK, "POST", "/block"),)
+    routes = {"block": ("POST", "/block"),}
 
     class Options(Schema):
         token = SecretField()
@@ -251,8 +251,8 @@ class Failing(Provider):
 
 
 @hookimpl
-def register_providers():
-    return [Failing]
+def register(registry):
+    registry.add(Failing)
 """
 
 

@@ -29,13 +29,10 @@ from adapter import (
     Code,
     Command,
     ConfigurationError,
+    ConfigurationProblem,
     Contact,
     ContactAdapter,
     ContactError,
-    DialectRequest,
-    Headers,
-    HttpRequest,
-    HttpResponse,
     Outcome,
     OutcomeError,
     PluginError,
@@ -44,9 +41,10 @@ from adapter import (
     Secret,
     connect,
     create_app,
-    json_response,
 )
+from adapter import plugin as plugin_names
 from adapter.cli import main
+from adapter.plugin import DialectRequest, Headers, HttpRequest, HttpResponse, json_response
 from adapter.service import Service
 from adapter.settings.loader import load_settings
 from adapter.web.app import service_state
@@ -339,7 +337,7 @@ def public_objects() -> Iterator[object]:
                 parse(text)
             yield caught.value
     with pytest.raises(RequestError) as refused:
-        adapter.read_contact(number=TYPED + "x")
+        plugin_names.read_contact(number=TYPED + "x")
     yield from (refused.value, refused.value.outcome)
     for provider in GOOD:
         settings = load_settings(config_for(provider, 1))
@@ -416,7 +414,7 @@ def test_a_configuration_error_repeats_no_value(
 # --- exceptions
 
 ODD_PLUGIN = '''
-from adapter import Action, Headers, HttpRequest, Provider, Route, SecretField, hookimpl
+from adapter.plugin import Action, Headers, HttpRequest, Provider, SecretField, hookimpl
 from marshmallow import Schema, fields
 
 
@@ -425,10 +423,9 @@ class OddProvider(Provider):
 
     name = "odd"
     title = "Odd"
-    routes = (
-        Route(Action.BLOCK, "POST", "/contacts/{jid}/block"),
-        Route(Action.UNBLOCK, "POST", "/contacts/{jid}/unblock"),
-    )
+    routes = {"block": ("POST", "/contacts/{jid}/block"),
+        "unblock": ("POST", "/contacts/{jid}/unblock"),
+    }
 
     class Options(Schema):
         token = SecretField(required=True)
@@ -471,8 +468,8 @@ class OddProvider(Provider):
 
 
 @hookimpl
-def register_providers():
-    return [OddProvider]
+def register(registry):
+    registry.add(OddProvider)
 '''
 
 BUGS = (
@@ -607,16 +604,12 @@ def test_every_public_dataclass_is_searched() -> None:
     seen = {type(each) for each in public_objects()}
     values = {
         each
-        for name in adapter.__all__
-        if isinstance(each := getattr(adapter, name), type) and dataclasses.is_dataclass(each)
+        for module in (adapter, plugin_names)
+        for name in module.__all__
+        if isinstance(each := getattr(module, name), type) and dataclasses.is_dataclass(each)
     }
-    without_call_data = {
-        adapter.Route,
-        adapter.ErrorRule,
-        adapter.ConfigurationProblem,
-        adapter.ContactList,
-    }
-    assert {each.__name__ for each in values - without_call_data - seen} == set()
+    holding_nothing = {plugin_names.ErrorRule, ConfigurationProblem, plugin_names.ContactList}
+    assert {each.__name__ for each in values - holding_nothing - seen} == set()
 
 
 def test_a_plugin_error_names_the_bug_and_repeats_no_data(

@@ -14,17 +14,18 @@ from conftest import MakeApp
 from flask import Flask
 from support import NUMBER, Upstream, cli_runner, free_port
 
-from adapter import Code, ContactAdapter, HttpRequest, PluginError, Result
+from adapter import Code, ContactAdapter, PluginError, Result
 from adapter.cli import main
 from adapter.client import connect
 from adapter.containment import is_from_outside
+from adapter.plugin import HttpRequest
 from adapter.service import RESULT_ATTRIBUTE, result_of
 
 SOURCE = '''
 from marshmallow import Schema, validates_schema
 
-from adapter import (
-    Action, Dialect, DialectRequest, ErrorRule, HttpRequest, Provider, RequestError, Route,
+from adapter.plugin import (
+    Dialect, DialectRequest, ErrorRule, HttpRequest, Provider, RequestError,
     hookimpl, invalid_field, json_response, read_contact, read_object,
 )
 
@@ -39,7 +40,7 @@ class MyProvider(Provider):
     name = "bug"
     title = "Bug"
     base_url = "{address}"
-    routes = (Route(Action.BLOCK, "POST", "/block"), Route(Action.UNBLOCK, "POST", "/unblock"))
+    routes = {{"block": ("POST", "/block"), "unblock": ("POST", "/unblock")}}
 
     class Options(Schema):
         @validates_schema
@@ -83,13 +84,8 @@ class MyDialect(Dialect):
 
 
 @hookimpl
-def register_providers():
-    return [MyProvider]
-
-
-@hookimpl
-def register_dialects():
-    return [MyDialect]
+def register(registry):
+    registry.add(MyProvider, MyDialect)
 '''
 
 PLACES = ("options", "init", "build", "read", "dialect_init", "dialect", "write")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support.settings import MEMORY, OWN, key, one, problems, wuts
 
 from adapter.errors import ConfigurationError, PluginError
-from adapter.registry import ACCOUNT_KEYS
+from adapter.plugin_checks import ACCOUNT_KEYS
 from adapter.settings.loader import load_settings
 
 

@@ -1,4 +1,4 @@
-"""What several test modules need: servers on loopback, configurations, plugins of strangers."""
+"""Helpers of several test modules: servers on loopback, configurations, third-party plugins."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from click.testing import CliRunner
 from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from adapter import Secret, SecretField
+from adapter.plugin import Secret, SecretField
 from adapter.registry import load_plugins
 from adapter.results import build_envelope
 from adapter.web.app import service_state
@@ -33,7 +33,10 @@ OTHER_NUMBER = "5511988888888"
 NATIVE = ("wuts", "wappfy", "session-gateway")
 """The dialects of the sandbox, each with an account of the same name that talks to it."""
 DIALECTS = (*NATIVE, "waha", "evolution-api")
-"""Every dialect that comes with the adapter."""
+"""The dialects whose native calls the tests of the web layer write by hand.
+
+A further one need not be added: the tests over the registry, such as the contract, have it.
+"""
 PROVIDERS = (*NATIVE, "memory")
 """The providers of the sandbox."""
 BUILT_IN = {name: each.cls for name, each in load_plugins().providers.items()}
@@ -253,7 +256,7 @@ def install_plugin(folder: Path, name: str, source: str) -> None:
 
 
 FAILING_PLUGIN = '''
-from adapter import Action, LocalProvider, Route, hookimpl
+from adapter.plugin import LocalProvider, hookimpl
 
 
 class FailingProvider(LocalProvider):
@@ -261,10 +264,9 @@ class FailingProvider(LocalProvider):
 
     name = "failing"
     title = "Failing"
-    routes = (
-        Route(Action.BLOCK, "POST", "/block/{jid}"),
-        Route(Action.UNBLOCK, "POST", "/unblock/{jid}"),
-    )
+    routes = {"block": ("POST", "/block/{jid}"),
+        "unblock": ("POST", "/unblock/{jid}"),
+    }
 
     def build_request(self, command):
         raise ZeroDivisionError(f"cannot divide {command.contact.jid}")
@@ -277,8 +279,8 @@ class FailingProvider(LocalProvider):
 
 
 @hookimpl
-def register_providers():
-    return [FailingProvider]
+def register(registry):
+    registry.add(FailingProvider)
 '''
 
 BROKEN_PLUGIN = "raise LookupError('the moon is not where it was')\n"

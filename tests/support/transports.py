@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from adapter import Headers, HttpRequest, HttpResponse, Outcome
+from adapter.plugin import Headers, HttpRequest, HttpResponse, Outcome
 from adapter.settings.model import TransportSettings
 from adapter.transport.client import Transport
 from support import TIMEOUT

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from support import BUILT_IN, account_for, run_upstream
 
-from adapter import ConfigurationError, Headers, HttpRequest, Secret
+from adapter import ConfigurationError, Secret
 from adapter.client import connect
 from adapter.header_rules import RESERVED_HEADERS
+from adapter.plugin import Headers, HttpRequest
 from adapter.settings.loader import load_settings
 from adapter.settings.model import TransportSettings
 from adapter.settings.toml_file import read_toml

@@ -14,7 +14,9 @@ from support import NUMBER, TIMEOUT, account_for, wait_until
 from support.raw_server import Peer, RawServer, Script, always, http_response
 from support.transports import finish
 
-from adapter import (
+from adapter.account import Account
+from adapter.client import connect
+from adapter.plugin import (
     Action,
     Code,
     Command,
@@ -24,10 +26,7 @@ from adapter import (
     HttpResponse,
     Outcome,
     Provider,
-    Route,
 )
-from adapter.account import Account
-from adapter.client import connect
 from adapter.settings.model import MAX_BODY, AccountSettings, TransportSettings
 from adapter.transport.attempt import Attempt
 from adapter.transport.resilience import Limits
@@ -43,10 +42,8 @@ class PagedProvider(Provider):
     name = "paged"
     title = "Paged"
     base_url = "http://127.0.0.1"
-    routes = (
-        Route(Action.BLOCK, "POST", "/block", returns_list=True),
-        Route(Action.LIST, "GET", "/list"),
-    )
+    routes = {"block": ("POST", "/block"), "list": ("GET", "/list")}
+    changes_return_list = True
 
     def build_request(self, command: Command) -> HttpRequest:
         return self.request(command, None if command.contact is None else {})

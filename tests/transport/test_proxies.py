@@ -26,19 +26,9 @@ from support.proxies import (
 from support.raw_server import RawServer, always, http_response
 from support.transports import finish
 
-from adapter import (
-    Action,
-    Applied,
-    Code,
-    Command,
-    Contact,
-    HttpRequest,
-    HttpResponse,
-    Outcome,
-    Retry,
-    Secret,
-)
+from adapter import Action, Applied, Code, Command, Contact, Outcome, Retry, Secret
 from adapter.account import Account
+from adapter.plugin import HttpRequest, HttpResponse
 from adapter.settings.model import AccountSettings, TransportSettings
 from adapter.settings.proxy import parse_proxy
 from adapter.transport.client import Transport

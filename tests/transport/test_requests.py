@@ -9,17 +9,10 @@ from support import free_port, run_upstream
 from support.raw_server import RawServer, always, http_response, once
 from support.transports import CANARY, POST, open_transport, send, send_failing, send_ok
 
-from adapter import (
-    Code,
-    ConfigurationError,
-    Headers,
-    HttpRequest,
-    HttpResponse,
-    PluginError,
-    Secret,
-)
+from adapter import Code, ConfigurationError, PluginError, Secret
 from adapter.client import connect
 from adapter.header_rules import RESERVED_HEADERS, HeaderOwner
+from adapter.plugin import Headers, HttpRequest, HttpResponse
 
 NO_CONTENT = once(http_response(204))
 

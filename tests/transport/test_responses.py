@@ -10,8 +10,8 @@ from support import run_upstream
 from support.raw_server import Peer, RawServer, Script, always, http_response, once
 from support.transports import CANARY, POST, open_transport, send_failing, send_ok
 
-from adapter import Applied, Code, HttpRequest, HttpResponse, Secret
 from adapter.client import connect
+from adapter.plugin import Applied, Code, HttpRequest, HttpResponse, Secret
 from adapter.settings.model import MAX_BODY
 
 HEAD = b"HTTP/1.1 200 OK\r\n"

@@ -30,8 +30,9 @@ from support import (
 )
 from werkzeug.test import TestResponse
 
-from adapter import Action, Code, Outcome, Route
+from adapter import Action, Code, Outcome
 from adapter.registry import load_plugins
+from adapter.route import Route
 from adapter.web.app import create_app, service_state
 from adapter.web.body import parse_form_body
 
@@ -363,12 +364,12 @@ def test_dialect_message_is_bounded_and_has_no_number(
 ) -> None:
     native = NATIVE[dialect]()
     outcome = Outcome.failure(Code.VALIDATION_ERROR, fields={**fields, f"is {number}": ("bad",)})
-    row = BUILT_IN[dialect].all_rules()[0]
-    message = native.message(row, outcome)
+    rule = BUILT_IN[dialect].all_rules()[0]
+    message = native.message(rule, outcome)
     assert len(message) <= 500
     assert number not in message
-    assert native.message(row, Outcome.failure(Code.INTERNAL_ERROR)) == (
-        row.text or Code.INTERNAL_ERROR.message
+    assert native.message(rule, Outcome.failure(Code.INTERNAL_ERROR)) == (
+        native.texts.get(rule.code) or Code.INTERNAL_ERROR.message
     )
 
 

@@ -10,17 +10,12 @@ from typing import Any
 
 import pytest
 import schemathesis
-from adapter.providers.evolution_api import EvolutionApiDialect
-from adapter.providers.session_gateway import SessionGatewayDialect
-from adapter.providers.waha import WahaDialect
-from adapter.providers.wappfy import WappfyDialect
-from adapter.providers.wuts import WutsDialect
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis.specs.openapi import checks as openapi_checks
 from support import DIALECTS, JID, NUMBER, SESSION, key_for
 
-from adapter import (
+from adapter.plugin import (
     Action,
     Code,
     Command,
@@ -34,6 +29,7 @@ from adapter import (
     Outcome,
     RequestError,
 )
+from adapter.registry import load_plugins
 from adapter.strict_json import read_json
 from adapter.web.app import create_app
 
@@ -100,12 +96,8 @@ def test_every_operation_without_a_key_is_unauthenticated(case: schemathesis.Cas
 
 # --- the dialects alone
 
-PROVIDERS: Mapping[str, type[Dialect]] = {
-    "wuts": WutsDialect,
-    "wappfy": WappfyDialect,
-    "session-gateway": SessionGatewayDialect,
-    "waha": WahaDialect,
-    "evolution-api": EvolutionApiDialect,
+NATIVE: Mapping[str, type[Dialect]] = {
+    name: each.cls for name, each in load_plugins().dialects.items()
 }
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 WITH_NUMBER, LID_ALONE = Contact(NUMBER), Contact(lid="4711@lid")
@@ -136,7 +128,7 @@ requests = st.builds(
     method=methods,
     path=st.one_of(
         st.sampled_from(
-            [route.template for each in PROVIDERS.values() for route in each.provider.routes]
+            [route.template for each in NATIVE.values() for route in each.provider.all_routes()]
         ).flatmap(
             lambda template: st.builds(
                 lambda session, jid: re.sub(
@@ -181,11 +173,11 @@ calls = st.builds(
 )
 
 
-@pytest.mark.parametrize("name", PROVIDERS)
+@pytest.mark.parametrize("name", NATIVE)
 @settings(max_examples=150, deadline=None)
 @given(request=requests)
 def test_any_dialect_request_is_accepted_or_rejected(name: str, request: HttpRequest) -> None:
-    dialect = PROVIDERS[name]()
+    dialect = NATIVE[name]()
     credential = dialect.parse_credential(request)
     assert credential is None or credential in " ".join(request.headers.values())
     call, rejection = None, None
@@ -218,13 +210,13 @@ def assert_well_formed(response: HttpResponse) -> None:
         assert response.status in (201, 204)
 
 
-@pytest.mark.parametrize("name", PROVIDERS)
+@pytest.mark.parametrize("name", NATIVE)
 @settings(max_examples=100, deadline=None)
 @given(outcome=failures, call=st.none() | calls)
 def test_any_failure_is_a_well_formed_dialect_response_with_a_documented_status(
     name: str, outcome: Outcome, call: DialectRequest | None
 ) -> None:
-    dialect = PROVIDERS[name]()
+    dialect = NATIVE[name]()
     response = dialect.build_response(outcome, call, now=NOW)
     assert_well_formed(response)
     assert response.body
@@ -239,13 +231,13 @@ contacts = st.lists(
 )
 
 
-@pytest.mark.parametrize("name", PROVIDERS)
+@pytest.mark.parametrize("name", NATIVE)
 @settings(max_examples=50, deadline=None)
 @given(call=calls, confirmation=st.sampled_from(list(Confirmation)), found=contacts)
 def test_any_success_is_a_well_formed_dialect_response(
     name: str, call: DialectRequest, confirmation: Confirmation, found: list[Contact]
 ) -> None:
-    dialect = PROVIDERS[name]()
+    dialect = NATIVE[name]()
     if call.command.action not in dialect.provider.actions():
         call = DialectRequest(Command(Action.BLOCK, WITH_NUMBER), call.session, call.form)
     listed = tuple(found) if call.command.action is Action.LIST else None

@@ -11,7 +11,7 @@ from conftest import MakeApp
 from flask.testing import FlaskClient
 from support import DIALECTS, JID, NUMBER, SESSION, Upstream, account_for
 
-from adapter import Action, Command, Contact, Headers, HttpResponse, Outcome, Secret
+from adapter.plugin import Action, Command, Contact, Headers, HttpResponse, Outcome, Secret
 from adapter.settings.loader import load_settings
 from adapter.web.app import create_app, service_state
 

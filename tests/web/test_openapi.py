@@ -89,7 +89,7 @@ def test_document_has_the_routes_of_enabled_dialects(document: dict[str, Any]) -
     expected = {
         (f"/dialects/{mount.name}{route.template}", route.method.lower())
         for mount in settings.dialects
-        for route in mount.dialect.provider.routes
+        for route in mount.dialect.provider.all_routes()
     }
     described = {
         (path, method)
@@ -184,7 +184,7 @@ def test_path_of_several_actions_is_described_with_all_of_them(
     document: dict[str, Any],
 ) -> None:
     for mount in load_settings(CONFIG).dialects:
-        for route in mount.dialect.provider.routes:
+        for route in mount.dialect.provider.all_routes():
             operation = document["paths"][mount.prefix + route.template][route.method.lower()]
             assert re.search(rf"\b{route.action}\b", operation["summary"])
 

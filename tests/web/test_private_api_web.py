@@ -125,7 +125,7 @@ def test_werkzeug_get_wsgi_headers_returns_the_headers_that_are_sent() -> None:
 
 def test_marshmallow_error_messages_unknown_is_the_message_of_unknown_fields() -> None:
     class Ours(Schema):
-        error_messages = {"unknown": "our message"}  # noqa: RUF012 - as marshmallow documents it
+        error_messages = {"unknown": "our message"}
         known = fields.String()
 
     with pytest.raises(ValidationError) as caught:
