@@ -19,6 +19,7 @@ from adapter import files
 from adapter.errors import ConfigurationError, PluginError
 from adapter.plugin_checks import ACCOUNT_KEYS
 from adapter.privacy import Secret
+from adapter.registry import load_plugins
 from adapter.settings.loader import load_settings
 from adapter.settings.model import TransportSettings
 from adapter.settings.toml_file import read_toml
@@ -28,6 +29,8 @@ CONFIG = Path(__file__).parents[2] / "config"
 OWN = "http://127.0.0.1:8000"
 MEMORY = {"provider": "memory"}
 CANARY = "canary-secret-4711"
+PROVIDERS = ", ".join(sorted(load_plugins().providers))
+NATIVE = ", ".join(sorted(load_plugins().dialects))
 
 
 def wuts(**rest: Any) -> dict[str, Any]:
@@ -206,7 +209,7 @@ def test_settings_show_no_secret() -> None:
         (one({}), "accounts.a.provider", "is required"),
         (one({"provider": 1}), "accounts.a.provider", "must be text"),
         (one({"provider": "memroy"}), "accounts.a.provider", "did you mean memory"),
-        (one({"provider": "nothing"}), "accounts.a.provider", "installed are: evolution-api, "),
+        (one({"provider": "nothing"}), "accounts.a.provider", f"installed are: {PROVIDERS}"),
         (one({**MEMORY, "colour": 1}), "accounts.a.colour", "unknown key"),
         (one({**MEMORY, "base_url": "https://x"}), "accounts.a.base_url", "remove the key"),
         (one({**MEMORY, "aliases": "x"}), "accounts.a.aliases", "must be a list"),
@@ -280,7 +283,7 @@ def test_settings_show_no_secret() -> None:
         (one(dialects=[]), "dialects", "must be a table"),
         (one(dialects={"enabled": "wuts"}), "dialects.enabled", "list of names"),
         (one(dialects={"enabled": [1]}), "dialects.enabled", "list of names"),
-        (one(dialects={"enabled": ["memory"]}), "dialects.enabled", "installed are: evolution-"),
+        (one(dialects={"enabled": ["memory"]}), "dialects.enabled", f"installed are: {NATIVE}"),
         (one(dialects={"enabled": ["wutz"]}), "dialects.enabled", "did you mean wuts"),
         (one(dialects={"wuts": {}}), "dialects.wuts", 'add it to "enabled"'),
         (
