@@ -12,7 +12,11 @@ from support.settings import MEMORY, OWN, key, one, problems, wuts
 
 from adapter.errors import ConfigurationError, PluginError
 from adapter.plugin_checks import ACCOUNT_KEYS
+from adapter.registry import load_plugins
 from adapter.settings.loader import load_settings
+
+PROVIDERS = ", ".join(sorted(load_plugins().providers))
+NATIVE = ", ".join(sorted(load_plugins().dialects))
 
 
 @pytest.mark.parametrize(
@@ -27,7 +31,7 @@ from adapter.settings.loader import load_settings
         (one({}), "accounts.a.provider", "is required"),
         (one({"provider": 1}), "accounts.a.provider", "must be text"),
         (one({"provider": "memroy"}), "accounts.a.provider", "did you mean memory"),
-        (one({"provider": "nothing"}), "accounts.a.provider", "installed are: evolution-api, "),
+        (one({"provider": "nothing"}), "accounts.a.provider", f"installed are: {PROVIDERS}"),
         (one({**MEMORY, "colour": 1}), "accounts.a.colour", "unknown key"),
         (one({**MEMORY, "base_url": "https://x"}), "accounts.a.base_url", "remove the key"),
         (one({**MEMORY, "aliases": "x"}), "accounts.a.aliases", "must be a list"),
@@ -109,7 +113,7 @@ from adapter.settings.loader import load_settings
         (one(dialects=[]), "dialects", "must be a table"),
         (one(dialects={"enabled": "wuts"}), "dialects.enabled", "list of names"),
         (one(dialects={"enabled": [1]}), "dialects.enabled", "list of names"),
-        (one(dialects={"enabled": ["memory"]}), "dialects.enabled", "installed are: evolution-"),
+        (one(dialects={"enabled": ["memory"]}), "dialects.enabled", f"installed are: {NATIVE}"),
         (one(dialects={"enabled": ["wutz"]}), "dialects.enabled", "did you mean wuts"),
         (one(dialects={"wuts": {}}), "dialects.wuts", 'add it to "enabled"'),
         (
