@@ -103,7 +103,7 @@ def test_an_unreadable_exchange_is_named_by_its_title(tmp_path: Path) -> None:
     [
         ('{\n  "title": "a",\n  "date" 5\n}', "more.json, line 3, column 10: Expecting ':'"),
         ("{", "more.json, line 1, column 2: "),
-        ('{"title": "a", "title": "b"}', "more.json: names one key of an object twice"),
+        ('{"title": "a", "title": "b"}', "more.json: has a duplicate key in an object"),
         ("[]", "more.json: an exchange must be an object"),
         ("null", "more.json: an exchange must be an object"),
     ],
@@ -267,4 +267,4 @@ def test_the_provenance_of_a_rule_is_that_of_its_best_known_response(folder: Pat
     (folder / "live.json").write_text(json.dumps(asleep))
     contract = contract_for(folder, Verified)
     assert failures(contract) == {}
-    assert known(contract) == [("asleep", Provenance.Provenance.SEEN_LIVE), documented]
+    assert known(contract) == [("asleep", Provenance.SEEN_LIVE), documented]

@@ -81,7 +81,7 @@ def test_every_command_reports_every_fault_of_the_configuration(
         "default_acount: unknown key (did you mean default_account?)",
         "accounts.support.provider: no such provider (did you mean wuts?)",
         "accounts.sales.base_url: ",
-        "accounts.sales.token: the environment has no variable of the name that stands there",
+        "accounts.sales.token: the environment has no variable of the given name",
         "accounts.sales.sesion: unknown key (did you mean session?)",
         "accounts.sales.session: is required",
         "keys.crm.secret: ",

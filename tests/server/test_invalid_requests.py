@@ -163,7 +163,7 @@ def test_any_exception_of_a_plugin_is_an_internal_error_with_the_facts_of_the_ca
         source = re.sub("raise CustomError.*", 'return HttpRequest("POST", "/block")', source)
         source = re.sub(r"(def handle_request.*\n +)return None", r"\1raise CustomError", source)
         assert source.count("raise CustomError") == 1
-    imports = "from adapter import HttpRequest\nfrom gevent import GreenletExit, Timeout\n"
+    imports = "from adapter.plugin import HttpRequest\nfrom gevent import GreenletExit, Timeout\n"
     source = imports + source
     install_plugin(site, "raising", source)
     config = tmp_path / "adapter.toml"

@@ -50,12 +50,12 @@ def test_a_key_is_found_by_its_secret() -> None:
     ],
 )
 def test_any_other_secret_finds_no_key(presented: str) -> None:
-    assert RING.find(presented) is None
+    assert RING.find_caller(presented) is None
 
 
 @given(st.text(st.characters()))
 def test_any_text_may_be_looked_up(presented: str) -> None:
-    found = RING.find(presented)
+    found = RING.find_caller(presented)
     assert (found is not None) == (presented in ("crm-secret", "shop-secret"))
 
 
@@ -79,7 +79,7 @@ def test_the_scope_of_each_action(action: Action, scope: str) -> None:
 
 
 def test_a_caller_has_its_scopes() -> None:
-    caller = RING.find("shop-secret")
+    caller = RING.find_caller("shop-secret")
     assert caller is not None
     assert caller.has_scope("read")
     assert not caller.has_scope("block")

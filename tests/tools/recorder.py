@@ -76,7 +76,7 @@ def record_accounts(accounts: Iterable[Account], contact: Contact, answers: Path
         shared = {
             "source": "the live service",
             "date": day,
-            "provenance": Provenance.Provenance.SEEN_LIVE,
+            "provenance": Provenance.SEEN_LIVE,
         }
         document = {**shared, "exchanges": exchanges}
         path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8")
