@@ -27,13 +27,13 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 
 bench: $(VENV)/.bench
-	$(BIN)/python tests/bench/run.py --json build/bench.json $(ARGS)
+	PYTHONPATH=tests $(BIN)/python -m bench.run --json build/bench.json $(ARGS)
 
 bench-quick: $(VENV)/.bench
-	$(BIN)/python tests/bench/run.py --quick --json build/bench-quick.json $(ARGS)
+	PYTHONPATH=tests $(BIN)/python -m bench.run --quick --json build/bench-quick.json $(ARGS)
 
 profile: $(READY)
-	$(BIN)/python tests/bench/profile_request.py $(ARGS)
+	PYTHONPATH=tests $(BIN)/python -m bench.profile_request $(ARGS)
 
 readme: $(READY)
 	PYTHONPATH=tests $(BIN)/python -m tools.render_readme

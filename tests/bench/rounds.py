@@ -21,11 +21,10 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-import figures
-import load
-from processes import BrokenError, Server, Servers
-from servers import RECIPES, Place, free_port, missing
-from upstream import DELAYS
+from bench import figures, load
+from bench.processes import BrokenError, Server, Servers
+from bench.servers import RECIPES, Place, free_port, missing
+from bench.upstream import DELAYS
 
 WARM_UP: Final = 2
 """Seconds of load before the first round, on all together."""
