@@ -123,7 +123,7 @@ class Played:
         """Return everything, with what of it was asked for."""
         turns = {name: [asdict(turn) for turn in each] for name, each in self.turns.items()}
         document = {**asdict(self.scenario), "title": self.scenario.title, "turns": turns}
-        return figures.Report(self.scenario.title, self.all_rules(), document, goals)
+        return figures.Report(self.scenario.title, self.table(), document, goals)
 
 
 def play(

@@ -24,6 +24,7 @@ from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from adapter import Secret, SecretField
+from adapter.codes import Code
 from adapter.registry import load_plugins
 from adapter.results import write_envelope
 from adapter.web.app import service_state
@@ -292,6 +293,11 @@ def without_times(document: Any) -> Any:
     return {**document, "meta": {**document["meta"], "duration_ms": 0}}
 
 
+def code_named(value: str | None) -> Code:
+    """Return the code with this value."""
+    return next(code for code in Code if code.value == value)
+
+
 ENVELOPE_KEYS = list(write_envelope(data=None, request_id=""))
 """The top-level keys of every envelope."""
 
@@ -299,7 +305,8 @@ ENVELOPE_KEYS = list(write_envelope(data=None, request_id=""))
 def cli_runner() -> CliRunner:
     """Return a runner that keeps the error stream apart; click before 8.2 does so on request."""
     apart = "mix_stderr" in inspect.signature(CliRunner).parameters
-    return CliRunner(**({"mix_stderr": False} if apart else {}))
+    options: dict[str, Any] = {"mix_stderr": False} if apart else {}
+    return CliRunner(**options)
 
 
 @contextmanager

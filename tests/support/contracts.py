@@ -84,9 +84,9 @@ class TestMemory(ProviderContract):
     answers = ANSWERS / "memory"
 
 
-CONTRACTS = {
+CONTRACTS: dict[str, type[ProviderContract]] = {
     each.provider.name: each
     for each in list(vars().values())
-    if isinstance(each, type) and ProviderContract in each.__bases__
+    if isinstance(each, type) and issubclass(each, ProviderContract) and "provider" in vars(each)
 }
 """The contract of each provider, by its name."""

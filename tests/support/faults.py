@@ -227,7 +227,7 @@ class Authority:
         self.file = folder / "authority.pem"
         self._issuer.cert_pem.write_to_path(str(self.file))
 
-    def vouch(self, host: str = "127.0.0.1", **validity: datetime) -> ssl.SSLContext:
+    def vouch(self, host: str = "127.0.0.1", **validity: Any) -> ssl.SSLContext:
         """Return a server's context with a certificate for the host."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._issuer.issue_cert(host, **validity).configure_cert(context)

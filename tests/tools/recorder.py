@@ -164,7 +164,7 @@ class Scrubbed:
     def _exchange(
         self, command: Command, request: HttpRequest, response: HttpResponse
     ) -> dict[str, Any]:
-        contact = command.contact and Contact.from_jid(self.text(command.contact.jid))
+        contact = command.contact and Contact.from_jid(self.text(str(command.contact.jid)))
         scrubbed = Command(command.action, contact)
         answer = self._answer(response)
         outcome = self._provider.parse_response(scrubbed, answer)
