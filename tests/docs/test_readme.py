@@ -22,7 +22,7 @@ import click
 import pytest
 from click.testing import CliRunner
 from marshmallow import Schema
-from support import BUILT_IN, run_server
+from support import BUILT_IN, code_named, run_server
 from support.pages import ROOT, Block, Page, find_pages, page
 from tools import render_readme
 
@@ -109,7 +109,15 @@ def test_the_readme_links_to_every_page() -> None:
 def test_the_source_distribution_has_every_page_and_the_package_the_guides(tmp_path: Path) -> None:
     skip = shutil.ignore_patterns(".[!cg]*", ".git", ".cache", "build", "dist", "*.egg-info")
     source = shutil.copytree(ROOT, tmp_path / "source", ignore=skip)
-    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", tmp_path, source]
+    build = [
+        sys.executable,
+        "-m",
+        "build",
+        "--no-isolation",
+        "--outdir",
+        str(tmp_path),
+        str(source),
+    ]
     subprocess.run(build, check=True, capture_output=True, timeout=300)
     (archive,), (wheel,) = tmp_path.glob("*.tar.gz"), tmp_path.glob("*.whl")
     with tarfile.open(archive) as opened:
@@ -293,7 +301,7 @@ def test_json_has_the_shape_of_the_api(of: Page, block: Block) -> None:
         return
     assert FailureEnvelope().validate(document) == {}
     error = document["error"]
-    code = Code(error["code"])
+    code = code_named(error["code"])
     assert error["message"] == code.message
     assert error["retry"] == code.retry.value
     assert error["outcome"] == code.applied.value
