@@ -26,6 +26,7 @@ def possible_numbers(draw: st.DrawFn) -> str:
     """Return an example number of some country, as its numbering plan has it."""
     region = draw(st.sampled_from(sorted(phonenumbers.SUPPORTED_REGIONS)))
     example = phonenumbers.example_number(region)
+    assert example is not None
     whole = phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164)[1:]
     tail = draw(st.text(alphabet="0123456789", min_size=2, max_size=2))
     return whole[:-2] + tail
@@ -113,6 +114,7 @@ def test_no_country_has_its_digits_rewritten(number: str) -> None:
 @pytest.mark.parametrize("region", sorted(phonenumbers.SUPPORTED_REGIONS - {"TA"}))
 def test_the_example_mobile_of_every_country_that_has_mobiles_can_be_blocked(region: str) -> None:
     example = phonenumbers.example_number_for_type(region, phonenumbers.PhoneNumberType.MOBILE)
+    assert example is not None
     written = phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
     assert Contact.parse(number=written).number == re.sub(r"\D", "", written)
 
@@ -674,6 +676,7 @@ def test_a_contact_reads_back_as_itself_from_each_of_its_forms(
     if isinstance(found, ContactError):
         return
     assert found.number is not None
+    assert found.jid is not None
     assert Contact.parse(number=found.number) == found
     assert Contact.parse(number=f"+{found.number}", default_region=region) == found
     assert Contact.parse(jid=found.jid) == Contact.from_jid(found.jid) == found
@@ -691,7 +694,7 @@ def test_a_lid_reads_back_as_itself(digits: str) -> None:
 @given(st.text(alphabet="0123456789", min_size=8, max_size=15), st.integers(0, 9999))
 def test_any_phone_jid_of_a_providers_list_reads_back_as_itself(number: str, device: int) -> None:
     found = Contact.from_jid(f"{number}:{device}@s.whatsapp.net")
-    assert found == Contact.from_jid(found.jid) == Contact.from_jid(f"{number}@c.us")
+    assert found == Contact.from_jid(str(found.jid)) == Contact.from_jid(f"{number}@c.us")
     assert found.number == number
 
 
@@ -734,7 +737,8 @@ def test_a_refusal_never_repeats_the_digits_it_refuses(digits: str, around: str)
 def test_a_refusal_never_carries_the_number_in_its_traceback(names: dict[str, str]) -> None:
     with pytest.raises(ContactError) as caught:
         Contact.parse(**names)
-    chain, error = [], caught.value
+    chain: list[str] = []
+    error: BaseException | None = caught.value
     while error is not None:
         chain.append(str(error))
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)

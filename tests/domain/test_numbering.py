@@ -16,6 +16,12 @@ REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
 KINDS = sorted(phonenumbers.PhoneNumberType.values())
 
 
+def metadata_of(region: str) -> phonenumbers.PhoneMetadata:
+    found = phonenumbers.PhoneMetadata.metadata_for_region(region)
+    assert found is not None
+    return found
+
+
 def parse(text: str, region: str | None = None) -> str | None:
     """Return the number that a text is; None where it is refused."""
     try:
@@ -63,16 +69,14 @@ CALLED_LIKE_IDS = [
     for region in REGIONS
     if any(
         map(
-            re.compile(
-                str(phonenumbers.PhoneMetadata.metadata_for_region(region).international_prefix)
-            ).match,
+            re.compile(str(metadata_of(region).international_prefix)).match,
             IDS,
         )
     )
 ]
 """Regions where a prefix for calls abroad begins an id of some country."""
 
-HOME_PREFIX_OF_LITHUANIA = str(phonenumbers.PhoneMetadata.metadata_for_region("LT").national_prefix)
+HOME_PREFIX_OF_LITHUANIA = str(metadata_of("LT").national_prefix)
 """0 since 2024, and 8 in older tables."""
 
 
