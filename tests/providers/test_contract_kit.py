@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from marshmallow import INCLUDE, Schema, ValidationError, fields
@@ -89,11 +89,11 @@ class Toy(Provider):
     name = "toy"
     title = "Toy"
     confirmation = Confirmation.PROVIDER_STATE
-    routes = (
+    routes: ClassVar[tuple[Route, ...]] = (
         Route(Action.BLOCK, "POST", "/block"),
         Route(Action.UNBLOCK, "POST", "/unblock"),
     )
-    error_rules = (
+    error_rules: ClassVar[tuple[ErrorRule, ...]] = (
         ErrorRule(Code.SESSION_NOT_CONNECTED, 409, "asleep", proof=Provenance.INFERRED),
         ErrorRule(Code.TARGET_REJECTED, 200, where=is_refusal),
     )
@@ -224,11 +224,11 @@ def folder(tmp_path: Path) -> Path:
     return write_answers(tmp_path / "toy", right_answers())
 
 
-def test_a_correct_provider_with_its_dialect_keeps_every_clause(folder: Path):
+def test_a_correct_provider_with_its_dialect_keeps_every_clause(folder: Path) -> None:
     assert failures(contract_for(folder, Toy, ToyDialect)) == {}
 
 
-def test_a_correct_provider_without_a_dialect_keeps_every_clause(folder: Path):
+def test_a_correct_provider_without_a_dialect_keeps_every_clause(folder: Path) -> None:
     class Alone(Toy):
         pass
 
@@ -578,14 +578,14 @@ FAULTY_PROVIDERS: list[tuple[type[Toy], set[str]]] = [
 )
 def test_a_faulty_provider_is_caught_by_the_clause_for_its_fault(
     folder: Path, faulty: type[Toy], caught_by: set[str]
-):
+) -> None:
     options = {"session": "main"}
     if "region" in faulty.Options().fields:
         options["region"] = "BR"
     assert set(failures(contract_for(folder, faulty, options=options))) == caught_by
 
 
-def test_a_secret_in_the_query_is_caught_even_where_it_is_recorded(tmp_path: Path):
+def test_a_secret_in_the_query_is_caught_even_where_it_is_recorded(tmp_path: Path) -> None:
     class SendsItsKeyInTheQuery(Toy):
         def build_request(self, command: Command) -> HttpRequest:
             right = super().build_request(command)
@@ -601,7 +601,7 @@ def test_a_secret_in_the_query_is_caught_even_where_it_is_recorded(tmp_path: Pat
     assert "key stands in the query" in found[SECRET_PLACE]
 
 
-def test_a_provider_that_claims_a_state_which_no_answer_shows_is_caught(tmp_path: Path):
+def test_a_provider_that_claims_a_state_which_no_answer_shows_is_caught(tmp_path: Path) -> None:
     class ClaimsAState(Toy):
         def parse_success(self, command: Command, response: HttpResponse) -> Outcome | None:
             if response.document != {"done": True}:
@@ -618,7 +618,7 @@ def test_a_provider_that_claims_a_state_which_no_answer_shows_is_caught(tmp_path
     assert "it shows another state" in found[OTHER_COMMAND]
 
 
-def test_a_provider_that_does_not_look_at_the_named_contact_is_caught(tmp_path: Path):
+def test_a_provider_that_does_not_look_at_the_named_contact_is_caught(tmp_path: Path) -> None:
     class Named(Toy):
         def parse_named_contact(self, command: Command, document: Any) -> Contact | None:
             match document:
@@ -639,7 +639,7 @@ def test_a_provider_that_does_not_look_at_the_named_contact_is_caught(tmp_path: 
     assert "with another contact at /who" in found[OTHER_CONTACT]
 
 
-def test_a_list_that_a_group_makes_unreadable_is_caught(tmp_path: Path):
+def test_a_list_that_a_group_makes_unreadable_is_caught(tmp_path: Path) -> None:
     class KnowsPersonsOnly(Lister):
         def parse_success(self, command: Command, response: HttpResponse) -> Outcome | None:
             read = super().parse_success(command, response)
@@ -651,7 +651,9 @@ def test_a_list_that_a_group_makes_unreadable_is_caught(tmp_path: Path):
     assert "with groups at /people" in found[NOT_PERSONS]
 
 
-def test_a_provider_that_knows_numbers_only_refuses_a_lid_before_anything_is_sent(tmp_path: Path):
+def test_a_provider_that_knows_numbers_only_refuses_a_lid_before_anything_is_sent(
+    tmp_path: Path,
+) -> None:
     class KnowsNumbers(Toy):
         contact_forms = (ContactForm.JID,)
 
@@ -681,7 +683,7 @@ def test_a_provider_that_knows_numbers_only_refuses_a_lid_before_anything_is_sen
 @pytest.mark.parametrize("place", ["path", "quoted path", "query", "body", "deep body"])
 def test_a_contact_is_found_where_it_stands_alone_in_a_request(
     number: str, sent: str, forms: set[ContactForm], place: str
-):
+) -> None:
     request = {
         "path": HttpRequest("POST", f"/c/{sent}/block"),
         "quoted path": HttpRequest("POST", f"/c/{sent.replace('@', '%40')}"),
@@ -811,7 +813,7 @@ FAULTY_LISTERS: list[tuple[type[Lister], str]] = [
 ]
 
 
-def test_a_correct_provider_of_pages_keeps_every_clause(tmp_path: Path):
+def test_a_correct_provider_of_pages_keeps_every_clause(tmp_path: Path) -> None:
     folder = write_answers(tmp_path / "toy", paged_answers())
     assert failures(contract_for(folder, Lister)) == {}
 
@@ -819,7 +821,7 @@ def test_a_correct_provider_of_pages_keeps_every_clause(tmp_path: Path):
 @pytest.mark.parametrize(("faulty", "says"), FAULTY_LISTERS)
 def test_a_provider_that_loses_its_way_between_pages_is_caught(
     tmp_path: Path, faulty: type[Lister], says: str
-):
+) -> None:
     folder = write_answers(tmp_path / "toy", paged_answers())
     found = failures(contract_for(folder, faulty))
     assert (
@@ -828,7 +830,7 @@ def test_a_provider_that_loses_its_way_between_pages_is_caught(
     assert says in found[PAGES]
 
 
-def test_a_first_page_must_be_among_the_answers(tmp_path: Path):
+def test_a_first_page_must_be_among_the_answers(tmp_path: Path) -> None:
     answers = paged_answers()
     answers[-2]["request"] = answers[-2]["next"]
     folder = write_answers(tmp_path / "toy", [*answers, {**answers[-2], "title": "again"}])
@@ -861,17 +863,17 @@ class Proven(Toy):
 )
 def test_what_is_proven_was_seen_on_that_day(
     folder: Path, provider: type[Toy], live: list[Any], right: bool
-):
+) -> None:
     (folder / "live.json").write_text(json.dumps({"exchanges": live}))
     assert set(failures(contract_for(folder, provider))) == (set() if right else {PROVEN})
 
 
-def test_what_was_seen_live_stands_in_the_live_file_alone(folder: Path):
+def test_what_was_seen_live_stands_in_the_live_file_alone(folder: Path) -> None:
     write_answers(folder, [*right_answers(), *live_answers()])
     assert set(failures(contract_for(folder, Toy, ToyDialect))) == {PROVEN}
 
 
-def test_an_answer_seen_live_proves_a_row_as_documents_do(folder: Path):
+def test_an_answer_seen_live_proves_a_row_as_documents_do(folder: Path) -> None:
     asleep = {**right_answers()[2], "date": "2026-11-22", "proof": "seen live"}
     (folder / "live.json").write_text(json.dumps(asleep))
 
@@ -925,9 +927,8 @@ class ClaimsThatNothingHappened(ToyDialect):
 
 class ChokesOnAnOutcome(ToyDialect):
     def write_error(self, rule: ErrorRule, outcome: Outcome, call: Any, now: Any) -> HttpResponse:
-        return json_response(
-            rule.status, {"error": rule.provider_code, "wait": outcome.retry_after + 1}
-        )
+        wait = outcome.retry_after + 1  # type: ignore[operator]  # the fault
+        return json_response(rule.status, {"error": rule.provider_code, "wait": wait})
 
 
 FAULTY_DIALECTS: list[tuple[type[ToyDialect], set[str]]] = [
@@ -949,24 +950,24 @@ FAULTY_DIALECTS: list[tuple[type[ToyDialect], set[str]]] = [
 )
 def test_a_faulty_dialect_is_caught_by_the_clause_for_its_fault(
     folder: Path, faulty: type[ToyDialect], caught_by: set[str]
-):
+) -> None:
     assert set(failures(contract_for(folder, Toy, faulty))) == caught_by
 
 
-def test_every_clause_has_a_fault_that_it_alone_finds():
+def test_every_clause_has_a_fault_that_it_alone_finds() -> None:
     alone = [clauses for _, clauses in [*FAULTY_PROVIDERS, *FAULTY_DIALECTS] if len(clauses) == 1]
     # above, and below
     elsewhere = {OTHER_COMMAND, OTHER_CONTACT, SECRET_PLACE, PAGES, NOT_PERSONS}
     assert set().union(*alone) == CLAUSES - elsewhere
 
 
-def test_a_dialect_that_is_not_given_is_missed(folder: Path):
+def test_a_dialect_that_is_not_given_is_missed(folder: Path) -> None:
     found = failures(contract_for(folder, Toy, None))
     assert set(found) == {DIALECT_READS, DIALECT_WRITES}
     assert "set `dialect = " in found[DIALECT_READS]
 
 
-def test_the_dialect_of_another_provider_is_refused(folder: Path):
+def test_the_dialect_of_another_provider_is_refused(folder: Path) -> None:
     class Other(Toy):
         pass
 
@@ -1021,7 +1022,7 @@ def changed(**changes: Any) -> Callable[[list[Any]], Any]:
 )
 def test_an_answer_file_that_is_not_understood_fails_every_clause(
     tmp_path: Path, change: Callable[[list[Any]], Any], says: str
-):
+) -> None:
     folder = write_answers(tmp_path / "toy", change(copy.deepcopy(right_answers())))
     found = failures(contract_for(folder, Toy, ToyDialect))
     assert set(found) == CLAUSES
@@ -1029,24 +1030,24 @@ def test_an_answer_file_that_is_not_understood_fails_every_clause(
 
 
 @pytest.mark.parametrize("text", ["{", '{"title": "a", "title": "b"}', "[]", "null"])
-def test_an_answer_file_that_is_no_exchange_fails_every_clause(folder: Path, text: str):
+def test_an_answer_file_that_is_no_exchange_fails_every_clause(folder: Path, text: str) -> None:
     (folder / "more.json").write_text(text)
     assert set(failures(contract_for(folder, Toy, ToyDialect))) == CLAUSES
 
 
-def test_a_folder_without_answers_fails_every_clause(tmp_path: Path):
+def test_a_folder_without_answers_fails_every_clause(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "missing"):
         assert set(failures(contract_for(folder, Toy, ToyDialect))) == CLAUSES
 
 
-def test_a_contract_without_a_provider_or_answers_fails_every_clause(folder: Path):
+def test_a_contract_without_a_provider_or_answers_fails_every_clause(folder: Path) -> None:
     no_provider = type("Contract", (ProviderContract,), {"answers": folder})
     no_answers = type("Contract", (ProviderContract,), {"provider": Toy, "options": {}})
     assert set(failures(no_provider)) == CLAUSES
     assert set(failures(no_answers)) == CLAUSES
 
 
-def test_options_that_the_provider_refuses_fail_every_clause(folder: Path):
+def test_options_that_the_provider_refuses_fail_every_clause(folder: Path) -> None:
     assert set(failures(contract_for(folder, Toy, ToyDialect, options={}))) == CLAUSES
 
 
@@ -1068,12 +1069,12 @@ def test_options_that_the_provider_refuses_fail_every_clause(folder: Path):
 )
 def test_answers_that_are_incomplete_or_wrong_are_caught(
     tmp_path: Path, change: Callable[[list[Any]], Any], caught_by: set[str]
-):
+) -> None:
     folder = write_answers(tmp_path / "toy", change(copy.deepcopy(right_answers())))
     assert caught_by <= set(failures(contract_for(folder, Toy, ToyDialect)))
 
 
-def test_one_class_tests_several_sets_of_options(tmp_path: Path):
+def test_one_class_tests_several_sets_of_options(tmp_path: Path) -> None:
     answers = right_answers()
     other = copy.deepcopy(answers[0])
     other["options"] = {"session": "second"}
@@ -1084,7 +1085,7 @@ def test_one_class_tests_several_sets_of_options(tmp_path: Path):
     assert failures(contract_for(folder, Toy, ToyDialect)) == {}
 
 
-def test_keys_beside_the_exchanges_are_their_defaults(tmp_path: Path):
+def test_keys_beside_the_exchanges_are_their_defaults(tmp_path: Path) -> None:
     answers = right_answers()
     shared = {name: answers[0][name] for name in ("source", "date", "proof")}
     own = [{key: each[key] for key in each if key not in shared} for each in answers]
@@ -1097,7 +1098,7 @@ def test_keys_beside_the_exchanges_are_their_defaults(tmp_path: Path):
 # -- the stranger's case
 
 
-def test_the_kit_needs_no_test_library_and_nothing_of_the_adapter_needs_the_kit():
+def test_the_kit_needs_no_test_library_and_nothing_of_the_adapter_needs_the_kit() -> None:
     every = [f"adapter.{path.stem}" for path in Path(adapter.__file__).parent.glob("*.py")]
     core = sorted(set(every) - {"adapter.testing.contract", "adapter.__init__"})
     program = f"""
@@ -1176,7 +1177,7 @@ def run_pytest(folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_stranger_runs_the_kit_on_a_provider_in_a_folder_of_their_own(tmp_path: Path):
+def test_a_stranger_runs_the_kit_on_a_provider_in_a_folder_of_their_own(tmp_path: Path) -> None:
     (tmp_path / "acme.py").write_text(STRANGER)
     (tmp_path / "test_acme.py").write_text(textwrap.dedent(STRANGERS_TEST))
     answers = tmp_path / "answers"

@@ -37,14 +37,14 @@ __all__ = [
 ]
 
 
-def test_every_built_in_provider_has_its_contract():
+def test_every_built_in_provider_has_its_contract() -> None:
     assert set(CONTRACTS) == set(BUILT_IN)
 
 
 @pytest.mark.parametrize(
     "exchange", read_answers(ANSWERS / "memory", {}), ids=lambda each: each.name
 )
-def test_the_memory_gives_the_answers_that_are_recorded(exchange: Exchange):
+def test_the_memory_gives_the_answers_that_are_recorded(exchange: Exchange) -> None:
     provider = MemoryProvider({})
     for contact in exchange.outcome.contacts or ():
         provider.handle_request(

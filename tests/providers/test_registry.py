@@ -207,7 +207,8 @@ BROKEN = {
     "a dialect of no provider": (
         HEAD
         + "class Native(Dialect):\n"
-        + "    parse_credential = parse_request = write_success = write_error = lambda *rest: None\n"
+        + "    parse_credential = parse_request = lambda *rest: None\n"
+        + "    write_success = write_error = lambda *rest: None\n"
         + "\n@hookimpl\ndef register_dialects():\n    return [Native]",
         "no subclass of Provider",
     ),
