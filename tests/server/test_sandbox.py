@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from adapter.providers.memory import MAGIC_NUMBERS
-from support import JID, NATIVE, NUMBER, OTHER_NUMBER, PROVIDERS, Answer, call, run_app
+from support import JID, NATIVE, NUMBER, OTHER_NUMBER, PROVIDERS, Answer, call, code_named, run_app
 
 from adapter.codes import Applied, Code
 from adapter.error_rules import FALLBACK_CODES
@@ -116,7 +116,7 @@ def test_over_the_wire_a_magic_number_never_claims_more_than_is_true(
     sandbox: str, account: str, number: str, code: Code
 ) -> None:
     answer = change(sandbox, "block", account, f"+{number}")
-    found = Code(answer.code)
+    found = code_named(answer.code)
     assert answer.status == found.http_status
     assert answer.json["error"]["outcome"] in {code.applied.value, Applied.UNKNOWN.value}
     provider = (
