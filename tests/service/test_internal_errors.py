@@ -148,7 +148,7 @@ def test_an_answer_and_its_log_line_keep_the_facts(
         assert seen.headers["X-Request-Id"] == request_id
     if path.startswith("/v1"):
         assert answer.status_code == 500
-        error, meta = answer.json["error"], answer.json["meta"]
+        error, meta = answer.get_json()["error"], answer.get_json()["meta"]
         assert (error["code"], error["outcome"]) == ("internal_error", "unknown")
         assert meta["request_id"] == request_id
         assert (meta["provider"], meta["attempts"]) == ("bug", attempts)
@@ -314,8 +314,8 @@ def test_a_plugin_cannot_refuse_what_was_sent_already(
 ) -> None:
     app = make_app(config(plugin, upstream, "invalid_field('number', 'x')", LATE))
     answer = app.test_client().post("/v1/contacts/block", json={"number": NUMBER})
-    assert answer.json["error"]["code"] == "internal_error"
-    assert answer.json["error"]["outcome"] == "unknown"
+    assert answer.get_json()["error"]["code"] == "internal_error"
+    assert answer.get_json()["error"]["outcome"] == "unknown"
 
 
 @pytest.mark.parametrize("raised", ["ZeroDivisionError(1)", "SystemExit(3)"])

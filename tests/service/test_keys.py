@@ -7,14 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.auth import ANONYMOUS, ApiKeys, Caller, scope_for
-from adapter.codes import Action
+from adapter.codes import Action, Scope
 from adapter.privacy import Secret
 from adapter.settings.model import KeySettings
 
 
 def key(name: str, secret: str, *, scopes: str = "block read", accounts: str = "a") -> KeySettings:
     return KeySettings(
-        name, Secret(secret), frozenset(scopes.split()), frozenset(accounts.split()), None
+        name,
+        Secret(secret),
+        frozenset(map(Scope, scopes.split())),
+        frozenset(accounts.split()),
+        None,
     )
 
 
@@ -25,7 +29,7 @@ RING = ApiKeys(
 
 def test_a_key_is_found_by_its_secret() -> None:
     assert RING.find("crm-secret") == Caller(
-        "crm", frozenset({"block", "read"}), frozenset({"a"}), None
+        "crm", frozenset({Scope.BLOCK, Scope.READ}), frozenset({"a"}), None
     )
     assert getattr(RING.find("shop-secret"), "name", None) == "shop"
 
@@ -81,15 +85,15 @@ def test_changes_need_the_scope_block_and_reads_the_scope_read(action: Action, s
 def test_a_caller_may_do_what_its_scopes_say() -> None:
     caller = RING.find("shop-secret")
     assert caller is not None
-    assert caller.has_scope("read")
-    assert not caller.has_scope("block")
+    assert caller.has_scope(Scope.READ)
+    assert not caller.has_scope(Scope.BLOCK)
     assert caller.can_use("a")
     assert caller.can_use("b")
     assert not caller.can_use("c")
 
 
 def test_anyone_may_do_everything_everywhere() -> None:
-    assert ANONYMOUS.has_scope("block")
-    assert ANONYMOUS.has_scope("read")
+    assert ANONYMOUS.has_scope(Scope.BLOCK)
+    assert ANONYMOUS.has_scope(Scope.READ)
     assert ANONYMOUS.can_use("whatever")
     assert ANONYMOUS.default_account is None
