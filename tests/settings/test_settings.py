@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapter import files
+from adapter.codes import Scope
 from adapter.errors import ConfigurationError, PluginError
 from adapter.privacy import Secret
 from adapter.registry import ACCOUNT_KEYS
@@ -124,8 +125,8 @@ def test_a_whole_configuration_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path
     (crm,) = loaded.keys
     assert (crm.name, crm.scopes, crm.accounts, crm.default_account) == (
         "crm",
-        {"block", "read"},
-        {"support", "sales"},
+        frozenset({Scope.BLOCK, Scope.READ}),
+        frozenset({"support", "sales"}),
         "sales",
     )
     assert [(each.name, each.prefix, each.host) for each in loaded.dialects] == [
@@ -740,7 +741,7 @@ def test_another_machine_is_not_this_one(host: str) -> None:
     ("default", "looped"), [("a", True), ("m", False)], ids=["its own key", "another's"]
 )
 def test_a_loop_is_one_for_the_key_that_the_account_sends(default: str, looped: bool) -> None:
-    mapping = {
+    mapping: dict[str, Any] = {
         "accounts": {
             "m": MEMORY,
             "a": wuts(token=Secret("key"), base_url={"self": "/dialects/wuts"}),
