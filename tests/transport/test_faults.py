@@ -15,12 +15,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import MakeApp
-from support import ENVELOPE_KEYS, NUMBER, Answer, call, wait_until
+from support import ENVELOPE_KEYS, NUMBER, Answer, call, code_named, wait_until
 from support.faults import (
     FAULTS,
     LONG_LIST,
@@ -121,13 +122,18 @@ def test_each_failure_becomes_its_code_with_the_attempts_that_the_server_saw(
             if left:
                 assert result.ok
             if left and row.closes:
-                wait_until(lambda: place.server.ended == place.server.connections, "the end of it")
+                assert place.server is not None
+                wait_until(partial(has_ended, place.server), "the end of it")
         SECONDS[row.name, provider] = (took, row.deadline)
         record_property("seconds", round(took, 3))
         show(f"{took:.3f} s of {row.deadline} s")
         assert_result(result, row, provider)
         assert not row.hangs or took < row.deadline + MARGIN
     assert_nothing_leaked(place, result)
+
+
+def has_ended(server: FaultServer) -> bool:
+    return server.ended == server.connections
 
 
 def requests(place: Place) -> int:
@@ -296,7 +302,7 @@ def test_a_full_bulkhead_and_an_open_breaker_leave_another_account_untouched(
             with (
                 row.stage(bench) as place,
                 service_for(a=account_at(place, row, provider), b=other) as service,
-                place.before(lambda service=service: service.perform("a", BLOCK)),
+                place.before(partial(service.perform, "a", BLOCK)),
             ):
                 assert service.perform("a", BLOCK).code is row.code
                 result = service.perform("b", BLOCK)
@@ -505,8 +511,9 @@ def test_the_server_survives_the_whole_matrix_twice_and_stays_small(
 
         def block(name: str) -> Code | None:
             found = block_over(served.address, name)
-            assert found.status == (200 if found.code is None else Code(found.code).http_status)
-            return None if found.code is None else Code(found.code)
+            code = None if found.code is None else code_named(found.code)
+            assert found.status == (200 if code is None else code.http_status)
+            return code
 
         worker = worker_of(served.process.pid)
         figures = [status_of(worker)]

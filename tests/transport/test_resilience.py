@@ -528,7 +528,10 @@ def test_of_fifty_calls_at_once_as_many_are_let_in_as_there_are_places_and_all_c
     for _ in range(3):
         held = Held(OK)
         with running(resilience, held, 50) as found:
-            wait_until(lambda found=found: len(found) == 40, "the calls that find no place")
+            wait_until(
+                lambda found=found: len(found) == 40,  # type: ignore[misc]  # mypy: its default
+                "the calls that find no place",
+            )
             assert all(code is Code.OVERLOADED for code in codes(found))
             assert all(verdict.attempts == 0 for verdict in found)
             assert all(verdict.outcome.retry_after == 1 for verdict in found)
