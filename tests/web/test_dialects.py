@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pytest
 from adapter.providers.memory import MAGIC_NUMBERS
 from conftest import MakeApp
+from flask import Flask
 from flask.testing import FlaskClient
 from support import (
     DIALECTS,
@@ -24,6 +25,7 @@ from support import (
     Upstream,
     account_for,
     call,
+    code_named,
     key_for,
     origin_config,
     run_app,
@@ -115,7 +117,8 @@ def native_error(dialect: str, response: TestResponse) -> str | None:
         assert document["success"] is False
         assert isinstance(document["error"], str)
         assert set(document) <= {"success", "error", "error_code", "timestamp", "validation"}
-        return document.get("error_code")
+        code: str | None = document.get("error_code")
+        return code
     if dialect in ("wappfy", "waha"):
         if "expected" in document:
             assert set(document) == {"error", "session", "status", "expected"}
@@ -200,7 +203,11 @@ def fronts() -> Iterator[dict[str, tuple[str, str]]]:
             )
             account = account_for(provider, f"{upstream}/dialects/{provider}")
             config = front_config(("mine", {**account, "aliases": [SESSION]}))
-            address = stack.enter_context(run_app(lambda _, config=config: create_app(config)))
+
+            def create(_: str, config: dict[str, Any] = config) -> Flask:
+                return create_app(config)
+
+            address = stack.enter_context(run_app(create))
             found[provider] = (address, address if provider == "memory" else upstream)
         yield found
 
@@ -473,7 +480,7 @@ def test_the_gateway_reads_no_body(front: FlaskClient, body: bytes) -> None:
 # Who calls, and for which account
 
 
-UNKNOWN_KEY = {
+UNKNOWN_KEY: dict[str, dict[str, Any]] = {
     "wuts": {"success": False, "error": "Invalid token"},
     "wappfy": {"error": "Unauthorized", "statusCode": 401},
     "session-gateway": {"code": "unauthorized"},
@@ -690,7 +697,7 @@ def test_a_body_that_names_nobody_is_a_native_400_and_nothing_is_sent(
     headers = {**request["headers"], "Content-Type": "application/json"}
     answer = call(address, "POST", request["path"], body=body, headers=headers)
     assert answer.status == 400
-    code = Code(answer.headers[CODE])
+    code = code_named(answer.headers[CODE])
     assert code in {
         Code.INVALID_JSON,
         Code.VALIDATION_ERROR,

@@ -61,7 +61,7 @@ bounded = settings(
 )
 
 
-def excluded_checks(case: schemathesis.Case) -> list[Any]:
+def excluded_checks(case: schemathesis.Case[Any]) -> list[Any]:
     """Return the checks that cannot apply to an operation; all others do."""
     excluded = []
     if case.operation.path.startswith("/dialects/"):
@@ -75,20 +75,20 @@ def excluded_checks(case: schemathesis.Case) -> list[Any]:
 
 @opened.parametrize()
 @bounded
-def test_every_answer_is_one_that_the_document_describes(case: schemathesis.Case) -> None:
+def test_every_answer_is_one_that_the_document_describes(case: schemathesis.Case[Any]) -> None:
     response = case.call_and_validate(excluded_checks=excluded_checks(case))
     assert {"x-request-id", "cache-control"} <= set(response.headers)
 
 
 @keyed.parametrize()
 @bounded
-def test_with_keys_too_and_no_operation_goes_without_one(case: schemathesis.Case) -> None:
+def test_with_keys_too_and_no_operation_goes_without_one(case: schemathesis.Case[Any]) -> None:
     case.call_and_validate(headers={"X-API-Key": "k"}, excluded_checks=excluded_checks(case))
 
 
 @keyed.include(path_regex=r"^/(v1|metrics|dialects)").parametrize()
 @bounded
-def test_without_a_key_nothing_is_learnt(case: schemathesis.Case) -> None:
+def test_without_a_key_nothing_is_learnt(case: schemathesis.Case[Any]) -> None:
     response = case.call()
     if case.method == "OPTIONS" and response.status_code == 200:  # tells the methods, as HTTP does
         assert response.text == ""

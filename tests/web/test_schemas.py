@@ -167,7 +167,7 @@ def test_the_shape_of_a_change_refuses_what_is_none(envelope: dict[str, Any]) ->
     [("code", 5), ("outcome", "maybe"), ("retry", "later"), ("retry_after", "soon")],
 )
 def test_the_shape_of_a_failure_has_closed_lists_but_for_its_code(name: str, value: str) -> None:
-    error = {
+    error: dict[str, Any] = {
         "code": "not_found",
         "message": "x",
         "outcome": "unknown",
