@@ -25,6 +25,8 @@ from support.pages import ROOT, page
 
 from adapter.settings.model import TransportSettings
 
+pytestmark = pytest.mark.slow
+
 (BLOCK,) = page("config/README.md").blocks("nginx")
 HOST = "contacts.example.com"
 KEY = "a-key-of-the-tests"

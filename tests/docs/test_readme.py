@@ -106,6 +106,7 @@ def test_the_readme_links_to_every_page() -> None:
     assert {of.name for of in PAGES} - {"README.md"} <= linked
 
 
+@pytest.mark.slow
 def test_the_source_distribution_has_every_page_and_the_package_the_guides(tmp_path: Path) -> None:
     skip = shutil.ignore_patterns(".[!cg]*", ".git", ".cache", "build", "dist", "*.egg-info")
     source = shutil.copytree(ROOT, tmp_path / "source", ignore=skip)
@@ -187,6 +188,7 @@ def _comparable(text: str) -> Any:
     return document
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("of", [of for of in PAGES if of.blocks("console")], ids=str)
 def test_commands_return_what_is_shown(
     of: Page, run_sandbox: Callable[[], AbstractContextManager[str]]
@@ -273,6 +275,7 @@ def test_every_command_that_is_mentioned_exists(of: Page) -> None:
 # --- Python, JSON and configuration
 
 
+@pytest.mark.slow
 @each_block("python")
 def test_python_runs(of: Page, block: Block, tmp_path: Path) -> None:
     if block.text.startswith('"""'):

@@ -462,6 +462,7 @@ def test_a_number_without_its_area_is_refused(text: str, region: str) -> None:
 HOMES = ["AT", "BR", "CN", "DE", "FI", "GB", "ID", "IN", "IT", "US", "XK"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("home", [None, *HOMES])
 def test_a_country_code_is_never_taken_for_a_part_of_a_national_number(home: str | None) -> None:
     for region in REGIONS:
@@ -491,6 +492,7 @@ def test_a_country_code_is_never_taken_for_a_part_of_a_national_number(home: str
                     assert old or phonenumbers.is_valid_number(phonenumbers.parse(f"+{found}"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("region", sorted({*CALLED_LIKE_IDS, "FI", "KP", "TD", "RU", "CU"}))
 def test_no_id_of_any_country_is_taken_for_a_call_abroad(region: str) -> None:
     assert [digits for digits in IDS if parse(digits, region) not in (digits, None)] == []

@@ -226,6 +226,7 @@ def test_a_confirmed_unblock_says_that_the_contact_is_not_blocked() -> None:
     assert data["confirmation"] == "accepted"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", Code)
 @given(
     rest=facts,

@@ -301,6 +301,7 @@ def told(running: subprocess.Popen[str]) -> list[tuple[str, str, int]]:
     return [tuple(json.loads(line)) for line in out.splitlines()]
 
 
+@pytest.mark.slow
 def test_after_a_fork_both_call_on_and_over_connections_of_their_own(recorder: Recorder) -> None:
     with run_program(TALK_AT_ONCE, recorder.address) as running:
         said = told(running)
@@ -316,6 +317,7 @@ def test_after_a_fork_both_call_on_and_over_connections_of_their_own(recorder: R
     assert ports["before"] == ports["parent"]
 
 
+@pytest.mark.slow
 def test_what_the_parent_had_in_flight_is_not_in_flight_in_the_child() -> None:
     with (
         run_recorder(held=True) as recorder,
@@ -325,6 +327,7 @@ def test_what_the_parent_had_in_flight_is_not_in_flight_in_the_child() -> None:
     assert said == [("child", "ok"), ("parent", "ok")]
 
 
+@pytest.mark.slow
 def test_a_child_does_not_wait_for_the_probe_of_its_parent() -> None:
     """A breaker lets one call try at a time, and that one may be in another process."""
     breaker = {"breaker_threshold": 1, "breaker_pause": 0.1}

@@ -72,7 +72,7 @@ SECRET_PLACE = "test_the_secret_travels_in_headers_or_path_only"
 DIALECT_READS = "test_the_dialect_reads_what_the_provider_writes"
 DIALECT_WRITES = "test_the_provider_reads_what_the_dialect_writes"
 
-pytestmark = pytest.mark.usefixtures("few_statuses")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_statuses")]
 
 CLAUSES = {name for name in dir(ProviderContract) if name.startswith("test_")}
 

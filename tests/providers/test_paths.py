@@ -135,6 +135,7 @@ def test_a_route_is_filled_with_safe_ids_and_refuses_all_others(session: str, ji
     assert not {".", ".."} & {unquote(segment) for segment in segments}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("provider", ["session-gateway", "waha", "evolution-api"])
 @settings(deadline=None)
 @given(text=texts)

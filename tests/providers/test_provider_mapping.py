@@ -970,6 +970,7 @@ headers = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("provider", "proves"),
     [

@@ -447,6 +447,7 @@ def test_a_broken_plugin_that_is_selected_shows_its_own_traceback(tmp_path: Path
         assert "plugin_moon:moon" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk to play")
 @pytest.mark.parametrize(
     ("arguments", "said"),

@@ -108,6 +108,7 @@ def test_a_magic_number_answers_its_code_and_changes_no_list(
     assert listed(sandbox) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code"), MAGIC_NUMBERS.items(), ids=[code.value for code in MAGIC_NUMBERS.values()]
 )

@@ -23,6 +23,8 @@ from support.serving import ENVIRONMENT, Served, block, serve
 from adapter.codes import Code
 from adapter.server.worker import Worker
 
+pytestmark = pytest.mark.slow
+
 DASHED = "55-11-99999-9999"
 HEAD = b"GET /livez HTTP/1.1\r\nHost: x\r\n"
 

@@ -154,6 +154,7 @@ def test_every_provider_asks_for_no_encoding() -> None:
 LONG = b"x" * 300_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("provider", NATIVE)
 @pytest.mark.parametrize(
     ("body", "field"),

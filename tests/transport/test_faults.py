@@ -51,6 +51,8 @@ from adapter import Action, Code, Command, Contact, Result, Secret
 from adapter.service import Service
 from adapter.settings.loader import load_settings
 
+pytestmark = pytest.mark.slow
+
 BLOCK = Command(Action.BLOCK, Contact(NUMBER))
 SECRET = "canary-secret"
 MARGIN = 5.0

@@ -128,6 +128,7 @@ def test_a_proxy_that_does_not_connect_is_named_and_nothing_was_applied(
     assert "does not connect" in outcome.message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", KINDS)
 @pytest.mark.parametrize(
     "serve",
@@ -158,6 +159,7 @@ def gone(proxy: Any, connection: socket.socket) -> None:
     connection.recv(65536)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", KINDS)
 @pytest.mark.parametrize("secure", [False, True], ids=["http upstream", "https upstream"])
 @pytest.mark.parametrize("fault", ["refused", "no such name", "closed", "closed in its TLS"])
@@ -201,6 +203,7 @@ def test_an_https_proxy_without_a_trusted_certificate_is_named(
     assert verdict.attempts == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", KINDS)
 def test_an_upstream_that_drips_behind_a_proxy_is_cut_at_the_deadline(
     scheme: str, authority: Authority

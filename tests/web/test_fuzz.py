@@ -37,6 +37,8 @@ from adapter import (
 from adapter.strict_json import read_json
 from adapter.web.app import create_app
 
+pytestmark = pytest.mark.slow
+
 # --- the whole server, by its own description
 
 CONFIG: dict[str, Any] = {

@@ -363,6 +363,7 @@ def shared_folders(folder: Path) -> list[Path]:
     return list(folder.glob("contact-adapter-*"))
 
 
+@pytest.mark.slow
 def test_the_numbers_of_several_workers_are_one_whoever_is_asked(tmp_path: Path) -> None:
     made = 0
     with serve("--workers", "2", env={**ENVIRONMENT, "TMPDIR": str(tmp_path)}) as served:
@@ -392,6 +393,7 @@ def test_the_numbers_of_several_workers_are_one_whoever_is_asked(tmp_path: Path)
         assert numbers.find("contact_adapter_breaker_state", **SANDBOX) == 0
 
 
+@pytest.mark.slow
 def test_a_worker_that_ends_leaves_what_it_counted_and_takes_its_state_along(
     tmp_path: Path,
 ) -> None:
@@ -418,6 +420,7 @@ def test_a_worker_that_ends_leaves_what_it_counted_and_takes_its_state_along(
     assert shared_folders(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_one_worker_needs_no_folder(tmp_path: Path) -> None:
     with serve(env={**ENVIRONMENT, "TMPDIR": str(tmp_path)}) as served:
         block(served)
@@ -429,6 +432,7 @@ def test_one_worker_needs_no_folder(tmp_path: Path) -> None:
         assert served.stop() == 0
 
 
+@pytest.mark.slow
 def test_a_folder_that_the_environment_names_is_used_and_stays(tmp_path: Path) -> None:
     env = {**ENVIRONMENT, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
     with serve(env=env) as served:

@@ -173,6 +173,7 @@ def test_a_dialect_at_its_own_host_name_is_found_below_a_prefix_too(app: Flask) 
     assert response.headers["X-Contact-Adapter-Code"] == "ok"
 
 
+@pytest.mark.slow
 def test_the_server_is_told_of_the_prefix_by_its_environment(tmp_path: Path) -> None:
     program = Path(sys.executable).with_name("contact-adapter")
     with run_server(program, cwd=tmp_path, env={"SCRIPT_NAME": "/wa"}) as address:
