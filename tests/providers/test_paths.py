@@ -406,6 +406,7 @@ def odd(
     return block
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("base", ["", "/base"])
 @pytest.mark.parametrize("path", ODD_PATHS)
 def test_an_odd_path_is_not_sent_at_all_or_goes_out_as_it_is_written(

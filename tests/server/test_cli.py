@@ -327,6 +327,7 @@ def test_a_file_that_cannot_be_used_at_all_is_explained(tmp_path: Path, text: st
     assert "Traceback" not in result.output
 
 
+@pytest.mark.slow
 def test_a_configuration_that_never_ends_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     for path in (tmp_path / "fifo", Path("/dev/zero"), tmp_path):
@@ -337,6 +338,7 @@ def test_a_configuration_that_never_ends_is_refused_at_once(tmp_path: Path) -> N
             assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_accounts_that_call_each_other_are_refused_with_the_loop(
     write: Callable[[str], str],
 ) -> None:
@@ -390,6 +392,7 @@ def test_check_live_says_where_nothing_harmless_can_be_asked(
     assert upstream.connections == 0
 
 
+@pytest.mark.slow
 def test_a_bug_of_a_provider_shows_no_number_to_a_shell(
     plugin: Callable[[str, str], Path], write: Callable[[str], str]
 ) -> None:
@@ -417,6 +420,7 @@ def test_a_command_that_is_none_is_refused(arguments: tuple[str, ...]) -> None:
     assert run(*arguments).exit_code == 2
 
 
+@pytest.mark.slow
 def test_the_installed_command_works_in_any_folder(tmp_path: Path) -> None:
     result = run_installed("block", NUMBER, "--json", cwd=tmp_path)
     assert result.returncode == 0
@@ -425,6 +429,7 @@ def test_the_installed_command_works_in_any_folder(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_installed_command_fails_with_a_status_that_a_shell_sees(tmp_path: Path) -> None:
     result = run_installed("block", "15005550012", cwd=tmp_path)
     assert result.returncode == 1
@@ -432,6 +437,7 @@ def test_the_installed_command_fails_with_a_status_that_a_shell_sees(tmp_path: P
     assert result.stderr.startswith("session_not_connected: ")
 
 
+@pytest.mark.slow
 def test_a_broken_plugin_that_is_selected_shows_its_own_traceback(tmp_path: Path) -> None:
     site = tmp_path / "site"
     site.mkdir()

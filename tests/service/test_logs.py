@@ -352,6 +352,7 @@ def send_no_http(served: Served) -> None:
             pass
 
 
+@pytest.mark.slow
 def test_in_json_every_line_is_an_object_with_its_time_level_logger_and_facts(
     tmp_path: Path,
 ) -> None:
@@ -378,6 +379,7 @@ def test_in_json_every_line_is_an_object_with_its_time_level_logger_and_facts(
     assert NUMBER not in served.log
 
 
+@pytest.mark.slow
 def test_a_key_in_a_header_without_a_colon_reaches_no_log(tmp_path: Path) -> None:
     with logging_server(tmp_path, 'format = "text"') as served:
         parts = urlsplit(served.address)
@@ -390,6 +392,7 @@ def test_a_key_in_a_header_without_a_colon_reaches_no_log(tmp_path: Path) -> Non
     assert "my-own-key" not in served.log
 
 
+@pytest.mark.slow
 def test_in_text_every_line_has_its_time_level_and_logger(tmp_path: Path) -> None:
     with logging_server(tmp_path, 'format = "text"') as served:
         block(served, "r-8")
@@ -404,6 +407,7 @@ def test_in_text_every_line_has_its_time_level_and_logger(tmp_path: Path) -> Non
     assert NUMBER not in served.log
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("level", "least", "most"),
     [
@@ -428,6 +432,7 @@ def test_the_level_is_respected(
     assert NUMBER not in served.log
 
 
+@pytest.mark.slow
 def test_a_caller_that_hangs_up_leaves_no_number_in_the_log(tmp_path: Path) -> None:
     with logging_server(tmp_path, 'format = "text"') as served:
         parts = urlsplit(served.address)
