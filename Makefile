@@ -4,17 +4,33 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 OLDEST := $(VENV)-oldest
+NEXT   := $(VENV)-next
+PYTEST := pytest --numprocesses auto --dist worksteal
+# The floor in setup.cfg is for all tests; with ARGS, which select some, nothing is measured.
+COVERAGE ?= $(if $(ARGS),,--cov --cov-report=term)
 
-.PHONY: serve test test-oldest lint format bench bench-quick profile readme clean
+.PHONY: serve test test-fast test-oldest test-next lint format bench bench-quick profile readme clean
 
 serve: $(READY)
 	$(BIN)/contact-adapter serve $(ARGS)
 
 test: $(READY)
-	$(BIN)/pytest --numprocesses auto $(ARGS)
+	$(BIN)/$(PYTEST) $(COVERAGE) $(ARGS)
+
+test-fast: $(READY)
+	$(BIN)/pytest --numprocesses logical --dist worksteal -m "not slow" $(ARGS)
 
 test-oldest: $(OLDEST)/.ready
-	$(OLDEST)/bin/pytest --numprocesses auto -W default --ignore tests/web/test_fuzz.py $(ARGS)
+	$(OLDEST)/bin/$(PYTEST) -W default --ignore tests/web/test_fuzz.py $(ARGS)
+
+# The tests of what is not documented in our dependencies, with their pre-releases.
+test-next:
+	$(PYTHON) -m venv --clear $(NEXT)
+	$(NEXT)/bin/python -m pip install --quiet --upgrade pip
+	$(NEXT)/bin/python -m pip install --quiet --constraint tests/dev.txt --editable '.[dev]'
+	$(NEXT)/bin/python -m pip install --quiet --constraint tests/dev.txt --pre --upgrade \
+		--upgrade-strategy eager --editable '.[server,socks]'
+	$(NEXT)/bin/$(PYTEST) -W default -k "private_api or canar" $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff format --check .
@@ -41,12 +57,12 @@ readme: $(READY)
 	PYTHONPATH=tests $(BIN)/python -m tools.render_providers
 
 clean:
-	rm -rf $(VENV) $(OLDEST) build dist *.egg-info
+	rm -rf $(VENV) $(OLDEST) $(NEXT) $(VENV)-3.* build dist *.egg-info .coverage*
 
-$(READY): setup.cfg pyproject.toml
+$(READY): setup.cfg pyproject.toml tests/dev.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint tests/dev.txt --editable '.[dev]'
 	touch $@
 
 $(OLDEST)/.ready: setup.cfg pyproject.toml tests/oldest.txt

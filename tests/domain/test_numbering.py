@@ -463,6 +463,7 @@ HOMES = ["AT", "BR", "CN", "DE", "FI", "GB", "ID", "IN", "IT", "US", "XK"]
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover
 @pytest.mark.parametrize("home", [None, *HOMES])
 def test_a_country_code_is_never_taken_for_a_part_of_a_national_number(home: str | None) -> None:
     for region in REGIONS:
@@ -493,6 +494,7 @@ def test_a_country_code_is_never_taken_for_a_part_of_a_national_number(home: str
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover
 @pytest.mark.parametrize("region", sorted({*CALLED_LIKE_IDS, "FI", "KP", "TD", "RU", "CU"}))
 def test_no_id_of_any_country_is_taken_for_a_call_abroad(region: str) -> None:
     assert [digits for digits in IDS if parse(digits, region) not in (digits, None)] == []

@@ -227,6 +227,7 @@ def test_a_confirmed_unblock_says_that_the_contact_is_not_blocked() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover
 @pytest.mark.parametrize("code", Code)
 @given(
     rest=facts,

@@ -39,7 +39,7 @@ from adapter import (
 from adapter.error_rules import HTTP_STATUS_RULES
 from adapter.testing.contract import ProviderContract
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_statuses")]
+pytestmark = [pytest.mark.slow, pytest.mark.no_cover, pytest.mark.usefixtures("few_statuses")]
 
 SOMEBODY_ELSE = Contact("551133334444")
 

@@ -971,6 +971,7 @@ headers = st.dictionaries(
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("provider", "proves"),
     [

@@ -25,7 +25,7 @@ from adapter.service import Service
 from adapter.settings.loader import load_settings
 from adapter.testing.contract import LIVE_FILE, ProviderContract, read_answers
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_statuses")]
+pytestmark = [pytest.mark.slow, pytest.mark.no_cover, pytest.mark.usefixtures("few_statuses")]
 
 PERSON = Contact("5531987650123")
 THIRD_PARTY = Contact("4915112345678")

@@ -216,6 +216,7 @@ def other_face(provider: str, action: str) -> dict[str, Any]:
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover
 @pytest.mark.parametrize("provider", GOOD)
 @pytest.mark.parametrize("play", PLAYS.values(), ids=PLAYS)
 def test_no_canary_gets_out_of_any_face_whatever_a_provider_does(

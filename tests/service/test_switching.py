@@ -121,6 +121,7 @@ EXPRESSED_BY_EVERY_WIRE = [
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover
 @pytest.mark.parametrize("provider", NATIVE)
 @pytest.mark.parametrize("code", EXPRESSED_BY_EVERY_WIRE, ids=lambda code: code.value)
 def test_a_failure_is_the_same_bytes_from_every_provider(

@@ -714,6 +714,7 @@ THIS_MACHINE = (
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover
 @pytest.mark.parametrize("host", THIS_MACHINE)
 @pytest.mark.parametrize("own", [OWN, "http://localhost", "http://[::1]:80", "https://127.0.0.1"])
 def test_a_loop_is_found_by_every_name_of_this_machine(
@@ -1176,6 +1177,7 @@ tops = st.fixed_dictionaries(
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(mapping=tops | st.dictionaries(names | st.integers() | st.none(), anything, max_size=4))
 def test_a_hostile_mapping_is_settings_or_a_configuration_error(mapping: dict[Any, Any]) -> None:

@@ -37,7 +37,7 @@ from adapter import (
 from adapter.strict_json import read_json
 from adapter.web.app import create_app
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.no_cover]
 
 # --- the whole server, by its own description
 
