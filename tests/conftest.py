@@ -28,7 +28,7 @@ hypothesis.settings.load_profile("any machine")
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Return two workers per core for `--numprocesses auto`: many tests wait, none shares memory."""
+    """Return two workers per core for `--numprocesses auto`: many tests wait."""
     if config.option.numprocesses != "auto":
         return None
     return min(2 * (os.cpu_count() or 1), 16)
