@@ -6,8 +6,8 @@ READY  := $(VENV)/.ready
 OLDEST := $(VENV)-oldest
 NEXT   := $(VENV)-next
 PYTEST := pytest --numprocesses auto --dist worksteal
-# The floor in setup.cfg is for all tests; with ARGS, which select some, nothing is measured.
-COVERAGE ?= $(if $(ARGS),,--cov --cov-report=term)
+# The floor in setup.cfg is for all tests: ARGS, which select some, switch coverage off.
+COVERAGE ?= $(if $(ARGS),,yes)
 
 .PHONY: serve test test-fast test-oldest test-next lint format bench bench-quick profile readme clean
 
@@ -15,7 +15,14 @@ serve: $(READY)
 	$(BIN)/contact-adapter serve $(ARGS)
 
 test: $(READY)
-	$(BIN)/$(PYTEST) $(COVERAGE) $(ARGS)
+ifneq ($(COVERAGE),)
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m $(PYTEST) $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+else
+	$(BIN)/$(PYTEST) $(ARGS)
+endif
 
 test-fast: $(READY)
 	$(BIN)/pytest --numprocesses logical --dist worksteal -m "not slow" $(ARGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,20 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     if config.option.numprocesses != "auto":
         return None
     return min(2 * (os.cpu_count() or 1), 16)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Stop coverage, where it runs, for a test with the marker `no_cover`."""
+    module = sys.modules.get("coverage") if item.get_closest_marker("no_cover") else None
+    running = module and module.Coverage.current()
+    if not running:
+        return (yield)
+    running.stop()
+    try:
+        return (yield)
+    finally:
+        running.start()
 
 
 @pytest.fixture(autouse=True)
