@@ -4,17 +4,40 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 OLDEST := $(VENV)-oldest
+NEXT   := $(VENV)-next
+PYTEST := pytest --numprocesses auto --dist worksteal
+# The floor in setup.cfg is for all tests: ARGS, which select some, switch coverage off.
+COVERAGE ?= $(if $(ARGS),,yes)
 
-.PHONY: serve test test-oldest lint format bench bench-quick profile readme clean
+.PHONY: serve test test-fast test-oldest test-next lint format bench bench-quick profile readme clean
 
 serve: $(READY)
 	$(BIN)/contact-adapter serve $(ARGS)
 
 test: $(READY)
-	$(BIN)/pytest --numprocesses auto $(ARGS)
+ifneq ($(COVERAGE),)
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m $(PYTEST) $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+else
+	$(BIN)/$(PYTEST) $(ARGS)
+endif
+
+test-fast: $(READY)
+	$(BIN)/pytest --numprocesses logical --dist worksteal -m "not slow" $(ARGS)
 
 test-oldest: $(OLDEST)/.ready
-	$(OLDEST)/bin/pytest --numprocesses auto -W default --ignore tests/web/test_fuzz.py $(ARGS)
+	$(OLDEST)/bin/$(PYTEST) -W default --ignore tests/web/test_fuzz.py $(ARGS)
+
+# The tests of what is not documented in our dependencies, with their pre-releases.
+test-next:
+	$(PYTHON) -m venv --clear $(NEXT)
+	$(NEXT)/bin/python -m pip install --quiet --upgrade pip
+	$(NEXT)/bin/python -m pip install --quiet --constraint tests/dev.txt --editable '.[dev]'
+	$(NEXT)/bin/python -m pip install --quiet --constraint tests/dev.txt --pre --upgrade \
+		--upgrade-strategy eager --editable '.[server,socks]'
+	$(NEXT)/bin/$(PYTEST) -W default -k "private_api or canar" $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff format --check .
@@ -27,13 +50,13 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 
 bench: $(VENV)/.bench
-	$(BIN)/python tests/bench/run.py --json build/bench.json $(ARGS)
+	PYTHONPATH=tests $(BIN)/python -m bench.run --json build/bench.json $(ARGS)
 
 bench-quick: $(VENV)/.bench
-	$(BIN)/python tests/bench/run.py --quick --json build/bench-quick.json $(ARGS)
+	PYTHONPATH=tests $(BIN)/python -m bench.run --quick --json build/bench-quick.json $(ARGS)
 
 profile: $(READY)
-	$(BIN)/python tests/bench/profile_request.py $(ARGS)
+	PYTHONPATH=tests $(BIN)/python -m bench.profile_request $(ARGS)
 
 readme: $(READY)
 	PYTHONPATH=tests $(BIN)/python -m tools.render_readme
@@ -41,12 +64,12 @@ readme: $(READY)
 	PYTHONPATH=tests $(BIN)/python -m tools.render_providers
 
 clean:
-	rm -rf $(VENV) $(OLDEST) build dist *.egg-info
+	rm -rf $(VENV) $(OLDEST) $(NEXT) $(VENV)-3.* build dist *.egg-info .coverage*
 
-$(READY): setup.cfg pyproject.toml
+$(READY): setup.cfg pyproject.toml tests/dev.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint tests/dev.txt --editable '.[dev]'
 	touch $@
 
 $(OLDEST)/.ready: setup.cfg pyproject.toml tests/oldest.txt

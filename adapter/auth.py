@@ -70,8 +70,8 @@ def scope_for(action: Action) -> Scope:
 def describe_short_keys(keys: Iterable[KeySettings]) -> list[str]:
     """Return one warning per key that is short enough to be guessed: its name, and the remedy."""
     return [
-        f"keys.{display_name(key.name)}: the key has fewer than {_MIN_KEY_LENGTH} characters and can "
-        "be guessed; make a new one with: "
+        f"keys.{display_name(key.name)}: the key has fewer than {_MIN_KEY_LENGTH} characters and "
+        "can be guessed; make a new one with: "
         'python -c "import secrets; print(secrets.token_urlsafe(32))"'
         for key in keys
         if len(key.secret.reveal()) < _MIN_KEY_LENGTH

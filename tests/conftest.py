@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,28 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("any machine")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Return two workers per core for `--numprocesses auto`: many tests wait."""
+    if config.option.numprocesses != "auto":
+        return None
+    return min(2 * (os.cpu_count() or 1), 16)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Stop coverage, where it runs, for a test with the marker `no_cover`."""
+    module = sys.modules.get("coverage") if item.get_closest_marker("no_cover") else None
+    running = module and module.Coverage.current()
+    if not running:
+        return (yield)
+    running.stop()
+    try:
+        return (yield)
+    finally:
+        running.start()
 
 
 @pytest.fixture(autouse=True)

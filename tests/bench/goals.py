@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from figures import Goal, ratio
-from rounds import Played
-from upstream import DELAYS
+from bench.figures import Goal, ratio
+from bench.rounds import Played
+from bench.upstream import DELAYS
 
 RATES: Final = (
     # scenario, ours, theirs, at least so many times as many requests per second

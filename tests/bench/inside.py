@@ -9,6 +9,7 @@ does it. Its log goes to standard error, as the log of `contact-adapter serve` d
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -20,11 +21,6 @@ from typing import Any, Final, NamedTuple
 
 import requests
 from flask import Flask
-from load import Target
-from processes import BrokenError
-from servers import KEY, NUMBER
-from upstream import JID, TOKEN
-from wsgi_call import call, environ_of
 
 from adapter import Action, Command, Contact, Secret, create_app
 from adapter.auth import ANONYMOUS
@@ -32,6 +28,11 @@ from adapter.client import Client
 from adapter.logs import configure
 from adapter.service import Service
 from adapter.web.app import service_state
+from bench.load import Target
+from bench.processes import BrokenError
+from bench.servers import KEY, NUMBER
+from bench.upstream import JID, TOKEN
+from bench.wsgi_call import call, environ_of
 
 CALLS: Final = 200
 """Calls of one turn where all calls are alike."""
@@ -167,9 +168,14 @@ def take_turns(
         log = stack.enter_context((folder / "inside.log").open("a"))
         sides = {}
         for name in names:
-            command = [sys.executable, __file__, name, address]
+            command = [sys.executable, "-m", "bench.inside", name, address]
             process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
             )
             sides[name] = stack.enter_context(process)
         for played in range(rounds + 1):

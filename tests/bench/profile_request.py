@@ -19,22 +19,23 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
-from figures import table
-from processes import Servers
-from rounds import start_upstream
-from servers import Place, ours, ours_dialect
-from surroundings import certificates, clean_environment
-from wsgi_call import call, environ_of
-
+import adapter
 from adapter import create_app
 from adapter.logs import configure
 from adapter.web.app import service_state
+from bench.figures import table
+from bench.processes import Servers
+from bench.rounds import start_upstream
+from bench.servers import Place, ours, ours_dialect
+from bench.surroundings import certificates, clean_environment
+from bench.wsgi_call import call, environ_of
 
 OTHER: Final = "everything else"
 SOCKETS: Final = "sockets, with waiting for the upstream"
 _OF_SOCKETS: Final = ("_socket.socket", "_ssl._SSLSocket", "select.poll", "select.epoll")
 _STANDARD: Final = Path(sysconfig.get_path("stdlib"))
 _INSTALLED: Final = Path(sysconfig.get_path("purelib"))
+_ADAPTER: Final = Path(adapter.__file__).parent
 
 Function = tuple[str, int, str]
 
@@ -49,8 +50,9 @@ def layer_of(function: Function) -> str | None:
         return path.relative_to(_INSTALLED).parts[0]
     if path.is_relative_to(_STANDARD):
         return f"python: {path.relative_to(_STANDARD).parts[0].removesuffix('.py')}"
-    if path.parent.name in ("adapter", "providers"):
-        return f"ours: {path.parent.name}/{path.name}"
+    for root in (_ADAPTER, _ADAPTER.with_name("providers")):
+        if path.is_relative_to(root):
+            return f"ours: {path.relative_to(root.parent)}"
     return None if file == "~" else OTHER
 
 

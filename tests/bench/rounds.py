@@ -21,11 +21,10 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-import figures
-import load
-from processes import BrokenError, Server, Servers
-from servers import RECIPES, Place, free_port, missing
-from upstream import DELAYS
+from bench import figures, load
+from bench.processes import BrokenError, Server, Servers
+from bench.servers import RECIPES, Place, free_port, missing
+from bench.upstream import DELAYS
 
 WARM_UP: Final = 2
 """Seconds of load before the first round, on all together."""
@@ -124,7 +123,7 @@ class Played:
         """Return everything, with what of it was asked for."""
         turns = {name: [asdict(turn) for turn in each] for name, each in self.turns.items()}
         document = {**asdict(self.scenario), "title": self.scenario.title, "turns": turns}
-        return figures.Report(self.scenario.title, self.all_rules(), document, goals)
+        return figures.Report(self.scenario.title, self.table(), document, goals)
 
 
 def play(

@@ -20,15 +20,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-import goals
-import load
-from figures import Report, report_seconds, table
-from inside import TURNS_OF_CREATION, TURNS_OF_GROWTH, TURNS_OF_TAX, take_turns
-from processes import BrokenError, Servers
-from rounds import Scenario, play, start_upstream
-from servers import IN_FLIGHT, missing
-from starting import imports, installed, starts
-from surroundings import allow_many_files, certificates, clean_environment
+from bench import goals, load
+from bench.figures import Report, report_seconds, table
+from bench.inside import TURNS_OF_CREATION, TURNS_OF_GROWTH, TURNS_OF_TAX, take_turns
+from bench.processes import BrokenError, Servers
+from bench.rounds import Scenario, play, start_upstream
+from bench.servers import IN_FLIGHT, missing
+from bench.starting import imports, installed, starts
+from bench.surroundings import allow_many_files, certificates, clean_environment
 
 Seconds = dict[str, list[float]]
 Part = tuple[str, Callable[[], Report]]

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from load import Target
-from upstream import JID, TOKEN
+from bench.load import Target
+from bench.upstream import JID, TOKEN
 
 NUMBER: Final = JID.partition("@")[0]
 KEY: Final = "the-api-key-of-the-benchmark"

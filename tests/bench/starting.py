@@ -12,8 +12,8 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Final
 
-from processes import Servers
-from servers import Place, Recipe, config, free_port, naive, serve
+from bench.processes import Servers
+from bench.servers import Place, Recipe, config, free_port, naive, serve
 
 IMPORTS: Final = {
     "a bare interpreter": "pass",

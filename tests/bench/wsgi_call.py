@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from load import Target
-from processes import BrokenError
+from bench.load import Target
+from bench.processes import BrokenError
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

@@ -26,6 +26,8 @@ from support.serving import run_server
 
 from adapter.settings.model import TransportSettings
 
+pytestmark = pytest.mark.slow
+
 (BLOCK,) = page("config/README.md").blocks("nginx")
 HOST = "contacts.example.com"
 KEY = "a-key-of-the-tests"

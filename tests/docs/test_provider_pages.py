@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 
 import pytest
+from flask import Flask
 from support import BUILT_IN
 from support.contracts import CONTRACTS
 from support.pages import page
@@ -40,9 +41,9 @@ def test_the_readme_links_to_the_page() -> None:
     assert "(providers/RESPONSES.md)" in README
 
 
-def test_the_matrix_and_the_api_and_the_classes_agree(make_app: Callable[..., object]) -> None:
+def test_the_matrix_and_the_api_and_the_classes_agree(make_app: Callable[..., Flask]) -> None:
     app = make_app({"accounts": {"a": {"provider": "memory"}}})
-    told = app.test_client().get("/v1/providers").json["data"]["providers"]
+    told = app.test_client().get("/v1/providers").get_json()["data"]["providers"]
     table = matrix()
     assert [each["name"] for each in told] == list(table) == sorted(BUILT_IN)
     dialects: dict[str, type[Dialect]] = {

@@ -22,7 +22,7 @@ import click
 import pytest
 from click.testing import CliRunner
 from marshmallow import Schema
-from support import BUILT_IN
+from support import BUILT_IN, code_named
 from support.pages import ROOT, Block, Page, find_pages, page
 from support.serving import run_server
 from tools import render_readme
@@ -107,10 +107,19 @@ def test_the_readme_links_to_every_page() -> None:
     assert {of.name for of in PAGES} - {"README.md"} <= linked
 
 
+@pytest.mark.slow
 def test_the_source_distribution_has_every_page_and_the_package_the_guides(tmp_path: Path) -> None:
     skip = shutil.ignore_patterns(".[!cg]*", ".git", ".cache", "build", "dist", "*.egg-info")
     source = shutil.copytree(ROOT, tmp_path / "source", ignore=skip)
-    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", tmp_path, source]
+    build = [
+        sys.executable,
+        "-m",
+        "build",
+        "--no-isolation",
+        "--outdir",
+        str(tmp_path),
+        str(source),
+    ]
     subprocess.run(build, check=True, capture_output=True, timeout=300)
     (archive,), (wheel,) = tmp_path.glob("*.tar.gz"), tmp_path.glob("*.whl")
     with tarfile.open(archive) as opened:
@@ -180,6 +189,7 @@ def _comparable(text: str) -> Any:
     return document
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("of", [of for of in PAGES if of.blocks("console")], ids=str)
 def test_commands_return_what_is_shown(
     of: Page, run_sandbox: Callable[[], AbstractContextManager[str]]
@@ -266,6 +276,7 @@ def test_every_command_that_is_mentioned_exists(of: Page) -> None:
 # --- Python, JSON and configuration
 
 
+@pytest.mark.slow
 @each_block("python")
 def test_python_runs(of: Page, block: Block, tmp_path: Path) -> None:
     if block.text.startswith('"""'):
@@ -294,7 +305,7 @@ def test_json_has_the_shape_of_the_api(of: Page, block: Block) -> None:
         return
     assert FailureEnvelope().validate(document) == {}
     error = document["error"]
-    code = Code(error["code"])
+    code = code_named(error["code"])
     assert error["message"] == code.message
     assert error["retry"] == code.retry.value
     assert error["outcome"] == code.applied.value

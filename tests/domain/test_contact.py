@@ -235,6 +235,7 @@ def test_each_form_of_a_contact_parses_to_the_same_contact(number: str, region: 
     if isinstance(found, ContactError):
         return
     assert found.number is not None
+    assert found.jid is not None
     assert Contact.parse(number=found.number) == found
     assert Contact.parse(number=f"+{found.number}", default_region=region) == found
     assert Contact.parse(jid=found.jid) == Contact.from_jid(found.jid) == found
@@ -252,7 +253,7 @@ def test_a_lid_parses_to_the_same_contact(digits: str) -> None:
 @given(st.text(alphabet="0123456789", min_size=8, max_size=15), st.integers(0, 9999))
 def test_a_phone_jid_with_a_device_parses_to_the_same_contact(number: str, device: int) -> None:
     found = Contact.from_jid(f"{number}:{device}@s.whatsapp.net")
-    assert found == Contact.from_jid(found.jid) == Contact.from_jid(f"{number}@c.us")
+    assert found == Contact.from_jid(str(found.jid)) == Contact.from_jid(f"{number}@c.us")
     assert found.number == number
 
 
@@ -295,7 +296,8 @@ def test_an_error_never_repeats_the_digits(digits: str, around: str) -> None:
 def test_an_error_never_holds_the_number_in_its_chain(names: dict[str, str]) -> None:
     with pytest.raises(ContactError) as caught:
         Contact.parse(**names)
-    chain, error = [], caught.value
+    chain: list[str] = []
+    error: BaseException | None = caught.value
     while error is not None:
         chain.append(str(error))
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)

@@ -226,6 +226,8 @@ def test_the_envelope_of_an_unblock_has_blocked_false() -> None:
     assert data["confirmation"] == "accepted"
 
 
+@pytest.mark.slow
+@pytest.mark.no_cover
 @pytest.mark.parametrize("code", Code)
 @given(
     rest=facts,

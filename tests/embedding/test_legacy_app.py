@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from support import NUMBER
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 APP = HERE / "legacy_app"
 KEY = {"X-API-Key": "k"}

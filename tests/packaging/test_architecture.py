@@ -97,6 +97,7 @@ def test_imports_go_downwards_only_through_the_layers(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "line"),
     [

@@ -18,6 +18,8 @@ from support import wait_until
 
 from adapter.plugin import Action, Command, Contact, Headers, HttpResponse, Secret
 
+pytestmark = pytest.mark.slow
+
 RIGHT = {"Content-Type": "application/json", "Authorization": f"Bearer {TOKEN}"}
 WRONG = {**RIGHT, "Authorization": "Bearer another"}
 WIRE = "POST {} HTTP/1.1\r\nHost: x\r\n{}Content-Length: {}\r\n\r\n{}"

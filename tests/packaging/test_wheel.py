@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from support.wheel import CHECKOUT, closure, make_environment, requirements, run
 
+pytestmark = pytest.mark.slow
+
 SERVER_ONLY = {"gunicorn", "apispec", "prometheus-client", "flask-swagger-ui", "gevent"}
 
 IN_PROCESS = """

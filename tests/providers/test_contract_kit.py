@@ -59,7 +59,7 @@ from adapter.plugin import (
 )
 from adapter.testing import ProviderContract
 
-pytestmark = pytest.mark.usefixtures("few_statuses")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_statuses")]
 
 log = logging.getLogger("toy")
 

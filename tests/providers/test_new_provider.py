@@ -28,6 +28,8 @@ from adapter.registry import load_plugins
 from adapter.scaffold import ScaffoldError, check_name, render_package
 from adapter.testing import find_blanks
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 NAMES = ["acme", "acme-chat", "a", "x2", "wuts-2", "a-1-b", "class"]
 NO_NAMES = ["Acme", "acme_chat", "acme chat", "acme.chat", "-acme", "acme-", "a--b", "2x", "acmé"]

@@ -136,6 +136,8 @@ def test_a_route_is_filled_with_safe_ids_and_refuses_all_others(session: str, ji
     assert not {".", ".."} & {unquote(segment) for segment in segments}
 
 
+@pytest.mark.slow
+@pytest.mark.no_cover
 @pytest.mark.parametrize("provider", ["session-gateway", "waha", "evolution-api"])
 @settings(deadline=None)
 @given(text=texts)
@@ -407,6 +409,8 @@ def odd(
     return block
 
 
+@pytest.mark.slow
+@pytest.mark.no_cover
 @pytest.mark.parametrize("base", ["", "/base"])
 @pytest.mark.parametrize("path", ODD_PATHS)
 def test_an_odd_path_is_not_sent_at_all_or_goes_out_as_it_is_written(

@@ -232,6 +232,7 @@ def test_broken_plugin_of_an_account_is_printed_with_its_traceback(tmp_path: Pat
         assert "plugin_moon:moon" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk to play")
 @pytest.mark.parametrize(
     ("arguments", "said"),

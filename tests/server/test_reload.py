@@ -13,6 +13,8 @@ import pytest
 from support import TIMEOUT, Answer, call, install_plugin, run_upstream, wait_until
 from support.serving import ENVIRONMENT, Served, serve
 
+pytestmark = pytest.mark.slow
+
 BLOCK = "/v1/contacts/block"
 NOT_RELOADED = "configuration not reloaded, the old one stays in use: "
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from adapter.providers.memory import MAGIC_NUMBERS
-from support import JID, NATIVE, NUMBER, OTHER_NUMBER, PROVIDERS, Answer, call, run_app
+from support import JID, NATIVE, NUMBER, OTHER_NUMBER, PROVIDERS, Answer, call, code_named, run_app
 
 from adapter.codes import Applied, Code
 from adapter.error_rules import FALLBACK_CODES
@@ -108,6 +108,7 @@ def test_magic_number_returns_its_code_and_changes_no_list(
     assert listed(sandbox) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code"), MAGIC_NUMBERS.items(), ids=[code.value for code in MAGIC_NUMBERS.values()]
 )
@@ -116,7 +117,7 @@ def test_magic_number_over_http_never_overstates_its_outcome(
     sandbox: str, account: str, number: str, code: Code
 ) -> None:
     answer = change(sandbox, "block", account, f"+{number}")
-    found = Code(answer.code)
+    found = code_named(answer.code)
     assert answer.status == found.http_status
     assert answer.json["error"]["outcome"] in {code.applied.value, Applied.UNKNOWN.value}
     provider = (

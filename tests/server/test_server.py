@@ -27,6 +27,8 @@ from support import (
 )
 from support.serving import COMMAND, ENVIRONMENT, Served, accepts, answers, block, run_to_end, serve
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:

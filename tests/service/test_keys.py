@@ -7,14 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.auth import ANONYMOUS, ApiKeys, Caller, scope_for
-from adapter.codes import Action
+from adapter.codes import Action, Scope
 from adapter.privacy import Secret
 from adapter.settings.model import KeySettings
 
 
 def key(name: str, secret: str, *, scopes: str = "block read", accounts: str = "a") -> KeySettings:
     return KeySettings(
-        name, Secret(secret), frozenset(scopes.split()), frozenset(accounts.split()), None
+        name,
+        Secret(secret),
+        frozenset(map(Scope, scopes.split())),
+        frozenset(accounts.split()),
+        None,
     )
 
 
@@ -81,8 +85,8 @@ def test_the_scope_of_each_action(action: Action, scope: str) -> None:
 def test_a_caller_has_its_scopes() -> None:
     caller = RING.find_caller("shop-secret")
     assert caller is not None
-    assert caller.has_scope("read")
-    assert not caller.has_scope("block")
+    assert caller.has_scope(Scope.READ)
+    assert not caller.has_scope(Scope.BLOCK)
     assert caller.can_use("a")
     assert caller.can_use("b")
     assert not caller.can_use("c")

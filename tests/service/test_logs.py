@@ -396,6 +396,7 @@ def test_in_text_every_line_has_time_level_and_logger(tmp_path: Path) -> None:
     assert NUMBER not in served.log
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("level", "least", "most"),
     [

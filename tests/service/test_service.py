@@ -18,6 +18,7 @@ from support.dists import PROVIDER, Site, open_site
 from adapter import Action, Applied, Code, Command, Contact, OutcomeError, RequestError, Secret
 from adapter.auth import ANONYMOUS, Caller
 from adapter.client import Client, connect
+from adapter.codes import Scope
 from adapter.service import Service
 from adapter.settings.loader import load_settings
 
@@ -37,7 +38,7 @@ def service(mapping: dict[str, Any]) -> Service:
 
 
 def caller(*accounts: str, default: str | None = None) -> Caller:
-    return Caller("crm", frozenset({"block", "read"}), frozenset(accounts), default)
+    return Caller("crm", frozenset({Scope.BLOCK, Scope.READ}), frozenset(accounts), default)
 
 
 # --- choosing the account

@@ -20,6 +20,7 @@ from click.testing import CliRunner
 from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from adapter.codes import Code
 from adapter.plugin import Secret, SecretField
 from adapter.registry import load_plugins
 from adapter.results import build_envelope
@@ -295,7 +296,13 @@ ENVELOPE_KEYS = list(build_envelope(data=None, request_id=""))
 """The top-level keys of every envelope."""
 
 
+def code_named(value: str | None) -> Code:
+    """Return the code with this value."""
+    return next(code for code in Code if code.value == value)
+
+
 def cli_runner() -> CliRunner:
     """Return a runner that keeps the error stream apart; click before 8.2 does so on request."""
     apart = "mix_stderr" in inspect.signature(CliRunner).parameters
-    return CliRunner(**({"mix_stderr": False} if apart else {}))
+    options: dict[str, Any] = {"mix_stderr": False} if apart else {}
+    return CliRunner(**options)

@@ -49,7 +49,7 @@ def build_wheel(source: Path, out: Path) -> Path:
 
 def requirements(distribution: Distribution, *extras: str) -> set[str]:
     """Return the names of what the distribution needs here, with these of its extras."""
-    found = set()
+    found: set[str] = set()
     for line in distribution.requires or ():
         needed = Requirement(line)
         marker = needed.marker
@@ -84,7 +84,7 @@ def make_environment(home: Path, wheel: Path, names: Iterable[str]) -> Path:
             if (packages / top).exists():
                 continue  # a folder that several distributions share is linked as a whole
             (packages / top).symlink_to(Path(str(distribution.locate_file(top))).resolve())
-    pip = [sys.executable, "-m", "pip", "--python", programs / "python", "install"]
+    pip = [sys.executable, "-m", "pip", "--python", str(programs / "python"), "install"]
     done = run(*pip, "--quiet", "--no-index", "--no-deps", wheel, cwd=home)
     assert done.returncode == 0, done.stderr
     return programs

@@ -17,8 +17,9 @@ PROVIDERS = ("wuts", "wappfy", "session-gateway")
 _HEAD = """\
 # Faults, and the code of each
 
-Each row is played over real sockets, for each of three providers (`tests/transport/test_faults.py`).
-`tests/tools/render_faults.py` (`make readme`) writes this page from the tests' table. Do not edit it.
+Each row is played over real sockets, for each of three providers, by
+`tests/transport/test_faults.py`. `make readme` writes this page (`tests/tools/render_faults.py`)
+from the tests' table. Do not edit it.
 
 *Outcome*: whether the command took effect; `not_applied` only where that is certain. *Attempts*:
 the attempts that were begun, the first included; 0 means that nothing was sent. A row that names

@@ -152,6 +152,7 @@ def test_no_provider_requests_an_encoding() -> None:
 LONG = b"x" * 300_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("provider", NATIVE)
 @pytest.mark.parametrize(
     ("body", "field"),

@@ -42,8 +42,10 @@ def test_account_in_the_query_beside_a_body_is_an_error_of_the_query(
 
 @pytest.mark.parametrize(
     ("encoding", "pack"),
-    [("gzip", gzip.compress), ("x-gzip", gzip.compress), ("deflate", zlib.compress)]
-    + [(name, bytes) for name in ("br", "zstd", "gzip, identity", "GZIP", "aws-chunked")],
+    [
+        *(("gzip", gzip.compress), ("x-gzip", gzip.compress), ("deflate", zlib.compress)),
+        *((name, bytes) for name in ("br", "zstd", "gzip, identity", "GZIP", "aws-chunked")),
+    ],
 )
 def test_compressed_body_is_415_and_names_content_encoding(
     front: tuple[str, Upstream], encoding: str, pack: Any

@@ -191,7 +191,7 @@ def test_unified_api_rejects_forms(shared: FlaskClient) -> None:
     assert response.status_code == 415
 
 
-texts = st.text(st.characters(blacklist_categories=("Cs",)))
+texts = st.text(st.characters(exclude_categories=["Cs"]))
 
 
 @given(st.dictionaries(texts, texts, max_size=20))

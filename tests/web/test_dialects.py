@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from support import (
     DIALECTS,
@@ -50,7 +51,11 @@ def fronts() -> Iterator[dict[str, tuple[str, str]]]:
             )
             account = account_for(provider, f"{upstream}/dialects/{provider}")
             config = front_config(("mine", {**account, "aliases": [SESSION]}))
-            address = stack.enter_context(run_app(lambda _, config=config: create_app(config)))
+
+            def create(_: str, config: dict[str, Any] = config) -> Flask:
+                return create_app(config)
+
+            address = stack.enter_context(run_app(create))
             found[provider] = (address, address if provider == "memory" else upstream)
         yield found
 

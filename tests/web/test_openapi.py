@@ -286,7 +286,8 @@ def test_described_body_accepts_and_rejects_what_the_app_does(
     validator = Draft202012Validator(schema)
     for good in ({"number": NUMBER}, {"jid": JID, "account": "support"}):
         assert validator.is_valid(good)
-    for bad in ({"number": 5}, {"jid": None}, {"number": "5" * 2049}, {"phone": "1"}, []):
+    bodies: list[Any] = [{"number": 5}, {"jid": None}, {"number": "5" * 2049}, {"phone": "1"}, []]
+    for bad in bodies:
         assert not validator.is_valid(bad)
 
 

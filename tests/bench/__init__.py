@@ -1,0 +1,1 @@
+"""The benchmark: the server beside its peers. `make bench` runs it."""
