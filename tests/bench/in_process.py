@@ -186,8 +186,8 @@ def alternate(
                 subject.stdin.flush()
                 line = subject.stdout.readline()
                 if not line:
-                    words = (folder / "in-process.log").read_text()[-2000:]
-                    raise MeasurementError(f"{name} ended; the log ends with:\n{words}")
+                    log_end = (folder / "in-process.log").read_text()[-2000:]
+                    raise MeasurementError(f"{name} ended; the log ends with:\n{log_end}")
                 if number:
                     found[name].append(float(line))
     return found

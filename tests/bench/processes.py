@@ -82,7 +82,7 @@ class Server:
                 return
             before = now
 
-    def last_words(self) -> str:
+    def log_end(self) -> str:
         """Return the end of its log, for the message of an error."""
         ended = self.process.poll()
         state = "is up" if ended is None else f"ended with the exit code {ended}"
@@ -168,7 +168,7 @@ class Servers:
                     raise MeasurementError(f"{name} did not start")
                 time.sleep(0.005)
         except MeasurementError as error:
-            raise MeasurementError(f"{error}{server.last_words()}") from None
+            raise MeasurementError(f"{error}{server.log_end()}") from None
         return server
 
     def stop(self, server: Server) -> None:

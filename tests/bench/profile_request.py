@@ -1,13 +1,13 @@
 """The processor time of a request, by its parts: `make profile`.
 
 Method: the server runs as in `make bench`, with one worker, in front of the quick upstream and
-under the load of 32 connections, in alternating turns without and with a sampler (`sampler.py`).
+under the load of 32 connections, in alternating rounds without and with a sampler (`sampler.py`).
 Each sample is the stack of the server after some milliseconds of its processor time; the innermost
 function of the project on that stack decides the part (`request_parts.py`), so that libraries and
 the kernel count for the part that calls them. Times are microseconds of processor time per good
 response; those after ± are the standard error of the sampling. The sum of the parts is compared
-with the whole, which /proc gives for the turns without the sampler. A difference of a few per cent
-is the machine's: two turns of the same server differ as much.
+with the whole, which /proc gives for the rounds without the sampler. A difference of a few per cent
+is the machine's: two rounds of the same server differ as much.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from bench.sampler import START, STOP
 from bench.scenarios import Subject, measure_once, start_server, start_upstream, warm_up
 from bench.servers import Place, adapter, dialect, free_port
 
-TURNS: Final = 5
+ROUNDS: Final = 5
 PLAIN_SECONDS: Final = 2
-"""Seconds of each turn without the sampler."""
+"""Seconds of each round without the sampler."""
 _TESTS: Final = Path(__file__).parents[1]
 KeyT = TypeVar("KeyT")
 
@@ -52,12 +52,12 @@ class Sample(NamedTuple):
 
 @dataclass
 class Profile:
-    """The figures of all turns."""
+    """The figures of all rounds."""
 
     whole_us: list[float] = field(default_factory=list)
-    """Processor time per response of each turn without the sampler."""
+    """Processor time per response of each round without the sampler."""
     responses: int = 0
-    """Good responses of the turns with the sampler."""
+    """Good responses of the rounds with the sampler."""
     samples: list[Sample] = field(default_factory=list)
 
 
@@ -65,7 +65,7 @@ def arguments() -> argparse.Namespace:
     """Return the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--seconds", type=int, default=6, help="of each of the 5 turns with the sampler"
+        "--seconds", type=int, default=6, help="of each of the 5 rounds with the sampler"
     )
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--top", type=int, default=25, help="functions to list")
@@ -75,7 +75,7 @@ def arguments() -> argparse.Namespace:
 
 
 def measure(options: argparse.Namespace, folder: Path, servers: Servers) -> Profile:
-    """Run all turns."""
+    """Run all rounds."""
     certificate, trusted = certificates(folder)
     address = start_upstream(servers, certificate)["quick https" if options.https else "quick"]
     place = Place(address, 1, free_port(), folder, trusted if options.https else None)
@@ -91,7 +91,7 @@ def measure(options: argparse.Namespace, folder: Path, servers: Servers) -> Prof
     target = (dialect(place) if options.dialect else recipe).target(where)
     subject, found = Subject("adapter", target, server), Profile()
     warm_up([subject], options.connections)
-    for _ in range(TURNS):
+    for _ in range(ROUNDS):
         plain = measure_once(subject, options.connections, PLAIN_SECONDS)
         if plain.cpu_ms is None:
             raise MeasurementError("/proc has no processor times")
@@ -119,7 +119,7 @@ def _stop(server: Server, folder: Path) -> Iterator[Sample]:
         file = folder / f"{process}.json"
         while not file.exists():
             if time.monotonic() > ends:
-                raise MeasurementError(f"process {process} gave no samples{server.last_words()}")
+                raise MeasurementError(f"process {process} gave no samples{server.log_end()}")
             time.sleep(0.01)
         for nanoseconds, count, stack in json.loads(file.read_text()):
             yield Sample(nanoseconds, count, [Function(*function) for function in stack])

@@ -47,7 +47,6 @@ Part = tuple[str, Callable[[], Report]]
 ALL: Final = (DIRECT, NAIVE, POOLED, ASYNC_BARE, ASYNC_EQUIVALENT, NGINX, ADAPTER, DIALECT)
 CONCURRENT: Final = (NAIVE, POOLED, ASYNC_BARE, ASYNC_EQUIVALENT, ADAPTER)
 SLOW: Final = (ASYNC_BARE, ASYNC_EQUIVALENT, ADAPTER, NAIVE)
-"""The naive server is the last: it takes long to finish the calls that are left over."""
 
 FULL: Final = (
     Scenario("quick", "quick", 32, 1, ALL, rounds=7, seconds=3),
@@ -78,6 +77,7 @@ def describe() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "load average": ", ".join(f"{each:.1f}" for each in os.getloadavg()),
         "load generator": load.generator(),
         "packages": packages,
         "left out": missing(),
@@ -107,7 +107,7 @@ def part_names(text: str) -> tuple[str, ...]:
 def arguments() -> argparse.Namespace:
     """Return the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="about a minute, in place of ten")
+    parser.add_argument("--quick", action="store_true", help="few, short rounds")
     parser.add_argument("--only", type=part_names, default=PARTS, help=",".join(PARTS))
     parser.add_argument("--rounds", type=int, help="rounds of each scenario")
     parser.add_argument("--seconds", type=int, help="seconds of each measurement")

@@ -2,7 +2,8 @@
 
 All servers of a scenario start once and stay up, so that connection pools are warm, as in
 production; an idle server costs next to nothing. Before each measurement all servers finish the
-calls that they still have, and one request checks the response of the server to be measured.
+calls that they still have, and one request checks the response of the server to be measured. Every
+second round has the reverse order.
 """
 
 from __future__ import annotations
@@ -149,7 +150,7 @@ def measure(
         warm_up(subjects, scenario.connections)
         measured: dict[str, list[Measurement]] = {subject.name: [] for subject in subjects}
         for number in range(scenario.rounds):
-            for subject in subjects:
+            for subject in subjects if number % 2 == 0 else subjects[::-1]:
                 for each in subjects:  # calls left over would slow the next measurement
                     if each.server is not None:
                         each.server.settle(_SETTLE)
@@ -211,7 +212,7 @@ def measure_once(subject: Subject, connections: int, seconds: int) -> Measuremen
     """Measure one server for some seconds. Raises MeasurementError without a good response."""
     server = subject.server
     if not is_serving(subject.target):
-        raise MeasurementError(f"{subject.name} has ended{server.last_words() if server else ''}")
+        raise MeasurementError(f"{subject.name} has ended{server.log_end() if server else ''}")
     if server is not None:
         os.truncate(server.log, 0)
     before = server.cpu_seconds() if server else None
@@ -219,8 +220,8 @@ def measure_once(subject: Subject, connections: int, seconds: int) -> Measuremen
     after = server.cpu_seconds() if server else None
     found = load.read(output)
     if not found.good:
-        words = server.last_words() if server else ""
-        raise MeasurementError(f"{subject.name} gave no good response: {found.errors}{words}")
+        log = server.log_end() if server else ""
+        raise MeasurementError(f"{subject.name} had no good response: {found.errors}{log}")
     cpu = None if after is None or before is None else 1000 * (after - before) / found.good
     return Measurement(found, cpu, memory)
 
