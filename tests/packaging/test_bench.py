@@ -25,7 +25,8 @@ from bench.servers import ADAPTER, ASYNC_BARE, ASYNC_EQUIVALENT, KEY, NUMBER
 from bench.upstream import JID, TOKEN, Upstream
 from support import wait_until
 
-from adapter import Action, Command, Contact, Headers, HttpResponse, Secret, create_app
+from adapter import Action, Command, Contact, Secret, create_app
+from adapter.http import Headers, HttpResponse
 
 RIGHT = {"Content-Type": "application/json", "Authorization": f"Bearer {TOKEN}"}
 WRONG = {**RIGHT, "Authorization": "Bearer another"}
