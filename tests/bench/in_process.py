@@ -1,9 +1,9 @@
-"""What a call costs inside of one process, without a server: our own work, and how it grows.
+"""The cost of a call in one process, without a server: the adapter's own work, and its growth.
 
-Every side is a process of its own, so that none pays for another's memory. It waits for its turn,
-which is a line on its standard input, and answers with the seconds of one call: of wall clock where
-it calls the upstream, of its processor where there is nothing to wait for. When the input ends, so
-does it. Its log goes to standard error, as the log of `contact-adapter serve` does.
+Each subject is a process of its own, so that none has another's memory. Each line on its standard
+input starts a round; it prints the seconds of one call: wall-clock time where it calls the
+upstream, processor time where nothing is waited for. It ends with its input. Its log goes to
+standard error, as the log of `contact-adapter serve` does.
 """
 
 from __future__ import annotations
@@ -29,66 +29,66 @@ from adapter.logs import configure
 from adapter.service import Service
 from adapter.web.app import service_state
 from bench.load import Target
-from bench.processes import BrokenError
+from bench.processes import MeasurementError
 from bench.servers import KEY, NUMBER
 from bench.upstream import JID, TOKEN
 from bench.wsgi_call import call, environ_of
 
 CALLS: Final = 200
-"""Calls of one turn where all calls are alike."""
+"""Calls of one round where all calls are alike."""
 
 CALLS_OF_GROWTH: Final = 1000
-"""Calls of one turn where there are up to a thousand accounts: each has its part in it."""
+"""Calls of one round with up to a thousand accounts: one for each."""
 
-TURNS_OF_TAX: Final = ("Session.post", "perform", "Contacts.block")
-TURNS_OF_GROWTH: Final = ("1 account, 10 keys", "1000 accounts, 10 keys", "1 account, 10000 keys")
-TURNS_OF_CREATION: Final = ("1 account", "1000 accounts")
+PERFORM: Final = ("Session.post", "perform", "Client.block")
+GROWTH: Final = ("1 account, 10 keys", "1000 accounts, 10 keys", "1 account, 10000 keys")
+CREATION: Final = ("1 account", "1000 accounts")
 
 
 def bare_post(address: str) -> Callable[[], object]:
-    """Return the call through a bare pooled session: what `perform` is measured against."""
+    """Return the call through a bare pooled session, the base of `perform`."""
     session, headers = requests.Session(), {"Authorization": f"Bearer {TOKEN}"}
     url, body = f"{address}/contacts/block", {"jid": JID}
 
-    def turn() -> None:
+    def run() -> None:
         for _ in range(CALLS):
             assert session.post(url, json=body, headers=headers).json()["data"]["blocked"]
 
-    return turn
+    return run
 
 
 def perform(address: str) -> Callable[[], object]:
-    """Return the same call through the standalone app's service, which counts it."""
-    service, command = our_service(address), Command(Action.BLOCK, Contact(NUMBER))
+    """Return the same call through the service of the standalone app, with its metrics."""
+    service, command = make_service(address), Command(Action.BLOCK, Contact(NUMBER))
 
-    def turn() -> None:
+    def run() -> None:
         for _ in range(CALLS):
             assert service.perform("account-0", command).ok
 
-    return turn
+    return run
 
 
 def block(address: str) -> Callable[[], object]:
-    """Return the same call as Python code makes it: it reads the number, and logs the call too."""
-    contacts = Client(our_service(address), ANONYMOUS)
+    """Return the same call through the Python API: with the number parsed, and a log line."""
+    client = Client(make_service(address), ANONYMOUS)
 
-    def turn() -> None:
+    def run() -> None:
         for _ in range(CALLS):
-            assert contacts.block(NUMBER).ok
+            assert client.block(NUMBER).ok
 
-    return turn
+    return run
 
 
-def our_service(address: str) -> Service:
+def make_service(address: str) -> Service:
     """Return the service of the standalone app, with its metrics, and its log at `info`."""
     configure("info", "text")
     return service_state(make_app("wuts", 1, api_keys(10), address)).service
 
 
 def calls(_: str, *, accounts: int, keys: int) -> Callable[[], object]:
-    """Return calls of the whole app, for the provider that needs no network.
+    """Return calls of the whole app, with the provider that needs no network.
 
-    They go through all accounts, and through a thousand of the keys, in turn.
+    They use all accounts, and a thousand of the keys, one after the other.
     """
     configure("info", "text")
     secrets = api_keys(keys)
@@ -100,20 +100,20 @@ def calls(_: str, *, accounts: int, keys: int) -> Callable[[], object]:
         body = json.dumps({"number": NUMBER, "account": f"account-{each % accounts}"})
         made.append((environ_of(Target("/v1/contacts/block", headers, body)), body.encode()))
 
-    def turn() -> None:
+    def run() -> None:
         for environ, body in made:
             call(app, environ, body)
 
-    return turn
+    return run
 
 
 def creation(address: str, *, accounts: int) -> Callable[[], object]:
-    """Return the making of the app."""
+    """Return the creation of the app."""
     return lambda: make_app("wuts", accounts, api_keys(10), address)
 
 
 def api_keys(count: int) -> list[str]:
-    """Return as many API keys."""
+    """Return this number of API keys."""
     return [f"{KEY}-{each}" for each in range(count)]
 
 
@@ -131,44 +131,44 @@ def make_app(provider: str, accounts: int, keys: Sequence[str], address: str = "
     )
 
 
-class Side(NamedTuple):
-    """What makes a turn, for the address of the upstream; its calls; what its time is."""
+class Subject(NamedTuple):
+    """A process: its calls for the address of the upstream, their number, and their clock."""
 
     make: Callable[[str], Callable[[], object]]
     calls: int
     clock: Callable[[], float]
 
 
-def _growing(accounts: int, keys: int) -> Side:
+def _growing(accounts: int, keys: int) -> Subject:
     make = partial(calls, accounts=accounts, keys=keys)
-    return Side(make, CALLS_OF_GROWTH, time.process_time)
+    return Subject(make, CALLS_OF_GROWTH, time.process_time)
 
 
-SIDES: Final = {
-    "Session.post": Side(bare_post, CALLS, time.perf_counter),
-    "perform": Side(perform, CALLS, time.perf_counter),
-    "Contacts.block": Side(block, CALLS, time.perf_counter),
+SUBJECTS: Final = {
+    "Session.post": Subject(bare_post, CALLS, time.perf_counter),
+    "perform": Subject(perform, CALLS, time.perf_counter),
+    "Client.block": Subject(block, CALLS, time.perf_counter),
     "1 account, 10 keys": _growing(1, 10),
     "1000 accounts, 10 keys": _growing(1000, 10),
     "1 account, 10000 keys": _growing(1, 10_000),
-    "1 account": Side(partial(creation, accounts=1), 1, time.process_time),
-    "1000 accounts": Side(partial(creation, accounts=1000), 1, time.process_time),
+    "1 account": Subject(partial(creation, accounts=1), 1, time.process_time),
+    "1000 accounts": Subject(partial(creation, accounts=1000), 1, time.process_time),
 }
 
 
-def take_turns(
+def alternate(
     names: Sequence[str], address: str, rounds: int, folder: Path
 ) -> dict[str, list[float]]:
-    """Return the seconds of one call, round by round. A first round only warms up.
+    """Return the seconds of one call of each subject, round by round, after a first to warm up.
 
-    Raises BrokenError where a side cannot do its work.
+    Raises MeasurementError where a subject ends.
     """
     found: dict[str, list[float]] = {name: [] for name in names}
     with ExitStack() as stack:
-        log = stack.enter_context((folder / "inside.log").open("a"))
-        sides = {}
+        log = stack.enter_context((folder / "in-process.log").open("a"))
+        subjects = {}
         for name in names:
-            command = [sys.executable, "-m", "bench.inside", name, address]
+            command = [sys.executable, "-m", "bench.in_process", name, address]
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
@@ -177,30 +177,30 @@ def take_turns(
                 text=True,
                 env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
             )
-            sides[name] = stack.enter_context(process)
-        for played in range(rounds + 1):
-            for name, side in sides.items():
-                assert side.stdin is not None
-                assert side.stdout is not None
-                side.stdin.write("\n")
-                side.stdin.flush()
-                answer = side.stdout.readline()
-                if not answer:
-                    words = (folder / "inside.log").read_text()[-2000:]
-                    raise BrokenError(f"{name} ended; the log ends with:\n{words}")
-                if played:
-                    found[name].append(float(answer))
+            subjects[name] = stack.enter_context(process)
+        for number in range(rounds + 1):
+            for name, subject in subjects.items():
+                assert subject.stdin is not None
+                assert subject.stdout is not None
+                subject.stdin.write("\n")
+                subject.stdin.flush()
+                line = subject.stdout.readline()
+                if not line:
+                    log_end = (folder / "in-process.log").read_text()[-2000:]
+                    raise MeasurementError(f"{name} ended; the log ends with:\n{log_end}")
+                if number:
+                    found[name].append(float(line))
     return found
 
 
 def main() -> None:
-    """Be the side that the first argument names, in front of the upstream of the second."""
-    side = SIDES[sys.argv[1]]
-    turn = side.make(sys.argv[2])
+    """Run the subject of the first argument, with the upstream of the second."""
+    subject = SUBJECTS[sys.argv[1]]
+    run = subject.make(sys.argv[2])
     for _ in sys.stdin:
-        started = side.clock()
-        turn()
-        print((side.clock() - started) / side.calls, flush=True)
+        started = subject.clock()
+        run()
+        print((subject.clock() - started) / subject.calls, flush=True)
 
 
 if __name__ == "__main__":

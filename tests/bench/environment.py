@@ -1,4 +1,4 @@
-"""What must be the same for everybody: the environment, the limits, the certificates."""
+"""The same conditions for all servers: variables, limits, certificates."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 import certifi
 import trustme
 
-_MEDDLING: Final = {
+_VARIABLES: Final = {
     *("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"),
     *("GUNICORN_CMD_ARGS", "WEB_CONCURRENCY", "PROMETHEUS_MULTIPROC_DIR", "CONTACT_ADAPTER_CONFIG"),
     "PYTHONPATH",
@@ -18,26 +18,26 @@ _MEDDLING: Final = {
 
 
 def clean_environment() -> None:
-    """Forget what a machine may tell one side and not the other: proxies, trust, numbers.
+    """Remove variables that change some of the servers: proxies, certificates, worker counts.
 
-    The peers obey such variables, as requests does; ours does not.
+    requests, and so the peers, read them; the adapter does not.
     """
     for name in list(os.environ):
-        if name.lower().endswith("_proxy") or name in _MEDDLING:
+        if name.lower().endswith("_proxy") or name in _VARIABLES:
             del os.environ[name]
 
 
 def allow_many_files() -> None:
-    """Let this process, and all that it starts, open as many files as the machine allows."""
+    """Raise the limit of open files of this process and its children to the highest possible."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def certificates(folder: Path) -> tuple[Path, Path]:
-    """Return a certificate for the upstream with its key, and the file that everybody trusts.
+    """Return the upstream's certificate with its key, and the file of trusted authorities.
 
-    That is the usual bundle with the run's own authority added: a client of a public provider reads
-    all of it, and one that reads it for every call pays for that, as it does in real life.
+    The file is the usual bundle with the run's own authority added: a client of a public provider
+    loads all of it, and a client that loads it for each call has that cost in production too.
     """
     authority = trustme.CA()
     certificate, trusted = folder / "upstream.pem", folder / "trusted.pem"
