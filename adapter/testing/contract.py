@@ -1030,16 +1030,16 @@ class ProviderContract:
                 )
             )
             try:
-                verdict = account.call(command, "contract")
+                outcome, attempts = account.call(command, "contract")
             except Exception as error:  # noqa: BLE001 - whatever it raises is the finding
                 return Outcome.failure(Code.INTERNAL_ERROR), [f"raised {type(error).__name__}"]
             finally:
                 account.close()
-            sent += ["a request"] * verdict.attempts
+            sent += ["a request"] * attempts
             with contextlib.suppress(BlockingIOError):
                 server.accept()[0].close()
                 sent.append("a connection")
-        return verdict.outcome, sent
+        return outcome, sent
 
     def _option_faults(self, given: Mapping[str, Any]) -> Iterator[str]:
         if not self._refuses("no_such_option", {**given, "no_such_option": "x"}):

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from adapter.providers.meta_cloud import MetaCloudProvider
 from support import JID, Upstream
-from support.faults import FaultServer, Peer, answer
+from support.raw_server import Peer, RawServer, http_response
 
 from adapter import (
     Action,
@@ -46,7 +46,7 @@ def page(*numbers: str, after: str | None = None, **paging: Any) -> dict[str, An
 
 
 @contextmanager
-def serving(pages: dict[str, bytes]) -> Iterator[tuple[Client, FaultServer]]:
+def serving(pages: dict[str, bytes]) -> Iterator[tuple[Client, RawServer]]:
     """Serve each page to whoever asks for it by its cursor, the first of them by none.
 
     A cursor that is not known is answered by the page at "*".
@@ -54,20 +54,19 @@ def serving(pages: dict[str, bytes]) -> Iterator[tuple[Client, FaultServer]]:
 
     def play(peer: Peer) -> None:
         while peer.read_request():
-            target = server.heads[-1].split()[1].decode()
-            asked = parse_qs(urlsplit(target).query)
+            asked = parse_qs(urlsplit(peer.target).query)
             assert asked["limit"] == ["1000"]
             peer.write(pages.get(asked.get("after", [""])[0]) or pages["*"])
 
     with (
-        FaultServer(play, b"") as server,
+        RawServer(play, b"") as server,
         connect(configure(f"http://127.0.0.1:{server.port}")) as contacts,
     ):
         yield contacts, server
 
 
 def ok(document: Any) -> bytes:
-    return answer(200, document)
+    return http_response(200, document)
 
 
 def test_all_pages_together_are_the_list() -> None:
@@ -83,7 +82,7 @@ def test_all_pages_together_are_the_list() -> None:
         result = contacts.blocked()
     numbers = [ANNA, BERT, "551188887777", "14155550123"]
     assert result.contacts == tuple(Contact(number) for number in numbers)
-    assert (server.requests, result.attempts) == (len(pages), 1)
+    assert (server.request_count, result.attempts) == (len(pages), 1)
 
 
 def test_the_longest_list_that_there_can_be_is_read() -> None:
@@ -120,11 +119,11 @@ def test_the_longest_list_that_there_can_be_is_read() -> None:
 def test_a_list_of_which_a_page_is_missing_is_no_list(
     status: int, document: Any, code: Code
 ) -> None:
-    pages = {"": ok(page(ANNA, after="1")), "1": answer(status, document)}
+    pages = {"": ok(page(ANNA, after="1")), "1": http_response(status, document)}
     with serving(pages) as (contacts, server):
         result = contacts.blocked()
     assert (result.code, result.contacts) == (code, None)
-    assert server.requests == 2
+    assert server.request_count == 2
 
 
 @pytest.mark.parametrize("action", [Action.BLOCK, Action.UNBLOCK])
@@ -167,7 +166,7 @@ def test_a_list_without_end_is_an_error_and_is_given_up(
     with serving(pages) as (contacts, server):
         result = contacts.blocked()
     assert (result.code, result.contacts) == (Code.PROVIDER_BAD_RESPONSE, None)
-    assert server.requests == requests
+    assert server.request_count == requests
 
 
 @pytest.mark.parametrize(("method", "name"), [("POST", "added_users"), ("DELETE", "removed_users")])

@@ -97,7 +97,7 @@ def meta_page(*people: Contact, after: str | None = None) -> HttpResponse:
 
 def test_pages_of_a_list_are_recorded_with_the_way_between_them(tmp_path: Path) -> None:
     live = account("meta-cloud", "http://127.0.0.1:1", phone_number_id="100200300400500")
-    live._exchange = Scripted(
+    live.send = Scripted(
         meta_user("added_users"),
         meta_page(PERSON, THIRD_PARTY, after=f"cursor-{THIRD_PARTY.number}"),
         meta_page(Contact("12025550143"), after="cursor-3"),

@@ -18,7 +18,8 @@ import pytest
 from click.testing import CliRunner
 from flask import Flask
 from support import wait_until
-from support.faults import FAULTS, SHORT, WUTS_OK, FaultServer, Peer, Play, always, answer
+from support.faults import FAULTS, SHORT, WUTS_OK
+from support.raw_server import Peer, RawServer, Script, always, http_response
 from werkzeug.test import TestResponse
 
 import adapter
@@ -60,9 +61,9 @@ CANARIES = (NUMBER, NUMBER[4:], TYPED, "97654-3210", LID[:-4], UPSTREAM_SECRET, 
 """What must not be found; the number also without its country, and as somebody types it."""
 
 GOOD = {
-    "wuts": answer(200, WUTS_OK),
-    "session-gateway": answer(204),
-    "z-api": answer(200, {"value": True}),
+    "wuts": http_response(200, WUTS_OK),
+    "session-gateway": http_response(204),
+    "z-api": http_response(200, {"value": True}),
 }
 """A provider with the secret in a header, one with the number in the path, one with both there."""
 
@@ -76,20 +77,20 @@ _ECHO = {"success": False, "error": f"{JID} {UPSTREAM_SECRET}", "message": TYPED
 _ECHOING = f"X-Echo: {JID} {UPSTREAM_SECRET}\r\nSet-Cookie: t={UPSTREAM_SECRET}\r\n"
 
 
-def echo(status: int, code: str = "") -> Play:
+def echo(status: int, code: str = "") -> Script:
     """Return a provider that repeats all that it knows, in its words and in its headers."""
     document = {**_ECHO, "error_code": code, "validation": [{"field": "jid", "message": JID}]}
     location = f"Location: http://127.0.0.1:1/{JID}?token={UPSTREAM_SECRET}\r\n"
-    raw = answer(status, document, _ECHOING + location)
-    return always(raw.replace(b" Fault\r\n", f" {JID} {UPSTREAM_SECRET}\r\n".encode(), 1))
+    raw = http_response(status, document, _ECHOING + location)
+    return always(raw.replace(b" Status\r\n", f" {JID} {UPSTREAM_SECRET}\r\n".encode(), 1))
 
 
 def behave(peer: Peer) -> None:
-    """Play no fault at all."""
+    """Script no fault at all."""
     always(peer.good)(peer)
 
 
-PLAYS: Mapping[str, Play] = {
+PLAYS: Mapping[str, Script] = {
     **{fault.name: fault.how for fault in FAULTS},
     **{
         f"{status} that echoes": echo(status)
@@ -218,18 +219,18 @@ def other_face(provider: str, action: str) -> dict[str, Any]:
 @pytest.mark.parametrize("provider", GOOD)
 @pytest.mark.parametrize("play", PLAYS.values(), ids=PLAYS)
 def test_no_canary_gets_out_of_any_face_whatever_a_provider_does(
-    play: Play, provider: str, records: Records
+    play: Script, provider: str, records: Records
 ) -> None:
     deadline = 0.2 if play in WAITING else 5.0
     with (
-        FaultServer(play, GOOD[provider]) as server,
+        RawServer(play, GOOD[provider]) as server,
         app_for(provider, server.port, deadline) as app,
         host_for(provider, server.port, deadline) as (host, contacts),
     ):
         client = app.test_client()
         unified = client.post("/v1/contacts/block", json={"number": TYPED}, headers=BEARER)
         if play in CLOSING:  # a call that is sent while it closes would be lost
-            wait_until(lambda: server.ended == server.connections, "the end of the connection")
+            wait_until(lambda: server.closed == server.connections, "the end of the connection")
         native = client.post(**other_face(provider, "unblock"), headers=BEARER)
         with host.app_context():
             result = contacts.block(TYPED)
@@ -238,7 +239,7 @@ def test_no_canary_gets_out_of_any_face_whatever_a_provider_does(
         metrics = client.get("/metrics", headers=BEARER)
         assert 'account="a"' in metrics.text
         assert_no_canary(metrics.text, "the metrics")
-        assert server.requests >= 3
+        assert server.request_count >= 3
     assert_no_canary(f"{result!r} {result}", "a result")
     with suppress(OutcomeError):
         result.raise_for_code()
@@ -249,7 +250,7 @@ def test_no_canary_gets_out_of_any_face_whatever_a_provider_does(
 
 @pytest.mark.parametrize("provider", GOOD)
 def test_no_canary_gets_out_where_nobody_listens(provider: str, records: Records) -> None:
-    with FaultServer(always(b""), b"") as server:
+    with RawServer(always(b""), b"") as server:
         port = server.port
     with app_for(provider, port) as app:
         client = app.test_client()
@@ -264,7 +265,7 @@ def test_no_canary_gets_out_where_nobody_listens(provider: str, records: Records
 @pytest.fixture(scope="module")
 def refusing() -> Iterator[Flask]:
     """Return a server whose provider refuses what is not refused before."""
-    echoing = FaultServer(echo(400, "VALIDATION_ERROR"), b"")
+    echoing = RawServer(echo(400, "VALIDATION_ERROR"), b"")
     with echoing as server, app_for("wuts", server.port) as app:
         yield app
 
@@ -494,7 +495,7 @@ def test_what_gets_out_of_a_provider_with_a_bug_shows_no_canary(
 ) -> None:
     plugin("odd", ODD_PLUGIN)
     account = {"provider": "odd", "token": Secret(UPSTREAM_SECRET), "bug": bug}
-    with FaultServer(always(answer(200, _ECHO, _ECHOING)), b"") as server:
+    with RawServer(always(http_response(200, _ECHO, _ECHOING)), b"") as server:
         account["base_url"] = f"http://127.0.0.1:{server.port}"
         host = Flask("host")
         contacts = ContactAdapter(host, {"accounts": {"a": account}}, name="embedded")
@@ -524,7 +525,7 @@ def test_what_gets_out_of_a_provider_with_a_bug_shows_no_canary(
     "play", [behave, echo(400, "VALIDATION_ERROR"), echo(302)], ids=["good", "bad", "redirect"]
 )
 def test_a_shell_is_shown_no_canary(
-    play: Play,
+    play: Script,
     command: str,
     target: str,
     tmp_path: Path,
@@ -532,7 +533,7 @@ def test_a_shell_is_shown_no_canary(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("CANARY", UPSTREAM_SECRET)
-    with FaultServer(play, GOOD["wuts"]) as server:
+    with RawServer(play, GOOD["wuts"]) as server:
         config = tmp_path / "adapter.toml"
         config.write_text(
             '[accounts.a]\nprovider = "wuts"\ntoken = { env = "CANARY" }\n'
@@ -563,11 +564,11 @@ base_url = "http://127.0.0.1:%s"
 )
 @pytest.mark.parametrize(
     "play",
-    [behave, echo(302), Peer.keep_silent, Peer.reset, always(b"HTTP/1.1 broken\r\n\r\n"), None],
+    [behave, echo(302), Peer.stay_silent, Peer.reset, always(b"HTTP/1.1 broken\r\n\r\n"), None],
     ids=["good", "redirect", "silence", "reset", "malformed", "refused"],
 )
 def test_a_shell_is_not_shown_a_secret_that_stands_in_the_path(
-    play: Play | None,
+    play: Script | None,
     arguments: tuple[str, ...],
     tmp_path: Path,
     records: Records,
@@ -575,14 +576,14 @@ def test_a_shell_is_not_shown_a_secret_that_stands_in_the_path(
 ) -> None:
     monkeypatch.setenv("CANARY", UPSTREAM_SECRET)
     config = tmp_path / "adapter.toml"
-    with FaultServer(play or behave, GOOD["z-api"]) as server:
+    with RawServer(play or behave, GOOD["z-api"]) as server:
         config.write_text(PATH_SECRET % server.port)
         if play is not None:
             ran = CliRunner().invoke(main, [*arguments, "--config", str(config)])
     if play is None:  # nobody listens any more
         ran = CliRunner().invoke(main, [*arguments, "--config", str(config)])
     assert ran.output
-    for head in server.heads:
+    for head in server.requests:
         assert UPSTREAM_SECRET in head.decode().splitlines()[0]
     raised = "".join(traceback.format_exception(ran.exception))
     for text in (ran.output, records.text, raised):

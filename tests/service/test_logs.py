@@ -17,7 +17,7 @@ import pytest
 from conftest import MakeApp
 from flask import Flask
 from support import JID, NUMBER, SESSION, Upstream, account_for, call, wait_until
-from support.faults import FaultServer, Peer, always, answer
+from support.raw_server import Peer, RawServer, always, http_response
 from support.serving import ENVIRONMENT, Served, serve
 
 import adapter.logs
@@ -87,13 +87,13 @@ def test_a_request_is_one_line_and_an_attempt_another_under_the_id_that_the_upst
 def test_an_attempt_that_went_well_is_for_debugging_since_its_call_has_a_line(
     make_app: MakeApp, lines: Lines
 ) -> None:
-    script = [answer(503), answer(200, {"success": True, "data": {"blocked": True}})]
+    script = [http_response(503), http_response(200, {"success": True, "data": {"blocked": True}})]
 
     def play(peer: Peer) -> None:
         while peer.read_request():
             peer.write(script.pop(0))
 
-    with FaultServer(play, b"") as server:
+    with RawServer(play, b"") as server:
         account = account_for("wuts", f"http://127.0.0.1:{server.port}")
         client = make_app({"accounts": {"a": account}}).test_client()
         client.post(BLOCK, json={"jid": JID})
@@ -126,11 +126,11 @@ def test_a_request_without_a_sane_id_gets_one_that_is_the_same_everywhere(
 def test_every_attempt_has_a_line_and_all_bear_the_id_of_the_request(
     make_app: MakeApp, lines: Lines
 ) -> None:
-    with FaultServer(always(answer(503)), b"") as server:
+    with RawServer(always(http_response(503)), b"") as server:
         account = account_for("wuts", f"http://127.0.0.1:{server.port}")
         client = make_app({"accounts": {"a": account}}).test_client()
         client.post(BLOCK, json={"jid": JID}, headers={"X-Request-Id": "r-1"})
-        assert server.requests == 2
+        assert server.request_count == 2
     attempts = lines.of("attempt")
     assert [(facts["upstream"], facts["code"]) for facts in attempts] == [
         (503, "provider_unavailable")

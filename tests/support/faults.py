@@ -14,10 +14,9 @@ import json
 import select
 import socket
 import ssl
-import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -30,190 +29,13 @@ import trustme
 from adapter import Code
 from support import wait_until
 from support.proxies import connects, hangs, run_proxy, socks5
-
-DRIP = 0.05
-"""Seconds between two bytes of a drip."""
+from support.raw_server import Peer, RawServer, Script, always, http_response, once
 
 SHORT = 0.4
 """The deadline, in seconds, of a row in which nothing else ends the call."""
 
 PATIENT = 5.0
 """The deadline of all other rows: so long that a busy machine does not reach it."""
-
-
-class Peer:
-    """One connection, as the fault sees it: it reads requests, and writes or breaks."""
-
-    def __init__(self, connection: socket.socket, server: FaultServer, good: bytes) -> None:
-        self._connection = connection
-        self._server = server
-        self.good = good
-        self.number = server.connections
-
-    @property
-    def stopping(self) -> threading.Event:
-        """Set when the test is over."""
-        return self._server.stopping
-
-    def read_request(self) -> bool:
-        """Read one request to its end and count it; False where the client has gone."""
-        data = b""
-        while b"\r\n\r\n" not in data:
-            more = self._connection.recv(65536)
-            if not more:
-                return False
-            data += more
-        head, _, body = data.partition(b"\r\n\r\n")
-        for line in head.lower().split(b"\r\n"):
-            if line.startswith(b"content-length:"):
-                while len(body) < int(line.split(b":")[1]):
-                    body += self._connection.recv(65536)
-        self._server.heads.append(head)
-        return True
-
-    def read_anything(self) -> None:
-        """Read what comes, whatever it is."""
-        self._connection.recv(65536)
-
-    def write(self, data: bytes) -> None:
-        """Write bytes as they are."""
-        self._connection.sendall(data)
-
-    def drip(self, data: bytes) -> None:
-        """Write a byte now and then, until the client or the test gives up."""
-        while not self._server.stopping.wait(DRIP):
-            self.write(data)
-
-    def spell(self, data: bytes) -> None:
-        """Write the data byte by byte, until it, the client or the test is at its end."""
-        for byte in data:
-            if self._server.stopping.wait(DRIP):
-                return
-            self.write(bytes([byte]))
-
-    def drip_tls(self, context: ssl.SSLContext, *, from_the_start: bool) -> None:
-        """Speak TLS, and write its handshake, or the record of a good answer, byte by byte."""
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        tls = context.wrap_bio(incoming, outgoing, server_side=True)
-
-        def until_done(step: Callable[[], Any]) -> Any:
-            while True:
-                try:
-                    return step()
-                except ssl.SSLWantReadError:
-                    said = outgoing.read()
-                    if from_the_start:
-                        self.spell(said)
-                    else:
-                        self.write(said)
-                    received = self._connection.recv(65536)
-                    if not received:
-                        raise ConnectionResetError("the client has gone") from None
-                    incoming.write(received)
-
-        until_done(tls.do_handshake)
-        self.write(outgoing.read())
-        self._server.heads.append(until_done(partial(tls.read, 65536)).partition(b"\r\n\r\n")[0])
-        tls.write(self.good)
-        self.spell(outgoing.read())
-
-    def keep_silent(self) -> None:
-        """Say nothing until the client goes away or the test is over."""
-        self._connection.settimeout(0.1)
-        while not self._server.stopping.is_set():
-            try:
-                if not self._connection.recv(1):
-                    return
-            except TimeoutError:
-                continue
-
-    def reset(self) -> None:
-        """Break the connection with a reset instead of closing it."""
-        self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._connection.close()
-
-    def leave_tls(self) -> socket.socket:
-        """Return the plain socket below the encryption, which knows of nothing."""
-        return socket.socket(fileno=self._connection.detach())
-
-
-Play = Callable[[Peer], None]
-
-
-class FaultServer:
-    """Listens on loopback, plays a fault on each connection, and counts what it was asked."""
-
-    def __init__(self, play: Play, good: bytes, context: ssl.SSLContext | None = None) -> None:
-        self._play = play
-        self._good = good
-        self._context = context
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self._threads: list[threading.Thread] = []
-        self._open: set[socket.socket] = set()
-        self.stopping = threading.Event()
-        self.heads: list[bytes] = []
-        self.connections = 0
-        self.ended = 0
-
-    @property
-    def requests(self) -> int:
-        """How many requests came in whole."""
-        return len(self.heads)
-
-    @property
-    def port(self) -> int:
-        """Where it listens."""
-        port: int = self._listener.getsockname()[1]
-        return port
-
-    def __enter__(self) -> FaultServer:
-        self._start(self._accept)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stopping.set()
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for connection in list(self._open):
-            with _forgiving():
-                connection.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join(10)
-            assert not thread.is_alive(), "a fault did not end"
-
-    def _start(self, target: Callable[..., None], *args: object) -> None:
-        thread = threading.Thread(target=target, args=args)
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self) -> None:
-        with _forgiving():
-            while True:
-                connection, _ = self._listener.accept()
-                self.connections += 1
-                self._start(self._serve, connection)
-
-    def _serve(self, connection: socket.socket) -> None:
-        if self._context is not None:
-            connection = self._context.wrap_socket(
-                connection,
-                server_side=True,
-                do_handshake_on_connect=False,
-            )
-        self._open.add(connection)
-        with _forgiving(), connection:
-            if isinstance(connection, ssl.SSLSocket):
-                connection.do_handshake()
-            self._play(Peer(connection, self, self._good))
-        self._open.discard(connection)
-        self.ended += 1
-
-
-@contextmanager
-def _forgiving() -> Iterator[None]:
-    """Let a connection that the client or the test has ended be over."""
-    with suppress(OSError, ValueError):
-        yield
 
 
 Call = Callable[[], object]
@@ -251,9 +73,9 @@ class Place:
     """
 
     base_url: str
-    server: FaultServer | None = None
+    server: RawServer | None = None
     transport: Mapping[str, Any] = field(default_factory=dict)
-    bystander: FaultServer | None = None
+    bystander: RawServer | None = None
     before: Callable[[Call], AbstractContextManager[None]] = lambda _: nullcontext()
 
 
@@ -299,12 +121,12 @@ class Row:
 class Fault(Row):
     """A row whose `how` is a play. With `closes`, the server ends a connection between calls."""
 
-    how: Play
+    how: Script
 
     @contextmanager
     def stage(self, bench: Bench) -> Iterator[Place]:
         """Run the server."""
-        with FaultServer(self.how, bench.good) as server:
+        with RawServer(self.how, bench.good) as server:
             yield Place(f"http://127.0.0.1:{server.port}", server)
 
 
@@ -318,65 +140,32 @@ class Scene(Row):
         return self.how(bench)
 
 
-def answer(
-    status: int, body: bytes | str | object = b"", headers: str = "", kind: str = "application/json"
-) -> bytes:
-    """Return a whole, well-formed HTTP answer."""
-    if isinstance(body, str):
-        body = body.encode()
-    elif not isinstance(body, bytes):
-        body = json.dumps(body).encode()
-    length = "" if status == 204 else f"Content-Length: {len(body)}\r\n"
-    head = f"HTTP/1.1 {status} Fault\r\nContent-Type: {kind}\r\n{length}{headers}\r\n"
-    return head.encode() + body
-
-
-def always(raw: bytes) -> Play:
-    """Return a fault that gives the same answer to every request of a connection."""
-
-    def play(peer: Peer) -> None:
-        while peer.read_request():
-            peer.write(raw)
-
-    return play
-
-
-def once(raw: bytes) -> Play:
-    """Return a fault that writes these bytes for the first request and closes."""
-
-    def play(peer: Peer) -> None:
-        if peer.read_request():
-            peer.write(raw)
-
-    return play
-
-
 def _silence(peer: Peer) -> None:
     peer.read_request()
-    peer.keep_silent()
+    peer.stay_silent()
 
 
 def _header_drip(peer: Peer) -> None:
     peer.read_request()
     peer.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
-    peer.drip(b"z")
+    peer.write_repeatedly(b"z")
 
 
 def _negative_chunk(peer: Peer) -> None:
     if peer.read_request():
         peer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n{}\r\n")
-        peer.keep_silent()
+        peer.stay_silent()
 
 
 def _body_drip(peer: Peer) -> None:
     peer.read_request()
     peer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
-    peer.drip(b" ")
+    peer.write_repeatedly(b" ")
 
 
 def _endless_continue(peer: Peer) -> None:
     peer.read_request()
-    peer.drip(b"HTTP/1.1 100 Continue\r\n\r\n")
+    peer.write_repeatedly(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
 def _reset(peer: Peer) -> None:
@@ -416,7 +205,7 @@ def _swallowed_once_idle(peer: Peer) -> None:
     if peer.read_request():
         peer.write(peer.good)
         if peer.read_request():
-            peer.keep_silent()
+            peer.stay_silent()
 
 
 _UNREADABLE = b"HTTP/1.1 403 X\r\nContent-Encoding: br\r\nContent-Length: 5\r\n\r\n\x0b\x02\x80{}"
@@ -449,7 +238,7 @@ def _endless_body(peer: Peer) -> None:
 def _gzip_bomb(peer: Peer) -> None:
     if peer.read_request():
         bomb = gzip.compress(b" " * 10_000_000)
-        peer.write(answer(200, bomb, "Content-Encoding: gzip\r\n"))
+        peer.write(http_response(200, bomb, "Content-Encoding: gzip\r\n"))
 
 
 def _no_length(peer: Peer) -> None:
@@ -478,12 +267,15 @@ _HTML = "<!doctype html><title>502</title><h1>404 Not Found, 429 Too Many</h1>"
 
 def _status(status: int, code: Code | Mapping[str, Code | None], attempts: int = 1) -> Fault:
     return Fault(
-        f"{status}, an HTML page", always(answer(status, _HTML, kind="text/html")), code, attempts
+        f"{status}, an HTML page",
+        always(http_response(status, _HTML, kind="text/html")),
+        code,
+        attempts,
     )
 
 
 def _busy(name: str, header: str, attempts: int) -> Fault:
-    raw = answer(429, {}, f"Retry-After: {header}\r\n")
+    raw = http_response(429, {}, f"Retry-After: {header}\r\n")
     code = Code.PROVIDER_RATE_LIMITED
     return Fault(f"429, Retry-After {name}", always(raw), code, attempts)
 
@@ -528,35 +320,41 @@ FAULTS = (
     Fault("broken chunk", once(_BROKEN_CHUNK), LOST, 2),
     Fault("a chunk of a negative size, and silence", _negative_chunk, LOST, 2, hangs=True),
     Fault("two Content-Lengths", always(_BOTH_LENGTHS), BAD),
-    Fault("truncated JSON", always(answer(200, '{"success": true, "data": {"blo')), BAD),
-    Fault("HTML with 200", always(answer(200, _HTML, kind="text/html")), BAD),
+    Fault("truncated JSON", always(http_response(200, '{"success": true, "data": {"blo')), BAD),
+    Fault("HTML with 200", always(http_response(200, _HTML, kind="text/html")), BAD),
     Fault(
         "wrong content type, right JSON",
-        always(answer(200, WUTS_OK, kind="text/plain")),
+        always(http_response(200, WUTS_OK, kind="text/plain")),
         {"wuts": None, "wappfy": None, "*": BAD},
     ),
-    Fault("an array", always(answer(200, [1, 2])), BAD),
-    Fault("a scalar", always(answer(200, "true")), BAD),
-    Fault("null", always(answer(200, "null")), BAD),
-    Fault("an empty 200", always(answer(200)), BAD),
+    Fault("an array", always(http_response(200, [1, 2])), BAD),
+    Fault("a scalar", always(http_response(200, "true")), BAD),
+    Fault("null", always(http_response(200, "null")), BAD),
+    Fault("an empty 200", always(http_response(200)), BAD),
     Fault(
         "duplicate keys",
-        always(answer(200, '{"success":false,"success":true,"data":{"blocked":true}}')),
+        always(http_response(200, '{"success":false,"success":true,"data":{"blocked":true}}')),
         BAD,
     ),
-    Fault("NaN", always(answer(200, '{"success":true,"data":{"blocked":true,"count":NaN}}')), BAD),
-    Fault("deep nesting", always(answer(200, "[" * 100_000)), BAD),
+    Fault(
+        "NaN",
+        always(http_response(200, '{"success":true,"data":{"blocked":true,"count":NaN}}')),
+        BAD,
+    ),
+    Fault("deep nesting", always(http_response(200, "[" * 100_000)), BAD),
     Fault(
         "a huge integer",
-        always(answer(200, '{"success":true,"data":{"blocked":true,"count":%s}}' % ("9" * 5000))),
+        always(
+            http_response(200, '{"success":true,"data":{"blocked":true,"count":%s}}' % ("9" * 5000))
+        ),
         BAD,
     ),
     Fault(
         "a byte order mark",
-        always(answer(200, b"\xef\xbb\xbf" + json.dumps(WUTS_OK).encode())),
+        always(http_response(200, b"\xef\xbb\xbf" + json.dumps(WUTS_OK).encode())),
         {"session-gateway": BAD, "*": None},
     ),
-    Fault("UTF-16", always(answer(200, json.dumps(WUTS_OK).encode("utf-16"))), BAD),
+    Fault("UTF-16", always(http_response(200, json.dumps(WUTS_OK).encode("utf-16"))), BAD),
     Fault("gzip although identity was requested", _packed, None, calls=2),
     Fault("gzip bomb", _gzip_bomb, BAD),
     Fault("300 MB body", _endless_body, TOO_LARGE),
@@ -578,44 +376,58 @@ FAULTS = (
     ),
     Fault(
         "200 with success: false",
-        always(answer(200, WUTS_NO)),
+        always(http_response(200, WUTS_NO)),
         {"session-gateway": BAD, "*": Code.PROVIDER_ERROR},
     ),
-    Fault("200 with success beside an error", always(answer(200, {**WUTS_OK, "error": "x"})), BAD),
+    Fault(
+        "200 with success beside an error",
+        always(http_response(200, {**WUTS_OK, "error": "x"})),
+        BAD,
+    ),
     Fault(
         "400 with the requested state",
-        always(answer(400, {**WUTS_NO, "data": {"blocked": True}})),
+        always(http_response(400, {**WUTS_NO, "data": {"blocked": True}})),
         BAD,
     ),
     Fault(
         "a state of another contact",
-        always(answer(200, {"success": True, "data": {"blocked": True, "jid": SOMEBODY_ELSE}})),
+        always(
+            http_response(200, {"success": True, "data": {"blocked": True, "jid": SOMEBODY_ELSE}})
+        ),
         {"wappfy": None, "*": BAD},
     ),
     Fault(
         "the opposite of the requested state",
-        always(answer(200, {"success": True, "data": {"blocked": False}})),
+        always(http_response(200, {"success": True, "data": {"blocked": False}})),
         {"wappfy": None, "*": BAD},
     ),
     *(_status(status, ELSEWHERE) for status in (400, 401, 402, 403, 404)),
-    Fault("403, an empty body", always(answer(403)), ELSEWHERE),
+    Fault("403, an empty body", always(http_response(403)), ELSEWHERE),
     Fault("403 in an unknown Content-Encoding", always(_UNREADABLE), ELSEWHERE),
-    Fault("403 of 300 kB", always(answer(403, b"x" * 300_000)), ELSEWHERE),
-    Fault("503 of 300 kB", always(answer(503, b"x" * 300_000)), Code.PROVIDER_UNAVAILABLE, 2),
-    Fault("404, JSON of another server", always(answer(404, {"detail": "Not Found"})), ELSEWHERE),
+    Fault("403 of 300 kB", always(http_response(403, b"x" * 300_000)), ELSEWHERE),
+    Fault(
+        "503 of 300 kB", always(http_response(503, b"x" * 300_000)), Code.PROVIDER_UNAVAILABLE, 2
+    ),
+    Fault(
+        "404, JSON of another server",
+        always(http_response(404, {"detail": "Not Found"})),
+        ELSEWHERE,
+    ),
     Fault(
         '404, the server\'s own "no such route"',
-        always(answer(404, {"message": "Cannot POST /x", "error": "x", "statusCode": 404})),
+        always(http_response(404, {"message": "Cannot POST /x", "error": "x", "statusCode": 404})),
         ELSEWHERE,
     ),
     Fault(
         "404 in the envelope of WUTS",
-        always(answer(404, WUTS_NO)),
+        always(http_response(404, WUTS_NO)),
         {"wuts": Code.SESSION_NOT_FOUND, "*": ELSEWHERE},
     ),
     Fault(
         "404 with the gateway's code",
-        always(answer(404, {"error": {"code": "not_found", "message": "no", "details": {}}})),
+        always(
+            http_response(404, {"error": {"code": "not_found", "message": "no", "details": {}}})
+        ),
         {"session-gateway": Code.SESSION_NOT_FOUND, "*": ELSEWHERE},
     ),
     _status(405, ELSEWHERE),
@@ -632,14 +444,20 @@ FAULTS = (
     _status(501, ELSEWHERE),
     Fault(
         "501 with the gateway's code",
-        always(answer(501, {"error": {"code": "not_implemented", "message": "x", "details": {}}})),
+        always(
+            http_response(
+                501, {"error": {"code": "not_implemented", "message": "x", "details": {}}}
+            )
+        ),
         {"session-gateway": Code.SESSION_NOT_CONNECTED, "*": ELSEWHERE},
     ),
     _status(502, Code.PROVIDER_ERROR, 2),
     _status(503, Code.PROVIDER_UNAVAILABLE, 2),
     Fault(
         "503 with DEVICE_NOT_READY",
-        always(answer(503, {"success": False, "error": "x", "error_code": "DEVICE_NOT_READY"})),
+        always(
+            http_response(503, {"success": False, "error": "x", "error_code": "DEVICE_NOT_READY"})
+        ),
         {"wuts": Code.SESSION_NOT_CONNECTED, "*": Code.PROVIDER_UNAVAILABLE},
         {"wuts": 1, "*": 2},
     ),
@@ -650,11 +468,11 @@ FAULTS = (
 # --- rows that need more than a play
 
 
-def _plain(server: FaultServer, **rest: Any) -> Place:
+def _plain(server: RawServer, **rest: Any) -> Place:
     return Place(f"http://127.0.0.1:{server.port}", server, **rest)
 
 
-def _secure(server: FaultServer, bench: Bench, **transport: Any) -> Place:
+def _secure(server: RawServer, bench: Bench, **transport: Any) -> Place:
     transport = {"ca_file": str(bench.authority.file), **transport}
     return Place(f"https://127.0.0.1:{server.port}", server, transport)
 
@@ -695,10 +513,10 @@ def _full_accept_queue(_: Bench) -> Iterator[Place]:
 
 @contextmanager
 def _tls(
-    bench: Bench, play: Play = _good, host: str = "127.0.0.1", **validity: datetime
+    bench: Bench, play: Script = _good, host: str = "127.0.0.1", **validity: datetime
 ) -> Iterator[Place]:
     context = bench.authority.vouch(host, **validity)
-    with FaultServer(play, bench.good, context) as server:
+    with RawServer(play, bench.good, context) as server:
         yield _secure(server, bench)
 
 
@@ -706,7 +524,7 @@ def _tls(
 def _unknown_authority(bench: Bench) -> Iterator[Place]:
     (bench.folder / "stranger").mkdir()
     stranger = Authority(bench.folder / "stranger")
-    with FaultServer(_good, bench.good, stranger.vouch()) as server:
+    with RawServer(_good, bench.good, stranger.vouch()) as server:
         yield _secure(server, bench)
 
 
@@ -719,59 +537,61 @@ def _expired(bench: Bench) -> AbstractContextManager[Place]:
 
 @contextmanager
 def _hanging_handshake(bench: Bench) -> Iterator[Place]:
-    with FaultServer(Peer.keep_silent, bench.good) as server:
+    with RawServer(Peer.stay_silent, bench.good) as server:
         yield _secure(server, bench, connect_timeout=0.2)
 
 
 def _garble(peer: Peer) -> None:
     if peer.read_request():
-        with peer.leave_tls() as plain:
+        with peer.detach_from_tls() as plain:
             plain.sendall(b"this is not TLS at all" * 10)
 
 
 def _cut(peer: Peer) -> None:
     if peer.read_request():
-        peer.leave_tls().close()  # without TLS's own word of farewell
+        peer.detach_from_tls().close()  # without TLS's own word of farewell
 
 
 @contextmanager
 def _dripping_tls(bench: Bench, *, from_the_start: bool) -> Iterator[Place]:
-    drip = partial(Peer.drip_tls, context=bench.authority.vouch(), from_the_start=from_the_start)
-    with FaultServer(drip, bench.good) as server:
+    drip = partial(
+        Peer.write_tls_slowly, context=bench.authority.vouch(), from_the_start=from_the_start
+    )
+    with RawServer(drip, bench.good) as server:
         limits = {"connect_timeout": 0.2} if from_the_start else {}
         yield _secure(server, bench, **limits)
 
 
 @contextmanager
-def _handshake_ends(bench: Bench, *, how: Play) -> Iterator[Place]:
-    with FaultServer(how, bench.good) as server:
+def _handshake_ends(bench: Bench, *, how: Script) -> Iterator[Place]:
+    with RawServer(how, bench.good) as server:
         yield _secure(server, bench)
 
 
 def _end(peer: Peer) -> None:
-    peer.read_anything()
+    peer.read_some()
 
 
 def _break(peer: Peer) -> None:
-    peer.read_anything()
+    peer.read_some()
     peer.reset()
 
 
 def _not_tls(peer: Peer) -> None:
-    peer.read_anything()
-    peer.write(answer(400))
-    peer.read_anything()
+    peer.read_some()
+    peer.write(http_response(400))
+    peer.read_some()
 
 
 @contextmanager
 def _tls_to_a_plain_port(bench: Bench) -> Iterator[Place]:
-    with FaultServer(_not_tls, bench.good) as server:
+    with RawServer(_not_tls, bench.good) as server:
         yield _secure(server, bench)
 
 
 @contextmanager
 def _plain_to_a_tls_port(bench: Bench) -> Iterator[Place]:
-    with FaultServer(_good, bench.good, bench.authority.vouch()) as server:
+    with RawServer(_good, bench.good, bench.authority.vouch()) as server:
         yield _plain(server)
 
 
@@ -783,11 +603,11 @@ def _redirect(bench: Bench, status: int) -> Iterator[Place]:
         while peer.read_request():
             where = f"Location: http://127.0.0.1:{bystander.port}/\r\nContent-Length: 99999999\r\n"
             peer.write(f"HTTP/1.1 {status} Elsewhere\r\n{where}\r\n".encode())
-            peer.drip(b" ")
+            peer.write_repeatedly(b" ")
 
     with (
-        FaultServer(_good, bench.good) as bystander,
-        FaultServer(play, bench.good) as server,
+        RawServer(_good, bench.good) as bystander,
+        RawServer(play, bench.good) as server,
     ):
         yield _plain(server, bystander=bystander)
 
@@ -796,8 +616,8 @@ def _redirect(bench: Bench, status: int) -> Iterator[Place]:
 def _proxies_in_the_environment(bench: Bench) -> Iterator[Place]:
     with (
         pytest.MonkeyPatch.context() as patch,
-        FaultServer(_good, bench.good) as proxy,
-        FaultServer(_good, bench.good) as server,
+        RawServer(_good, bench.good) as proxy,
+        RawServer(_good, bench.good) as server,
     ):
         for name in ("http_proxy", "https_proxy", "all_proxy"):
             patch.setenv(name, f"http://127.0.0.1:{proxy.port}")
@@ -819,16 +639,16 @@ def _leftover(bench: Bench) -> Iterator[Place]:
             head, end, body = peer.good.partition(b"\r\n\r\n")
             missing = 8192 - len(peer.good) - len(b"\r\nX-Padding: ")
             padded = head + b"\r\nX-Padding: " + b"x" * missing + end + body
-            peer.write(padded + answer(401))
+            peer.write(padded + http_response(401))
 
-    with FaultServer(play, bench.good, bench.authority.vouch()) as server:
+    with RawServer(play, bench.good, bench.authority.vouch()) as server:
         yield _secure(server, bench)
 
 
 @contextmanager
 def _closing_proxy(bench: Bench) -> Iterator[Place]:
     """Go through a proxy of the configuration that takes the whole request and closes."""
-    with FaultServer(_close, bench.good) as proxy:
+    with RawServer(_close, bench.good) as proxy:
         transport = {"proxy": f"http://127.0.0.1:{proxy.port}"}
         yield Place("http://127.0.0.1:9", proxy, transport)
 
@@ -857,7 +677,7 @@ def _idle_and_reset(bench: Bench) -> Iterator[Place]:
         together.abort()
         yield
 
-    with FaultServer(play, bench.good) as server:
+    with RawServer(play, bench.good) as server:
         yield _plain(server, before=five_calls)
 
 
@@ -872,15 +692,15 @@ def _late_answer(bench: Bench) -> Iterator[Place]:
         if peer.number % 2 == 0:
             once(peer.good)(peer)
         elif peer.read_request():
-            peer.write(answer(200, "null"))
-            always(answer(401, {"success": False}))(peer)
+            peer.write(http_response(200, "null"))
+            always(http_response(401, {"success": False}))(peer)
 
     @contextmanager
     def one_call(call: Call) -> Iterator[None]:
         call()
         yield
 
-    with FaultServer(play, bench.good) as server:
+    with RawServer(play, bench.good) as server:
         yield _plain(server, before=one_call)
 
 
@@ -898,7 +718,7 @@ def _proxied(
     if scheme == "https":
         options["context"] = bench.authority.vouch()
     with (
-        FaultServer(_good, bench.good, bench.authority.vouch()) as server,
+        RawServer(_good, bench.good, bench.authority.vouch()) as server,
         run_proxy(serve, **options) as proxy,
     ):
         address = f"{scheme}://127.0.0.1:{proxy.port}"
@@ -911,7 +731,7 @@ def _planted_netrc(bench: Bench) -> Iterator[Place]:
     netrc = bench.folder / ".netrc"
     netrc.write_text("machine 127.0.0.1 login somebody password planted\n")
     netrc.chmod(0o600)
-    with pytest.MonkeyPatch.context() as patch, FaultServer(_good, bench.good) as server:
+    with pytest.MonkeyPatch.context() as patch, RawServer(_good, bench.good) as server:
         patch.setenv("HOME", str(bench.folder))
         patch.setenv("NETRC", str(netrc))
         yield _plain(server)
@@ -925,7 +745,7 @@ def _breaker_open(bench: Bench) -> Iterator[Place]:
             call()
         yield
 
-    with FaultServer(always(answer(500)), bench.good) as server:
+    with RawServer(always(http_response(500)), bench.good) as server:
         yield _plain(server, before=five_failures)
 
 
@@ -941,16 +761,16 @@ def _bulkhead_full(bench: Bench) -> Iterator[Place]:
     @contextmanager
     def one_in_flight(call: Call) -> Iterator[None]:
         enough.clear()
-        thread, before = threading.Thread(target=call), server.requests
+        thread, before = threading.Thread(target=call), server.request_count
         thread.start()
         try:
-            wait_until(lambda: server.requests > before, "a call in flight")
+            wait_until(lambda: server.request_count > before, "a call in flight")
             yield
         finally:
             enough.set()
             thread.join()
 
-    with FaultServer(held, bench.good) as server:
+    with RawServer(held, bench.good) as server:
         yield _plain(server, transport={"max_in_flight": 1}, before=one_in_flight)
 
 

@@ -87,7 +87,7 @@ def ask(account: Account, contact: Contact) -> tuple[list[Seen], list[str]]:
     """
     seen: list[Seen] = []
     faults: list[str] = []
-    exchange = account._exchange
+    send = account.send
     for action in (Action.BLOCK, Action.LIST, Action.UNBLOCK, Action.LIST):
         command = Command(action, None if action is Action.LIST else contact)
         if action not in account.provider.actions():
@@ -96,19 +96,19 @@ def ask(account: Account, contact: Contact) -> tuple[list[Seen], list[str]]:
         def remember(
             request: HttpRequest, *rest: Any, command: Command = command
         ) -> HttpResponse | Outcome:
-            answer = exchange(request, *rest)
+            answer = send(request, *rest)
             if isinstance(answer, HttpResponse):
                 seen.append((command, request, answer))
             return answer
 
-        account._exchange = remember
+        account.send = remember
         try:
-            outcome = account.call(command, new_request_id()).outcome
+            outcome, _ = account.call(command, new_request_id())
         except Exception as error:  # noqa: BLE001 - the contact must not stay blocked for our bug
             faults.append(f"{account.name}: {action} raised {type(error).__name__}")
             continue
         finally:
-            account._exchange = exchange
+            account.send = send
         if outcome.code is not None:
             upstream = outcome.upstream_status
             faults.append(f"{account.name}: {action} became {outcome.code.value} ({upstream})")

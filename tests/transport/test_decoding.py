@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support import BUILT_IN, NATIVE, account_for
-from support.faults import FaultServer, Peer
+from support.raw_server import Peer, RawServer
 
 from adapter import Code, Result
 from adapter.client import connect
-from adapter.transport.decoding import PackedError, Unpacker, read_encoding
+from adapter.transport.decoding import BodyDecoder, DecodingError, parse_content_encoding
 
 DONE = json.dumps({"success": True, "data": {"blocked": True}}).encode()
 
@@ -54,7 +54,7 @@ def block(body: bytes, encoding: str, *, chunked: bool = False) -> Result:
             else:
                 peer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
 
-    with FaultServer(play, b"") as server:
+    with RawServer(play, b"") as server:
         account = account_for("wuts", f"http://127.0.0.1:{server.port}")
         with connect({"accounts": {"a": account}}) as contacts:
             result = contacts.block("+5511999999999")
@@ -119,10 +119,10 @@ def test_whatever_was_packed_comes_out_in_whatever_pieces_it_comes(
 ) -> None:
     encoding, pack = PACKERS[name]
     packed = pack(data)
-    unpacker = Unpacker(encoding)
+    decoder = BodyDecoder(encoding)
     parts = [packed[at : at + size] for at in range(0, len(packed), size)]
-    assert b"".join(unpacker.feed(part, 10_000) for part in parts) == data
-    unpacker.finish()
+    assert b"".join(decoder.feed(part, 10_000) for part in parts) == data
+    decoder.finish()
 
 
 @given(st.binary(max_size=300), st.sampled_from(["gzip", "deflate"]), st.integers(1, 64))
@@ -130,10 +130,10 @@ def test_garbage_ends_in_one_error_and_never_in_more_than_was_asked_for(
     data: bytes, encoding: str, most: int
 ) -> None:
     try:
-        unpacker = Unpacker(encoding)
-        assert len(unpacker.feed(data, most)) <= most
-        unpacker.finish()
-    except PackedError:
+        decoder = BodyDecoder(encoding)
+        assert len(decoder.feed(data, most)) <= most
+        decoder.finish()
+    except DecodingError:
         pass
 
 
@@ -142,7 +142,7 @@ def test_garbage_ends_in_one_error_and_never_in_more_than_was_asked_for(
     [("", ""), ("identity", ""), (" GZip ", "gzip"), ("x-gzip,identity", "x-gzip"), (",", "")],
 )
 def test_a_content_encoding_names_one_encoding_or_none(field: str, encoding: str) -> None:
-    assert read_encoding(field) == encoding
+    assert parse_content_encoding(field) == encoding
 
 
 def test_every_provider_asks_for_no_encoding() -> None:
@@ -175,7 +175,7 @@ def test_an_error_that_cannot_be_read_is_as_one_without_a_body_and_closes_its_co
         while peer.read_request():
             peer.write(said)
 
-    with FaultServer(play, b"") as server:
+    with RawServer(play, b"") as server:
         table = account_for(provider, f"http://127.0.0.1:{server.port}")
         table["transport"] = {"breaker_threshold": 0}
         with connect({"accounts": {"a": table}}) as contacts:
@@ -185,7 +185,7 @@ def test_an_error_that_cannot_be_read_is_as_one_without_a_body_and_closes_its_co
                 for content, more in ((b"", "X: y"), (body, field)):
                     head = f"HTTP/1.1 {status} X\r\n{more}\r\nContent-Length: {len(content)}"
                     said = head.encode() + b"\r\n\r\n" + content
-                    before = server.connections, server.requests
+                    before = server.connections, server.request_count
                     result = getattr(contacts, action)(*numbers)
                     found.append((result.outcome, result.outcome.upstream_status))
                     assert result.code not in (None, Code.PROVIDER_RESPONSE_TOO_LARGE)
@@ -193,6 +193,6 @@ def test_an_error_that_cannot_be_read_is_as_one_without_a_body_and_closes_its_co
                 getattr(contacts, action)(*numbers)
                 opened, asked = (
                     server.connections - before[0],
-                    server.requests - before[1],
+                    server.request_count - before[1],
                 )
                 assert opened >= asked - 1, "none carried two"

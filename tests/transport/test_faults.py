@@ -35,14 +35,11 @@ from support.faults import (
     WUTS_OK,
     Authority,
     Bench,
-    FaultServer,
-    Peer,
     Place,
     Row,
-    always,
-    answer,
 )
 from support.proxies import holding, run_proxy
+from support.raw_server import Peer, RawServer, always, http_response
 from support.serving import serve
 from tools.render_faults import PAGE, page
 
@@ -60,7 +57,11 @@ PROVIDERS: Mapping[str, Mapping[str, Any]] = {
     "wappfy": {"api_key": Secret(SECRET), "session": "s1"},
     "session-gateway": {"token": Secret(SECRET), "session": "s1"},
 }
-GOOD = {"wuts": answer(200, WUTS_OK), "wappfy": answer(201), "session-gateway": answer(204)}
+GOOD = {
+    "wuts": http_response(200, WUTS_OK),
+    "wappfy": http_response(201),
+    "session-gateway": http_response(204),
+}
 
 ROWS = (*FAULTS, *SCENES)
 each_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
@@ -121,7 +122,7 @@ def test_each_failure_becomes_its_code_with_the_attempts_that_the_server_saw(
             if left:
                 assert result.ok
             if left and row.closes:
-                wait_until(lambda: place.server.ended == place.server.connections, "the end of it")
+                wait_until(lambda: place.server.closed == place.server.connections, "the end of it")
         SECONDS[row.name, provider] = (took, row.deadline)
         record_property("seconds", round(took, 3))
         show(f"{took:.3f} s of {row.deadline} s")
@@ -131,7 +132,7 @@ def test_each_failure_becomes_its_code_with_the_attempts_that_the_server_saw(
 
 
 def requests(place: Place) -> int:
-    return place.server.requests if place.server else 0
+    return place.server.request_count if place.server else 0
 
 
 def assert_result(result: Result, row: Row, provider: str) -> None:
@@ -150,7 +151,8 @@ def assert_result(result: Result, row: Row, provider: str) -> None:
 
 def assert_nothing_leaked(place: Place, result: Result) -> None:
     """What arrived has our credential, and nothing that we were not told to send."""
-    for head in place.server.heads if place.server else ():
+    for request in place.server.requests if place.server else ():
+        head = request.partition(b"\r\n\r\n")[0]
         if "proxy" not in place.transport:  # which alone is sent a whole URL
             assert head.startswith(b"POST /")
         assert SECRET.encode() in head
@@ -239,7 +241,7 @@ class Turn:
     def __call__(self, peer: Peer) -> None:
         while peer.read_request():
             if self.down:
-                peer.write(answer(500))
+                peer.write(http_response(500))
                 continue
             self.release.wait()
             peer.write(peer.good)
@@ -250,7 +252,7 @@ def test_half_open_lets_one_probe_through_and_refuses_the_others_meanwhile(provi
     turn = Turn()
     probes: list[Result] = []
     with ExitStack() as stack:
-        server = stack.enter_context(FaultServer(turn, GOOD[provider]))
+        server = stack.enter_context(RawServer(turn, GOOD[provider]))
         table = account(provider, f"http://127.0.0.1:{server.port}", breaker_pause=0.05)
         service = stack.enter_context(service_for(a=table))
         for _ in range(5):
@@ -264,16 +266,16 @@ def test_half_open_lets_one_probe_through_and_refuses_the_others_meanwhile(provi
         thread.start()
         stack.callback(thread.join)
         stack.callback(turn.release.set)
-        wait_until(lambda: server.requests == 6, "the probe")
+        wait_until(lambda: server.request_count == 6, "the probe")
         for _ in range(10):
             refused = service.perform("a", BLOCK)
             assert_result(refused, NO_PROBE, provider)
-        assert server.requests == 6
+        assert server.request_count == 6
         turn.release.set()
         thread.join()
         assert_result(probes[0], PROBE, provider)
         assert service.perform("a", BLOCK).ok
-        assert server.requests == 7
+        assert server.request_count == 7
 
 
 def get_through(service: Service, found: list[Result]) -> bool:
@@ -290,7 +292,7 @@ def test_a_full_bulkhead_and_an_open_breaker_leave_another_account_untouched(
     rows = [row for row in SCENES if row.code in (Code.OVERLOADED, Code.CIRCUIT_OPEN)]
     assert len(rows) == 2
     bench = Bench(GOOD[provider], authority, tmp_path)
-    with FaultServer(lambda peer: always(peer.good)(peer), GOOD[provider]) as server:
+    with RawServer(lambda peer: always(peer.good)(peer), GOOD[provider]) as server:
         other = account(provider, f"http://127.0.0.1:{server.port}", max_in_flight=1)
         for row in rows:
             with (
@@ -302,7 +304,7 @@ def test_a_full_bulkhead_and_an_open_breaker_leave_another_account_untouched(
                 result = service.perform("b", BLOCK)
                 assert result.ok
                 assert result.attempts == 1
-        assert server.requests == 2
+        assert server.request_count == 2
 
 
 # --- what needs more than one call, or another one
@@ -311,7 +313,7 @@ def test_a_full_bulkhead_and_an_open_breaker_leave_another_account_untouched(
 @each_provider
 def test_a_process_without_a_descriptor_left_says_so_and_blames_nobody(provider: str) -> None:
     resource = pytest.importorskip("resource")
-    with FaultServer(lambda peer: always(peer.good)(peer), GOOD[provider]) as server:
+    with RawServer(lambda peer: always(peer.good)(peer), GOOD[provider]) as server:
         table = account(provider, f"http://127.0.0.1:{server.port}", breaker_threshold=1)
         with service_for(a=table) as service, socket.socket() as last:
             limits = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -322,7 +324,7 @@ def test_a_process_without_a_descriptor_left_says_so_and_blames_nobody(provider:
                 resource.setrlimit(resource.RLIMIT_NOFILE, limits)
             for result in found:
                 assert_result(result, NO_DESCRIPTOR, provider)
-            assert server.requests == 0
+            assert server.request_count == 0
             assert service.perform("a", BLOCK).ok
 
 
@@ -337,17 +339,17 @@ def test_a_newer_call_for_the_opposite_leaves_the_older_one_without_a_second_att
             begun.wait(20)
 
     found: list[Result] = []
-    with FaultServer(lose, GOOD[provider]) as server:
+    with RawServer(lose, GOOD[provider]) as server:
         table = account(provider, f"http://127.0.0.1:{server.port}")
         with service_for(a=table) as service:
             older = threading.Thread(target=lambda: found.append(service.perform("a", BLOCK)))
             older.start()
-            wait_until(lambda: server.requests == 1, "the older call")
+            wait_until(lambda: server.request_count == 1, "the older call")
             newer = service.perform("a", Command(Action.UNBLOCK, Contact(NUMBER)))
             begun.set()
             older.join()
         assert newer.attempts == 2
-        assert server.requests == 3
+        assert server.request_count == 3
     assert_result(found[0], OVERRULED, provider)
 
 
@@ -356,7 +358,7 @@ def test_a_call_that_a_newer_one_overrules_while_it_connects_is_not_sent(provide
     held, release = threading.Event(), threading.Event()
     found: list[Result] = []
     with (
-        FaultServer(always(GOOD[provider]), GOOD[provider]) as server,
+        RawServer(always(GOOD[provider]), GOOD[provider]) as server,
         run_proxy(holding(1, held, release)) as proxy,
     ):
         way = {"proxy": f"socks5://127.0.0.1:{proxy.port}", "connect_timeout": 20.0}
@@ -366,11 +368,11 @@ def test_a_call_that_a_newer_one_overrules_while_it_connects_is_not_sent(provide
             older.start()
             assert held.wait(20)
             service.perform("a", Command(Action.UNBLOCK, Contact(NUMBER)))
-            assert server.requests > 0
-            sent = server.requests
+            assert server.request_count > 0
+            sent = server.request_count
             release.set()
             older.join()
-        assert server.requests == sent
+        assert server.request_count == sent
     assert_result(found[0], TOO_LATE, provider)
 
 
@@ -378,11 +380,11 @@ def test_a_call_that_a_newer_one_overrules_while_it_connects_is_not_sent(provide
 def test_a_list_beyond_its_bounds_is_no_list(provider: str) -> None:
     items = [{"jid": f"{4915110000000 + each}@s.whatsapp.net"} for each in range(8000)]
     document = {"success": True, "data": {"items": items, "count": len(items)}}
-    with FaultServer(always(answer(200, document)), b"") as server:
+    with RawServer(always(http_response(200, document)), b"") as server:
         table = account(provider, f"http://127.0.0.1:{server.port}", list_max_bytes=256 * 1024)
         with service_for(a=table) as service:
             result = service.perform("a", Command(Action.LIST))
-        assert server.requests == result.attempts
+        assert server.request_count == result.attempts
     assert_result(result, LONG_LIST, provider)
 
 
@@ -544,7 +546,7 @@ def test_sigterm_lets_the_calls_in_flight_end_with_their_answers(
     turn.down = False
     found: dict[str, Answer] = {}
     with ExitStack() as stack:
-        servers = {name: stack.enter_context(FaultServer(turn, GOOD[name])) for name in PROVIDERS}
+        servers = {name: stack.enter_context(RawServer(turn, GOOD[name])) for name in PROVIDERS}
         accounts = {
             name: account(name, f"http://127.0.0.1:{server.port}")
             for name, server in servers.items()
@@ -562,7 +564,7 @@ def test_sigterm_lets_the_calls_in_flight_end_with_their_answers(
             caller.start()
             stack.callback(caller.join)
         stack.callback(turn.release.set)
-        wait_until(lambda: all(each.requests for each in servers.values()), "calls in flight")
+        wait_until(lambda: all(each.request_count for each in servers.values()), "calls in flight")
         served.process.send_signal(signal.SIGTERM)
         wait_until(lambda: "Handling signal: term" in served.log, "the signal's arrival")
         assert served.process.poll() is None
@@ -574,7 +576,7 @@ def test_sigterm_lets_the_calls_in_flight_end_with_their_answers(
         assert SIGTERM.expected(name) is found[name].json["error"] is None
         assert found[name].status == 200
         assert found[name].json["meta"]["attempts"] == SIGTERM.expected_attempts(name)
-        assert servers[name].requests == 1
+        assert servers[name].request_count == 1
 
 
 # --- the report

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 from support import wait_until
-from support.faults import FaultServer, Peer, answer
+from support.raw_server import Peer, RawServer, http_response
 
 from adapter import Applied, Code, Result, Secret
 from adapter.client import Client, connect
-from adapter.transport.pool import _Idle
+from adapter.transport.pool import _IdleConnections
 
 NUMBER = "+5511999999999"
-GOOD = answer(200, {"success": True, "data": {"blocked": True}})
+GOOD = http_response(200, {"success": True, "data": {"blocked": True}})
 
 
 class Forgetful:
@@ -38,7 +38,7 @@ class Forgetful:
         while peer.read_request():
             if old and self.forgets.is_set():
                 if self.swallow:
-                    peer.keep_silent()
+                    peer.stay_silent()
                     return
                 peer.reset()
                 return
@@ -48,7 +48,7 @@ class Forgetful:
 
 
 @contextmanager
-def contacts_for(server: FaultServer, **transport: Any) -> Iterator[Client]:
+def contacts_for(server: RawServer, **transport: Any) -> Iterator[Client]:
     table = {
         "provider": "wuts",
         "base_url": f"http://127.0.0.1:{server.port}",
@@ -85,7 +85,7 @@ def state(contacts: Client) -> str:
 def test_twenty_idle_connections_that_were_forgotten_cost_one_deadline_and_no_breaker() -> None:
     upstream = Forgetful(swallow=True)
     with (
-        FaultServer(upstream, GOOD) as server,
+        RawServer(upstream, GOOD) as server,
         contacts_for(server, deadline=0.4, connect_timeout=0.2, breaker_threshold=5) as contacts,
     ):
         fill(contacts, upstream, 20)
@@ -98,7 +98,7 @@ def test_twenty_idle_connections_that_were_forgotten_cost_one_deadline_and_no_br
 def test_twenty_calls_at_once_on_forgotten_connections_leave_the_breaker_closed() -> None:
     upstream = Forgetful(swallow=True)
     with (
-        FaultServer(upstream, GOOD) as server,
+        RawServer(upstream, GOOD) as server,
         contacts_for(server, deadline=0.4, connect_timeout=0.2, breaker_threshold=1) as contacts,
     ):
         fill(contacts, upstream, 20)
@@ -112,7 +112,7 @@ def test_twenty_calls_at_once_on_forgotten_connections_leave_the_breaker_closed(
 def test_connections_that_are_reset_cost_no_call() -> None:
     upstream = Forgetful(swallow=False)
     with (
-        FaultServer(upstream, GOOD) as server,
+        RawServer(upstream, GOOD) as server,
         contacts_for(server, breaker_threshold=1) as contacts,
     ):
         fill(contacts, upstream, 5)
@@ -129,12 +129,12 @@ def test_a_provider_that_is_gone_for_new_connections_too_opens_the_breaker() -> 
     def play(peer: Peer) -> None:
         while peer.read_request():
             if silent.is_set():
-                peer.keep_silent()
+                peer.stay_silent()
                 return
             peer.write(peer.good)
 
     with (
-        FaultServer(play, GOOD) as server,
+        RawServer(play, GOOD) as server,
         contacts_for(server, deadline=0.1, connect_timeout=0.1, breaker_threshold=2) as contacts,
     ):
         assert contacts.block(NUMBER).ok
@@ -156,15 +156,15 @@ def test_the_probe_goes_over_a_new_connection() -> None:
                 together.wait(20)
                 peer.write(peer.good)
             elif not up.is_set():
-                peer.write(answer(500, "<html>", kind="text/html"))
+                peer.write(http_response(500, "<html>", kind="text/html"))
             elif old:
-                peer.keep_silent()
+                peer.stay_silent()
                 return
             else:
                 peer.write(peer.good)
 
     with (
-        FaultServer(play, GOOD) as server,
+        RawServer(play, GOOD) as server,
         contacts_for(server, breaker_threshold=1, breaker_pause=0.05, deadline=5.0) as contacts,
     ):
         assert all(result.ok for result in many(contacts, 2))
@@ -185,7 +185,7 @@ def test_the_probe_goes_over_a_new_connection() -> None:
 def test_an_idle_connection_is_not_used_beyond_its_age() -> None:
     upstream = Forgetful(swallow=True)
     with (
-        FaultServer(upstream, GOOD) as server,
+        RawServer(upstream, GOOD) as server,
         contacts_for(server, idle_timeout=0.1) as contacts,
     ):
         fill(contacts, upstream, 5)
@@ -194,7 +194,7 @@ def test_an_idle_connection_is_not_used_beyond_its_age() -> None:
         wait_until(lambda: time.monotonic() > ends, "the end of their age")
         assert contacts.block(NUMBER).ok
         assert server.connections == 6
-        wait_until(lambda: server.ended == 5, "the old ones, closed by the next call")
+        wait_until(lambda: server.closed == 5, "the old ones, closed by the next call")
 
 
 def test_a_younger_connection_outlives_the_loss_of_an_older_one() -> None:
@@ -206,10 +206,10 @@ def test_a_younger_connection_outlives_the_loss_of_an_older_one() -> None:
         def close(self) -> None:
             self.closed = True
 
-    idle = _Idle(timeout=1e9)
+    idle = _IdleConnections(timeout=1e9)
     connections = [Connection(moment) for moment in (1.0, 2.0, 2.0, 3.0)]
-    idle._waiting.extend(connections)  # type: ignore[arg-type]
-    idle.close_until(2.0)
+    idle._connections.extend(connections)  # type: ignore[arg-type]
+    idle.close_idle_since(2.0)
     assert [each.closed for each in connections] == [True, True, True, False]
 
 
@@ -228,7 +228,7 @@ def test_sockets_are_kept_alive_by_the_system(monkeypatch: pytest.MonkeyPatch) -
     import adapter.transport.sockets
 
     monkeypatch.setattr(adapter.transport.sockets.PlainSocket, "connect", connecting)
-    with FaultServer(Forgetful(swallow=True), GOOD) as server, contacts_for(server) as contacts:
+    with RawServer(Forgetful(swallow=True), GOOD) as server, contacts_for(server) as contacts:
         assert contacts.block(NUMBER).ok
     assert seen == [1]
 
@@ -236,13 +236,13 @@ def test_sockets_are_kept_alive_by_the_system(monkeypatch: pytest.MonkeyPatch) -
 def test_second_attempts_on_new_connections_leave_no_more_idle_ones_than_calls_at_a_time() -> None:
     def busy(peer: Peer) -> None:
         while peer.read_request():
-            peer.write(answer(429, {"success": False}, "Retry-After: 0\r\n"))
+            peer.write(http_response(429, {"success": False}, "Retry-After: 0\r\n"))
 
-    with FaultServer(busy, GOOD) as server, contacts_for(server) as contacts:
+    with RawServer(busy, GOOD) as server, contacts_for(server) as contacts:
         attempts = sum(contacts.block(NUMBER).attempts for _ in range(4))
         assert attempts == 8
         assert server.connections == 5
-        wait_until(lambda: server.ended == 4, "the ones that were replaced")
+        wait_until(lambda: server.closed == 4, "the ones that were replaced")
 
 
 # --- a response that is no good
@@ -253,11 +253,11 @@ def test_a_late_answer_to_one_call_never_serves_the_next() -> None:
 
     def play(peer: Peer) -> None:
         peer.read_request()
-        peer.write(answer(200, {"success": True, "data": {"nothing": "that is known"}}))
+        peer.write(http_response(200, {"success": True, "data": {"nothing": "that is known"}}))
         while peer.read_request():
-            peer.write(answer(200, {"success": True, "data": {"blocked": True}}))
+            peer.write(http_response(200, {"success": True, "data": {"blocked": True}}))
 
-    with FaultServer(play, GOOD) as server, contacts_for(server) as contacts:
+    with RawServer(play, GOOD) as server, contacts_for(server) as contacts:
         assert contacts.block(NUMBER).code is Code.PROVIDER_BAD_RESPONSE
         assert contacts.block(NUMBER).code is Code.PROVIDER_BAD_RESPONSE
         assert server.connections == 2
@@ -266,9 +266,9 @@ def test_a_late_answer_to_one_call_never_serves_the_next() -> None:
 def test_a_response_that_is_understood_leaves_its_connection_to_the_next_call() -> None:
     def play(peer: Peer) -> None:
         while peer.read_request():
-            peer.write(answer(401, {"success": False, "error": "Invalid token"}))
+            peer.write(http_response(401, {"success": False, "error": "Invalid token"}))
 
-    with FaultServer(play, GOOD) as server, contacts_for(server) as contacts:
+    with RawServer(play, GOOD) as server, contacts_for(server) as contacts:
         for _ in range(3):
             assert contacts.block(NUMBER).code is not None
         assert server.connections == 1
@@ -289,7 +289,7 @@ def test_a_shortage_of_our_own_is_overloaded_and_says_nothing_of_the_provider(
         raise OSError(number, "no more")
 
     with (
-        FaultServer(Forgetful(swallow=True), GOOD) as server,
+        RawServer(Forgetful(swallow=True), GOOD) as server,
         contacts_for(server, breaker_threshold=1) as contacts,
         monkeypatch.context() as patch,
     ):
@@ -299,7 +299,7 @@ def test_a_shortage_of_our_own_is_overloaded_and_says_nothing_of_the_provider(
             assert (result.code, result.applied) == (Code.OVERLOADED, Applied.NOT_APPLIED)
             assert result.retry_after == 1
             assert result.attempts == 1
-        assert server.requests == 0
+        assert server.request_count == 0
         assert state(contacts) == "closed"
         patch.undo()
         assert contacts.block(NUMBER).ok
@@ -308,7 +308,7 @@ def test_a_shortage_of_our_own_is_overloaded_and_says_nothing_of_the_provider(
 def test_running_out_of_descriptors_is_overloaded() -> None:
     resource = pytest.importorskip("resource")
     with (
-        FaultServer(Forgetful(swallow=True), GOOD) as server,
+        RawServer(Forgetful(swallow=True), GOOD) as server,
         contacts_for(server, breaker_threshold=1) as contacts,
     ):
         used = socket.socket()

@@ -14,17 +14,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support import call, run_app, wait_until
-from support.faults import FaultServer, Peer, answer
 from support.proxies import holding, run_proxy
+from support.raw_server import Peer, RawServer, http_response
 
 from adapter import Action, Applied, Code, Command, Contact, Result, Retry, Secret
 from adapter.client import Client, connect
-from adapter.transport.intents import _SHARED, Intents, share_intents
+from adapter.transport.intents import _SHARED, Intents, shared_intents
 from adapter.web.app import create_app, service_state
 
 NUMBER = "5511999999999"
 LID = "123456789012345@lid"
-OK = answer(200, {"success": True, "data": {"blocked": True}})
+OK = http_response(200, {"success": True, "data": {"blocked": True}})
 
 
 def block(**ids: str) -> Command:
@@ -57,14 +57,14 @@ def test_a_newer_wish_for_the_opposite_overrules(
 ) -> None:
     intents = Intents()
     first = intents.begin(older)
-    assert not first.is_overruled()
+    assert not first.is_superseded()
     second = intents.begin(newer)
-    assert first.is_overruled() is overruled
-    assert not second.is_overruled()
+    assert first.is_superseded() is overruled
+    assert not second.is_superseded()
     second.end()
-    assert first.is_overruled() is overruled, "also when the newer call is over"
+    assert first.is_superseded() is overruled, "also when the newer call is over"
     first.end()
-    assert len(intents._wishes) == 0
+    assert len(intents._calls) == 0
 
 
 numbers = st.sampled_from([NUMBER, "14155552671"])
@@ -85,13 +85,13 @@ def test_of_any_calls_those_are_overruled_that_an_opposite_wish_followed(
         for intent, its, place in flying:
             later = wished[place + 1 :]
             opposite = Action.UNBLOCK if its.action is Action.BLOCK else Action.BLOCK
-            assert intent.is_overruled() is ((opposite, its.target.number) in later)
+            assert intent.is_superseded() is ((opposite, its.target.number) in later)
         for _ in range(min(ended, len(flying))):
             flying.pop(0)[0].end()
-        assert len(intents._wishes) <= len(flying)
+        assert len(intents._calls) <= len(flying)
     for intent, _, _ in flying:
         intent.end()
-    assert len(intents._wishes) == 0
+    assert len(intents._calls) == 0
 
 
 def test_threads_leave_nothing_behind() -> None:
@@ -100,7 +100,7 @@ def test_threads_leave_nothing_behind() -> None:
     def work(which: int) -> None:
         for turn in range(300):
             intent = intents.begin((block, unblock)[(which + turn) % 2](number=NUMBER))
-            intent.is_overruled()
+            intent.is_superseded()
             intent.end()
 
     threads = [threading.Thread(target=work, args=(which,)) for which in range(8)]
@@ -108,7 +108,7 @@ def test_threads_leave_nothing_behind() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(intents._wishes) == 0
+    assert len(intents._calls) == 0
 
 
 # --- over a wire: the answer to the first call is lost after it was applied
@@ -124,14 +124,13 @@ class Upstream:
 
     def __call__(self, peer: Peer) -> None:
         while peer.read_request():
-            head = peer._server.heads[-1].decode()
-            action = "unblock" if "/unblock" in head.split("\r\n")[0] else "block"
+            action = "unblock" if "/unblock" in peer.target else "block"
             self.state.append(action)
             if self.losing and len(self.state) == 1:
                 assert self.lose.wait(20)
                 return
             done = {"success": True, "data": {"blocked": action == "block", "action": action}}
-            peer.write(answer(200, done))
+            peer.write(http_response(200, done))
 
 
 def config(port: int) -> dict[str, Any]:
@@ -189,7 +188,7 @@ def by_a_dialect(contacts: Client, address: str) -> object:
 )
 def test_a_lost_block_is_not_sent_again_once_an_unblock_has_begun(newer: Newer) -> None:
     upstream, found = Upstream(), list[Result]()
-    with FaultServer(upstream, OK) as server:
+    with RawServer(upstream, OK) as server:
         app = create_app(config(server.port), allow_unauthenticated=True)
         contacts = service_state(app).contacts  # of the same process as the server below
         with run_app(lambda _: app) as address, first_call_in_flight(contacts, upstream, found):
@@ -205,7 +204,7 @@ def test_a_lost_block_is_not_sent_again_once_an_unblock_has_begun(newer: Newer) 
 @pytest.mark.parametrize("where", ["another connect()", "an app", "another name of it"])
 def test_all_that_call_one_upstream_account_share_its_newest_wish(where: str) -> None:
     upstream, found = Upstream(), list[Result]()
-    with FaultServer(upstream, OK) as server, ExitStack() as stack:
+    with RawServer(upstream, OK) as server, ExitStack() as stack:
         settings = config(server.port)
         contacts = stack.enter_context(connect(settings))
         if where == "an app":
@@ -231,7 +230,7 @@ def shared(**changed: Any) -> Intents:
         "options": {"token": Secret("t"), "session": "s", "nested": {"a": [1, Secret("x")]}},
         "headers": {},
     }
-    return share_intents(**{**facts, **changed})
+    return shared_intents(**{**facts, **changed})
 
 
 @pytest.mark.parametrize(
@@ -279,7 +278,7 @@ def test_a_child_knows_no_wish_of_its_parent() -> None:
             child = os.fork()
             if not child:
                 with suppress(BaseException):
-                    os._exit(0 if not account.resilience.intents._wishes else 1)
+                    os._exit(0 if not account.resilience.intents._calls else 1)
                 os._exit(2)
         finally:
             _SHARED._lock.release()
@@ -287,12 +286,12 @@ def test_a_child_knows_no_wish_of_its_parent() -> None:
 
 
 @pytest.mark.parametrize("which", [1, 2], ids=["first attempt", "second attempt"])
-def test_a_call_that_is_overruled_while_it_connects_sends_nothing(which: int) -> None:
+def test_a_call_that_is_superseded_while_it_connects_sends_nothing(which: int) -> None:
     held, release = threading.Event(), threading.Event()
     upstream, found = Upstream(), list[Result]()
     upstream.lose.set()
     upstream.losing = which == 2
-    with FaultServer(upstream, OK) as server, run_proxy(holding(which, held, release)) as proxy:
+    with RawServer(upstream, OK) as server, run_proxy(holding(which, held, release)) as proxy:
         settings = config(server.port)
         limits = {"breaker_threshold": 1 if which == 1 else 2, "connect_timeout": 20.0}
         settings["accounts"]["a"]["transport"] = {
@@ -334,7 +333,7 @@ def test_any_other_call_leaves_the_second_attempt_alone(
     other: Callable[[Client], Result],
 ) -> None:
     upstream, found = Upstream(), list[Result]()
-    with FaultServer(upstream, OK) as server:
+    with RawServer(upstream, OK) as server:
         accounts = config(server.port)["accounts"]
         accounts["b"] = {**accounts["a"], "token": Secret("another"), "aliases": []}
         with connect({"accounts": accounts, "default_account": "a"}) as contacts:
@@ -344,7 +343,7 @@ def test_any_other_call_leaves_the_second_attempt_alone(
             assert found[0].attempts == 2
 
 
-def test_a_call_that_was_certainly_not_applied_stays_so_when_it_is_overruled() -> None:
+def test_a_call_that_was_certainly_not_applied_stays_so_when_it_is_superseded() -> None:
     release = threading.Event()
     seen: list[str] = []
 
@@ -353,12 +352,12 @@ def test_a_call_that_was_certainly_not_applied_stays_so_when_it_is_overruled() -
             seen.append("x")
             if len(seen) == 1:
                 assert release.wait(20)
-                peer.write(answer(429, {}, "Retry-After: 0\r\n"))
+                peer.write(http_response(429, {}, "Retry-After: 0\r\n"))
             else:
-                peer.write(answer(200, {"success": True, "data": {"blocked": False}}))
+                peer.write(http_response(200, {"success": True, "data": {"blocked": False}}))
 
     found: list[Result] = []
-    with FaultServer(busy, OK) as server, connect(config(server.port)) as contacts:
+    with RawServer(busy, OK) as server, connect(config(server.port)) as contacts:
         thread = threading.Thread(target=lambda: found.append(contacts.block(f"+{NUMBER}")))
         thread.start()
         wait_until(lambda: seen, "the first call")

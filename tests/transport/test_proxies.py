@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 from support import BUILT_IN, NUMBER, free_port
-from support.faults import Authority, FaultServer, always, answer
+from support.faults import Authority
 from support.proxies import (
     PASSWORD,
     USER,
@@ -23,6 +23,7 @@ from support.proxies import (
     run_proxy,
     socks5,
 )
+from support.raw_server import RawServer, always, http_response
 
 from adapter import (
     Action,
@@ -42,13 +43,13 @@ from adapter.settings.loader import load_settings
 from adapter.settings.model import AccountSettings, Proxy, TransportSettings
 from adapter.settings.proxy import read_proxy
 from adapter.transport.client import Transport
-from adapter.transport.proxies import open_through
-from adapter.transport.sockets import ProxyRefusalError, tls_context
+from adapter.transport.proxies import connect_through_proxy
+from adapter.transport.sockets import ProxyError, tls_context
 
 POST = HttpRequest("POST", "/block", json={"a": 1})
 LOGIN = f"{quote(USER)}:{quote(PASSWORD)}@"
 WRONG_LOGIN = f"{USER}:wrong@"
-GOOD = answer(200, {})
+GOOD = http_response(200, {})
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +85,7 @@ def test_every_kind_of_proxy_carries_calls_over_one_connection(
     scheme: str, secure: bool, login: str, authority: Authority
 ) -> None:
     serve, proxy_is_secure = KINDS[scheme]
-    upstream = FaultServer(always(GOOD), GOOD, authority.vouch("localhost") if secure else None)
+    upstream = RawServer(always(GOOD), GOOD, authority.vouch("localhost") if secure else None)
     context = authority.vouch() if proxy_is_secure else None
     with upstream, run_proxy(serve, login=bool(login), context=context) as proxy:
         base_url = f"{'https' if secure else 'http'}://localhost:{upstream.port}"
@@ -96,7 +97,7 @@ def test_every_kind_of_proxy_carries_calls_over_one_connection(
         else:
             name = "localhost" if scheme != "socks5" else "127.0.0.1"
             assert proxy.asked in ([f"{name}:{upstream.port}"], [f"::1:{upstream.port}"])
-            assert upstream.requests == 2
+            assert upstream.request_count == 2
 
 
 @pytest.mark.parametrize("given", ["", WRONG_LOGIN])
@@ -176,12 +177,11 @@ def test_a_proxy_that_is_not_there_is_named_and_tried_again(
         port = free_port() if fault == "refused" else proxy.port
         address = f"{scheme}://{host}:{port}"
         with account_by(address, base_url, authority, breaker_threshold=5) as account:
-            verdict = account.call(BLOCK, "r")
-    outcome = verdict.outcome
+            outcome, attempts = account.call(BLOCK, "r")
     assert (outcome.code, outcome.applied) == (Code.PROVIDER_UNREACHABLE, Applied.NOT_APPLIED)
     assert "transport.proxy) cannot be reached" in outcome.message
     assert outcome.advice is None
-    assert verdict.attempts == 2
+    assert attempts == 2
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["http upstream", "https upstream"])
@@ -193,12 +193,12 @@ def test_an_https_proxy_without_a_trusted_certificate_is_named(
         run_proxy(connects, context=Authority(tmp_path).vouch()) as proxy,
         account_by(f"https://127.0.0.1:{proxy.port}", base_url, authority) as account,
     ):
-        verdict = account.call(BLOCK, "r")
+        outcome, attempts = account.call(BLOCK, "r")
         assert account.resilience.state == "closed"
-    assert verdict.outcome.code is Code.PROVIDER_UNREACHABLE
-    assert verdict.outcome.advice is Retry.AFTER_ACTION
-    assert "transport.proxy) shows no certificate" in verdict.outcome.message
-    assert verdict.attempts == 1
+    assert outcome.code is Code.PROVIDER_UNREACHABLE
+    assert outcome.advice is Retry.AFTER_ACTION
+    assert "transport.proxy) has a certificate" in outcome.message
+    assert attempts == 1
 
 
 @pytest.mark.parametrize("scheme", KINDS)
@@ -210,10 +210,10 @@ def test_an_upstream_that_drips_behind_a_proxy_is_cut_at_the_deadline(
 
     def drip(peer: Any) -> None:
         peer.read_request()
-        peer.drip(b"H")
+        peer.write_repeatedly(b"H")
 
     with (
-        FaultServer(drip, GOOD, authority.vouch("localhost")) as upstream,
+        RawServer(drip, GOOD, authority.vouch("localhost")) as upstream,
         run_proxy(serve, context=context) as proxy,
     ):
         started = time.monotonic()
@@ -230,12 +230,12 @@ def test_tls_within_the_tls_of_a_proxy_says_of_whom_its_certificate_is(
     stranger = Authority(tmp_path)
     for proxys, upstreams in ((authority, stranger), (stranger, authority)):
         with (
-            FaultServer(always(GOOD), GOOD, upstreams.vouch("localhost")) as upstream,
+            RawServer(always(GOOD), GOOD, upstreams.vouch("localhost")) as upstream,
             run_proxy(connects, context=proxys.vouch()) as proxy,
         ):
             address = f"https://127.0.0.1:{proxy.port}"
             outcome = send(f"https://localhost:{upstream.port}", address, authority)
-            assert upstream.requests == 0
+            assert upstream.request_count == 0
         assert isinstance(outcome, Outcome)
         assert outcome.applied is Applied.NOT_APPLIED
         if proxys is stranger:
@@ -278,7 +278,7 @@ def test_a_proxy_that_wants_a_login_pauses_no_account_and_is_named_each_time(
         account_by(f"{scheme}://127.0.0.1:{proxy.port}", base_url, authority) as account,
     ):
         for _ in range(7):
-            assert "login" in account.call(BLOCK, "r").outcome.message
+            assert "login" in account.call(BLOCK, "r")[0].message
         assert account.resilience.state == "closed"
 
 
@@ -309,7 +309,7 @@ def test_a_refusal_by_policy_shows_nothing_and_a_host_that_is_not_found_counts(
             f"{scheme}://127.0.0.1:{proxy.port}", "https://localhost:9", authority
         ) as account,
     ):
-        outcome = account.call(BLOCK, "r").outcome
+        outcome, _ = account.call(BLOCK, "r")
         assert (outcome.code, outcome.applied) == (Code.PROVIDER_UNREACHABLE, Applied.NOT_APPLIED)
         assert outcome.advice is (Retry.AFTER_ACTION if state == "closed" else None)
         assert account.resilience.state == state
@@ -357,7 +357,7 @@ def test_with_socks5_each_address_of_a_host_has_its_turn_and_share_of_the_time(
 ) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", look_up("10.9.9.1", "10.9.9.2", "10.9.9.3"))
     with (
-        FaultServer(always(GOOD), GOOD) as upstream,
+        RawServer(always(GOOD), GOOD) as upstream,
         run_proxy(only_answers("10.9.9.3", otherwise)) as proxy,
     ):
         found = send(
@@ -390,8 +390,8 @@ def test_no_refusal_is_its_own_cause(scheme: str, login: bool, authority: Author
     with run_proxy(serve, login=login, status=502, context=context) as running:
         proxy = read_proxy(f"{scheme}://127.0.0.1:{running.port}")
         within = tls_context(str(authority.file)) if proxy_is_secure else None
-        with pytest.raises(ProxyRefusalError) as caught:
-            open_through(proxy, "127.0.0.1", 9, time.monotonic() + 5, within)
+        with pytest.raises(ProxyError) as caught:
+            connect_through_proxy(proxy, "127.0.0.1", 9, time.monotonic() + 5, within)
     error: BaseException | None = caught.value
     seen: list[BaseException] = []
     while error is not None:

@@ -783,7 +783,7 @@ def test_an_attempt_whose_time_is_over_sends_nothing_and_blames_nobody(
         outcome = opened.send(POST, "r-1", attempt)
         assert isinstance(outcome, Outcome)
         assert (outcome.code, outcome.applied) == (code, applied)
-        assert attempt.inconclusive
+        assert attempt.health_unknown
         assert server.requests == []
 
 

@@ -31,7 +31,7 @@ from support import (
     run_upstream,
     wait_until,
 )
-from support.faults import FaultServer, always, answer
+from support.raw_server import RawServer, always, http_response
 from support.serving import ENVIRONMENT, Served, serve
 
 from adapter.codes import Action, Code
@@ -201,15 +201,15 @@ def test_a_provider_that_raises_leaves_nothing_in_flight_and_is_counted(
 @pytest.mark.parametrize(
     ("play", "retried"),
     [
-        pytest.param(always(answer(401)), False, id="refused"),
+        pytest.param(always(http_response(401)), False, id="refused"),
         pytest.param(lambda peer: peer.read_request(), True, id="closed"),
-        pytest.param(always(answer(503)), True, id="503"),
+        pytest.param(always(http_response(503)), True, id="503"),
     ],
 )
 def test_retries_are_the_attempts_beyond_the_first_that_the_provider_saw(
     make_app: MakeApp, play: Any, retried: bool
 ) -> None:
-    with FaultServer(play, b"") as server:
+    with RawServer(play, b"") as server:
         account = account_for("wuts", f"http://127.0.0.1:{server.port}")
         settings = {"breaker_threshold": 0}
         client = make_app({"accounts": {"a": account}, "transport": settings}).test_client()
@@ -217,7 +217,7 @@ def test_retries_are_the_attempts_beyond_the_first_that_the_provider_saw(
             client.post(BLOCK, json={"number": NUMBER}).get_json()["meta"]["attempts"]
             for _ in range(3)
         ]
-        assert sum(attempts) == server.requests
+        assert sum(attempts) == server.request_count
     retries = read(client).find("contact_adapter_retries_total", **WHO) or 0
     assert retries == sum(attempts) - 3
     assert (retries > 0) is retried
