@@ -230,7 +230,11 @@ class Resilience:
                 return Outcome.failure(Code.CIRCUIT_OPEN, retry_after=acquired), False
             permit = acquired
             new_connection = new_connection or permit.probe
-        slot = _LongResponseSlot(self._long_response_slots) if call.limits.max_bytes > MAX_BODY else None
+        slot = (
+            _LongResponseSlot(self._long_response_slots)
+            if call.limits.max_bytes > MAX_BODY
+            else None
+        )
         attempt = Attempt(
             call.deadline,
             new_connection=new_connection,
