@@ -1,8 +1,7 @@
-"""Read one HTTP/1.1 response from a stream, with h11 (https://h11.readthedocs.io).
+"""Read one HTTP/1.1 response, with h11 (https://h11.readthedocs.io).
 
-h11 parses heads, and the framing of bodies. Here are the limits that it leaves to its caller:
-bytes, lines and fields of a head; and the difference between a truncated response, which is a lost
-connection, and a malformed one.
+h11 parses heads and the framing of bodies. Added here are the limits that it leaves to its caller,
+and the difference between a truncated response, which is a lost connection, and a malformed one.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from adapter.transport.errors import (
     ResponseTooLargeError,
     UnusableResponseError,
 )
+from adapter.transport.plain_response import parse_plain_head
 
 MAX_OVERHEAD: Final = MAX_BODY
 """Most bytes of a response besides its body: interim responses, head, framing and trailers."""
@@ -30,19 +30,19 @@ MAX_OVERHEAD: Final = MAX_BODY
 _READ_SIZE = 16 * 1024
 _MAX_LINE = 64 * 1024
 _MAX_HEADERS = 100
-
 _MAX_CONNECT_BYTES = 16 * 1024
 
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 _STATUS_LINE = re.compile(rb"HTTP/1\.[0-9] [1-9][0-9]{2}(?: [^\r\n]*)?\r?\n")
-_TOO_LONG: Final = 431
+
+_LINE_TOO_LONG: Final = 431
 """h11's `error_status_hint` of a line beyond `max_incomplete_event_size`."""
 
 
 class Source(Protocol):
     """What a response is read from."""
 
-    def read(self, max_bytes: int) -> bytes:
+    def read(self, max_bytes: int, /) -> bytes:
         """Return the next bytes, at most `max_bytes`; empty at the end."""
 
 
@@ -71,7 +71,19 @@ def read_response(source: Source, method: str, attempt: Attempt) -> RawResponse:
     An error status has an empty body instead of an unusable one: the status decides. The body of a
     redirect is not read, since redirects are not followed.
     """
-    return _ResponseReader(source, method, attempt).read()
+    limited = _LimitedSource(source, attempt.bytes_left + MAX_OVERHEAD)
+    data = limited.receive()
+    head = parse_plain_head(data) if method != "HEAD" else None
+    if head is not None:
+        if head.end is not None and head.end <= _READ_SIZE:
+            while len(data) < head.end and (more := limited.receive()):
+                data += more
+        body = head.body_of(data)
+        if body is not None and len(body) <= attempt.bytes_left:
+            attempt.reserve_slot(len(body))
+            attempt.bytes_left -= len(body)
+            return RawResponse(head.status, Headers(head.fields), body, is_reusable=head.is_kept)
+    return ResponseReader(limited, method, attempt, data).read()
 
 
 def read_connect_status(source: Source) -> int:
@@ -80,23 +92,40 @@ def read_connect_status(source: Source) -> int:
     Raises ConnectionLostError for a truncated head, BadResponseError for a malformed one, and what
     `source` raises.
     """
-    reader = _HeadReader(source, "CONNECT", _MAX_CONNECT_BYTES)
+    reader = _HeadReader(_LimitedSource(source, _MAX_CONNECT_BYTES), "CONNECT")
     status = reader.read_final_head().status_code
     if reader.unread:
-        raise BadResponseError("the proxy sends data before it is asked to")
+        raise BadResponseError("the proxy sends data before the request")
     return status
 
 
+class _LimitedSource:
+    """A source of at most so many bytes."""
+
+    __slots__ = ("_bytes_left", "_source")
+
+    def __init__(self, source: Source, limit: int) -> None:
+        self._source = source
+        self._bytes_left = limit
+
+    def receive(self) -> bytes:
+        """Return the next bytes; empty at the end. Raises BadResponseError beyond the limit."""
+        if self._bytes_left <= 0:
+            raise BadResponseError("the response exceeds the byte limit")
+        data = self._source.read(min(_READ_SIZE, self._bytes_left))
+        self._bytes_left -= len(data)
+        return data
+
+
 class _HeadReader:
-    """Reads the heads of one response."""
+    """Reads the heads of one response, of which some bytes may have been received."""
 
-    __slots__ = ("_bytes_left", "_parser", "_source", "unread")
+    __slots__ = ("_parser", "_source", "unread")
 
-    def __init__(self, source: Source, method: str, byte_limit: int) -> None:
+    def __init__(self, source: _LimitedSource, method: str, received: bytes = b"") -> None:
         self._source = source
         self._parser = _parser_after_request(method)
-        self._bytes_left = byte_limit
-        self.unread = b""
+        self.unread = received
 
     def read_final_head(self) -> h11.Response:
         """Return the first head that is not of an interim response."""
@@ -115,10 +144,10 @@ class _HeadReader:
         while (blank := _BLANK_LINE.search(unread, searched)) is None:
             _check_incomplete_head(unread)
             searched = max(len(unread) - 2, 0)
-            data = self._receive()
+            data = self._source.receive()
             if not data:
                 if lines := unread[: unread.rfind(b"\n") + 1]:
-                    self._parse_head(bytes(lines) + b"\r\n")  # is the start malformed?
+                    self._parse_head(bytes(lines) + b"\r\n")  # a malformed one is no loss
                 raise ConnectionLostError("truncated head")
             unread += data
         head, self.unread = bytes(unread[: blank.end()]), bytes(unread[blank.end() :])
@@ -141,33 +170,26 @@ class _HeadReader:
             raise BadResponseError("malformed head")
         return event
 
-    def _receive(self) -> bytes:
-        """Return the next bytes of the source; empty at its end."""
-        if self._bytes_left <= 0:
-            raise BadResponseError("the response exceeds the byte limit")
-        data = self._source.read(min(_READ_SIZE, self._bytes_left))
-        self._bytes_left -= len(data)
-        return data
 
-
-class _ResponseReader(_HeadReader):
-    """Reads one response with its body."""
+class ResponseReader(_HeadReader):
+    """Reads one response by h11, of which some bytes may have been received."""
 
     __slots__ = ("_attempt",)
 
-    def __init__(self, source: Source, method: str, attempt: Attempt) -> None:
-        super().__init__(source, method, attempt.bytes_left + MAX_OVERHEAD)
+    def __init__(
+        self, source: _LimitedSource, method: str, attempt: Attempt, received: bytes
+    ) -> None:
+        super().__init__(source, method, received)
         self._attempt = attempt
 
     def read(self) -> RawResponse:
-        """Return the response."""
+        """Return the response; raises as `read_response`."""
         head = self.read_final_head()
-        status = head.status_code
-        fields = _join_fields(head)
-        length, options = fields.get("content-length"), fields.get("connection", "").lower()
-        is_chunked = "transfer-encoding" in fields
-        is_kept = "keep-alive" in options if head.http_version == b"1.0" else "close" not in options
+        status, fields = head.status_code, _join_fields(head)
         headers = Headers(fields)
+        length, is_chunked = fields.get("content-length"), "transfer-encoding" in fields
+        options = fields.get("connection", "").lower()
+        is_kept = "keep-alive" in options if head.http_version == b"1.0" else "close" not in options
         if 300 <= status <= 399:
             return RawResponse(status, headers, b"", is_reusable=False)
         if status == 204:
@@ -176,53 +198,51 @@ class _ResponseReader(_HeadReader):
             is_reusable = is_kept and not is_announced and not self.unread
             return RawResponse(status, headers, b"", is_reusable=is_reusable)
         try:
-            body = self._read_whole_body(status, fields)
+            body = self._read_body(status, fields)
         except UnusableResponseError:
             if status < 400:
                 raise
             return RawResponse(status, headers, b"", is_reusable=False)
-        # With both a length and chunks a proxy on the way may disagree (RFC 9112, 6.3).
+        # With a length and chunks, servers on the way may disagree (RFC 9112, 6.3).
         has_one_framing = is_chunked != (length is not None)
         is_reusable = is_kept and has_one_framing and not self._parser.trailing_data[0]
         return RawResponse(status, headers, body, is_reusable=is_reusable)
 
-    def _read_whole_body(self, status: int, fields: dict[str, str]) -> bytes:
-        # An empty body may be evidence of a success, and must be known to be complete.
-        has_framing = "content-length" in fields or "transfer-encoding" in fields
-        encoding = parse_content_encoding(fields.get("content-encoding", ""))
-        try:
-            decoder = BodyDecoder(encoding) if encoding else None
-            body = self._read_decoded(status, fields, decoder)
-        except DecodingError:
-            raise UnusableResponseError(status) from None
-        if not body and not has_framing:
-            raise UnusableResponseError(status)
-        self._attempt.bytes_left -= len(body)
-        return bytes(body)
-
-    def _read_decoded(
-        self, status: int, fields: dict[str, str], decoder: BodyDecoder | None
-    ) -> bytearray:
+    def _read_body(self, status: int, fields: dict[str, str]) -> bytes:
+        """Return the decoded body."""
         attempt = self._attempt
         limit = attempt.bytes_left if status < 400 else min(attempt.bytes_left, MAX_BODY)
+        encoding = parse_content_encoding(fields.get("content-encoding", ""))
         is_chunked = "transfer-encoding" in fields
-        if decoder is None and not is_chunked and int(fields.get("content-length", 0)) > limit:
+        length = None if is_chunked or "content-length" not in fields else fields["content-length"]
+        if length is not None and not encoding and int(length) > limit:
             raise ResponseTooLargeError(status)
+        try:
+            body = self._read_decoded(status, BodyDecoder(encoding) if encoding else None, limit)
+        except DecodingError:
+            raise UnusableResponseError(status) from None
+        # An empty body may be evidence of a success, and must be known to be complete.
+        if not body and length is None and not is_chunked:
+            raise UnusableResponseError(status)
+        attempt.bytes_left -= len(body)
+        return bytes(body)
+
+    def _read_decoded(self, status: int, decoder: BodyDecoder | None, limit: int) -> bytearray:
         if self.unread:
             self._parser.receive_data(self.unread)
         body = bytearray()
         while True:
             event = self._next_body_event()
             if event is h11.NEED_DATA:
-                self._parser.receive_data(self._receive())
-            elif isinstance(event, h11.Data):
-                data = bytes(event.data)
-                body += data if decoder is None else decoder.feed(data, limit - len(body) + 1)
-                if len(body) > limit:
-                    raise ResponseTooLargeError(status)
-                attempt.reserve_slot(len(body))
-            else:
+                self._parser.receive_data(self._source.receive())
+                continue
+            if not isinstance(event, h11.Data):
                 break
+            data = bytes(event.data)
+            body += data if decoder is None else decoder.feed(data, limit - len(body) + 1)
+            if len(body) > limit:
+                raise ResponseTooLargeError(status)
+            self._attempt.reserve_slot(len(body))
         if decoder is not None:
             decoder.finish()
         return body
@@ -230,12 +250,12 @@ class _ResponseReader(_HeadReader):
     def _next_body_event(self) -> object:
         """Return h11's next event.
 
-        A chunk size that is malformed is often one that was cut off: the connection counts as lost.
+        A malformed chunk size is often a truncated one: the connection counts as lost.
         """
         try:
             return self._parser.next_event()
         except h11.RemoteProtocolError as error:
-            if error.error_status_hint == _TOO_LONG:
+            if error.error_status_hint == _LINE_TOO_LONG:
                 raise BadResponseError("a line of the body's framing is too long") from error
             raise ConnectionLostError("truncated body") from error
 
@@ -261,7 +281,7 @@ def _join_fields(head: h11.Response) -> dict[str, str]:
 
 
 def _parser_after_request(method: str) -> h11.Connection:
-    """Return a parser of the response to a request of that method, of which h11 needs no more."""
+    """Return a parser of the response to a request of that method, all that h11 needs of it."""
     parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_LINE)
     parser.send(_request_of(method))
     parser.send(h11.EndOfMessage())

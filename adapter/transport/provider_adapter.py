@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import BaseAdapter
-from requests.structures import CaseInsensitiveDict
 
 from adapter.settings.model import TransportSettings
 from adapter.settings.proxy import read_proxy
@@ -129,7 +128,7 @@ class ProviderAdapter(BaseAdapter):
             body.release(keep=True)
         response = requests.Response()
         response.status_code = raw.status
-        response.headers = CaseInsensitiveDict(raw.headers)
+        response.headers = raw.headers  # type: ignore[assignment]  # finds names in any case
         response.raw = body
         response.url = request.url or ""
         response.request = request
