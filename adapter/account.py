@@ -26,6 +26,7 @@ from adapter.transport.client import Transport
 from adapter.transport.forking import ensure_own_process, reset_in_child
 from adapter.transport.intents import shared_intents
 from adapter.transport.resilience import Limits, Resilience
+from adapter.transport.sockets import TimeLimit
 
 _NO_LONG_RESPONSE_SLOT: Final = (
     "Too many long lists of this account are being read (transport.max_long_responses)."
@@ -104,6 +105,11 @@ class Account:
             return call.run_attempt(Attempt(math.inf)), 1
         return self.resilience.call(call.run_attempt, self._limits[command.action], command)
 
+    def set_time_limit(self, time_limit: TimeLimit) -> None:
+        """End DNS lookups at their deadline by this context manager; set before the first call."""
+        if self._transport is not None:
+            self._transport.time_limit = time_limit
+
     def close(self) -> None:
         """Close the account's connections."""
         if self._transport is not None:
@@ -159,7 +165,9 @@ class _Call:
                 # A list that takes long does not show an unhealthy provider.
                 attempt.health_unknown = attempt.health_unknown or bool(requested)
                 if attempt.no_long_response_slot and is_list:  # a change may have taken effect
-                    return Outcome.failure(Code.OVERLOADED, retry_after=1, detail=_NO_LONG_RESPONSE_SLOT)
+                    return Outcome.failure(
+                        Code.OVERLOADED, retry_after=1, detail=_NO_LONG_RESPONSE_SLOT
+                    )
                 if requested and attempt.deadline >= deadline and _is_timeout(failure, deadline):
                     break  # each page came in time, and all together exceed the list's deadline
                 return failure

@@ -20,6 +20,7 @@ from typing import Any, cast
 
 import click
 from flask import Flask
+from gevent import Timeout
 from gunicorn.app.base import Application
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
@@ -184,6 +185,7 @@ class _Server(Application):  # type: ignore[misc, unused-ignore]
 
     def load(self) -> Any:
         """Return the app, which was built, and found sound, before any worker was started."""
+        service_state(self._app).service.set_time_limit(Timeout)
         return self._app
 
     def run(self) -> None:

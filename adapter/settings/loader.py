@@ -171,7 +171,7 @@ class _Loader:
             except ValueError as error:
                 self._fault(f"{path}.proxy", str(error))
             else:
-                if proxy.scheme.startswith("socks") and find_spec("socks") is None:
+                if proxy.scheme.startswith("socks") and find_spec("socksio") is None:
                     message = "SOCKS needs an extra; run: pip install 'contact-adapter[socks]'"
                     self._fault(f"{path}.proxy", message)
         return settings

@@ -28,9 +28,9 @@ def read_proxy(given: str | Secret) -> Proxy:
     needs_both = scheme.lower().startswith("socks")  # RFC 1929; a key for HTTP may stand alone
     if at and (not user or (needs_both and not password)):
         raise ValueError("the login must be user:password, percent-encoded")
-    # PySocks writes a length above 127 as two bytes.
-    if at and needs_both and max(len(part.encode()) for part in (user, password)) > 127:
-        raise ValueError("the user and the password may have 127 bytes each, in UTF-8")
+    # RFC 1929, 2: each has a length of one byte.
+    if at and needs_both and max(len(part.encode()) for part in (user, password)) > 255:
+        raise ValueError("the user and the password may have 255 bytes each, in UTF-8")
     return Proxy(
         scheme.lower(),
         parts.hostname or "",

@@ -51,7 +51,8 @@ _TARGET = re.compile(
 class Transport:
     """Sends requests of one account over pooled connections. Safe in threads and after a fork.
 
-    `headers` are the account's fixed headers. `time_limit` ends a DNS lookup at the deadline.
+    `headers` are the account's fixed headers. `time_limit` ends a DNS lookup at its deadline; it
+    may be set until the first request.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Transport:
         self._url_prefix = f"{parts.scheme}://{parts.netloc}{parts.path}"
         self._host = parts.netloc
         self._settings = settings
-        self._time_limit = time_limit
+        self.time_limit = time_limit
         self._adapter: ProviderAdapter | None = None
         self._parent_adapter: ProviderAdapter | None = None
         account_headers = {
@@ -145,7 +146,7 @@ class Transport:
         adapter = self._adapter
         if adapter is None:
             adapter = self._adapter = ProviderAdapter(
-                self._base_url, self._settings, self._time_limit
+                self._base_url, self._settings, self.time_limit
             )
             # This closes the parent's connections here: descriptors only, without a TLS
             # close_notify, so that they stay open in the parent.

@@ -11,7 +11,7 @@ from typing import Final
 import requests
 
 RESOURCE_ERRNOS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
-"""Error numbers of a process or machine without free descriptors or memory."""
+"""Error numbers of a process or machine without free memory or file descriptors."""
 
 
 class ConnectError(requests.exceptions.ConnectionError):

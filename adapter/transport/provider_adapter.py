@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import requests
 from requests.adapters import BaseAdapter
@@ -193,6 +193,8 @@ class ProviderAdapter(BaseAdapter):
         elif body is not None and not isinstance(body, bytes):
             raise requests.exceptions.RequestException("a body must be bytes or text")
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
+            raise requests.exceptions.InvalidHeader("a header has a line break")
         if "Host" not in headers:
             lines = f"Host: {self._netloc}\r\n{lines}"
         target = self._target_prefix + self._target(request.url or "")
@@ -210,4 +212,4 @@ class ProviderAdapter(BaseAdapter):
             f"{parts.scheme}://"
         ):
             raise requests.exceptions.InvalidURL("the URL is not of the adapter's base URL")
-        return parts._replace(scheme="", netloc="", path=parts.path or "/", fragment="").geturl()
+        return urlunsplit(("", "", parts.path or "/", parts.query, ""))

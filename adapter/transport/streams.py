@@ -1,8 +1,8 @@
 """Byte streams with one deadline over all reads and writes: plain sockets, and TLS over a stream.
 
-TLS goes through `SSLContext.wrap_bio`
-(https://docs.python.org/3/library/ssl.html#memory-bio-support), so that each read and write of the
-socket below has the deadline, and so that TLS works within the TLS of a proxy.
+TLS goes through `SSLContext.wrap_bio` (https://docs.python.org/3/library/ssl.html), so that each
+read and write of the socket below has the deadline, and so that TLS works within the TLS of a
+proxy.
 """
 
 from __future__ import annotations

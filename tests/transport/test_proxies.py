@@ -419,7 +419,7 @@ def account(**transport: Any) -> dict[str, Any]:
         ("http://u:p%40ss%3A@p:1", Proxy("http", "p", 1, ("u", "p@ss:"))),
         ("http://KEY:@p", Proxy("http", "p", 80, ("KEY", ""))),
         ("https://KEY@p", Proxy("https", "p", 443, ("KEY", ""))),
-        (f"socks5://u:{'%C3%A9' * 63}@p", Proxy("socks5", "p", 1080, ("u", "é" * 63))),
+        (f"socks5://u:{'%C3%A9' * 127}x@p", Proxy("socks5", "p", 1080, ("u", "é" * 127 + "x"))),
     ],
 )
 def test_a_proxy_is_read_from_its_url(url: str, proxy: Proxy) -> None:
@@ -439,10 +439,10 @@ def test_a_proxy_is_read_from_its_url(url: str, proxy: Proxy) -> None:
         (Secret("socks5://user@p"), "user:password"),
         (Secret("socks5h://user:@p"), "user:password"),
         (Secret("http://@p"), "user:password"),
-        (Secret(f"socks5://u:{'%C3%A9' * 64}@p"), "127 bytes"),
-        (Secret(f"socks5://{'%C3%A9' * 64}:p@p"), "127 bytes"),
+        (Secret(f"socks5://u:{'%C3%A9' * 128}@p"), "255 bytes"),
+        (Secret(f"socks5://{'%C3%A9' * 128}:p@p"), "255 bytes"),
         (Secret("http://:canary@p"), "user:password"),
-        (Secret(f"socks5://u:{'canary' * 30}@p"), "127"),
+        (Secret(f"socks5://u:{'canary' * 43}@p"), "255"),
     ],
 )
 def test_a_proxy_that_cannot_be_used_is_a_fault_that_does_not_repeat_it(
