@@ -205,7 +205,7 @@ class ProviderAdapter(BaseAdapter):
         """Return the path and query of a URL; raises InvalidURL for another server's."""
         origin = self._origin
         if url.startswith(origin) and url[len(origin) : len(origin) + 1] == "/":
-            return url[len(origin) :]
+            return url[len(origin) :].partition("#")[0]
         parts = urlsplit(url)
         port = parts.port or _PORTS.get(parts.scheme)
         if (parts.hostname, port) != (self._host, self._port) or not origin.startswith(

@@ -33,15 +33,21 @@ def session_for(base_url: str, **settings: Any) -> Iterator[requests.Session]:
 
 
 def test_a_session_sends_through_it_over_one_connection() -> None:
-    with run_upstream() as upstream, session_for(upstream.address) as session:
-        upstream.will_answer(200, {"a": 1})
-        for _ in range(3):
-            response = session.post(f"{upstream.address}/x?y=1#z", json={"b": 2})
-            assert (response.status_code, response.json()) == (200, {"a": 1})
-            assert response.headers["CONTENT-LENGTH"] == str(len(response.content))
-            assert response.url == f"{upstream.address}/x?y=1#z"
-        assert upstream.connections == 1
-        assert upstream.seen[0].path == "/x?y=1"
+    with RawServer(always(GOOD), GOOD) as server:
+        address = f"http://127.0.0.1:{server.port}"
+        with session_for(address) as session:
+            check_three_calls(session, address)
+        assert server.connections == 1
+        assert server.requests[0].startswith(b"POST /x?y=1 HTTP/1.1\r\n")
+        assert server.requests[0].endswith(b'\r\n\r\n{"b": 2}')
+
+
+def check_three_calls(session: requests.Session, address: str) -> None:
+    for _ in range(3):
+        response = session.post(f"{address}/x?y=1#z", json={"b": 2})
+        assert (response.status_code, response.json()) == (200, {"a": 1})
+        assert response.headers["CONTENT-LENGTH"] == str(len(response.content))
+        assert response.url == f"{address}/x?y=1#z"
 
 
 def test_a_response_of_a_stream_holds_its_connection_until_it_is_released() -> None:
