@@ -106,16 +106,19 @@ class TlsStream:
                 self._incoming, self._outgoing, server_hostname=host.rstrip(".")
             )
             self._shake_hands()
-        except BaseException as error:
-            with suppress(OSError):
-                self._flush()  # the alert that says why
+        except _TLS_EOF_ERRORS as error:
             below.close()
-            if isinstance(error, (ssl.SSLError, ValueError)) and not isinstance(
-                error, _TLS_EOF_ERRORS
-            ):
-                raise TlsHandshakeError("TLS handshake refused") from error
-            if isinstance(error, OSError):
-                raise ConnectError("connection lost in the TLS handshake") from error
+            raise ConnectError("connection closed in the TLS handshake") from error
+        except (ssl.SSLError, ValueError) as error:
+            with suppress(OSError):
+                self._flush()  # the alert with the reason
+            below.close()
+            raise TlsHandshakeError("TLS handshake refused") from error
+        except OSError as error:
+            below.close()
+            raise ConnectError("connection lost in the TLS handshake") from error
+        except BaseException:
+            below.close()
             raise
 
     @property

@@ -139,6 +139,11 @@ def test_a_proxy_that_closes_between_two_bytes_is_unavailable(count: int) -> Non
 # --- HTTP CONNECT
 
 
+def tunnel(proxy: Any, host: str) -> Any:
+    way = Proxy("http", "127.0.0.1", proxy.port)
+    return connect_through_proxy(way, host, 443, time.monotonic() + 3, None)
+
+
 @pytest.mark.parametrize(
     ("response", "words", "unavailable"),
     [
@@ -160,9 +165,7 @@ def test_a_response_to_connect_that_is_no_success_is_named(
         connection.sendall(response)
 
     with run_proxy(serve) as proxy, pytest.raises(ProxyError) as caught:
-        connect_through_proxy(
-            Proxy("http", "127.0.0.1", proxy.port), "host.example", 443, time.monotonic() + 3, None
-        )
+        tunnel(proxy, "host.example")
     assert words in caught.value.reason
     assert caught.value.unavailable is unavailable
 
@@ -183,8 +186,7 @@ def test_a_success_to_connect_has_no_body(response: bytes) -> None:
         connection.sendall(connection.recv(100))
 
     with run_proxy(serve) as proxy:
-        way = Proxy("http", "127.0.0.1", proxy.port)
-        stream = connect_through_proxy(way, "::1", 443, time.monotonic() + 3, None)
+        stream = tunnel(proxy, "::1")
         stream.write(b"echo")
         assert stream.read(100) == b"echo"
         stream.close()
