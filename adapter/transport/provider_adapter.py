@@ -19,11 +19,7 @@ from requests.adapters import BaseAdapter
 from adapter.settings.model import TransportSettings
 from adapter.settings.proxy import read_proxy
 from adapter.transport.attempt import Attempt
-from adapter.transport.errors import (
-    RESOURCE_ERRNOS,
-    ConnectionLostError,
-    DeadlineError,
-)
+from adapter.transport.errors import RESOURCE_ERRNOS, ConnectionLostError, DeadlineError
 from adapter.transport.http1 import RawResponse, read_response
 from adapter.transport.pool import Connection, IdleConnections
 from adapter.transport.proxies import connect_through_proxy, connect_to_proxy
@@ -100,13 +96,17 @@ class ProviderAdapter(BaseAdapter):
         cert: bytes | str | tuple[bytes | str, bytes | str] | None = None,
         proxies: Mapping[str, str] | None = None,
     ) -> requests.Response:
-        """Return the response, with its complete body.
+        """Send the request once, and return the response with its complete body.
 
-        With `stream`, its `raw` holds the connection until `raw.release` or `close` is called. A
-        `timeout` is the deadline of everything, in seconds; of a pair, the second. An Attempt has
-        a deadline, limits and results of its own.
+        `timeout` is the deadline of everything, in seconds (of a pair, the second), or an Attempt
+        with limits and results of its own. With `stream`, `Response.raw` is a ResponseBody, which
+        holds the connection until `release` or `close`.
 
-        Raises exceptions of requests, those of `adapter.transport.errors`; and SupersededError.
+        A reused connection that is lost may have been dead for long, as may all that are at least
+        as old: they are closed, and the attempt's `health_unknown` is set.
+
+        Raises exceptions of `adapter.transport.errors`, which are requests'; InvalidURL,
+        InvalidHeader and RequestException for a request that cannot be sent; and SupersededError.
         """
         if isinstance(timeout, Attempt):
             attempt = timeout
@@ -186,7 +186,7 @@ class ProviderAdapter(BaseAdapter):
             raise ConnectionLostError("the connection broke") from error
 
     def _encode(self, request: requests.PreparedRequest) -> bytes:
-        """Return the bytes of the request."""
+        """Return the bytes of the request; raises a RequestException for what HTTP cannot carry."""
         headers, body = request.headers, request.body
         if isinstance(body, str):
             body = body.encode()
@@ -198,8 +198,14 @@ class ProviderAdapter(BaseAdapter):
         if "Host" not in headers:
             lines = f"Host: {self._netloc}\r\n{lines}"
         target = self._target_prefix + self._target(request.url or "")
-        head = f"{request.method} {target} HTTP/1.1\r\n{lines}{self._extra_header_lines}\r\n"
-        return head.encode("ascii") + (body or b"")
+        request_line = f"{request.method} {target} HTTP/1.1"
+        if request_line.count(" ") != 2 or not request_line.isprintable():
+            raise requests.exceptions.InvalidURL("a method or URL has a blank or a line break")
+        head = f"{request_line}\r\n{lines}{self._extra_header_lines}\r\n"
+        try:
+            return head.encode("ascii") + (body or b"")
+        except UnicodeEncodeError as error:
+            raise requests.exceptions.InvalidHeader("a header is not ASCII") from error
 
     def _target(self, url: str) -> str:
         """Return the path and query of a URL; raises InvalidURL for another server's."""

@@ -123,6 +123,21 @@ def test_a_header_cannot_add_a_line() -> None:
         assert upstream.connections == 0
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "value"),
+    [("GET", "/a b", "y"), ("GET", "/a\r\nX: y", "y"), ("GET /", "/", "y"), ("GET", "/", "é")],
+)
+def test_what_http_cannot_carry_is_not_sent(method: str, path: str, value: str) -> None:
+    with run_upstream() as upstream:
+        adapter = ProviderAdapter(upstream.address, TransportSettings())
+        request = requests.PreparedRequest()
+        request.method, request.url = method, f"{upstream.address}{path}"
+        request.headers = {"X": value}  # type: ignore[assignment]
+        with pytest.raises(requests.RequestException):
+            adapter.send(request)
+        assert upstream.connections == 0
+
+
 def silence(peer: Peer) -> None:
     peer.read_request()
     peer.stay_silent()
