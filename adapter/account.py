@@ -26,6 +26,7 @@ from adapter.transport.client import Transport
 from adapter.transport.forking import ensure_own_process, reset_in_child
 from adapter.transport.intents import shared_intents
 from adapter.transport.resilience import Limits, Resilience
+from adapter.transport.sockets import TimeLimit
 
 _NO_SLOT: Final = (
     "Too many long lists of this account are being read (transport.max_long_responses)."
@@ -103,6 +104,11 @@ class Account:
         if self._transport is None:
             return call.run_attempt(Attempt(math.inf)), 1
         return self.resilience.call(call.run_attempt, self._limits[command.action], command)
+
+    def set_time_limit(self, time_limit: TimeLimit) -> None:
+        """End DNS lookups at their deadline by this context manager; set before the first call."""
+        if self._transport is not None:
+            self._transport.time_limit = time_limit
 
     def close(self) -> None:
         """Close the account's connections."""

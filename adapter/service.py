@@ -22,6 +22,7 @@ from adapter.results import Command, Outcome, Result
 from adapter.settings.account_names import AccountNames
 from adapter.settings.model import Settings
 from adapter.transport.attempt import Attempt
+from adapter.transport.sockets import TimeLimit
 
 RESULT_ATTRIBUTE: Final = "contact_adapter_result"
 """An exception's attribute with the Result (`internal_error`) of the call that raised it."""
@@ -126,6 +127,14 @@ class Service:
         """
         region = self.settings.default_region
         return read_contact(number=number, jid=jid, user_id=user_id, default_region=region)
+
+    def set_time_limit(self, time_limit: TimeLimit) -> None:
+        """End DNS lookups at their deadline by this context manager; set before the first call.
+
+        Threads have none: there, a blocked lookup lasts as long as the system's resolver.
+        """
+        for account in self.accounts.values():
+            account.set_time_limit(time_limit)
 
     def close(self) -> None:
         """Close all connections. A later call opens new ones."""

@@ -19,6 +19,7 @@ from typing import Any, cast
 
 import click
 from flask import Flask
+from gevent import Timeout
 from gunicorn.app.base import Application
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
@@ -188,6 +189,7 @@ class _Server(Application):  # type: ignore[misc, unused-ignore]
 
     def load(self) -> Any:
         """Return the app, which is built and validated before any worker starts."""
+        service_state(self._app).service.set_time_limit(Timeout)
         return self._app
 
     def run(self) -> None:

@@ -90,7 +90,7 @@ class AccountLoader:
             except ValueError as error:
                 self._validator.report(f"{path}.proxy", str(error))
             else:
-                if proxy.scheme.startswith("socks") and find_spec("socks") is None:
+                if proxy.scheme.startswith("socks") and find_spec("socksio") is None:
                     message = "SOCKS needs an extra; run: pip install 'contact-adapter[socks]'"
                     self._validator.report(f"{path}.proxy", message)
         return settings

@@ -8,8 +8,8 @@ from adapter.privacy import Secret
 from adapter.settings.model import PROXY_PORTS, Proxy
 from adapter.urls import is_plain_url
 
-_MAX_SOCKS_BYTES = 127
-"""PySocks writes the length of a longer user or password as two bytes."""
+_MAX_SOCKS_BYTES = 255
+"""Most bytes of a user and of a password (RFC 1929, section 2)."""
 
 
 def parse_proxy(given: str | Secret) -> Proxy:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from importlib.metadata import version
-from typing import Final
+from typing import Final, cast
 from urllib.parse import urlencode, urlsplit
 
 import requests
@@ -21,13 +21,13 @@ from adapter.results import Outcome
 from adapter.settings.model import TransportSettings
 from adapter.strict_json import Json, write_json
 from adapter.transport.attempt import Attempt, SupersededError
-from adapter.transport.failures import NETWORK_ERRORS, outcome_of_error, outcome_of_proxy_error
+from adapter.transport.errors import ProxyError, ResponseTooLargeError, UnusableResponseError
+from adapter.transport.failures import outcome_of_error, outcome_of_proxy_error
 from adapter.transport.forking import reset_in_child
-from adapter.transport.http1 import ResponseTooLargeError, UnusableResponseError
 from adapter.transport.intents import SUPERSEDED
-from adapter.transport.pool import AttemptTimeout, ProviderAdapter
+from adapter.transport.provider_adapter import ProviderAdapter, ResponseBody
 from adapter.transport.proxies import LOGIN_REFUSED
-from adapter.transport.sockets import ProxyError
+from adapter.transport.sockets import TimeLimit, no_time_limit
 
 _ADAPTER_HEADERS: Final[Mapping[str, str]] = {
     "User-Agent": f"contact-adapter/{version('contact-adapter')}",
@@ -51,7 +51,8 @@ _TARGET = re.compile(
 class Transport:
     """Sends requests of one account over pooled connections. Safe in threads and after a fork.
 
-    `headers` are the account's fixed headers.
+    `headers` are the account's fixed headers. `time_limit` ends a DNS lookup at its deadline; it
+    may be set until the first request.
     """
 
     def __init__(
@@ -59,12 +60,14 @@ class Transport:
         base_url: str,
         settings: TransportSettings,
         headers: Mapping[str, str | Secret] = NO_HEADERS,
+        time_limit: TimeLimit = no_time_limit,
     ) -> None:
         self._base_url = base_url
         parts = urlsplit(base_url)
-        self._base_path = parts.path
+        self._url_prefix = f"{parts.scheme}://{parts.netloc}{parts.path}"
         self._host = parts.netloc
         self._settings = settings
+        self.time_limit = time_limit
         self._adapter: ProviderAdapter | None = None
         self._parent_adapter: ProviderAdapter | None = None
         account_headers = {
@@ -97,10 +100,9 @@ class Transport:
                 return Outcome.failure(Code.PROVIDER_TIMEOUT)
             return Outcome.failure(Code.OVERLOADED, retry_after=1, detail=_DEADLINE_PASSED)
         prepared = self._prepare(request, request_id)
-        timeout = AttemptTimeout(attempt, self._settings.connect_timeout)
         try:
             adapter = self._open_adapter()
-            raw = adapter.call(prepared, timeout)
+            body = cast("ResponseBody", adapter.send(prepared, stream=True, timeout=attempt).raw)
         except SupersededError:
             return Outcome.failure(Code.PROVIDER_CONFLICT, detail=SUPERSEDED, advice=Retry.NEVER)
         except ResponseTooLargeError as error:
@@ -108,15 +110,16 @@ class Transport:
             return Outcome.failure(code, upstream_status=error.status)
         except UnusableResponseError as error:
             return Outcome.failure(Code.PROVIDER_BAD_RESPONSE, upstream_status=error.status)
-        except NETWORK_ERRORS as error:
+        except requests.RequestException as error:
             return outcome_of_error(error, attempt)
-        response = HttpResponse(raw.status, raw.header_fields, raw.body)
+        raw = body.response
+        response = HttpResponse(raw.status, raw.headers, raw.body)
         keep = keep_connection is None
         try:
             if keep_connection is not None:
                 keep = keep_connection(response)
         finally:
-            adapter.release(raw, keep=keep)
+            body.release(keep=keep)
         if adapter.is_forwarded and raw.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
             attempt.health_unknown = True
             return outcome_of_proxy_error(ProxyError(LOGIN_REFUSED))
@@ -142,7 +145,9 @@ class Transport:
         """
         adapter = self._adapter
         if adapter is None:
-            adapter = self._adapter = ProviderAdapter(self._base_url, self._settings)
+            adapter = self._adapter = ProviderAdapter(
+                self._base_url, self._settings, self.time_limit
+            )
             # This closes the parent's connections here: descriptors only, without a TLS
             # close_notify, so that they stay open in the parent.
             self._parent_adapter = None
@@ -168,7 +173,7 @@ class Transport:
             self._cached_headers = (request.headers, fields)
         prepared = requests.PreparedRequest()
         prepared.method = request.method
-        prepared.url = self._base_path + target  # ProviderAdapter adds scheme and host
+        prepared.url = self._url_prefix + target
         prepared.headers = fields | {"X-Request-Id": request_id}  # type: ignore[assignment]
         if request.json is not None:
             prepared.body = self._encode_body(request.json)

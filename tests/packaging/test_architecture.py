@@ -155,7 +155,7 @@ def test_gunicorn_and_gevent_are_imported_by_the_server_layer_alone(name: str) -
 
 @pytest.mark.parametrize("name", [each for each in CORE if not each.startswith(NETWORK)])
 def test_only_the_transport_talks_to_a_network(name: str) -> None:
-    talkers = {"requests", "urllib3", "httpx", "aiohttp", "ftplib", "smtplib", "telnetlib"}
+    talkers = {"requests", "h11", "urllib3", "httpx", "aiohttp", "ftplib", "smtplib", "telnetlib"}
     assert packages(CORE[name]).isdisjoint(talkers)
     modules = {module for module, _ in imports(CORE[name])}
     assert modules.isdisjoint({"http.client", "urllib.request"})
@@ -166,6 +166,35 @@ def test_only_the_transport_talks_to_a_network(name: str) -> None:
         assert "socket" not in modules
     if not name.startswith("settings."):  # it reads certificates, to report unreadable ones early
         assert "ssl" not in modules
+
+
+@pytest.mark.parametrize("name", [each for each in CORE if each.startswith(NETWORK)])
+def test_the_transport_stands_on_requests_h11_and_the_standard_library(name: str) -> None:
+    network = {"requests", "h11", "certifi"}
+    assert packages(CORE[name]) <= sys.stdlib_module_names | {"adapter"} | network
+    modules = {module for module, _ in imports(CORE[name])}
+    assert not [each for each in modules if each.startswith(("http.client", "urllib.request"))]
+
+
+@pytest.mark.parametrize("name", [each for each in CORE if each.startswith(NETWORK)])
+def test_the_transport_uses_no_private_name_of_its_dependencies(name: str) -> None:
+    """Of others' modules none that is private, of other objects no private attribute."""
+    private = [
+        f"{module}.{taken}"
+        for module, taken in imports(CORE[name])
+        if not module.startswith("adapter.")
+        and any(part.startswith("_") for part in [*module.split("."), taken or ""])
+        and module != "__future__"
+    ]
+    private += [
+        node.attr
+        for node in ast.walk(parse(CORE[name]))
+        if isinstance(node, ast.Attribute)
+        and node.attr.startswith("_")
+        and not node.attr.startswith("__")
+        and not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"))
+    ]
+    assert private == []
 
 
 @pytest.mark.parametrize("name", ["codes", "privacy", "http", "strict_json", "results"])

@@ -16,7 +16,7 @@ from support.raw_server import Peer, RawServer, http_response
 
 from adapter import Applied, Code, Result, Secret
 from adapter.client import Client, connect
-from adapter.transport.pool import _IdleConnections
+from adapter.transport.pool import IdleConnections
 
 NUMBER = "+5511999999999"
 GOOD = http_response(200, {"success": True, "data": {"blocked": True}})
@@ -206,7 +206,7 @@ def test_a_younger_idle_connection_stays_open_when_an_older_one_is_lost() -> Non
         def close(self) -> None:
             self.closed = True
 
-    idle = _IdleConnections(timeout=1e9)
+    idle = IdleConnections(timeout=1e9)
     connections = [Connection(moment) for moment in (1.0, 2.0, 2.0, 3.0)]
     idle._connections.extend(connections)  # type: ignore[arg-type]
     idle.close_idle_since(2.0)
@@ -215,19 +215,17 @@ def test_a_younger_idle_connection_stays_open_when_an_older_one_is_lost() -> Non
 
 def test_sockets_use_tcp_keepalive(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
-    connect_plain = socket.socket.connect
+    connect_socket = socket.socket.connect
 
     def connecting(self: socket.socket, address: Any) -> None:
-        connect_plain(self, address)
-        if type(self).__name__ == "PlainSocket":
+        connect_socket(self, address)
+        if address[1] == server.port:
             seen.append(self.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
             if hasattr(socket, "TCP_KEEPIDLE"):
                 idle = self.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
                 assert idle < 30
 
-    import adapter.transport.sockets
-
-    monkeypatch.setattr(adapter.transport.sockets.PlainSocket, "connect", connecting)
+    monkeypatch.setattr(socket.socket, "connect", connecting)
     with RawServer(StaleConnections(drop=True), GOOD) as server, client_for(server) as client:
         assert client.block(NUMBER).ok
     assert seen == [1]
@@ -283,17 +281,19 @@ def test_the_connection_of_a_parsed_error_response_is_reused() -> None:
 def test_a_resource_shortage_is_overloaded_and_leaves_the_breaker_closed(
     number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import adapter.transport.sockets
+    connect_socket = socket.socket.connect
 
     def refuse(self: socket.socket, address: Any) -> None:
-        raise OSError(number, "no more")
+        if self.type == socket.SOCK_STREAM:
+            raise OSError(number, "no more")
+        connect_socket(self, address)
 
     with (
         RawServer(StaleConnections(drop=True), GOOD) as server,
         client_for(server, breaker_threshold=1) as client,
         monkeypatch.context() as patch,
     ):
-        patch.setattr(adapter.transport.sockets.PlainSocket, "connect", refuse)
+        patch.setattr(socket.socket, "connect", refuse)
         for _ in range(3):
             result = client.block(NUMBER)
             assert (result.code, result.applied) == (Code.OVERLOADED, Applied.NOT_APPLIED)

@@ -32,8 +32,9 @@ from adapter.plugin import HttpRequest, HttpResponse
 from adapter.settings.model import AccountSettings, TransportSettings
 from adapter.settings.proxy import parse_proxy
 from adapter.transport.client import Transport
+from adapter.transport.errors import ProxyError
 from adapter.transport.proxies import connect_through_proxy
-from adapter.transport.sockets import ProxyError, tls_context
+from adapter.transport.streams import tls_context
 
 POST = HttpRequest("POST", "/block", json={"a": 1})
 LOGIN = f"{quote(USER)}:{quote(PASSWORD)}@"

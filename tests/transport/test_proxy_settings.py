@@ -48,10 +48,10 @@ def test_a_proxy_url_is_parsed(url: str, proxy: Proxy) -> None:
         (Secret("socks5://user@p"), "user:password"),
         (Secret("socks5h://user:@p"), "user:password"),
         (Secret("http://@p"), "user:password"),
-        (Secret(f"socks5://u:{'%C3%A9' * 64}@p"), "127 bytes"),
-        (Secret(f"socks5://{'%C3%A9' * 64}:p@p"), "127 bytes"),
+        (Secret(f"socks5://u:{'%C3%A9' * 128}@p"), "255 bytes"),
+        (Secret(f"socks5://{'%C3%A9' * 128}:p@p"), "255 bytes"),
         (Secret("http://:canary@p"), "user:password"),
-        (Secret(f"socks5://u:{'canary' * 30}@p"), "127"),
+        (Secret(f"socks5://u:{'canary' * 43}@p"), "255"),
     ],
 )
 def test_an_invalid_proxy_url_is_rejected_and_not_repeated(given: str | Secret, words: str) -> None:
