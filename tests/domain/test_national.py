@@ -8,7 +8,14 @@ import phonenumbers
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.contacts import REGIONS, error_for, examples, is_valid_unchanged, parse_number
+from support.contacts import (
+    REGIONS,
+    error_for,
+    examples,
+    is_valid_unchanged,
+    numbering_plan,
+    parse_number,
+)
 
 IDS = sorted({digits for region in REGIONS for digits, _ in examples(region)})
 """The examples of every country, in the form of WhatsApp's ids."""
@@ -17,14 +24,7 @@ IDS = sorted({digits for region in REGIONS for digits, _ in examples(region)})
 CALLED_LIKE_IDS = [
     region
     for region in REGIONS
-    if any(
-        map(
-            re.compile(
-                str(phonenumbers.PhoneMetadata.metadata_for_region(region).international_prefix)
-            ).match,
-            IDS,
-        )
-    )
+    if any(map(re.compile(str(numbering_plan(region).international_prefix)).match, IDS))
 ]
 """Regions whose prefix for calls abroad is also the start of an id of some country."""
 

@@ -87,6 +87,7 @@ def test_the_digits_of_no_country_are_rewritten(number: str) -> None:
 @pytest.mark.parametrize("region", sorted(phonenumbers.SUPPORTED_REGIONS - {"TA"}))
 def test_the_example_mobile_number_of_every_country_is_accepted(region: str) -> None:
     example = phonenumbers.example_number_for_type(region, phonenumbers.PhoneNumberType.MOBILE)
+    assert example is not None
     written = phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
     assert Contact.parse(number=written).number == re.sub(r"\D", "", written)
 

@@ -244,8 +244,6 @@ def test_a_traceback_with_local_variables_hides_a_secret() -> None:
     try:
         fail(Secret(CANARY))
     except RuntimeError:
-        shown = "".join(
-            traceback.TracebackException(*sys.exc_info(), capture_locals=True).format()  # type: ignore[arg-type]
-        )
+        shown = "".join(traceback.TracebackException(*sys.exc_info(), capture_locals=True).format())
     assert "Secret(***)" in shown
     assert "token-4711" not in shown.replace("CANARY", "")

@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any
+from wsgiref.types import WSGIApplication
 
 import flask
 import pytest
@@ -15,6 +16,7 @@ from flask import Blueprint, Flask
 from support import fingerprint
 from support.hosts import BrokenJson, OddSession, lenient_urls, own_classes
 from werkzeug.exceptions import NotFound
+from werkzeug.routing import BaseConverter
 
 pytest_plugins = ["support.host_fixtures"]
 
@@ -51,9 +53,8 @@ def _receive_nothing(*_: Any, **__: Any) -> None:
     pass
 
 
-def _wrap(app: Flask) -> None:
-    inner = app.wsgi_app
-    app.wsgi_app = lambda environ, start: inner(environ, start)
+def _wrapped(inner: WSGIApplication) -> WSGIApplication:
+    return lambda environ, start: inner(environ, start)
 
 
 CHANGES: dict[str, Callable[[Flask], object]] = {
@@ -71,7 +72,7 @@ CHANGES: dict[str, Callable[[Flask], object]] = {
     "a page": lambda app: app.add_url_rule("/surprise", "surprise", lambda: ""),
     "a blueprint": lambda app: app.register_blueprint(Blueprint("surprise", "surprise")),
     "lenient URLs": lenient_urls,
-    "a converter": lambda app: app.url_map.converters.update(surprise=object),
+    "a converter": lambda app: app.url_map.converters.update(surprise=BaseConverter),
     "a template filter": _add_filter,
     "a template global": lambda app: app.add_template_global(len, "len"),
     "another loader": lambda app: setattr(app.jinja_env, "loader", None),
@@ -83,7 +84,7 @@ CHANGES: dict[str, Callable[[Flask], object]] = {
     "a response class": own_classes,
     "an extension": lambda app: app.extensions.update(surprise=1),
     "a receiver": _receive,
-    "a WSGI wrapper": _wrap,
+    "a WSGI wrapper": lambda app: setattr(app, "wsgi_app", _wrapped(app.wsgi_app)),
     "an error for a code": lambda app: app.aborter.mapping.update({499: NotFound}),
     "a level": _log_more,
     "a handler of the log": _take_a_handler,

@@ -39,6 +39,7 @@ from support.hosts import (
     page,
     reads_body_first,
 )
+from werkzeug.exceptions import MethodNotAllowed
 
 pytest_plugins = ["support.host_fixtures"]
 
@@ -129,8 +130,13 @@ def test_method_not_allowed_below_the_prefix_is_handled_by_the_host(
     mount: Mount, method: str, path: str, allowed: set[str]
 ) -> None:
     app = app_with_pages()
-    seen = []
-    app.register_error_handler(405, lambda error: (seen.append(error), page("error 405", 405))[1])
+    seen: list[MethodNotAllowed] = []
+
+    def handle(error: MethodNotAllowed) -> Response:
+        seen.append(error)
+        return page("error 405", 405)
+
+    app.register_error_handler(405, handle)
     mount(app)
     response = app.test_client().open(PREFIX + path, method=method)
     assert (response.status_code, response.text) == (405, "<p>the host: error 405</p>")

@@ -360,4 +360,5 @@ def fork_while_a_call_is_held(
 
 
 def _has_output(running: subprocess.Popen[str]) -> bool:
+    assert running.stdout is not None
     return bool(select.select([running.stdout], [], [], 0)[0])

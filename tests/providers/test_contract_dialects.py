@@ -83,9 +83,8 @@ class ClaimsThatNothingHappened(ToyDialect):
 
 class ChokesOnAnOutcome(ToyDialect):
     def write_error(self, rule: ErrorRule, outcome: Outcome, call: Any, now: Any) -> HttpResponse:
-        return json_response(
-            rule.status, {"error": rule.provider_code, "wait": outcome.retry_after + 1}
-        )
+        wait = outcome.retry_after + 1  # type: ignore[operator]
+        return json_response(rule.status, {"error": rule.provider_code, "wait": wait})
 
 
 FAULTY_DIALECTS: list[tuple[type[ToyDialect], set[str]]] = [
@@ -139,7 +138,7 @@ def test_the_dialect_is_found_through_the_hook_of_a_package_above_the_module(
         registry.add(Inside, InsideDialect)
 
     package = ModuleType("acme")
-    package.register = register
+    monkeypatch.setattr(package, "register", register, raising=False)
     monkeypatch.setitem(sys.modules, "acme", package)
     assert contract_for(folder, Inside)().tested_dialect is InsideDialect
 
@@ -152,10 +151,10 @@ def test_a_hook_that_raises_is_a_fault_of_the_set_up(
 
     @hookimpl
     def register(registry: Registry) -> None:
-        registry.add("Inside")
+        registry.add("Inside")  # type: ignore[arg-type]
 
     package = ModuleType("acme")
-    package.register = register
+    monkeypatch.setattr(package, "register", register, raising=False)
     monkeypatch.setitem(sys.modules, "acme", package)
     assert "the hook register of acme: PluginError" in set_up_failure(contract_for(folder, Inside))
 

@@ -407,7 +407,8 @@ def test_a_jid_that_is_missing_or_of_another_person_than_the_number_raises(
 def test_values_are_found_at_any_depth() -> None:
     document = {"a": [{"wait": 1}, {"b": {"wait": "2"}}], "wait": [3, {"wait": 4}]}
     assert list(find_values(document, "wait")) == [[3, {"wait": 4}], 1, "2", 4]
-    for other in (None, "wait", 1, ["wait"], {}):
+    others: tuple[Any, ...] = (None, "wait", 1, ["wait"], {})
+    for other in others:
         assert list(find_values(other, "wait")) == []
 
 

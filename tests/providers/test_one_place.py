@@ -51,7 +51,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def programs(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the programs of an environment with the copy's wheel and the tests' libraries."""
     out = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", out, checkout]
+    build = (sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", out, checkout)
     built = run(*build, cwd=out)
     assert built.returncode == 0, built.stdout + built.stderr
     (wheel,) = out.glob("*.whl")
@@ -67,11 +67,15 @@ def test_the_contract_the_registry_and_the_pages_take_it_from_there(
     for tool in ("render_readme", "render_providers"):  # make readme
         made = run(python, "-P", "-m", f"tools.{tool}", cwd=checkout, env={"PYTHONPATH": "tests"})
         assert made.returncode == 0, made.stderr
-    tests = ("tests/docs/test_provider_pages.py", "tests/providers/test_provider_contracts.py")
-    tests += ("tests/providers/test_registry.py", "tests/providers/test_evidence.py")
-    tests += ("tests/transport/test_account_headers.py",)
+    tests = (
+        "tests/docs/test_provider_pages.py",
+        "tests/providers/test_provider_contracts.py",
+        "tests/providers/test_registry.py",
+        "tests/providers/test_evidence.py",
+        "tests/transport/test_account_headers.py",
+    )
     chosen = "acme or page or matrix or built_in"
-    command = [
+    command: list[str | Path] = [
         python,
         "-P",
         "-m",

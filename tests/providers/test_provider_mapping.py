@@ -178,7 +178,7 @@ def test_the_session_of_waha_is_called_default_where_none_is_given() -> None:
 
 
 @pytest.mark.parametrize("number", ["5531987654321", "5511987654321", "5215512345678"])
-def test_evolution_api_gets_whole_jids(number: str):
+def test_evolution_api_gets_whole_jids(number: str) -> None:
     for action in (Action.BLOCK, Action.UNBLOCK):
         request = EVOLUTION.build_request(Command(action, Contact(number)))
         assert request.json["number"] == f"{number}@s.whatsapp.net"
@@ -243,7 +243,7 @@ def test_the_headers_of_an_account_are_one_object_and_no_other_account_has_it() 
     assert other.headers["Authorization"] == "Bearer other"
 
 
-def test_headers_show_no_secret():
+def test_headers_show_no_secret() -> None:
     for provider in (WUTS, WAPPFY, GATEWAY, WAHA, EVOLUTION, Z_API):
         shown = f"{provider!r} {provider.headers!r} {provider.headers} {vars(provider)}"
         assert "t0ken" not in shown
@@ -844,7 +844,7 @@ def test_the_memory_has_one_magic_number_for_each_code() -> None:
 
 @pytest.mark.parametrize("number", MAGIC_NUMBERS)
 @pytest.mark.parametrize("action", [Action.BLOCK, Action.UNBLOCK])
-def test_a_magic_number_returns_its_code_and_changes_no_list(number: str, action: Action):
+def test_a_magic_number_returns_its_code_and_changes_no_list(number: str, action: Action) -> None:
     provider = MemoryProvider({})
     command = Command(action, Contact(number))
     outcome = provider.parse_response(
@@ -856,7 +856,7 @@ def test_a_magic_number_returns_its_code_and_changes_no_list(number: str, action
     assert listed.contacts == ()
 
 
-def test_the_memory_lists_each_blocked_contact_once_and_in_order():
+def test_the_memory_lists_each_blocked_contact_once_and_in_order() -> None:
     provider = MemoryProvider({})
 
     def do(action: Action, contact: Contact | None = None) -> Outcome:

@@ -87,7 +87,7 @@ def test_every_command_reports_every_fault_of_the_configuration(
         "keys.crm.secret: ",
         "keys.crm.scopes",
         "keys.crm.accounts: no such account (did you mean support?)",
-        "dialects.enabled: one of them is no dialect (did you mean wuts?)",
+        "dialects.enabled: has a name that is not an installed dialect (did you mean wuts?)",
     ):
         assert path in result.stderr
     for secret in ("in-the-clear-secret", "NO_SUCH_VARIABLE_HERE"):

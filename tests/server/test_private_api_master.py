@@ -56,16 +56,17 @@ def test_gunicorn_application_init_is_called_by_the_original_load_config(
 
 
 def test_gunicorn_application_callable_is_the_cache_of_load() -> None:
-    loaded = iter(["first", "second"])
+    first, second = object(), object()
+    loaded = iter([first, second])
 
     class Loading(Minimal):
-        def load(self) -> str:
+        def load(self) -> Any:
             return next(loaded)
 
     app = Loading()
-    assert [app.wsgi(), app.wsgi()] == ["first", "first"]
+    assert [app.wsgi(), app.wsgi()] == [first, first]
     app.callable = None
-    assert app.wsgi() == "second"
+    assert app.wsgi() == second
 
 
 def test_gunicorn_application_reload_raises_system_exit_for_an_invalid_file(

@@ -29,7 +29,7 @@ RING = ApiKeys(
 
 def test_a_key_is_found_by_its_secret() -> None:
     assert RING.find_caller("crm-secret") == Caller(
-        "crm", frozenset({"block", "read"}), frozenset({"a"}), None
+        "crm", frozenset({Scope.BLOCK, Scope.READ}), frozenset({"a"}), None
     )
     assert getattr(RING.find_caller("shop-secret"), "name", None) == "shop"
 
@@ -93,7 +93,7 @@ def test_a_caller_has_its_scopes() -> None:
 
 
 def test_anonymous_has_all_scopes_and_accounts() -> None:
-    assert ANONYMOUS.has_scope("block")
-    assert ANONYMOUS.has_scope("read")
+    assert ANONYMOUS.has_scope(Scope.BLOCK)
+    assert ANONYMOUS.has_scope(Scope.READ)
     assert ANONYMOUS.can_use("whatever")
     assert ANONYMOUS.default_account is None

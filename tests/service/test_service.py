@@ -301,7 +301,7 @@ def test_connect_takes_a_mapping_or_a_file(tmp_path: Path) -> None:
         file,
         str(file),
     ):
-        with connect(config) as contacts:  # type: ignore[arg-type]
+        with connect(config) as contacts:
             contacts.block("11 99999-9999").raise_for_code()
             assert contacts.blocked().contacts == (ANA,)
 

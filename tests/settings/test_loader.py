@@ -10,6 +10,7 @@ import certifi
 import pytest
 from support.settings import CANARY, MEMORY, OWN, key, one, problems, wuts
 
+from adapter.codes import Scope
 from adapter.privacy import Secret
 from adapter.settings.loader import load_settings
 from adapter.settings.model import TransportSettings
@@ -86,8 +87,8 @@ def test_a_complete_configuration_is_loaded(
     (crm,) = loaded.keys
     assert (crm.name, crm.scopes, crm.accounts, crm.default_account) == (
         "crm",
-        {"block", "read"},
-        {"support", "sales"},
+        frozenset({Scope.BLOCK, Scope.READ}),
+        frozenset({"support", "sales"}),
         "sales",
     )
     assert [(each.name, each.prefix, each.host) for each in loaded.dialects] == [

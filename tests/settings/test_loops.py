@@ -103,7 +103,7 @@ def test_a_loop_is_detected_by_every_name_of_this_machine(
     ("default", "looped"), [("a", True), ("m", False)], ids=["its own key", "another's"]
 )
 def test_a_loop_depends_on_the_api_key_of_the_account(default: str, looped: bool) -> None:
-    mapping = {
+    mapping: dict[str, Any] = {
         "accounts": {
             "m": MEMORY,
             "a": wuts(token=Secret("key"), base_url={"self": "/dialects/wuts"}),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from marshmallow import Schema, ValidationError, fields, validates_schema
@@ -74,7 +74,7 @@ def test_a_plugins_default_messages_are_replaced_and_its_own_are_kept(
 
 def test_an_unknown_key_is_recognised_by_the_message_of_its_schema() -> None:
     class Translated(Schema):
-        error_messages: ClassVar = {"unknown": "unbekannt"}
+        error_messages = {"unknown": "unbekannt"}
         size = fields.Integer()
 
     assert problems(Translated, {"siez": 1}) == {

@@ -17,8 +17,15 @@ class Authority:
         self.file = folder / "authority.pem"
         self._issuer.cert_pem.write_to_path(str(self.file))
 
-    def server_context(self, host: str = "127.0.0.1", **validity: datetime) -> ssl.SSLContext:
+    def server_context(
+        self,
+        host: str = "127.0.0.1",
+        *,
+        not_before: datetime | None = None,
+        not_after: datetime | None = None,
+    ) -> ssl.SSLContext:
         """Return a server's context with a certificate for the host."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._issuer.issue_cert(host, **validity).configure_cert(context)
+        issued = self._issuer.issue_cert(host, not_before=not_before, not_after=not_after)
+        issued.configure_cert(context)
         return context

@@ -27,6 +27,7 @@ def possible_numbers(draw: st.DrawFn) -> str:
     """Return an example number of some country with other last digits."""
     region = draw(st.sampled_from(REGIONS))
     example = phonenumbers.example_number(region)
+    assert example is not None
     whole = phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164)[1:]
     tail = draw(st.text(alphabet="0123456789", min_size=2, max_size=2))
     return whole[:-2] + tail
@@ -63,6 +64,13 @@ def examples(region: str) -> Iterator[tuple[str, phonenumbers.PhoneNumber]]:
         if example is not None:
             e164 = phonenumbers.PhoneNumberFormat.E164
             yield phonenumbers.format_number(example, e164)[1:], example
+
+
+def numbering_plan(region: str) -> phonenumbers.PhoneMetadata:
+    """Return the metadata of the region, with its prefixes."""
+    plan = phonenumbers.PhoneMetadata.metadata_for_region(region)
+    assert plan is not None
+    return plan
 
 
 def is_valid_unchanged(code: int, national: str) -> bool:

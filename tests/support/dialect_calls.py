@@ -99,7 +99,8 @@ def native_error(dialect: str, response: TestResponse) -> str | None:
         assert document["success"] is False
         assert isinstance(document["error"], str)
         assert set(document) <= {"success", "error", "error_code", "timestamp", "validation"}
-        return document.get("error_code")
+        code: str | None = document.get("error_code")
+        return code
     if dialect in ("wappfy", "waha"):
         if "expected" in document:
             assert set(document) == {"error", "session", "status", "expected"}

@@ -150,7 +150,8 @@ def responses(app: Any, prefix: str = PREFIX, base_url: str = "http://localhost"
     client = Client(app)
     found = {}
     for title, ((method, path, rest), _, _) in CALLS.items():
-        with client.open(prefix + path, method=method, base_url=base_url, **rest) as response:
+        response = client.open(prefix + path, method=method, base_url=base_url, **rest)
+        with response:
             found[title] = normalize(response)
     return found
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import flask
 from flask import Flask, Request, Response, abort, request
@@ -208,14 +209,14 @@ def lenient_urls(app: Flask) -> None:
     app.url_map.merge_slashes = False
 
 
-def wraps_itself(app: Flask) -> None:
-    inner = app.wsgi_app
+def wrapped(inner: WSGIApplication) -> WSGIApplication:
+    """Return a WSGI app that marks the environment and calls the inner one."""
 
-    def outer(environ: Any, start: Any) -> Any:
+    def outer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         environ["host.seen"] = True
-        return inner(environ, start)
+        return inner(environ, start_response)
 
-    app.wsgi_app = outer
+    return outer
 
 
 HOST_VARIANTS: dict[str, Callable[[Flask], None]] = {
@@ -245,7 +246,7 @@ HOST_VARIANTS: dict[str, Callable[[Flask], None]] = {
     "has a catch-all page": has_views_of_classes,
     "handles every HTTP exception": handles_every_http_exception,
     "lenient URLs": lenient_urls,
-    "wraps its WSGI app": wraps_itself,
+    "wraps its WSGI app": lambda app: setattr(app, "wsgi_app", wrapped(app.wsgi_app)),
 }
 
 

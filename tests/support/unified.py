@@ -6,11 +6,11 @@ from importlib.metadata import version
 
 from werkzeug.test import TestResponse
 
-from adapter.codes import Code
 from support import (
     ENVELOPE_KEYS,
     JID,
     NUMBER,
+    code_named,
 )
 
 OLD_WERKZEUG = version("werkzeug").startswith("2.")
@@ -31,9 +31,10 @@ def code_of(response: TestResponse) -> str | None:
     assert document["success"] is (document["error"] is None) is (response.status_code == 200)
     if document["error"] is None:
         return None
-    code = Code(document["error"]["code"])
+    code = code_named(document["error"]["code"])
     assert document["data"] is None
     assert response.status_code == code.http_status
     assert document["error"]["outcome"] == code.applied
     assert document["error"]["retry"] == code.retry
-    return code.value
+    value: str = code.value
+    return value

@@ -16,7 +16,7 @@ from support.transports import POST, open_transport, send_failing, send_ok
 from adapter import Applied, Code, Outcome
 from adapter.transport.attempt import Attempt
 
-SHORT = {"deadline": 0.2, "connect_timeout": 0.2}
+SHORT: dict[str, Any] = {"deadline": 0.2, "connect_timeout": 0.2}
 HEAD = b"HTTP/1.1 200 OK\r\n"
 NO_CONTENT = once(http_response(204))
 

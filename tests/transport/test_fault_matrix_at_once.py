@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import NUMBER, Answer, call, wait_until
+from support import NUMBER, Answer, call, code_named, wait_until
 from support.certificates import Authority
 from support.fault_accounts import (
     BLOCK,
@@ -171,8 +171,9 @@ def test_two_runs_of_the_matrix_leave_the_server_running_and_small(
 
         def block(name: str) -> Code | None:
             found = block_over(served.address, name)
-            assert found.status == (200 if found.code is None else Code(found.code).http_status)
-            return None if found.code is None else Code(found.code)
+            code = None if found.code is None else code_named(found.code)
+            assert found.status == (200 if code is None else code.http_status)
+            return code
 
         worker = worker_of(served.process.pid)
         figures = [status_of(worker)]

@@ -66,10 +66,7 @@ def test_each_fault_becomes_its_code_by_the_deadline(
             if left:
                 assert result.ok
             if left and row.closes:
-                wait_until(
-                    lambda: target.server.closed == target.server.connections,
-                    "the end of the connection",
-                )
+                wait_until(lambda: all_are_closed(target), "the end of the connection")
         SECONDS[row.name, provider] = (took, row.deadline)
         record_property("seconds", round(took, 3))
         show(f"{took:.3f} s of {row.deadline} s")
@@ -80,6 +77,11 @@ def test_each_fault_becomes_its_code_by_the_deadline(
 
 def requests(target: Target) -> int:
     return target.server.request_count if target.server else 0
+
+
+def all_are_closed(target: Target) -> bool:
+    assert target.server is not None
+    return target.server.closed == target.server.connections
 
 
 def assert_nothing_leaked(target: Target, result: Result) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -111,7 +112,7 @@ def test_a_full_bulkhead_and_an_opened_breaker_do_not_affect_another_account(
             with (
                 row.set_up(resources) as target,
                 service_for(a=account_for(target, row, provider), b=other) as service,
-                target.before(lambda service=service: service.perform("a", BLOCK)),
+                target.before(partial(service.perform, "a", BLOCK)),
             ):
                 assert service.perform("a", BLOCK).code is row.code
                 result = service.perform("b", BLOCK)

@@ -47,7 +47,7 @@ class SocketOf:
         self._data = data
 
     def makefile(self, *_: Any) -> io.BufferedReader:
-        return io.BufferedReader(io.BytesIO(self._data))  # type: ignore[arg-type]
+        return io.BufferedReader(io.BytesIO(self._data))
 
 
 def response_of(
@@ -59,10 +59,11 @@ def response_of(
 
 def framed(response: http.client.HTTPResponse, *, chunked: bool, length: int | None) -> Any:
     """Set the framing, as RawResponse does in place of the standard library's head parser."""
-    response.status = response.code = 200
-    response.chunked, response.chunk_left, response.length = chunked, None, length
-    response.will_close = False
-    return response
+    made: Any = response  # `code` is undocumented
+    made.status = made.code = 200
+    made.chunked, made.chunk_left, made.length = chunked, None, length
+    made.will_close = False
+    return made
 
 
 def test_http_client_fp_is_a_buffered_reader_of_the_socket() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 
 import pytest
 from support import TIMEOUT, wait_until
@@ -249,12 +251,16 @@ def test_breaker_permits_the_next_probe_after_an_exception_in_one(
 # --- threads
 
 
+def has_results(found: Sized, count: int) -> bool:
+    return len(found) == count
+
+
 def test_bulkhead_admits_as_many_of_fifty_calls_as_it_has_slots() -> None:
     resilience = Resilience(TransportSettings(max_in_flight=10))
     for _ in range(3):
         held = Held(OK)
         with running(resilience, held, 50) as found:
-            wait_until(lambda found=found: len(found) == 40, "the calls without a slot")
+            wait_until(partial(has_results, found, 40), "the calls without a slot")
             assert set(codes(found)) == {Code.OVERLOADED}
             assert all(attempts == 0 for _, attempts in found)
             assert all(outcome.retry_after == 1 for outcome, _ in found)

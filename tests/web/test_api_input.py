@@ -15,12 +15,12 @@ from support import (
     Upstream,
     account_for,
     call,
+    code_named,
     run_app,
     run_upstream,
 )
 from support.unified import BLOCK, BLOCKED, CONTACT, MEMORY, TWO, UNBLOCK, code_of
 
-from adapter.codes import Code
 from adapter.web.app import create_app
 
 
@@ -138,7 +138,7 @@ def test_invalid_body_is_rejected_with_its_field_and_nothing_is_sent(
     address, upstream = recorded
     answer = call(address, "POST", path, body=body, headers={"Content-Type": "application/json"})
     assert answer.code == code
-    assert answer.status == Code(code).http_status
+    assert answer.status == code_named(code).http_status
     assert 400 <= answer.status <= 499
     assert set(answer.json["error"]["fields"]) == fields
     assert all(answer.json["error"]["fields"].values())

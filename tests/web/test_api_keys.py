@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from conftest import MakeApp
 from flask.testing import FlaskClient
@@ -127,12 +129,13 @@ def test_responses_for_a_forbidden_and_an_unknown_account_are_identical(
 ) -> None:
     answers = []
     for account in ("support", "nowhere"):
-        sent = {"account": account} | ({"number": NUMBER} if method == "POST" else {})
+        fields = {"account": account} | ({"number": NUMBER} if method == "POST" else {})
+        sent: dict[str, Any] = {place: fields}
         response = guarded.open(
             path,
             method=method,
             headers={"X-API-Key": "key-sales", "X-Request-Id": "same"},
-            **{place: sent},
+            **sent,
         )
         assert code_of(response) == "account_not_found"
         document = without_times(response.get_json())

@@ -31,7 +31,7 @@ from support.dialect_calls import (
 pytest_plugins = ["support.dialect_fixtures"]
 
 
-UNKNOWN_KEY = {
+UNKNOWN_KEY: dict[str, dict[str, Any]] = {
     "wuts": {"success": False, "error": "Invalid token"},
     "wappfy": {"error": "Unauthorized", "statusCode": 401},
     "session-gateway": {"code": "unauthorized"},

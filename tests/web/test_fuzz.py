@@ -57,7 +57,7 @@ bounded = settings(
 )
 
 
-def excluded_checks(case: schemathesis.Case) -> list[Any]:
+def excluded_checks(case: schemathesis.Case[Any]) -> list[Any]:
     """Return the checks that do not apply to the operation."""
     excluded = []
     if case.operation.path.startswith("/dialects/"):
@@ -71,7 +71,7 @@ def excluded_checks(case: schemathesis.Case) -> list[Any]:
 
 @opened.parametrize()
 @bounded
-def test_every_response_is_described_by_the_document(case: schemathesis.Case) -> None:
+def test_every_response_is_described_by_the_document(case: schemathesis.Case[Any]) -> None:
     response = case.call_and_validate(excluded_checks=excluded_checks(case))
     assert {"x-request-id", "cache-control"} <= set(response.headers)
 
@@ -79,14 +79,14 @@ def test_every_response_is_described_by_the_document(case: schemathesis.Case) ->
 @keyed.parametrize()
 @bounded
 def test_every_response_with_keys_is_described_and_every_operation_needs_a_key(
-    case: schemathesis.Case,
+    case: schemathesis.Case[Any],
 ) -> None:
     case.call_and_validate(headers={"X-API-Key": "k"}, excluded_checks=excluded_checks(case))
 
 
 @keyed.include(path_regex=r"^/(v1|metrics|dialects)").parametrize()
 @bounded
-def test_every_operation_without_a_key_is_unauthenticated(case: schemathesis.Case) -> None:
+def test_every_operation_without_a_key_is_unauthenticated(case: schemathesis.Case[Any]) -> None:
     response = case.call()
     if case.method == "OPTIONS" and response.status_code == 200:  # the allowed methods
         assert response.text == ""

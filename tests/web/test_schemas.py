@@ -164,8 +164,8 @@ def test_change_schema_rejects_other_values(envelope: dict[str, Any]) -> None:
     ("name", "value"),
     [("code", 5), ("outcome", "maybe"), ("retry", "later"), ("retry_after", "soon")],
 )
-def test_failure_schema_has_closed_enums_except_for_the_code(name: str, value: str) -> None:
-    error = {
+def test_failure_schema_has_closed_enums_except_for_the_code(name: str, value: Any) -> None:
+    error: dict[str, Any] = {
         "code": "not_found",
         "message": "x",
         "outcome": "unknown",
