@@ -28,6 +28,8 @@ class Proxy:
     connections: int = 0
     tunnels: int = 0
     requested: list[str] = field(default_factory=list)
+    received: list[bytes] = field(default_factory=list)
+    """The bytes of each message, where a script of a test records them."""
     stopping: threading.Event = field(default_factory=threading.Event)
     sockets: list[socket.socket] = field(default_factory=list)
     threads: list[threading.Thread] = field(default_factory=list)

@@ -57,8 +57,8 @@ def test_a_response_of_a_stream_holds_its_connection_until_it_is_released() -> N
             first = session.get(address, stream=True)
             session.get(address)
             assert server.connections == 2
-            first.raw.release(keep=True)
-            first.raw.release(keep=True)
+            first.raw.release(keep=True)  # type: ignore[union-attr]
+            first.raw.release(keep=True)  # type: ignore[union-attr]
             assert first.content == b'{"a": 1}'
             first.close()
             for _ in range(3):
@@ -240,7 +240,7 @@ def test_the_time_limit_of_a_transport_is_that_of_its_connections(
     transport = Transport("http://localhost", TransportSettings())
     assert transport.time_limit is no_time_limit
     transport.time_limit = Limit
-    from adapter import HttpRequest
+    from adapter.plugin import HttpRequest
 
     transport.send(HttpRequest("GET", "/"), "r")
     transport.close()

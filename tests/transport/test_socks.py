@@ -29,7 +29,7 @@ def replies(*messages: bytes, then: bytes = b"") -> Callable[[Any, socket.socket
 
     def serve(proxy: Any, connection: socket.socket) -> None:
         for message in messages:
-            proxy.asked.append(connection.recv(65536))
+            proxy.received.append(connection.recv(65536))
             for byte in message:
                 connection.sendall(bytes([byte]))
         connection.sendall(then)
@@ -50,7 +50,7 @@ def test_the_bytes_behind_a_reply_are_the_providers(address: bytes) -> None:
         stream = connect(proxy)
         assert stream.read(100) == b"hello"
         stream.close()
-    assert proxy.asked == [b"\x05\x01\x00", b"\x05\x01\x00\x03\x0chost.example\x01\xbb"]
+    assert proxy.received == [b"\x05\x01\x00", b"\x05\x01\x00\x03\x0chost.example\x01\xbb"]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_the_bytes_behind_a_reply_are_the_providers(address: bytes) -> None:
 def test_a_host_is_sent_in_its_form(host: str, sent: bytes) -> None:
     with run_proxy(replies(NO_LOGIN, CONNECTED)) as proxy:
         connect(proxy, host).close()
-    assert proxy.asked[1] == b"\x05\x01\x00" + sent + b"\x01\xbb"
+    assert proxy.received[1] == b"\x05\x01\x00" + sent + b"\x01\xbb"
 
 
 @pytest.mark.parametrize("length", [1, 127, 128, 255])
@@ -74,7 +74,7 @@ def test_a_login_has_up_to_255_bytes(length: int) -> None:
         connect(proxy, login=(user, password)).close()
     lengths = bytes([length])
     expected = b"\x01" + lengths + user.encode() + lengths + password.encode()
-    assert proxy.asked[:2] == [b"\x05\x02\x00\x02", expected]
+    assert proxy.received[:2] == [b"\x05\x02\x00\x02", expected]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_reply_to_a_login_that_is_no_success_is_named(reply: bytes, words: str
 def test_a_login_is_not_sent_to_a_proxy_that_wants_none() -> None:
     with run_proxy(replies(NO_LOGIN, CONNECTED)) as proxy:
         connect(proxy, login=("user", "canary")).close()
-    assert not [each for each in proxy.asked if b"canary" in each]
+    assert not [each for each in proxy.received if b"canary" in each]
 
 
 @pytest.mark.parametrize("host", ["a" * 64 + ".example", "a..example", f"{'a.' * 130}example"])
@@ -181,7 +181,7 @@ def test_a_response_to_connect_that_is_no_success_is_named(
 )
 def test_a_success_to_connect_has_no_body(response: bytes) -> None:
     def serve(proxy: Any, connection: socket.socket) -> None:
-        proxy.asked.append(connection.recv(65536))
+        proxy.received.append(connection.recv(65536))
         connection.sendall(response)
         connection.sendall(connection.recv(100))
 
@@ -190,4 +190,4 @@ def test_a_success_to_connect_has_no_body(response: bytes) -> None:
         stream.write(b"echo")
         assert stream.read(100) == b"echo"
         stream.close()
-    assert proxy.asked[0] == b"CONNECT [::1]:443 HTTP/1.1\r\nHost: [::1]:443\r\n\r\n"
+    assert proxy.received[0] == b"CONNECT [::1]:443 HTTP/1.1\r\nHost: [::1]:443\r\n\r\n"
