@@ -1,4 +1,8 @@
-"""One block/unblock API in front of any WhatsApp HTTP provider."""
+"""One block/unblock API in front of any WhatsApp HTTP provider.
+
+`connect()` gives the Python API, `ContactAdapter` the Flask extension, `create_app()` the whole
+server. Authors of plugins use `adapter.plugin`, and `adapter.testing` in their tests.
+"""
 
 from __future__ import annotations
 
@@ -6,38 +10,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from adapter.codes import Action, Applied, Code, Confirmation, Retry
-from adapter.contacts.contact import Contact, ContactError, NotAPersonError
-from adapter.contacts.forms import ContactForm
-from adapter.contacts.identity import Relation, identity_key, relation
-from adapter.dialect import Dialect, DialectRequest, read_bearer
-from adapter.error_rules import ErrorRule, Provenance
+from adapter.contacts.contact import Contact, ContactError
 from adapter.errors import ConfigurationError, ConfigurationProblem, PluginError, RequestError
-from adapter.evidence import bounded_wait, read_contacts, read_jid, says_failure
-from adapter.hookspecs import hookimpl
-from adapter.http import Headers, HttpRequest, HttpResponse, json_response
-from adapter.options import SecretField, session_field
 from adapter.privacy import Secret
-from adapter.provider import LocalProvider, Provider, SessionLocation
-from adapter.request_fields import (
-    invalid_field,
-    read_contact,
-    read_number_or_jid,
-    read_object,
-    read_texts,
-    require_number,
-)
 from adapter.results import Command, ContactList, Outcome, OutcomeError, Result
-from adapter.route import Route
-from adapter.strict_json import Json, StrictJsonError, read_json
 
 if TYPE_CHECKING:
-    from adapter.client import connect
+    from adapter.client import Client, connect
     from adapter.web.app import create_app
     from adapter.web.extension import ContactAdapter
 
 __all__ = [
     "Action",
     "Applied",
+    "Client",
     "Code",
     "Command",
     "ConfigurationError",
@@ -46,54 +32,21 @@ __all__ = [
     "Contact",
     "ContactAdapter",
     "ContactError",
-    "ContactForm",
     "ContactList",
-    "Dialect",
-    "DialectRequest",
-    "ErrorRule",
-    "Headers",
-    "HttpRequest",
-    "HttpResponse",
-    "Json",
-    "LocalProvider",
-    "NotAPersonError",
     "Outcome",
     "OutcomeError",
     "PluginError",
-    "Provenance",
-    "Provider",
-    "Relation",
     "RequestError",
     "Result",
     "Retry",
-    "Route",
     "Secret",
-    "SecretField",
-    "SessionLocation",
-    "StrictJsonError",
-    "bounded_wait",
     "connect",
     "create_app",
-    "hookimpl",
-    "identity_key",
-    "invalid_field",
-    "json_response",
-    "read_bearer",
-    "read_contact",
-    "read_contacts",
-    "read_jid",
-    "read_json",
-    "read_number_or_jid",
-    "read_object",
-    "read_texts",
-    "relation",
-    "require_number",
-    "says_failure",
-    "session_field",
 ]
 
-# Providers import this package for the translation alone; Flask and requests stay out of their way.
+# Imported on first use, so that importing `adapter` loads neither Flask nor requests.
 _LAZY: Final = {
+    "Client": "adapter.client",
     "ContactAdapter": "adapter.web.extension",
     "connect": "adapter.client",
     "create_app": "adapter.web.app",

@@ -1,166 +1,108 @@
-"""One configured account, ready to be called."""
+"""One configured account: builds requests, sends them, and parses the responses."""
 
 from __future__ import annotations
 
 import logging
 import math
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Final, ParamSpec, TypeVar
+from functools import partial
+from typing import Final, ParamSpec, TypeAlias, TypeVar
 
 from adapter.codes import Action, Code
 from adapter.contacts.contact import Contact
 from adapter.containment import contain
 from adapter.errors import PluginError, RequestError
 from adapter.http import NO_HEADERS, HttpRequest, HttpResponse
-from adapter.logs import write_line
+from adapter.logs import log_event
 from adapter.provider import LocalProvider, Provider
-from adapter.redaction import hide_contact, show_request_id
+from adapter.redaction import redact_contact, redact_request_id
 from adapter.results import Command, Outcome
 from adapter.settings.model import MAX_BODY, AccountSettings, TransportSettings
 from adapter.strict_json import Json, write_json
 from adapter.transport.attempt import Attempt
 from adapter.transport.client import Transport
-from adapter.transport.intents import share_intents
-from adapter.transport.resilience import Limits, Resilience, Verdict
+from adapter.transport.forking import ensure_own_process, reset_in_child
+from adapter.transport.intents import shared_intents
+from adapter.transport.resilience import Limits, Resilience
 
-_CROWDED: Final = "Too many long lists of this account are being read (max_long_responses)."
+_NO_SLOT: Final = (
+    "Too many long lists of this account are being read (transport.max_long_responses)."
+)
 
 ParametersT = ParamSpec("ParametersT")
 ReturnedT = TypeVar("ReturnedT")
 
+Send: TypeAlias = Callable[
+    [HttpRequest, str, Attempt, Callable[[HttpResponse], bool]], HttpResponse | Outcome
+]
+"""`Transport.send`: request, request id, attempt, and whether to keep the connection."""
+
 
 class Account:
-    """A configured account, ready to be called."""
+    """A configured account. Safe in threads and after a fork."""
 
     def __init__(self, settings: AccountSettings) -> None:
         self.name = settings.name
         self.aliases = settings.aliases
         self.provider: Provider = contain(settings.provider, settings.options)
-        self._settings = settings
-        self._bounds = (os.getpid(), self._make_bounds())
-        self._limits = _limits(self.provider, settings.transport)
+        self.settings = settings
+        self._limits = _limits_by_action(self.provider, settings.transport)
+        self._resilience: Resilience | None = self._new_resilience()
         self._transport: Transport | None = None
-        self._exchange: Callable[
-            [HttpRequest, str, Attempt, Callable[[HttpResponse], bool]], HttpResponse | Outcome
-        ]
+        self.send: Send
         if isinstance(self.provider, LocalProvider):
-            local = self.provider
-
-            def answer(request: HttpRequest, *_rest: object) -> HttpResponse:
-                return contain(local.handle_request, request)
-
-            self._exchange = answer
+            self.send = partial(_handle_locally, self.provider)
         else:
-            own = settings.headers or NO_HEADERS
-            self._transport = Transport(settings.base_url or "", settings.transport, own)
-            self._exchange = self._transport.send
+            headers = settings.headers or NO_HEADERS
+            self._transport = Transport(settings.base_url or "", settings.transport, headers)
+            self.send = self._transport.send
+        reset_in_child(self)
 
     @property
     def resilience(self) -> Resilience:
-        """The bounds of this process's calls.
+        """The resilience policy of this process."""
+        resilience = self._resilience
+        if resilience is None:
+            resilience = self._resilience = self._new_resilience()
+        return resilience
 
-        After a fork they are new: nothing that the parent has in flight will ever end here.
+    def reset_after_fork(self) -> None:
+        """Discard the parent's resilience policy: its calls in flight never end in the child."""
+        self._resilience = None
+
+    def _new_resilience(self) -> Resilience:
+        """Return a policy whose intents are shared with all accounts of the same upstream."""
+        settings = self.settings
+        if isinstance(self.provider, LocalProvider):  # each has a block list of its own
+            return Resilience(settings.transport)
+        base_url, headers = settings.base_url or "", settings.headers or NO_HEADERS
+        intents = shared_intents(self.provider.name, base_url, settings.options, headers)
+        return Resilience(settings.transport, intents=intents)
+
+    def call(
+        self, command: Command, request_id: str, begun: list[Attempt] | None = None
+    ) -> tuple[Outcome, int]:
+        """Run the command; return the outcome and the number of attempts.
+
+        Raises what the provider raises; the attempts until then are appended to `begun`. The
+        provider receives the request id without the digits of the contact.
         """
-        process = os.getpid()
-        if self._bounds[0] != process:
-            self._bounds = (process, self._make_bounds())
-        return self._bounds[1]
-
-    def _make_bounds(self) -> Resilience:
-        """Return new bounds, which share their wishes with others that call the same account."""
-        if isinstance(self.provider, LocalProvider):  # two of them are two lists
-            return Resilience(self._settings.transport)
-        base_url, headers = self._settings.base_url or "", self._settings.headers or NO_HEADERS
-        options = self._settings.options
-        intents = share_intents(self.provider.name, base_url, options, headers)
-        return Resilience(self._settings.transport, intents=intents)
-
-    def call(self, command: Command, request_id: str, made: list[Attempt] | None = None) -> Verdict:
-        """Return what became of the command, and how many attempts were made for it.
-
-        Raises what the provider raises; its attempts are then in `made`. The provider is told the
-        request id without the digits of the contact.
-        """
+        ensure_own_process()
         if command.action not in self.provider.actions():
-            return Verdict(Outcome.failure(Code.OPERATION_NOT_SUPPORTED), 0)
+            return Outcome.failure(Code.OPERATION_NOT_SUPPORTED), 0
         contact = command.contact
         try:
             if contact is not None and contact.jid is None:
-                self.provider.name_contact(contact)  # a plugin may know of no user ids
+                self.provider.name_contact(contact)  # a plugin may not support user ids
             request = contain(self.provider.build_request, command)
         except RequestError as error:
-            return Verdict(error.outcome, 0)
-        shown_id = hide_contact(request_id, command.contact)
-
-        def attempt(one: Attempt) -> Outcome:
-            if made is not None:
-                made.append(one)
-            started = time.monotonic()
-            outcome = self._ask(command, request, shown_id, one)
-            self._log_attempt(command, outcome, time.monotonic() - started, shown_id)
-            return outcome
-
+            return error.outcome, 0
+        call = _Call(self, command, request, redact_contact(request_id, contact), begun)
         if self._transport is None:
-            return Verdict(attempt(Attempt(math.inf)), 1)
-        return self.resilience.call(attempt, self._limits[command.action], command)
-
-    def _ask(
-        self, command: Command, request: HttpRequest, request_id: str, attempt: Attempt
-    ) -> Outcome:
-        """Return what the provider answers; for a list, what all its pages say together."""
-        reading = _Reading(self.provider, command)
-        found: list[Contact] = []
-        others = 0
-        asked: set[Json] = set()
-        status: int | None = None
-        ends, transport = attempt.ends, self._settings.transport
-        for _ in range(transport.list_max_pages):
-            if command.action is Action.LIST:  # each page is waited for as long as any response
-                attempt.ends = min(ends, time.monotonic() + transport.deadline)
-            answer = self._exchange(request, request_id, attempt, reading)
-            if isinstance(answer, Outcome):
-                # A list that takes long is no sign that the provider is not there.
-                attempt.inconclusive = attempt.inconclusive or bool(asked)
-                if attempt.crowded and command.action is Action.LIST:  # a change may have been made
-                    return Outcome.failure(Code.OVERLOADED, retry_after=1, detail=_CROWDED)
-                if asked and attempt.ends >= ends and _is_late(answer, ends):
-                    break  # all pages came in time, and together they take too long
-                return answer
-            outcome = reading.outcome_of(answer)
-            if outcome.contacts is None:
-                return outcome
-            attempt.show_health()  # the rest of a list may take long, and shows nothing new
-            found += outcome.contacts
-            others += outcome.others
-            status = answer.status
-            following = reading.next_after(answer)
-            if following is None:
-                contacts = tuple(dict.fromkeys(found))
-                return replace(outcome, contacts=contacts, others=others)
-            asked.add(_identify(request))
-            if _identify(following) in asked:  # it would go round for ever
-                return Outcome.failure(Code.PROVIDER_BAD_RESPONSE, upstream_status=status)
-            request = following
-        return Outcome.failure(Code.PROVIDER_RESPONSE_TOO_LARGE, upstream_status=status)
-
-    def _log_attempt(
-        self, command: Command, outcome: Outcome, seconds: float, request_id: str
-    ) -> None:
-        write_line(
-            "attempt",
-            level=logging.DEBUG if outcome.ok else logging.INFO,  # the line of the call says it too
-            account=self.name,
-            provider=self.provider.name,
-            action=command.action.value,
-            contact=command.contact.masked if command.contact else None,
-            upstream=outcome.upstream_status,
-            code=outcome.code.value if outcome.code else "ok",
-            ms=round(seconds * 1000),
-            request_id=show_request_id(request_id, command.contact),
-        )
+            return call.run_attempt(Attempt(math.inf)), 1
+        return self.resilience.call(call.run_attempt, self._limits[command.action], command)
 
     def close(self) -> None:
         """Close the account's connections."""
@@ -168,67 +110,145 @@ class Account:
             self._transport.close()
 
 
-class _Reading:
-    """Reads the responses to one command, each of them once, as soon as it has come."""
+class _Call:
+    """One command on its way to the provider: the request, and the parsing of each response."""
 
-    __slots__ = ("_command", "_last", "_provider")
+    __slots__ = ("_account", "_begun", "_command", "_last", "_request", "_request_id")
 
-    def __init__(self, provider: Provider, command: Command) -> None:
-        self._provider = provider
+    def __init__(
+        self,
+        account: Account,
+        command: Command,
+        request: HttpRequest,
+        request_id: str,
+        begun: list[Attempt] | None,
+    ) -> None:
+        self._account = account
         self._command = command
+        self._request = request
+        self._request_id = request_id
+        self._begun = begun
         self._last: tuple[HttpResponse, Outcome] | None = None
 
-    def __call__(self, response: HttpResponse) -> bool:
-        """Return whether its connection may serve another call.
+    def run_attempt(self, attempt: Attempt) -> Outcome:
+        """Make one attempt, and log it."""
+        if self._begun is not None:
+            self._begun.append(attempt)
+        started = time.monotonic()
+        outcome = self._exchange(attempt)
+        self._log_attempt(outcome, time.monotonic() - started)
+        return outcome
 
-        A response that makes no sense may be the answer to another request.
+    def _exchange(self, attempt: Attempt) -> Outcome:
+        """Send the request and parse its response; for a list, all its pages."""
+        request, is_list = self._request, self._command.action is Action.LIST
+        settings = self._account.settings.transport
+        deadline = attempt.deadline
+        contacts: list[Contact] = []
+        others = 0
+        requested: set[Json] = set()
+        status: int | None = None
+        for _ in range(settings.list_max_pages):
+            if is_list:  # each page has the timeout of any other response
+                attempt.deadline = min(deadline, time.monotonic() + settings.deadline)
+            response = self._account.send(
+                request, self._request_id, attempt, self._is_connection_reusable
+            )
+            if isinstance(response, Outcome):
+                failure = response
+                # A list that takes long does not show an unhealthy provider.
+                attempt.health_unknown = attempt.health_unknown or bool(requested)
+                if attempt.no_long_response_slot and is_list:  # a change may have taken effect
+                    return Outcome.failure(Code.OVERLOADED, retry_after=1, detail=_NO_SLOT)
+                if requested and attempt.deadline >= deadline and _is_timeout(failure, deadline):
+                    break  # each page came in time, and all together exceed the list's deadline
+                return failure
+            outcome = self._parse(response)
+            if outcome.contacts is None:
+                return outcome
+            attempt.report_healthy()  # the other pages may take long, and show nothing new
+            contacts += outcome.contacts
+            others += outcome.others
+            status = response.status
+            next_request = self._build_next_page(response)
+            if next_request is None:
+                unique = tuple(dict.fromkeys(contacts))
+                return replace(outcome, contacts=unique, others=others)
+            requested.add(_page_key(request))
+            if _page_key(next_request) in requested:  # the pages form a loop
+                return Outcome.failure(Code.PROVIDER_BAD_RESPONSE, upstream_status=status)
+            request = next_request
+        return Outcome.failure(Code.PROVIDER_RESPONSE_TOO_LARGE, upstream_status=status)
+
+    def _is_connection_reusable(self, response: HttpResponse) -> bool:
+        """Whether the response's connection may serve another call.
+
+        A response that makes no sense may belong to another request.
         """
-        return self.outcome_of(response).code is not Code.PROVIDER_BAD_RESPONSE
+        return self._parse(response).code is not Code.PROVIDER_BAD_RESPONSE
 
-    def outcome_of(self, response: HttpResponse) -> Outcome:
-        """Return what the response proves."""
+    def _parse(self, response: HttpResponse) -> Outcome:
+        """Return the outcome that the response proves; each response is parsed once."""
         if self._last is None or self._last[0] is not response:
-            read = self._provider.parse_response
-            self._last = (response, _contain_late(read, self._command, response))
+            parse = self._account.provider.parse_response
+            self._last = (response, _contain_after_sending(parse, self._command, response))
         return self._last[1]
 
-    def next_after(self, response: HttpResponse) -> HttpRequest | None:
-        """Return the request for the next page."""
-        return _contain_late(self._provider.build_next_page, self._command, response)
+    def _build_next_page(self, response: HttpResponse) -> HttpRequest | None:
+        build = self._account.provider.build_next_page
+        return _contain_after_sending(build, self._command, response)
+
+    def _log_attempt(self, outcome: Outcome, seconds: float) -> None:
+        contact = self._command.contact
+        log_event(
+            "attempt",
+            level=logging.DEBUG if outcome.ok else logging.INFO,  # the call's line repeats it
+            account=self._account.name,
+            provider=self._account.provider.name,
+            action=self._command.action.value,
+            contact=contact.masked if contact else None,
+            upstream=outcome.upstream_status,
+            code=outcome.code.value if outcome.code else "ok",
+            ms=round(seconds * 1000),
+            request_id=redact_request_id(self._request_id, contact),
+        )
 
 
-def _contain_late(
+def _handle_locally(provider: LocalProvider, request: HttpRequest, *_: object) -> HttpResponse:
+    return contain(provider.handle_request, request)
+
+
+def _contain_after_sending(
     call: Callable[ParametersT, ReturnedT],
     *args: ParametersT.args,
     **options: ParametersT.kwargs,
 ) -> ReturnedT:
-    """Call a plugin after a request was sent, when it cannot refuse to send it any more."""
+    """Call a plugin after a request was sent, when it can no longer refuse it."""
     try:
         return contain(call, *args, **options)
     except RequestError as error:
         raise PluginError("the plugin refused a request after it was sent") from error
 
 
-def _limits(provider: Provider, settings: TransportSettings) -> Mapping[Action, Limits]:
-    """Return what a call may take, by action."""
-    found: dict[Action, Limits] = {}
-    for route in provider.routes:
+def _limits_by_action(provider: Provider, settings: TransportSettings) -> Mapping[Action, Limits]:
+    limits: dict[Action, Limits] = {}
+    for route in provider.all_routes():
         if route.action is Action.LIST:
-            found[route.action] = Limits(settings.list_deadline, settings.list_max_bytes)
+            limits[route.action] = Limits(settings.list_deadline, settings.list_max_bytes)
         else:
-            most = settings.list_max_bytes if route.returns_list else MAX_BODY
-            found[route.action] = Limits(settings.deadline, most)
-    return found
+            max_bytes = settings.list_max_bytes if route.returns_list else MAX_BODY
+            limits[route.action] = Limits(settings.deadline, max_bytes)
+    return limits
 
 
-def _is_late(failure: Outcome, ends: float) -> bool:
-    """Whether a request without a response failed for want of time."""
+def _is_timeout(failure: Outcome, deadline: float) -> bool:
+    """Whether a request without a response failed by the deadline, in monotonic seconds."""
     if failure.upstream_status is not None:
         return False
-    return failure.code is Code.PROVIDER_TIMEOUT or time.monotonic() >= ends
+    return failure.code is Code.PROVIDER_TIMEOUT or time.monotonic() >= deadline
 
 
-def _identify(request: HttpRequest) -> Json:
-    """Return what tells a page's request from that of another page."""
+def _page_key(request: HttpRequest) -> Json:
+    """Return a key that identifies the request of a page."""
     body = None if request.json is None else write_json(request.json)
     return request.method, request.path, tuple(sorted(request.query.items())), body

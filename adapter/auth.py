@@ -1,4 +1,4 @@
-"""Who is calling, and what they may do."""
+"""Authentication and authorization of callers: API keys, scopes and accounts."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from adapter.codes import Action, Scope
+from adapter.names import display_name
 from adapter.settings.model import KeySettings
 
-_PREFIX = 8
+_INDEX_BYTES = 8
+
+_MIN_KEY_LENGTH = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An authenticated caller. `accounts` is None for one who may use every account."""
+    """An authenticated caller. `accounts` is None where every account is allowed."""
 
     name: str
     scopes: frozenset[Scope]
@@ -27,7 +30,7 @@ class Caller:
         return scope in self.scopes
 
     def can_use(self, account: str) -> bool:
-        """Whether the caller may use the account; an unknown one is treated alike."""
+        """Whether the caller may use the account. Configured or not makes no difference."""
         return self.accounts is None or account in self.accounts
 
 
@@ -39,21 +42,21 @@ class ApiKeys:
     """The configured API keys. Only their digests are kept and compared, in constant time."""
 
     def __init__(self, keys: Iterable[KeySettings]) -> None:
-        self._by_prefix: dict[bytes, list[tuple[bytes, Caller]]] = {}
+        self._by_index: dict[bytes, list[tuple[bytes, Caller]]] = {}
         self._count = 0
         for key in keys:
             self._count += 1
             digest = _digest(key.secret.reveal())
             caller = Caller(key.name, key.scopes, key.accounts, key.default_account)
-            self._by_prefix.setdefault(digest[:_PREFIX], []).append((digest, caller))
+            self._by_index.setdefault(digest[:_INDEX_BYTES], []).append((digest, caller))
 
     def __len__(self) -> int:
         return self._count
 
-    def find(self, secret: str) -> Caller | None:
-        """Return the caller whose key this is, at the same cost for ten keys and ten thousand."""
+    def find_caller(self, secret: str) -> Caller | None:
+        """Return the caller of this key. The cost is the same for ten keys and ten thousand."""
         presented = _digest(secret)
-        for digest, caller in self._by_prefix.get(presented[:_PREFIX], ()):
+        for digest, caller in self._by_index.get(presented[:_INDEX_BYTES], ()):
             if hmac.compare_digest(digest, presented):
                 return caller
         return None
@@ -62,6 +65,17 @@ class ApiKeys:
 def scope_for(action: Action) -> Scope:
     """Return the scope that an action needs."""
     return Scope.READ if action is Action.LIST else Scope.BLOCK
+
+
+def describe_short_keys(keys: Iterable[KeySettings]) -> list[str]:
+    """Return one warning per key that is short enough to be guessed: its name, and the remedy."""
+    return [
+        f"keys.{display_name(key.name)}: the key has fewer than {_MIN_KEY_LENGTH} characters and "
+        "can be guessed; make a new one with: "
+        'python -c "import secrets; print(secrets.token_urlsafe(32))"'
+        for key in keys
+        if len(key.secret.reveal()) < _MIN_KEY_LENGTH
+    ]
 
 
 def _digest(secret: str) -> bytes:

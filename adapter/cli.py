@@ -1,4 +1,4 @@
-"""The command line: contact-adapter serve, check, providers, block, and the others below."""
+"""The command line: contact-adapter serve, check, providers, accounts, block, unblock, …."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ import click
 from flask import Flask
 
 from adapter import logs
-from adapter.auth import ANONYMOUS
+from adapter.auth import ANONYMOUS, describe_short_keys
 from adapter.client import Client
 from adapter.codes import Action
-from adapter.contacts.contact import name_field
+from adapter.contacts.contact import detect_field
 from adapter.errors import ConfigurationError, PluginError
-from adapter.names import show_key
-from adapter.privacy import mask_digit_runs, mask_trace
+from adapter.names import display_key
+from adapter.privacy import mask_digit_runs, mask_traceback
 from adapter.registry import load_plugins
-from adapter.results import Command, Result, write_envelope
+from adapter.results import Command, Result, build_envelope
 from adapter.scaffold import ScaffoldError, check_name, package_name, write_package
 from adapter.service import Service, new_request_id
 from adapter.settings.loader import load_settings
@@ -32,7 +32,7 @@ from adapter.settings.model import Settings
 from adapter.settings.toml_file import read_toml
 from adapter.urls import is_loopback, is_plain_url
 from adapter.web.app import CONFIG_VARIABLE, DEFAULT_ADDRESS, build_app, find_config, service_state
-from adapter.web.auth import AnonymousAccess
+from adapter.web.auth import AnonymousAccess, warn_about_short_keys
 from adapter.web.introspection import describe_accounts, describe_plugins
 
 DEFAULT_HOST = urlsplit(DEFAULT_ADDRESS).hostname
@@ -50,43 +50,45 @@ def _check_address(_: click.Context, __: click.Parameter, value: str) -> str:
 _config_option = click.option(
     "--config",
     type=click.Path(path_type=Path),
-    help=f"The TOML file; else ${CONFIG_VARIABLE}, else the sandbox.",
+    help=f"The TOML file. Default: ${CONFIG_VARIABLE}, else the sandbox.",
 )
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print the envelope.")
-_own_option = click.option(
+_own_address_option = click.option(
     "--own-address",
     default=DEFAULT_ADDRESS,
     callback=_check_address,
     show_default=True,
-    help='Where the server of this configuration listens, for base_url = { self = "…" }.',
+    help='URL of the server, for accounts with base_url = { self = "…" }.',
 )
 
 
 class _Commands(click.Group):
-    """The commands. The text of an exception that gets out of one is masked."""
+    """The commands. The traceback of an uncaught exception is printed with masked numbers."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
-        except Exception as error:  # noqa: BLE001 - a bug, whose text may hold a number
+        except Exception as error:  # noqa: BLE001 - a bug; its text may hold a phone number
             _print_trace(error)
             sys.exit(1)
 
 
-class _UnwrittenError(click.ClickException):
-    """Standard output cannot be written, such as on a full disk."""
+class _OutputError(click.ClickException):
+    """Standard output cannot be written, for example on a full disk."""
 
 
-def _echo(text: str) -> None:
-    """Write a line to standard output. Raises _UnwrittenError where that cannot be done."""
+def _print(text: str) -> None:
+    """Write a line to standard output. Raises _OutputError where that fails."""
     try:
         click.echo(text)
     except OSError as error:
-        with suppress(OSError, ValueError), Path(os.devnull).open("w") as nowhere:
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())  # or the end would flush it once more
-        raise _UnwrittenError(f"the output cannot be written: {error.strerror}") from None
+        with suppress(OSError, ValueError), Path(os.devnull).open("w") as null:
+            os.dup2(
+                null.fileno(), sys.stdout.fileno()
+            )  # no second failure when Python flushes at exit
+        raise _OutputError(f"cannot write to standard output: {error.strerror}") from None
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -103,18 +105,22 @@ def main() -> None:
     type=click.IntRange(0, 65535),
     default=DEFAULT_PORT,
     show_default=True,
-    help="The port; 0 takes any free one.",
+    help="The port to listen on; 0 for any free port.",
 )
 @click.option(
-    "--workers", type=click.IntRange(1), help="Processes, in place of gunicorn.conf.py's."
+    "--workers",
+    type=click.IntRange(1),
+    help="Worker processes. Default: workers of gunicorn.conf.py.",
 )
 @click.option(
-    "--connections", type=click.IntRange(1), help="Connections served at a time by each, likewise."
+    "--connections",
+    type=click.IntRange(1),
+    help="Simultaneous connections per worker. Default: worker_connections of gunicorn.conf.py.",
 )
 @click.option(
     "--allow-unauthenticated",
     is_flag=True,
-    help="Serve everyone who can connect, where no API key is configured.",
+    help="Without API keys, serve every client that can connect.",
 )
 def serve(
     config: Path | None,
@@ -126,14 +132,14 @@ def serve(
 ) -> None:
     """Start the production server.
 
-    SIGTERM stops it when the calls in flight are answered; lists are excepted, and cut after about
-    20 seconds. SIGHUP reads the configuration again.
+    SIGTERM stops it after the calls in flight; reads of block lists are cut off after about 20
+    seconds. SIGHUP reloads the configuration.
     """
     try:
         from adapter.server import run as server
     except ImportError as error:
         raise click.ClickException(
-            f"the server is not installed ({error.name} is missing); "
+            f"the server is not installed: the package {error.name} is missing; "
             "run: pip install 'contact-adapter[server]'"
         ) from None
     access = AnonymousAccess.EVERYONE if allow_unauthenticated else AnonymousAccess.LOOPBACK
@@ -145,19 +151,20 @@ def serve(
             keys = service_state(app).service.settings.keys
             if not keys and not allow_unauthenticated and not is_loopback(host):
                 raise click.ClickException(
-                    f"no API key is configured, and {host} can be reached by others; configure "
-                    "[keys], listen on 127.0.0.1, or say --allow-unauthenticated"
+                    f"no API key is configured, and {host} is reachable from other machines; "
+                    "configure [keys], use --host 127.0.0.1, or add --allow-unauthenticated"
                 )
             return app
 
-        app = _or_explain(build)
+        app = _or_exit(build)
         settings: Settings = service_state(app).service.settings
         logs.configure(settings.log.level, settings.log.format)
+        warn_about_short_keys(settings.keys)
         ready = f"serving {find_config(config)} at {address} (docs at {address}/docs)"
         if settings.log.format == "json":
             logs.log.info(ready)
         else:
-            # A full disk, a closed pipe, or no stream at all (click before 8.1 raises for that).
+            # A full disk, a closed pipe, or no stream at all, for which click before 8.1 raises.
             with suppress(OSError, ValueError, AttributeError):
                 click.echo(ready, err=True)
         server.run(build, app, listener, workers=workers, connections=connections)
@@ -165,27 +172,35 @@ def serve(
 
 @main.command()
 @_config_option
-@_own_option
-@click.option("--live", is_flag=True, help="Ask each provider something harmless, if it can be.")
+@_own_address_option
+@click.option(
+    "--live", is_flag=True, help="Also read the block list of each account whose provider has one."
+)
 def check(config: Path | None, own_address: str, live: bool) -> None:
-    """Explain every fault of the configuration at once. Sends nothing without --live."""
+    """Report every fault of the configuration at once.
+
+    Sends nothing without --live. Warnings do not change the exit status.
+    """
     service = _open_service(config, own_address)
-    for broken in service.settings.registry.broken:
-        _echo(f"note: the plugin {broken.plugin} is broken: {broken.reason}")
-    for clash in service.settings.registry.clashes:
-        _echo(f"note: {clash}")
-    for entry in service.settings.registry.idle_blocks:
-        shown = ":".join(map(show_key, entry.split(":", 1)))
-        _echo(f"note: {shown} in [plugins] blocked matches no installed plugin")
-    _echo(f"{find_config(config)}: sound; {len(service.accounts)} account(s)")
+    registry = service.settings.registry
+    for broken in registry.broken:
+        _print(f"note: the plugin {broken.plugin} is broken: {broken.reason}")
+    for clash in registry.clashes:
+        _print(f"note: {clash}")
+    for entry in registry.idle_blocks:
+        shown = ":".join(map(display_key, entry.split(":", 1)))
+        _print(f"note: {shown} in [plugins] blocked matches no installed plugin")
+    for warning in describe_short_keys(service.settings.keys):
+        _print(f"warning: {warning}")
+    _print(f"{find_config(config)}: valid; {len(service.accounts)} account(s)")
     if live:
-        answers = [_ask(service, name) for name in service.accounts]
-        sys.exit(0 if all(answers) else 1)
+        passed = [_check_live(service, name) for name in service.accounts]
+        sys.exit(0 if all(passed) else 1)
 
 
 @main.command()
 @_config_option
-@_own_option
+@_own_address_option
 @_json_option
 def providers(config: Path | None, own_address: str, as_json: bool) -> None:
     """List the installed providers and dialects, and the plugins that are broken."""
@@ -195,17 +210,17 @@ def providers(config: Path | None, own_address: str, as_json: bool) -> None:
         return
     for each in data["providers"]:
         dialect = "with dialect" if each["dialect"] else "no dialect"
-        _echo(
+        _print(
             f"{each['name']}: {each['title']}; {', '.join(each['actions'])}; "
             f"{dialect}; from {each['origin']}"
         )
     for each in data["broken"]:
-        _echo(f"{each['name']}: broken; from {each['origin']}; {each['reason']}")
+        _print(f"{each['name']}: broken; from {each['origin']}; {each['reason']}")
 
 
 @main.command()
 @_config_option
-@_own_option
+@_own_address_option
 @_json_option
 def accounts(config: Path | None, own_address: str, as_json: bool) -> None:
     """List the configured accounts."""
@@ -217,21 +232,21 @@ def accounts(config: Path | None, own_address: str, as_json: bool) -> None:
     for entry in entries:
         default = " (default)" if entry["name"] == service.settings.default_account else ""
         actions = ", ".join(entry["actions"])
-        _echo(f"{entry['name']}{default}: {entry['provider']}; {actions}")
+        _print(f"{entry['name']}{default}: {entry['provider']}; {actions}")
 
 
 def _change_command(action: Action) -> click.Command:
     @click.argument("contact")
-    @click.option("--account", help="The account; else the default one.")
+    @click.option("--account", help="The account. Default: the default account.")
     @_config_option
-    @_own_option
+    @_own_address_option
     @_json_option
     def change(
         contact: str, account: str | None, config: Path | None, own_address: str, as_json: bool
     ) -> None:
-        contacts = Client(_open_service(config, own_address), ANONYMOUS)
-        target = {name_field(contact): contact}
-        call = contacts.block if action is Action.BLOCK else contacts.unblock
+        client = Client(_open_service(config, own_address), ANONYMOUS)
+        target = {detect_field(contact): contact}
+        call = client.block if action is Action.BLOCK else client.unblock
         result = call(account=account, **target)
         _print_result(result, as_json)
 
@@ -244,14 +259,14 @@ unblock = _change_command(Action.UNBLOCK)
 
 
 @main.command()
-@click.option("--account", help="The account; else the default one.")
+@click.option("--account", help="The account. Default: the default account.")
 @_config_option
-@_own_option
+@_own_address_option
 @_json_option
 def blocked(account: str | None, config: Path | None, own_address: str, as_json: bool) -> None:
-    """Read the block list, a JID or user id a line."""
-    contacts = Client(_open_service(config, own_address), ANONYMOUS)
-    _print_result(contacts.blocked(account=account), as_json)
+    """Print the block list: one JID or user id per line."""
+    client = Client(_open_service(config, own_address), ANONYMOUS)
+    _print_result(client.blocked(account=account), as_json)
 
 
 @main.command("new-provider")
@@ -260,80 +275,80 @@ def blocked(account: str | None, config: Path | None, own_address: str, as_json:
     "--into",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="The folder to write, empty or not there yet; else contact-adapter-NAME in this one.",
+    help="The folder to create; may exist if it is empty. Default: contact-adapter-NAME.",
 )
 def new_provider(name: str, into: Path | None) -> None:
-    """Write a package for a provider of your own, with blanks to fill in."""
+    """Create a package for a new provider, with blanks to fill in."""
     folder = into or Path(package_name(name))
     try:
-        check_name(name, _or_explain(load_plugins))
+        check_name(name, _or_exit(load_plugins))
         write_package(name, folder)
     except ScaffoldError as error:
         raise click.ClickException(str(error)) from None
-    _echo(f"wrote {folder}; install it and run its tests, which list its blanks:")
-    _echo(f"  pip install --editable {folder}")
-    _echo(f"  pytest {folder}")
+    _print(f"created {folder}; install it and run its tests, which list the blanks:")
+    _print(f"  pip install --editable {folder}")
+    _print(f"  pytest {folder}")
 
 
 def _open_service(config: Path | None, own_address: str) -> Service:
     def load() -> Service:
         return Service(load_settings(read_toml(find_config(config)), own_address=own_address))
 
-    return _or_explain(load)
+    return _or_exit(load)
 
 
 LoadedT = TypeVar("LoadedT")
 
 
-def _or_explain(load: Callable[[], LoadedT]) -> LoadedT:
-    """Return what `load` returns; end with a readable error where the configuration is at fault."""
+def _or_exit(load: Callable[[], LoadedT]) -> LoadedT:
+    """Return `load()`; turn configuration and plugin errors into click.ClickException."""
     try:
         return load()
     except ConfigurationError as error:
         raise click.ClickException(str(error)) from None
     except PluginError as error:
-        _explain_plugin(error)
+        _exit_with_plugin_error(error)
 
 
 def _print_trace(error: BaseException) -> None:
-    click.echo(mask_trace("".join(traceback.format_exception(error))), err=True)
+    click.echo(mask_traceback("".join(traceback.format_exception(error))), err=True)
 
 
-def _explain_plugin(error: PluginError) -> NoReturn:
+def _exit_with_plugin_error(error: PluginError) -> NoReturn:
     if error.__cause__ is not None:
         _print_trace(error.__cause__)
     raise click.ClickException(mask_digit_runs(str(error))) from None
 
 
-def _ask(service: Service, name: str) -> bool:
-    """Read the account's block list where that can be done, and say how it went."""
+def _check_live(service: Service, name: str) -> bool:
+    """Read the account's block list, where the provider has one; print and return the success."""
     account = service.accounts[name]
     if Action.LIST not in account.provider.actions():
-        _echo(f"{name}: nothing harmless can be asked of {account.provider.name}")
+        _print(f"{name}: not checked; {account.provider.name} has no block list to read")
         return True
     result = service.perform(name, Command(Action.LIST))
-    _echo(f"{name}: {result.code.value if result.code else 'ok'}")
+    _print(f"{name}: {result.code.value if result.code else 'ok'}")
     return result.ok
 
 
 def _print_data(data: dict[str, Any]) -> None:
-    _print_json(write_envelope(data=data, request_id=new_request_id()))
+    _print_json(build_envelope(data=data, request_id=new_request_id()))
 
 
 def _print_json(document: Any) -> None:
-    _echo(json.dumps(document, indent=2))
+    _print(json.dumps(document, indent=2))
 
 
 def _print_result(result: Result, as_json: bool) -> NoReturn:
     try:
         _write_result(result, as_json)
-    except _UnwrittenError as error:
-        became = ""
+    except _OutputError as error:
+        outcome = ""
         if result.code is not None:
-            became = f"; the call failed: {result.code.value}"
+            outcome = f"; the call failed: {result.code.value}"
         elif result.contacts is None:
-            became = "; the change was made"
-        raise _UnwrittenError(f"{error.message}{became}") from None
+            outcome = "; the change was made"
+        raise _OutputError(f"{error.message}{outcome}") from None
     sys.exit(0 if result.ok else 1)
 
 
@@ -350,10 +365,10 @@ def _write_result(result: Result, as_json: bool) -> None:
         for name, messages in result.outcome.fields.items():
             click.echo(f"  {name}: {'; '.join(messages)}", err=True)
     elif result.command is not None and result.command.contact is not None:
-        _echo(
+        _print(
             f"{result.command.action.value}ed {result.command.contact.masked} "
             f"for {result.account} ({result.outcome.confirmation})"
         )
     else:
         for contact in result.contacts or ():
-            _echo(contact.jid or str(contact.user_id))
+            _print(contact.jid or str(contact.user_id))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
 from adapter.auth import ANONYMOUS, Caller
 from adapter.codes import Action
 from adapter.errors import RequestError
-from adapter.logs import write_line
+from adapter.logs import log_event
 from adapter.results import Command, Result
 from adapter.service import Service, describe_call, new_request_id
 from adapter.settings.loader import load_settings
@@ -17,7 +17,7 @@ from adapter.settings.toml_file import read_toml
 
 
 class Client:
-    """Block lists from Python. Every call returns a Result; a bad target is one too."""
+    """The block lists of a service. Every call returns a Result, also for an invalid contact."""
 
     def __init__(self, service: Service, caller: Caller) -> None:
         self.service = service
@@ -32,7 +32,7 @@ class Client:
         account: str | None = None,
     ) -> Result:
         """Block a contact, named by `number`, by `jid` or by `user_id`."""
-        return self._change(Action.BLOCK, account, number, jid, user_id)
+        return self._perform(Action.BLOCK, account, number, jid, user_id)
 
     def unblock(
         self,
@@ -43,26 +43,21 @@ class Client:
         account: str | None = None,
     ) -> Result:
         """Unblock a contact, named by `number`, by `jid` or by `user_id`."""
-        return self._change(Action.UNBLOCK, account, number, jid, user_id)
+        return self._perform(Action.UNBLOCK, account, number, jid, user_id)
 
     def blocked(self, *, account: str | None = None) -> Result:
         """Read the block list; its contacts are in `.contacts`."""
-        return self._perform(account, lambda: Command(Action.LIST))
+        return self._perform(Action.LIST, account)
 
-    def _change(self, action: Action, account: str | None, *target: str | None) -> Result:
-        def command() -> Command:
-            return Command(action, self.service.read_contact(*target))
-
-        return self._perform(account, command)
-
-    def _perform(self, account: str | None, command: Callable[[], Command]) -> Result:
-        chosen = None  # a name that is not configured may be anything, and is told to nobody
+    def _perform(self, action: Action, account: str | None, *ids: str | None) -> Result:
+        chosen = None  # an unknown name may be anything, and is neither logged nor returned
         try:
             chosen = self.service.choose_account(self._caller, account)
-            result = self.service.perform(chosen, command())
+            contact = None if action is Action.LIST else self.service.read_contact(*ids)
+            result = self.service.perform(chosen, Command(action, contact))
         except RequestError as error:
             result = Result(error.outcome, account=chosen, request_id=new_request_id())
-        write_line("call", **describe_call(result))
+        log_event("call", **describe_call(result))
         return result
 
     def close(self) -> None:
@@ -77,7 +72,7 @@ class Client:
 
 
 def connect(config: str | Path | Mapping[str, Any]) -> Client:
-    """Return the block lists of a configuration: a TOML file, or a mapping of the same shape.
+    """Return a client for a configuration: a TOML file, or a mapping of the same structure.
 
     Raises ConfigurationError and PluginError as `load_settings` does.
     """

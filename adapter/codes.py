@@ -1,4 +1,4 @@
-"""What can happen, in closed lists. `Code` is the one table, read by everything else."""
+"""Closed lists of actions and results. `Code` is the table of error codes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Self
 
 
 class Action(StrEnum):
-    """What a caller wants done with an account's block list."""
+    """An operation on an account's block list."""
 
     BLOCK = "block"
     UNBLOCK = "unblock"
@@ -15,7 +15,7 @@ class Action(StrEnum):
 
 
 class Applied(StrEnum):
-    """Whether the command took effect. `NOT_APPLIED` is said only where that is certain."""
+    """Whether the command took effect. `NOT_APPLIED` is used only if that is certain."""
 
     APPLIED = "applied"
     NOT_APPLIED = "not_applied"
@@ -23,7 +23,7 @@ class Applied(StrEnum):
 
 
 class Retry(StrEnum):
-    """When the same command is worth sending again."""
+    """When to send the same command again."""
 
     NEVER = "never"
     NOW = "now"
@@ -32,7 +32,7 @@ class Retry(StrEnum):
 
 
 class Scope(StrEnum):
-    """What an API key may be allowed: to change block lists, to read, and to read the metrics."""
+    """Permission of an API key: change block lists, read them, read the metrics."""
 
     BLOCK = "block"
     READ = "read"
@@ -47,9 +47,9 @@ class Confirmation(StrEnum):
 
 
 class Code(Enum):
-    """The error codes: HTTP status, retry advice, certainty, our message, and when it is used.
+    """An error code, with HTTP status, retry advice, effect, message, and when it is used.
 
-    One code has one HTTP status. Codes are added, never renamed.
+    Every code has exactly one HTTP status. Codes are added, never renamed.
     """
 
     http_status: int
@@ -61,7 +61,7 @@ class Code(Enum):
     def __new__(
         cls, value: str, http_status: int, retry: Retry, applied: Applied, message: str, when: str
     ) -> Self:
-        """Store the columns of the row on the member, which is known by its code alone."""
+        """Return the member for the code; the other columns become its attributes."""
         member = object.__new__(cls)
         member._value_ = value
         member.http_status = http_status
@@ -73,15 +73,15 @@ class Code(Enum):
 
     @property
     def carries_retry_after(self) -> bool:
-        """Whether an answer with this code may say how many seconds to wait."""
+        """Whether a response with this code may contain a delay in seconds."""
         return self.retry is Retry.AFTER_DELAY
 
-    # A row stays three lines: what it is, what it says, when it is used.
+    # Each row is three lines: code, status and advice; message; when it is used.
     # fmt: off
     BAD_REQUEST = (
         "bad_request", 400, Retry.NEVER, Applied.NOT_APPLIED,
-        "The request is not HTTP that can be read.",
-        "not HTTP, or its head is too large, at the server; `fields` says which",
+        "The request is not valid HTTP.",
+        "not valid HTTP, or its head is too large, at the server; `fields` has the reason",
     )
     INVALID_JSON = (
         "invalid_json", 400, Retry.NEVER, Applied.NOT_APPLIED,
@@ -90,53 +90,53 @@ class Code(Enum):
     )
     VALIDATION_ERROR = (
         "validation_error", 422, Retry.NEVER, Applied.NOT_APPLIED,
-        "The request does not follow the rules of its fields.",
-        "field rules; `fields` says which",
+        "The fields of the request are not valid.",
+        "a field is missing, unknown or not valid; `fields` has the reasons",
     )
     INVALID_TARGET = (
         "invalid_target", 422, Retry.NEVER, Applied.NOT_APPLIED,
-        "The target is not a WhatsApp contact that can be blocked.",
-        "not a person, impossible number, number and jid disagree",
+        "The target is not a valid WhatsApp contact.",
+        "not a person, an impossible number, or number and jid disagree",
     )
     UNAUTHENTICATED = (
         "unauthenticated", 401, Retry.NEVER, Applied.NOT_APPLIED,
         "An API key is missing or wrong.",
-        "*our* key missing or wrong (+ `WWW-Authenticate`)",
+        "the *adapter's* API key is missing or wrong (+ `WWW-Authenticate`)",
     )
     PERMISSION_DENIED = (
         "permission_denied", 403, Retry.NEVER, Applied.NOT_APPLIED,
-        "This caller may not do that.",
-        "the key lacks the scope; without keys: another site's web page, or a foreign Host",
+        "The caller lacks the permission for this request.",
+        "the key lacks the scope; without keys: a web page of another site, or a foreign Host",
     )
     ACCOUNT_NOT_FOUND = (
         "account_not_found", 404, Retry.NEVER, Applied.NOT_APPLIED,
-        "There is no such account.",
-        "no such account, or not yours",
+        "The account does not exist.",
+        "no such account, or one that the key does not include",
     )
     NOT_FOUND = (
         "not_found", 404, Retry.NEVER, Applied.NOT_APPLIED,
-        "There is nothing at this address.",
+        "The path does not exist.",
         "no such path, in the standalone app",
     )
     METHOD_NOT_ALLOWED = (
         "method_not_allowed", 405, Retry.NEVER, Applied.NOT_APPLIED,
-        "This address does not take that method.",
-        "wrong method, in the standalone app",
+        "The path does not support this method.",
+        "unsupported method, in the standalone app",
     )
     PAYLOAD_TOO_LARGE = (
         "payload_too_large", 413, Retry.NEVER, Applied.NOT_APPLIED,
         "The body is too large.",
-        "more than 64 KiB of body",
+        "the body exceeds 64 KiB",
     )
     UNSUPPORTED_MEDIA_TYPE = (
         "unsupported_media_type", 415, Retry.NEVER, Applied.NOT_APPLIED,
         "The body must be sent as application/json in UTF-8.",
-        "a body that does not say it is JSON",
+        "the Content-Type of the body is not JSON in UTF-8",
     )
     SESSION_NOT_FOUND = (
         "session_not_found", 404, Retry.NEVER, Applied.NOT_APPLIED,
-        "The provider does not know the account's session.",
-        "the provider does not know the account's session",
+        "The account's session does not exist at the provider.",
+        "the account's session does not exist at the provider",
     )
     SESSION_NOT_CONNECTED = (
         "session_not_connected", 409, Retry.AFTER_ACTION, Applied.NOT_APPLIED,
@@ -145,8 +145,8 @@ class Code(Enum):
     )
     OPERATION_NOT_SUPPORTED = (
         "operation_not_supported", 501, Retry.NEVER, Applied.NOT_APPLIED,
-        "The account's provider cannot do that.",
-        "this provider cannot do it (declared: no request is sent; or upstream says so)",
+        "The account's provider does not support this operation.",
+        "not supported by the provider (declared: no request is sent; or by its response)",
     )
     TARGET_REJECTED = (
         "target_rejected", 422, Retry.NEVER, Applied.NOT_APPLIED,
@@ -156,11 +156,11 @@ class Code(Enum):
     PROVIDER_CONFLICT = (
         "provider_conflict", 409, Retry.AFTER_DELAY, Applied.NOT_APPLIED,
         "The provider is busy with a conflicting change.",
-        "the provider's own 409 or code for it; not sent, as a newer call wishes the opposite",
+        "the provider's own 409 or code for it; or not sent: a newer call requests the opposite",
     )
     PROVIDER_RATE_LIMITED = (
         "provider_rate_limited", 429, Retry.AFTER_DELAY, Applied.NOT_APPLIED,
-        "The provider asks for fewer calls.",
+        "The provider's rate limit is exceeded.",
         "upstream 429, or the provider's own code for it; `Retry-After` parsed, clamped to 3600",
     )
     PROVIDER_AUTH_FAILED = (
@@ -170,72 +170,72 @@ class Code(Enum):
     )
     PROVIDER_PERMISSION_DENIED = (
         "provider_permission_denied", 502, Retry.AFTER_ACTION, Applied.NOT_APPLIED,
-        "The provider does not allow this to the adapter's credential.",
+        "The adapter's credential lacks the provider's permission for this operation.",
         "the provider's own 402/403",
     )
     PROVIDER_REDIRECTED = (
         "provider_redirected", 502, Retry.AFTER_ACTION, Applied.NOT_APPLIED,
-        "The provider's address answers with a redirect, which is never followed.",
-        "upstream 307/308: wrong or hijacked base URL. Never followed",
+        "The provider's address redirects; redirects are never followed.",
+        "upstream 307/308: a wrong or hijacked base URL; never followed",
     )
     PROVIDER_MISADDRESSED = (
         "provider_misaddressed", 502, Retry.AFTER_ACTION, Applied.UNKNOWN,
-        "The address is wrong, or something before the provider answered; check base_url.",
+        "The address is wrong, or a server before the provider responded; check base_url.",
         "an error page that is not the provider's, its own \"no such route\", any other 3xx",
     )
     PROVIDER_TLS_ERROR = (
         "provider_tls_error", 502, Retry.AFTER_ACTION, Applied.NOT_APPLIED,
-        "No trusted TLS connection to the provider could be made.",
-        "certificate or handshake",
+        "No trusted TLS connection to the provider could be established.",
+        "an untrusted certificate, or a failed handshake",
     )
     PROVIDER_UNREACHABLE = (
         "provider_unreachable", 503, Retry.AFTER_DELAY, Applied.NOT_APPLIED,
-        "No connection to the provider could be made.",
-        "DNS, refused, connect timeout, refused by the proxy",
+        "The connection to the provider failed.",
+        "name lookup failed, connection refused, connect timeout, or refused by the proxy",
     )
     PROVIDER_UNAVAILABLE = (
         "provider_unavailable", 503, Retry.AFTER_DELAY, Applied.UNKNOWN,
-        "The provider says that it is unavailable.",
+        "The provider is unavailable.",
         "upstream 503",
     )
     CIRCUIT_OPEN = (
         "circuit_open", 503, Retry.AFTER_DELAY, Applied.NOT_APPLIED,
         "Calls to this account are paused after repeated failures.",
-        "the breaker is open; nothing was sent",
+        "the circuit breaker is open; nothing was sent",
     )
     OVERLOADED = (
         "overloaded", 503, Retry.AFTER_DELAY, Applied.NOT_APPLIED,
-        "The adapter has no room for one more call to this account.",
-        "too many calls in flight, or no descriptor, time or room for a long list is left",
+        "The adapter has no capacity for another call to this account.",
+        "too many calls in flight, or no descriptor, time or capacity for a long list is left",
     )
     PROVIDER_TIMEOUT = (
         "provider_timeout", 504, Retry.NOW, Applied.UNKNOWN,
-        "The provider did not answer in time.",
-        "no complete answer before the deadline; upstream 408/504",
+        "The provider did not respond in time.",
+        "no complete response before the deadline; upstream 408/504",
     )
     PROVIDER_CONNECTION_LOST = (
         "provider_connection_lost", 502, Retry.NOW, Applied.UNKNOWN,
-        "The connection to the provider broke before its answer was complete.",
-        "reset or closed after the request left",
+        "The connection to the provider was lost before the response was complete.",
+        "reset or closed after the request was sent",
     )
     PROVIDER_ERROR = (
         "provider_error", 502, Retry.AFTER_DELAY, Applied.UNKNOWN,
-        "The provider failed.",
-        "other upstream 5xx; a refusal that names no cause",
+        "The provider failed to process the request.",
+        "other upstream 5xx; a refusal without a cause",
     )
     PROVIDER_BAD_RESPONSE = (
         "provider_bad_response", 502, Retry.AFTER_DELAY, Applied.UNKNOWN,
-        "The provider's answer could not be understood.",
-        "not understandable: HTML, truncated, wrong shape, contradictory, another contact or state",
+        "The provider's response could not be interpreted.",
+        "HTML, truncated, wrong shape, contradictory, or about another contact or state",
     )
     PROVIDER_RESPONSE_TOO_LARGE = (
         "provider_response_too_large", 502, Retry.AFTER_ACTION, Applied.UNKNOWN,
-        "The provider's response is larger, or takes longer, than the adapter allows.",
-        "more bytes, pages or time than a response may take; a list is never shortened",
+        "The provider's response exceeds the adapter's limits of size or time.",
+        "more bytes, pages or time than the limits allow; a list is never truncated",
     )
     INTERNAL_ERROR = (
         "internal_error", 500, Retry.NOW, Applied.UNKNOWN,
-        "The adapter failed.",
-        "our bug (standalone app only; embedded, the host sees the exception)",
+        "The adapter had an internal error.",
+        "a bug of the adapter (standalone app only; embedded, the exception reaches the host app)",
     )
     # fmt: on

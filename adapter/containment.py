@@ -1,9 +1,11 @@
-"""Call a plugin so that it can fail, and can not end the process."""
+"""Call plugins: contain exceptions that would end the process, and locate those that they raise."""
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from pathlib import Path
+from traceback import walk_tb
 from typing import Final, ParamSpec, TypeVar
 
 from adapter.errors import PluginError
@@ -19,10 +21,10 @@ def contain(
     *args: ParametersT.args,
     **options: ParametersT.kwargs,
 ) -> ReturnedT:
-    """Call a plugin; what it raises to end the process becomes PluginError.
+    """Call a plugin; an exception that would end the process becomes PluginError.
 
-    What its surroundings raise to end the call goes through: Ctrl-C, and the timeouts and kills of
-    a scheduler.
+    An exception from outside of the plugin is raised again: Ctrl-C, and the timeouts and kills of a
+    scheduler.
     """
     try:
         return call(*args, **options)
@@ -35,11 +37,28 @@ def contain(
 
 
 def is_from_outside(error: BaseException) -> bool:
-    """Whether an exception is how the surroundings end a call, and not a fault of a plugin.
+    """Whether an exception comes from outside of the plugin, to end its call.
 
-    GeneratorExit is none: it is raised where a generator waits, and none does here. Ctrl-C raises
-    KeyboardInterrupt where Python's own handler has the signal; in a worker of ours it does not.
+    GeneratorExit does not: it is raised in a waiting generator, and there is none here. Ctrl-C
+    raises KeyboardInterrupt where Python's own handler has the signal; in our workers it does not.
     """
     if isinstance(error, KeyboardInterrupt):
         return signal.getsignal(signal.SIGINT) is signal.default_int_handler
     return any(kind.__module__.partition(".")[0] in _SCHEDULERS for kind in type(error).__mro__)
+
+
+def find_line(error: BaseException, module: str) -> str | None:
+    """Return file and line of the plugin's own code that raised: `plugin_acme.py, line 12`.
+
+    `module` is the plugin's module; other modules of its package are its own code, too. None for an
+    exception that passed no line of it. The text has no values.
+    """
+    own = module.rpartition(".")[0] or module
+    lines = [
+        f"{Path(frame.f_code.co_filename).name}, line {line}"
+        for each in (error.__cause__, error)
+        if each is not None
+        for frame, line in walk_tb(each.__traceback__)
+        if f"{frame.f_globals.get('__name__')}.".startswith(f"{own}.")
+    ]
+    return lines[-1] if lines else None

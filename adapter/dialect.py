@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from types import MappingProxyType
 from typing import ClassVar, Final
 
 from adapter.codes import Code
@@ -23,7 +24,7 @@ _MOST_MESSAGE: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class DialectRequest:
-    """A native request, understood: the command, the session it names, and the form it came in."""
+    """A parsed native request: the command, the session that it names, and its form."""
 
     command: Command
     session: str | None = None
@@ -31,14 +32,14 @@ class DialectRequest:
 
 
 class Dialect(ABC):
-    """A provider's wire format facing inwards, so that its old clients keep talking as they did.
+    """A provider's wire format facing inwards, for the provider's old clients.
 
-    It shares the routes and rules of `provider`; `build_response` picks the rule, the subclass
-    writes it down.
+    It uses the routes and error rules of `provider`: `build_response` selects the rule, the
+    subclass writes it.
 
-    It takes what its original takes: a body at all (`takes_body`), a form in place of JSON
+    It accepts what the original accepts: a body at all (`takes_body`), a form in place of JSON
     (`takes_forms`; each field is then a text of the document), paths in any case and with one
-    slash behind them (`lenient_paths`).
+    trailing slash (`lenient_paths`).
     """
 
     provider: ClassVar[type[Provider]]
@@ -46,6 +47,8 @@ class Dialect(ABC):
     takes_forms: ClassVar[bool] = False
     lenient_paths: ClassVar[bool] = False
     success_statuses: ClassVar[tuple[int, ...]] = (200,)
+    texts: ClassVar[Mapping[Code, str]] = MappingProxyType({})
+    """The provider's documented error messages, by our code."""
 
     @property
     def name(self) -> str:
@@ -59,35 +62,36 @@ class Dialect(ABC):
 
     @abstractmethod
     def parse_credential(self, request: HttpRequest) -> str | None:
-        """Return the credential, from where this provider's clients put it; None without one."""
+        """Return the credential from where the provider's clients put it; None without one."""
 
     @abstractmethod
     def parse_request(self, request: HttpRequest) -> DialectRequest:
-        """Return what a native request asks for.
+        """Return the command of a native request.
 
-        Raises RequestError where it asks for nothing that can be done.
+        Raises RequestError for a request without a valid command.
         """
 
     @abstractmethod
     def write_success(self, call: DialectRequest, outcome: Outcome) -> HttpResponse:
-        """Return the provider's own answer to a command that took effect."""
+        """Return the provider's own response to a successful command."""
 
     @abstractmethod
     def write_error(
         self, rule: ErrorRule, outcome: Outcome, call: DialectRequest | None, now: datetime
     ) -> HttpResponse:
-        """Return the provider's own error for `rule`; `call` is None for an unread request."""
+        """Return the provider's own error for `rule`; `call` is None for an unparsed request."""
 
     def build_response(
         self, outcome: Outcome, call: DialectRequest | None = None, *, now: datetime
     ) -> HttpResponse:
         """Return the outcome in the provider's own shape, status and codes.
 
-        What the wire cannot express becomes its closest error. `now` is for shapes with a time.
+        A code that the wire format lacks becomes the nearest one. `now` is for shapes with a time.
+        Raises ValueError for a success without `call`.
         """
         if outcome.code is None:
             if call is None:
-                raise ValueError("a success answers a call")
+                raise ValueError("a success needs its call")
             return self.write_success(call, outcome)
         rule = self._first_rules[self.fallback(outcome.code)]
         response = self.write_error(rule, outcome, call, now)
@@ -97,11 +101,11 @@ class Dialect(ABC):
         return HttpResponse(response.status, headers, response.body)
 
     def message(self, rule: ErrorRule, outcome: Outcome) -> str:
-        """Return the sentence for an error, followed by what is wrong with which field.
+        """Return the message of an error, followed by the errors of its fields.
 
-        It is the provider's own where the rule has one. Phone numbers are masked.
+        It is the provider's own if `texts` has one. Phone numbers are masked.
         """
-        sentence = rule.text or outcome.message
+        sentence = self.texts.get(rule.code) or outcome.message
         faults = "; ".join(
             f"{name}: {text}" for name, texts in outcome.fields.items() for text in texts
         )
@@ -112,17 +116,17 @@ class Dialect(ABC):
         return message if len(message) <= _MOST_MESSAGE else f"{message[: _MOST_MESSAGE - 1]}…"
 
     def fallback(self, code: Code) -> Code:
-        """Return the code as which this dialect's clients are told of `code`."""
+        """Return the nearest code that this dialect can express."""
         nearest = FALLBACK_CODES.get(code, code)
         return nearest if nearest in self._first_rules else Code.PROVIDER_ERROR
 
     def match(self, request: HttpRequest) -> tuple[Route, dict[str, str]]:
-        """Return the route that the request is for, and the ids in its path.
+        """Return the route of the request, and the ids in its path.
 
-        Raises RequestError where there is none: `not_found`, or `method_not_allowed`.
+        Raises RequestError without a route: `not_found`, or `method_not_allowed`.
         """
         known = False
-        for route in self.provider.routes:
+        for route in self.provider.all_routes():
             ids = route.match(request.path, lenient=self.lenient_paths)
             if ids is not None:
                 if route.method == request.method:
@@ -134,7 +138,7 @@ class Dialect(ABC):
 def read_bearer(request: HttpRequest, *, bare: bool = False) -> str | None:
     """Return the token of `Authorization: Bearer <token>`, the scheme in any case.
 
-    With `bare`, a header that holds the token alone is taken too.
+    With `bare`, a header of the token alone is accepted too.
     """
     words = request.headers.get("Authorization", "").split()
     if len(words) == 2 and words[0].lower() == "bearer":

@@ -2,47 +2,117 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from adapter.codes import Code, Retry
+from adapter.errors import PluginError
 from adapter.strict_json import Json
-
-
-class Provenance(StrEnum):
-    """How well a rule is known to be true."""
-
-    DOCUMENTED = "documented"
-    READ_IN_SOURCE = "read in source"
-    INFERRED = "inferred"
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorRule:
-    """One line of a provider's table: on this evidence, that is the outcome.
+    """One rule of a provider: on this evidence, a response means this code.
 
-    The evidence is a provider code at any status; or a field of the body (`where`) at `status`; or
-    the status of a response in the provider's own error shape (`Provider.is_own_error`). With
-    `anyone`, the status counts whoever says it: the provider, a proxy or a gate in between.
+    The evidence is one of three:
 
-    A status of 200, 400 or 500 also speaks for the rest of its hundred, after the rules of the exact
-    status, unless it blames the contact. In the other direction, the first rule of a code is what a
-    dialect answers: its status, provider code and `text` (the provider's own words, where
-    documented). `message` and `retry` are our sentence and our advice, where more is known of this
-    failure than the code says.
+    - `provider_code`: the code that the error carries, at any status.
+    - `where`: a condition on the body, at `status`.
+    - Neither: the bare `status` of a response in the provider's own error shape
+      (`Provider.is_own_error`). With `any_sender`, of any response, since a proxy may have sent it.
+
+    A bare status of 200, 400 or 500 also covers the rest of its hundred, after the rules of the
+    exact status, unless it blames the contact. A dialect sends the first rule of a code: its status
+    and provider code. `message` and `retry` replace the code's own message and retry advice, where
+    more is known about this failure.
     """
 
     code: Code
     status: int
-    provider_code: str | None = None
-    where: Callable[[Json], bool] | None = None
-    text: str = ""
-    proof: Provenance = Provenance.DOCUMENTED
-    anyone: bool = False
-    message: str = ""
-    retry: Retry | None = None
+    provider_code: str | None = field(default=None, kw_only=True)
+    where: Callable[[Json], bool] | None = field(default=None, kw_only=True)
+    any_sender: bool = field(default=False, kw_only=True)
+    message: str = field(default="", kw_only=True)
+    retry: Retry | None = field(default=None, kw_only=True)
+
+
+class RuleTable:
+    """The rules of one provider, by their evidence. The first rule of a list goes first."""
+
+    def __init__(self, rules: tuple[ErrorRule, ...]) -> None:
+        self.by_provider_code: Mapping[str, ErrorRule] = {
+            rule.provider_code: rule for rule in reversed(rules) if rule.provider_code
+        }
+        others = [rule for rule in rules if not rule.provider_code]
+        others.sort(key=lambda rule: rule.where is None)
+        self.by_status: Mapping[int, tuple[ErrorRule, ...]] = {
+            status: tuple(
+                rule
+                for exact in dict.fromkeys((status, status // 100 * 100))
+                for rule in others
+                if rule.status == exact
+            )
+            for status in range(200, 600)
+        }
+        """The rules without a provider code: those of the exact status, then of its hundred."""
+
+
+def read_pointers(where: str, pointers: Any) -> tuple[tuple[str, ...], ...]:
+    """Return the keys of each JSON pointer (RFC 6901). Raises PluginError for any other value."""
+    if not isinstance(pointers, (tuple, list)) or not all(
+        isinstance(each, str) and each.startswith("/") for each in pointers
+    ):
+        raise PluginError(f'{where} must be a tuple of JSON pointers; write ("/error/code",)')
+    return tuple(tuple(each.split("/")[1:]) for each in pointers)
+
+
+def read_error_codes(where: str, error_codes: Any) -> Iterator[ErrorRule]:
+    """Yield a rule for each entry of a provider's `error_codes`.
+
+    Raises PluginError for an entry that cannot be used; `where` is the name of the attribute.
+    """
+    form = 'write {"OFFLINE": (503, p.Code.SESSION_NOT_CONNECTED)}'
+    if not isinstance(error_codes, Mapping):
+        raise PluginError(f"{where} must be a mapping; {form}")
+    for provider_code, meaning in error_codes.items():
+        match meaning:
+            case (int(status), Code() as code, *message) if (
+                isinstance(provider_code, str)
+                and provider_code
+                and (not message or [type(each) for each in message] == [str])
+            ):
+                _check_status(f"{where}: {provider_code!r}", status)
+                yield ErrorRule(code, status, provider_code=provider_code, message="".join(message))
+            case _:
+                raise PluginError(
+                    f"{where}: {provider_code!r} must be a text that maps to its usual HTTP "
+                    f"status, a Code and, if needed, a message; {form}"
+                )
+
+
+def check_error_rules(where: str, error_rules: Any) -> None:
+    """Raise PluginError for error rules that cannot be used; `where` names their attribute."""
+    if not isinstance(error_rules, (tuple, list)):
+        raise PluginError(f"{where} must be a tuple; write (p.ErrorRule(p.Code.…, 404),)")
+    for place, rule in enumerate(error_rules):
+        name = f"{where}[{place}]"
+        if not isinstance(rule, ErrorRule):
+            raise PluginError(f"{name} must be an ErrorRule; write p.ErrorRule(p.Code.…, 404)")
+        if not isinstance(rule.code, Code):
+            raise PluginError(f"{name}: the first argument must be a Code; write p.Code.…")
+        _check_status(name, rule.status)
+        if rule.provider_code is not None and not isinstance(rule.provider_code, str):
+            raise PluginError(f"{name}: provider_code must be a text")
+        if rule.where is not None and not callable(rule.where):
+            raise PluginError(f"{name}: where must be a function of the body")
+        if rule.retry is not None and not isinstance(rule.retry, Retry):
+            raise PluginError(f"{name}: retry must be a Retry; write p.Retry.…")
+
+
+def _check_status(name: str, status: Any) -> None:
+    if not isinstance(status, int) or not 100 <= status <= 599:
+        raise PluginError(f"{name} has the status {status!r}; write one from 100 to 599")
 
 
 HTTP_STATUS_RULES: Final = (
@@ -53,22 +123,22 @@ HTTP_STATUS_RULES: Final = (
     ErrorRule(Code.PROVIDER_PERMISSION_DENIED, 402),
     ErrorRule(Code.PROVIDER_CONFLICT, 409),
     ErrorRule(Code.OPERATION_NOT_SUPPORTED, 501),
-    ErrorRule(Code.PROVIDER_RATE_LIMITED, 429, anyone=True),
-    ErrorRule(Code.PROVIDER_TIMEOUT, 504, anyone=True),
-    ErrorRule(Code.PROVIDER_TIMEOUT, 408, anyone=True),
-    ErrorRule(Code.PROVIDER_UNAVAILABLE, 503, anyone=True),
-    ErrorRule(Code.PROVIDER_MISADDRESSED, 501, anyone=True),
-    ErrorRule(Code.PROVIDER_ERROR, 500, anyone=True),
+    ErrorRule(Code.PROVIDER_RATE_LIMITED, 429, any_sender=True),
+    ErrorRule(Code.PROVIDER_TIMEOUT, 504, any_sender=True),
+    ErrorRule(Code.PROVIDER_TIMEOUT, 408, any_sender=True),
+    ErrorRule(Code.PROVIDER_UNAVAILABLE, 503, any_sender=True),
+    ErrorRule(Code.PROVIDER_MISADDRESSED, 501, any_sender=True),
+    ErrorRule(Code.PROVIDER_ERROR, 500, any_sender=True),
     ErrorRule(Code.PROVIDER_MISADDRESSED, 404),
     ErrorRule(Code.PROVIDER_MISADDRESSED, 405),
     ErrorRule(Code.PROVIDER_MISADDRESSED, 410),
-    ErrorRule(Code.PROVIDER_ERROR, 400),  # of 400 and 422, with a provider code that no rule knows
-    ErrorRule(Code.PROVIDER_MISADDRESSED, 400, anyone=True),
+    ErrorRule(Code.PROVIDER_ERROR, 400),  # of 400 and 422 with an unknown provider code
+    ErrorRule(Code.PROVIDER_MISADDRESSED, 400, any_sender=True),
 )
-"""What HTTP's own statuses mean where a provider says nothing else: below every provider's rules.
+"""The meaning of HTTP statuses where a provider has no rule of its own: the last rules of each.
 
-The last rule is for each status of its hundred: a page that is not the provider's blames neither the
-contact nor the session, and is certain of nothing.
+The last rule covers every other 4xx: a page of another sender is evidence against neither the
+contact nor the session, and nothing about it is certain.
 """
 
 FALLBACK_CODES: Final[Mapping[Code, Code]] = {
@@ -94,7 +164,7 @@ FALLBACK_CODES: Final[Mapping[Code, Code]] = {
     Code.PROVIDER_RESPONSE_TOO_LARGE: Code.PROVIDER_ERROR,
     Code.INTERNAL_ERROR: Code.PROVIDER_ERROR,
 }
-"""The codes that no provider's wire can express, each with the nearest that it can.
+"""The codes that no provider can send, each with the nearest one that a provider can.
 
-Where a claim changes, it only grows weaker: `not_applied` may become `unknown`.
+A fallback never claims more than its code: `not_applied` may become `unknown`.
 """

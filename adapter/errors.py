@@ -1,4 +1,4 @@
-"""What goes wrong before a command exists: in the configuration, in a plugin, in a request."""
+"""Errors of the configuration, of plugins and of requests, raised before a command exists."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from adapter.results import Outcome
 
 @dataclass(frozen=True, slots=True)
 class ConfigurationProblem:
-    """One fault of a configuration: the path of its key, and what to do about it.
+    """One problem of a configuration: the path of the key, what is wrong, and how to mend it.
 
-    Neither holds a value, nor a key that may be a secret or a phone number by mistake.
+    Neither text holds a value, nor a key that may be a misplaced secret or a phone number.
     """
 
     path: str
@@ -23,23 +23,24 @@ class ConfigurationProblem:
 
 
 class ConfigurationError(Exception):
-    """The configuration cannot be used. `problems` holds every fault that was found, not the first.
+    """The configuration is invalid. `problems` holds all problems that were found.
 
-    The text never repeats a value, since any value may be a secret in the wrong place.
+    The text never repeats a value, since any value may be a misplaced secret.
     """
 
     def __init__(self, problems: Iterable[ConfigurationProblem]) -> None:
         self.problems = tuple(problems)
+        count = len(self.problems)
         lines = "\n".join(f"  - {problem}" for problem in self.problems)
-        super().__init__(f"the configuration has {len(self.problems)} fault(s):\n{lines}")
+        super().__init__(f"the configuration has {count} problem(s):\n{lines}")
 
 
 class PluginError(Exception):
-    """A plugin that is needed cannot be used; `__cause__` is what it raised."""
+    """A required plugin cannot be used; `__cause__` is the exception that it raised, if any."""
 
 
 class RequestError(Exception):
-    """A request that never became a command; `outcome` is its answer."""
+    """A request was refused before it became a command; `outcome` is its failure."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome.code.value if outcome.code else "")

@@ -1,4 +1,4 @@
-"""What a provider's response proves, beyond what the provider's own table says of it. Pure."""
+"""Evidence in responses, whatever the provider: errors, success flags, states, contacts. Pure."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Final
 
 from adapter.contacts.contact import Contact, ContactError, NotAPersonError
+from adapter.contacts.identity import Relation, relation
 from adapter.http import Headers
 from adapter.results import MAX_RETRY_AFTER, ContactList
 from adapter.strict_json import Json
@@ -26,8 +27,9 @@ _NOTHING: Final[tuple[Json, ...]] = (None, False, 0, "", "0", "false", [], {})
 _FAILED: Final = frozenset({"error", "fail", "failed", "failure", "false"})
 _ERROR, _FLAG, _STATUS, _STATE = "error", "flag", "status", "state"
 _LONGEST_KEY: Final = 40
-"""Longest name, in characters, that is looked at; a longer one is no name of an error."""
+"""The maximum length of a key that can name an error, in characters."""
 
+_SEPARATORS: Final = re.compile(r"[ ()+-]")
 _NO_ROUTE: Final = re.compile(r"Cannot (GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) /")
 _NUMBER: Final = re.compile(r"[0-9]{1,64}(?:\.[0-9]{1,64})?")
 _DATE: Final = re.compile(
@@ -38,11 +40,11 @@ _DATE: Final = re.compile(
 
 
 def holds_error(document: Json, *, arrays: bool = True) -> bool:
-    """Whether the body carries an error: beside a success, it contradicts it.
+    """Whether the body holds an error, which contradicts a success beside it.
 
     An error is a key such as `error`, `errors` or `error_code` with a value that is not empty, a
-    status of 400 or more, or one that is called failed, or `success: false`. Without `arrays`, what
-    stands in an array is passed over: an entry of a list says nothing of the whole.
+    status of 400 or more or with the text `failed` or such, or `success: false`. Without `arrays`,
+    arrays are ignored: an entry of a list is no evidence about the whole.
     """
     if isinstance(document, list):
         return arrays and any(holds_error(each) for each in document if isinstance(each, dict))
@@ -72,19 +74,19 @@ def _is_number(value: Json) -> bool:
 
 
 def says_success(document: Json) -> bool:
-    """Whether a flag of the body says that the call succeeded: `success` or `ok` is true."""
+    """Whether the body has a success flag: `success` or `ok` is true."""
     return isinstance(document, dict) and any(
         value is True and _kind_of(key) is _FLAG for key, value in document.items()
     )
 
 
 def says_failure(document: Json) -> bool:
-    """Whether the body says that the call failed: `success` is false."""
+    """Whether the body has `success: false`."""
     return isinstance(document, dict) and document.get("success") is False
 
 
 def shows_state(document: Json, *, blocked: bool) -> bool:
-    """Whether the body shows a contact in this state: a key `blocked` or `isBlocked` says so."""
+    """Whether the body shows a contact in this state, under a key `blocked` or `isBlocked`."""
     if isinstance(document, list):
         return any(shows_state(each, blocked=blocked) for each in document)
     return isinstance(document, dict) and any(
@@ -96,7 +98,7 @@ def shows_state(document: Json, *, blocked: bool) -> bool:
 
 
 def _kind_of(key: str) -> str | None:
-    """Return what a key of a body is for, whatever its case and separators."""
+    """Return the kind of a body's key, in any case and with any separators."""
     return _read_kind(key) if len(key) <= _LONGEST_KEY else None
 
 
@@ -111,11 +113,11 @@ def _read_kind(key: str) -> str | None:
 
 
 def says_no_route(document: Json) -> bool:
-    """Whether the server says that it has no such route: `Cannot POST /wrong/path`.
+    """Whether the body has the sentence of a missing route: `Cannot POST /wrong/path`.
 
-    That is the fixed sentence of Express (finalhandler) and Nest, which other frameworks took over;
-    servers put it into their own error shape. It chooses between two failures and proves nothing
-    else. It is looked for at the start of each text of the body.
+    That is the fixed sentence of Express (finalhandler) and Nest, which other frameworks copy and
+    servers put into their own error shape. It decides between two failures and proves nothing else.
+    It counts at the start of any text of the body.
     """
     return any(_NO_ROUTE.match(text) for text in _texts(document))
 
@@ -129,10 +131,10 @@ def _texts(document: Json) -> Iterator[str]:
 
 
 def read_retry_after(headers: Headers, now: datetime | None = None) -> int | None:
-    """Return the seconds that `Retry-After` asks for, at most 3600; None where it is unreadable.
+    """Return the seconds of `Retry-After`, at most 3600; None if it is missing or unreadable.
 
     Fractions are rounded up. A date, in any of HTTP's three forms (RFC 9110, section 5.6.7), is
-    compared with the response's own `Date`, which shares its clock; without one, with `now`. Of
+    compared with the response's own `Date`, which is of the same clock; without one, with `now`. Of
     several values that a proxy joined, the longest wait counts.
     """
     text = headers.get("Retry-After", "").strip()
@@ -163,21 +165,52 @@ def _http_date(text: str) -> datetime | None:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
-def read_jid(entry: Json) -> Contact:
-    """Return the person of an entry that is a JID. Raises ContactError for anything else."""
-    if not isinstance(entry, str):
+def read_jid(value: Json) -> Contact:
+    """Return the person of a JID. Raises ContactError for any other value."""
+    if not isinstance(value, str):
         raise ContactError("jid", "must be text")
-    return Contact.from_jid(entry)
+    return Contact.from_jid(value)
+
+
+def read_number(value: Json) -> Contact | None:
+    """Return the contact of a phone number: digits (text or integer), or a JID. None if empty.
+
+    Blanks, brackets, dashes and plus signs are ignored. Raises ContactError for any other value.
+    """
+    if value is None or value == "":
+        return None
+    text = str(value) if isinstance(value, (str, int)) else ""
+    if "@" not in text:
+        text = f"{_SEPARATORS.sub('', text)}@s.whatsapp.net"
+    return Contact.from_jid(text, "number")
+
+
+def read_person(jid: Json, number: Json = None, expected: Contact | None = None) -> Contact:
+    """Return the contact of a JID and of the phone number beside it, which may map a LID.
+
+    `expected` is returned unparsed if both are its own, as they usually are in the response to a
+    change. Raises ContactError if one of them cannot be read, or if they are of different persons.
+    """
+    own = (None, "", expected.number) if expected else ()
+    if expected and jid is not None and jid == expected.jid and number in own:
+        return expected
+    contact = read_jid(jid)
+    by_number = read_number(number)
+    if by_number is None:
+        return contact
+    if relation(contact, by_number) is Relation.DIFFERENT:
+        raise ContactError("number", "is of another person than jid")
+    return Contact(contact.number or by_number.number, contact.lid)
 
 
 def read_contacts(
     entries: Iterable[Json], read: Callable[[Json], Contact] = read_jid
 ) -> ContactList | None:
-    """Return the contacts that the entries of a provider's list name, in order.
+    """Return the contacts of a list's entries, in order; None if one of them is unreadable.
 
-    `read` returns the contact of one entry, by default of a JID. Entries for which it raises
-    NotAPersonError, such as groups and channels, are counted and left out. None where it raises
-    ContactError for a single one: a part of a list is no list.
+    `read` returns the contact of one entry, by default of a JID. An entry for which it raises
+    NotAPersonError, such as a group or a channel, is counted and left out. An entry for which it
+    raises ContactError makes the whole list unreadable: part of a list is not the list.
     """
     contacts, others = [], 0
     for entry in entries:
@@ -188,3 +221,12 @@ def read_contacts(
         except ContactError:
             return None
     return ContactList(tuple(contacts), others)
+
+
+def find_values(document: Json, key: str) -> Iterator[Json]:
+    """Yield each value under this key, at any depth of the body."""
+    if isinstance(document, dict) and key in document:
+        yield document[key]
+    inner = document.values() if isinstance(document, dict) else document
+    for value in inner if isinstance(document, (dict, list)) else ():
+        yield from find_values(value, key)

@@ -8,28 +8,29 @@ from types import MappingProxyType
 from typing import Final
 
 HEADER_NAME: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+"""A field name, as a regular expression: RFC 9110, section 5.1 (`token`)."""
 HEADER_VALUE: Final = r"(?! )[\x20-\x7e]*(?<! )"
-"""What HTTP can carry in the head of a request."""
+"""A field value, as a regular expression: visible ASCII and inner spaces."""
 
 
 class HeaderOwner(Enum):
-    """Who writes a header of a request that no account may set."""
+    """The part of the system that writes a reserved header."""
 
-    WIRE = "wire"
-    """Framing and the connection: a provider that writes it is a fault."""
+    TRANSPORT = "transport"
+    """Framing and connection. A provider that writes one has a fault."""
     ADAPTER = "adapter"
-    """Written by the adapter alone: that of a provider is left out."""
+    """Written by the adapter alone; a provider's value is dropped."""
     PROVIDER = "provider"
-    """Written by the provider, or else by the adapter."""
+    """Written by the provider; otherwise by the adapter."""
 
 
-OUR_HEADERS: Final[Mapping[str, HeaderOwner]] = MappingProxyType(
+RESERVED_HEADERS: Final[Mapping[str, HeaderOwner]] = MappingProxyType(
     {
-        **dict.fromkeys(("host", "content-length", "transfer-encoding"), HeaderOwner.WIRE),
-        **dict.fromkeys(("connection", "keep-alive", "te", "trailer"), HeaderOwner.WIRE),
-        **dict.fromkeys(("upgrade", "expect", "content-encoding"), HeaderOwner.WIRE),
+        **dict.fromkeys(("host", "content-length", "transfer-encoding"), HeaderOwner.TRANSPORT),
+        **dict.fromkeys(("connection", "keep-alive", "te", "trailer"), HeaderOwner.TRANSPORT),
+        **dict.fromkeys(("upgrade", "expect", "content-encoding"), HeaderOwner.TRANSPORT),
         **dict.fromkeys(("x-request-id", "content-type"), HeaderOwner.ADAPTER),
         **dict.fromkeys(("accept", "accept-encoding", "user-agent"), HeaderOwner.PROVIDER),
     }
 )
-"""The headers that no account may set, and who writes each."""
+"""The headers that no account may set, in lower case, and the owner of each."""

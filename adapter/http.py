@@ -1,4 +1,4 @@
-"""HTTP as plain values, for both sides of a provider, and JSON that is read strictly."""
+"""HTTP requests and responses as plain values, for providers and dialects."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any, Final
 
 from adapter.strict_json import Json, StrictJsonError, read_json, write_json
 
-_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+_EMPTY: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Headers(Mapping[str, str]):
-    """Header fields, frozen, found by name in any case. Iterating gives the names as written."""
+    """Immutable header fields. Names are case-insensitive; iteration yields them as written."""
 
     __slots__ = ("_fields",)
 
-    def __init__(self, fields: Mapping[str, str] = _NOTHING) -> None:
+    def __init__(self, fields: Mapping[str, str] = _EMPTY) -> None:
         self._fields = {name.lower(): (name, value) for name, value in fields.items()}
 
     def __getitem__(self, name: str) -> str:
@@ -34,8 +34,8 @@ class Headers(Mapping[str, str]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Mapping):
             return NotImplemented
-        theirs = {str(name).lower(): value for name, value in other.items()}
-        return {name: value for name, (_, value) in self._fields.items()} == theirs
+        expected = {str(name).lower(): value for name, value in other.items()}
+        return {name: value for name, (_, value) in self._fields.items()} == expected
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -48,15 +48,16 @@ NO_HEADERS: Final = Headers()
 
 @dataclass(frozen=True, slots=True, repr=False)
 class HttpRequest:
-    """A request as a value. `path` is percent-encoded and starts with a slash; None sends no body.
+    """A request as a value. `path` is percent-encoded and starts with a slash.
 
-    `repr` shows the method alone: paths hold JIDs and at times tokens, headers hold credentials.
+    `json` is the body; None sends no body. `repr` shows only the method: paths hold JIDs and
+    sometimes tokens, headers hold credentials.
     """
 
     method: str
     path: str
     headers: Headers = field(default_factory=lambda: NO_HEADERS)
-    query: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    query: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
     json: Json = None
 
     def __repr__(self) -> str:
@@ -65,7 +66,7 @@ class HttpRequest:
 
 @dataclass(frozen=True, repr=False)
 class HttpResponse:
-    """A response as a value. `repr` shows the status and the body's size alone."""
+    """A response as a value. `repr` shows only the status and the size of the body."""
 
     status: int
     headers: Headers = field(default_factory=lambda: NO_HEADERS)
@@ -73,10 +74,10 @@ class HttpResponse:
 
     @cached_property
     def document(self) -> Json:
-        """What the body says as strict JSON; None where it is empty, unreadable, or `null`.
+        """The body as strict JSON; None if it is empty, not strict JSON, or `null`.
 
-        No provider's contract gives `null` a meaning, so the three need no telling apart. A byte
-        order mark before the JSON is passed over.
+        The three cases are not distinguished: no provider's contract gives `null` a meaning. A byte
+        order mark before the JSON is ignored.
         """
         try:
             return read_json(self.body.removeprefix(codecs.BOM_UTF8))
@@ -84,7 +85,7 @@ class HttpResponse:
             return None
 
     def at_status(self, status: int) -> HttpResponse:
-        """Return the same response with another status; what was read of it is not read again."""
+        """Return the same response with another status, without parsing its body again."""
         other = HttpResponse(status, self.headers, self.body)
         other.__dict__["document"] = self.document
         return other
@@ -93,9 +94,7 @@ class HttpResponse:
         return f"HttpResponse({self.status}, {len(self.body)} bytes)"
 
 
-def json_response(
-    status: int, document: Json, headers: Mapping[str, str] = _NOTHING
-) -> HttpResponse:
+def json_response(status: int, document: Json, headers: Mapping[str, str] = _EMPTY) -> HttpResponse:
     """Return a response whose body is `document` as JSON."""
     return HttpResponse(
         status, Headers({"Content-Type": "application/json", **headers}), write_json(document)

@@ -1,4 +1,7 @@
-"""One line per event, for people and for machines. Embedded, it is plain `logging`."""
+"""Log events, one line each, as text or JSON.
+
+Embedded in a host app, records go to the standard `logging` of the host.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,12 @@ from adapter.privacy import (
     indent_lines,
     mask_number,
     mask_phone_numbers,
-    mask_trace,
+    mask_traceback,
 )
-from adapter.redaction import hide_contact
+from adapter.redaction import redact_contact
 
 log: Final = logging.getLogger("adapter")
-"""The one logger. Its records hold an event and its facts in `msg`, and as `event` and `facts`."""
+"""The logger of the adapter. Its records have the attributes `event` and `facts`."""
 
 FORMATS: Final = ("text", "json")
 LEVELS: Final[Mapping[str, int]] = {
@@ -29,13 +32,13 @@ LEVELS: Final[Mapping[str, int]] = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
-"""The levels by their names in the configuration."""
+"""The levels, by their names in the configuration."""
 
 
-def write_line(event: str, *, level: int = logging.INFO, **facts: Any) -> None:
-    """Log the event with its facts; a fact that is None is left out.
+def log_event(event: str, *, level: int = logging.INFO, **facts: Any) -> None:
+    """Log the event with its facts; facts that are None are omitted.
 
-    Numbers are masked and controls escaped here, since a host may log with any formatter.
+    Numbers are masked and control characters escaped here, since a host may use any formatter.
     """
     if not log.isEnabledFor(level):
         return
@@ -50,12 +53,12 @@ def write_line(event: str, *, level: int = logging.INFO, **facts: Any) -> None:
     log.log(level, "%s %s", event, text, extra={"event": event, "facts": known})
 
 
-def write_error(
+def log_exception(
     event: str, error: BaseException, *, contact: Contact | None = None, **facts: Any
 ) -> None:
-    """Log the event with its facts at level `error`, and below it the traceback, masked.
+    """Log the event with its facts at level `error`, followed by the masked traceback.
 
-    The digits of `contact` are hidden in it however they are written.
+    The digits of `contact` are redacted in the traceback, however they are grouped.
     """
     known = {
         name: escape_controls(mask_phone_numbers(str(fact)))
@@ -63,15 +66,15 @@ def write_error(
         if fact is not None
     }
     trace = "".join(traceback.format_exception(error))
-    if contact is not None and contact.number is not None:  # as every other line shows it
+    if contact is not None and contact.number is not None:  # masked as in every other line
         trace = trace.replace(contact.number, mask_number(contact.number))
-    trace = indent_lines(mask_trace(hide_contact(trace, contact)))
+    trace = indent_lines(mask_traceback(redact_contact(trace, contact)))
     head = " ".join(filter(None, (event, _write(known))))
     log.error("%s\n%s", head, trace, extra={"event": event, "facts": {**known, "exception": trace}})
 
 
 def _write(facts: Mapping[str, Any]) -> str:
-    """Return the facts as `name=fact`; a text that holds a blank is quoted, to stay one fact."""
+    """Return the facts as `name=fact`; a text with a space is quoted, so that it stays one fact."""
     return " ".join([f"{name}={_quote(fact)}" for name, fact in facts.items()])
 
 
@@ -82,10 +85,10 @@ def _quote(fact: object) -> object:
 
 
 class JsonFormatter(MaskingFormatter):
-    """A log line as one JSON object, masked and escaped like every other."""
+    """A log formatter that writes each record as one JSON object, masked and escaped."""
 
     def compose(self, record: logging.LogRecord, traces: str = "") -> str:
-        """Return the object: time, level and logger, then the facts, or the message."""
+        """Return the record as JSON: time, level, logger, then the facts or the message."""
         line: dict[str, Any] = {
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
             "level": record.levelname.lower(),
@@ -99,18 +102,21 @@ class JsonFormatter(MaskingFormatter):
 
 
 def configure(level: str, form: str) -> None:
-    """Send this process's log to standard error. For a process that is ours: a host has its own."""
+    """Send the log of this process to standard error, as text or `json`.
+
+    Only for the server and the command line: a host app configures its own logging.
+    """
     formatter: logging.Formatter = (
         JsonFormatter()
         if form == "json"
         else MaskingFormatter("%(asctime)s %(levelname)s %(name)s %(message)s")
     )
-    # As the logging HOWTO says, under "Optimization": facts of each line that no format shows.
+    # No format shows these facts; "Optimization" in the logging HOWTO documents the switches.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None  # type: ignore[attr-defined]  # noqa: SLF001
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
-    # What libraries say below a warning, such as the paths of requests, is theirs to know.
+    # Below a warning, libraries log details such as the paths of requests.
     logging.basicConfig(level=max(logging.WARNING, LEVELS[level]), handlers=[handler], force=True)
     for name in ("adapter", "gunicorn"):
         logging.getLogger(name).setLevel(LEVELS[level])

@@ -1,4 +1,4 @@
-"""The keys of a configuration: which may be names, and which may be shown."""
+"""Names and keys of a configuration: which are valid, and which may be displayed."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import phonenumbers
 from adapter.privacy import mask_digit_runs
 
 HIDDEN: Final = "…"
-"""Stands in a path for a key that may be a secret."""
+"""Replaces a key that may be a secret."""
 
 NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
-"""How accounts and API keys may be named; such a name is a label, and in every log line."""
+"""Names of accounts and API keys, as a regular expression. Every log line shows such a name."""
 
 _DIGITS = re.compile(r"[0-9]{8,17}")
 _GROUPS = re.compile(r"[0-9]+(?:[._-][0-9]+)+")
@@ -24,11 +24,11 @@ _KEY = re.compile(r"[\w.-]{1,64}")
 
 
 def holds_phone_number(name: str) -> bool:
-    """Whether a name can be taken for a phone number, or holds one; names are logged.
+    """Whether a name is or contains a phone number, which must not appear in logs.
 
-    That is a name of seven digits or more and nothing else, digits in a row that are possible as
-    an international number by the numbering plan, and groups of digits (`55-11-99999-9999`) that
-    are a valid one. A date is neither: `tenant-20261125`.
+    It does if it consists of seven or more digits, if it contains a run of digits that is a
+    possible international number by the numbering plan, or if it contains groups of digits
+    (`55-11-99999-9999`) that are a valid one. A date, as in `tenant-20261125`, is neither.
     """
     if re.fullmatch(r"[0-9]{7,}", name):
         return True
@@ -55,20 +55,20 @@ def _is_valid(digits: str) -> bool:
     return number is not None and phonenumbers.is_valid_number(number)
 
 
-def show_name(name: str) -> str:
-    """Return the name of an account or an API key, fit to be shown: a phone number is masked.
+def display_name(name: str) -> str:
+    """Return the name of an account or an API key for display, with phone numbers masked.
 
-    What cannot be such a name is not shown at all.
+    An invalid name is hidden.
     """
     if not re.fullmatch(NAME, name):
         return HIDDEN
     return mask_digit_runs(name) if holds_phone_number(name) else name
 
 
-def show_key(key: str) -> str:
-    """Return a key that may be called as its author likes, such as a header's, fit to be shown.
+def display_key(key: str) -> str:
+    """Return a freely chosen key, such as a header name, for display.
 
-    What looks like a credential in the wrong place is not shown at all.
+    A key that looks like a misplaced credential is hidden.
     """
     if not _KEY.fullmatch(key) or _looks_secret(key):
         return HIDDEN
@@ -76,7 +76,7 @@ def show_key(key: str) -> str:
 
 
 def _looks_secret(name: str) -> bool:
-    """Whether a part of the name is long and of letters and digits, capitals, or mixed case."""
+    """Whether a part of the name is long and mixes letters with digits, or has capitals."""
     for word in re.split(r"[._-]", name):
         letters = re.sub(r"[0-9]", "", word)
         if len(word) >= 12 and letters and letters != word:
@@ -88,10 +88,10 @@ def _looks_secret(name: str) -> bool:
     return False
 
 
-def show_unknown(key: str, known: Iterable[str] = ()) -> str:
-    """Return a key that nobody knows, fit to be shown: plain words, or close to a known key.
+def display_unknown_key(key: str, known: Iterable[str] = ()) -> str:
+    """Return an unknown key for display, if it is plain words or close to a known key.
 
-    Any other may be a secret in the wrong place.
+    Any other is hidden: it may be a misplaced secret.
     """
     if len(key) <= 24 and _PLAIN_WORDS.fullmatch(key):
         return key

@@ -6,19 +6,28 @@ import re
 from os import environ
 from typing import Any
 
-from marshmallow import ValidationError, fields
+from marshmallow import Schema, ValidationError, fields
 
 from adapter.files import MAX_SECRET, FileError, read_file
 from adapter.privacy import Secret
 from adapter.route import PATH_ID_RULE, is_path_id
 
 
+class Options(Schema):
+    """The provider's own keys of an account, as a marshmallow schema. Other keys are refused."""
+
+
 class SecretField(fields.Field):  # type: ignore[type-arg, unused-ignore]
     """A credential, given by reference: `{ env = "NAME" }` or `{ file = "/path" }`.
 
-    In a Python mapping an `adapter.Secret` may stand there too. The text is trimmed; what is left
-    must be visible ASCII, which is all that an HTTP header can carry safely.
+    In a Python mapping, an `adapter.Secret` is accepted too. The text is trimmed, and must be
+    visible ASCII, since nothing else is safe in an HTTP header. With `in_path`, it must also fit
+    into one segment of a path.
     """
+
+    def __init__(self, *, in_path: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self.in_path = in_path
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Secret:
         text = value.reveal() if isinstance(value, Secret) else self._resolve(value)
@@ -27,6 +36,8 @@ class SecretField(fields.Field):  # type: ignore[type-arg, unused-ignore]
             raise ValidationError("the secret is empty")
         if not re.fullmatch(r"[\x21-\x7e]+", text):
             raise ValidationError("the secret must be visible ASCII without spaces")
+        if self.in_path and not is_path_id(text):
+            raise ValidationError(f"the secret is sent in a path; it {PATH_ID_RULE}")
         return Secret(text)
 
     @staticmethod
@@ -38,8 +49,8 @@ class SecretField(fields.Field):  # type: ignore[type-arg, unused-ignore]
                 except (KeyError, UnicodeEncodeError):
                     # The name is not repeated: it may be the secret itself, in the wrong place.
                     raise ValidationError(
-                        "the environment has no variable of the name that stands there; set it, "
-                        "or correct the name"
+                        "the environment has no variable of the given name; set it, or correct "
+                        "the name"
                     ) from None
             case {"file": str(name)} if len(value) == 1:
                 try:

@@ -1,4 +1,4 @@
-"""Keep phone numbers and secrets out of everything that a person or a machine may read later."""
+"""Mask phone numbers, escape control characters, and hide secrets in logs and messages."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ _CONTROL = re.compile(
 
 
 def mask_number(digits: str) -> str:
-    """Return `digits` with its middle starred out: `5511999999999` becomes `551*******999`.
+    """Return `digits` with asterisks in the middle: `5511999999999` becomes `551*******999`.
 
-    At most half of the digits are shown, four on each side at most; of fewer than five, none.
+    At most half of the digits are shown, and at most four on each side; none of fewer than five.
     """
     keep = min(4, len(digits) // 4) if len(digits) > 4 else 0
     return f"{digits[:keep]}{'*' * (len(digits) - 2 * keep)}{digits[len(digits) - keep :]}"
 
 
 def mask_digit_runs(text: str) -> str:
-    """Return `text` with every run of seven or more digits masked, whatever stands around it."""
+    """Return `text` with every run of seven or more digits masked, in any context."""
     return _DIGIT_RUN.sub(lambda run: mask_number(run.group()), text)
 
 
 def mask_phone_numbers(text: str) -> str:
-    """Return `text` with every number that may be a phone's masked, unless it is part of an id.
+    """Return `text` with every possible phone number masked, unless it is part of an id.
 
-    Digits that touch a letter or a dash, as in hexadecimal ids and UUIDs, stay readable.
+    Digits next to a letter or a dash, as in hexadecimal ids and UUIDs, stay readable.
     """
     return _LONE_NUMBER.sub(lambda run: mask_number(run.group()), text)
 
 
-def mask_trace(text: str) -> str:
-    """Return a traceback with every number masked that may be a phone's, also one in groups.
+def mask_traceback(text: str) -> str:
+    """Return a traceback with every possible phone number masked, also one written in groups.
 
-    Those are seven digits in a row, or eight with up to three blanks, dashes, dots, slashes or
-    brackets between any two; a date is masked too.
+    A possible number is seven digits in a row, or eight with up to three spaces, dashes, dots,
+    slashes or parentheses between any two; a date is masked too.
     """
     return mask_digit_runs(_GROUPS.sub(_mask_group, text))
 
@@ -52,7 +52,7 @@ def _mask_group(found: re.Match[str]) -> str:
 
 
 def escape_controls(text: str) -> str:
-    """Return `text` on one line: what ends a line, controls a terminal or turns a text is escaped.
+    """Return `text` as one line, with line breaks, control and direction characters escaped.
 
     These are C0, DEL, C1, U+2028 and U+2029, the marks of direction, and surrogates.
     """
@@ -60,45 +60,45 @@ def escape_controls(text: str) -> str:
 
 
 def indent_lines(text: str) -> str:
-    """Return a text of several lines, such as a traceback, none of which can pass for a record.
+    """Return a text of several lines, such as a traceback, so that no line looks like a record.
 
-    Each is indented, and within it controls are escaped. Lines end at a newline alone.
+    Each line is indented, and its control characters are escaped. Only a newline ends a line.
     """
     return "\n".join(f"    {escape_controls(line)}" for line in text.rstrip("\n").split("\n"))
 
 
 class MaskingFormatter(logging.Formatter):
-    """A log formatter that lets no phone number through, and no line that is no record.
+    """A log formatter that masks phone numbers and keeps every record on one line.
 
-    A record is one line; a traceback follows it in lines that are indented. In a message, digits
-    that are a part of an id (hexadecimal, or joined by dashes) stay.
+    A traceback follows its record in indented lines. In a message, digits that are part of an id
+    (hexadecimal, or joined by dashes) stay readable.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record as text, its numbers masked and its controls escaped."""
-        if hasattr(record, "facts"):  # masked and escaped where it was made
+        """Return the record as text, with numbers masked and control characters escaped."""
+        if hasattr(record, "facts"):  # `log_event` and `log_exception` have masked and escaped it
             return self.compose(record)
         plain = copy(record)
         plain.msg, plain.args = escape_controls(mask_phone_numbers(record.getMessage())), None
         plain.exc_info = plain.exc_text = plain.stack_info = None
-        return self.compose(plain, self._write_traces(record))
+        return self.compose(plain, self._format_traces(record))
 
     def compose(self, record: logging.LogRecord, traces: str = "") -> str:
-        """Return the record, whose message is safe, with the traceback that belongs to it."""
+        """Return the record, whose message is masked and escaped, followed by its traceback."""
         line = super().format(record)
         return f"{line}\n{indent_lines(traces)}" if traces else line
 
-    def _write_traces(self, record: logging.LogRecord) -> str:
-        """Return the traceback and the stack of the record, with their numbers masked."""
+    def _format_traces(self, record: logging.LogRecord) -> str:
+        """Return the traceback and the stack of the record, with numbers masked."""
         found = self.formatException(record.exc_info) if record.exc_info else record.exc_text
-        return mask_trace("\n".join(filter(None, (found, record.stack_info))))
+        return mask_traceback("\n".join(filter(None, (found, record.stack_info))))
 
 
 class Secret:
-    """A credential that shows itself only when asked by name.
+    """A credential that is revealed only by `reveal()`.
 
-    `repr`, `str` and formatting give `Secret(***)`; `reveal()` gives the text. It is not picklable,
-    so it cannot leave the process with an object that holds it.
+    `repr`, `str` and formatting return `Secret(***)`. A Secret cannot be pickled, so that it never
+    leaves the process inside another object.
     """
 
     __slots__ = ("_text",)
@@ -120,4 +120,4 @@ class Secret:
         return hash(self._text)
 
     def __reduce__(self) -> str:
-        raise TypeError("a Secret cannot be pickled or copied out of its process")
+        raise TypeError("a Secret cannot be pickled or copied")

@@ -1,40 +1,50 @@
-"""What a provider plugin is made of: routes, a table of rules, and two pure translations.
+"""The base class of providers: routes, error rules, and two pure translations.
 
-A `Provider` turns a command into that provider's HTTP request and its HTTP response into an
-outcome. A `Dialect` is the same wire format facing inwards. Both read the routes and the rules of
-the provider's class, so that a path or a code is written once. Neither ever talks to a network.
+A `Provider` translates a command into the provider's HTTP request, and its HTTP response into an
+outcome. A `Dialect` is the same wire format facing inwards. Both use the routes and error rules of
+the provider's class, so that a path or a code is written once. Neither uses a network.
 """
 
 from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
-from marshmallow import Schema
-
-from adapter.codes import Action, Applied, Code, Confirmation
-from adapter.contacts.contact import Contact, ContactError
+from adapter.codes import Action, Code, Confirmation
+from adapter.contacts.contact import Contact
 from adapter.contacts.forms import ContactForm
-from adapter.contacts.identity import Relation, relation
-from adapter.error_rules import HTTP_STATUS_RULES, ErrorRule
+from adapter.error_rules import (
+    HTTP_STATUS_RULES,
+    ErrorRule,
+    RuleTable,
+    check_error_rules,
+    read_error_codes,
+    read_pointers,
+)
 from adapter.errors import PluginError, RequestError
-from adapter.evidence import holds_error, read_retry_after, says_no_route, says_success, shows_state
-from adapter.http import NO_HEADERS, Headers, HttpRequest, HttpResponse
+from adapter.evidence import (
+    read_contacts,
+    read_jid,
+    read_retry_after,
+    says_success,
+    shows_state,
+)
+from adapter.http import Headers, HttpRequest, HttpResponse
+from adapter.options import Options
 from adapter.privacy import Secret
+from adapter.response_rules import REFUSED as REFUSED
+from adapter.response_rules import find_rule, read_response
 from adapter.results import Command, ContactList, Outcome
-from adapter.route import PLACEHOLDER, Route, has_loose_braces
+from adapter.route import PLACEHOLDER, Route, has_loose_braces, read_routes
 from adapter.strict_json import Json
-
-REFUSED: Final = "was refused by the provider"
-"""Our message for a field that a provider names as bad. Its own text may hold a phone number."""
 
 
 class SessionLocation(StrEnum):
-    """Where a provider's requests say which WhatsApp session they are for."""
+    """The part of a provider's requests that identifies the WhatsApp session."""
 
     TOKEN = "the token"  # noqa: S105 - a place, not a secret
     BODY = "the body"
@@ -43,28 +53,32 @@ class SessionLocation(StrEnum):
 
 
 _SUCCESS_STATUSES: Final = (200, 201, 202)
-_NO_ROUTE_STATUSES: Final = frozenset({404, 405})
-_NOT_FOLLOWED: Final = frozenset({307, 308})
-"""The redirects that ask for the same request elsewhere, and so prove that it was not done here.
-
-303 is what a server says after it has done it, and 301 and 302 are used alike (RFC 9110, section
-15.4).
-"""
 
 
 class Provider(ABC):
     """One provider's wire format: a command into its request, its response into an outcome.
 
-    A subclass states `name`, `title`, `routes` and its own `rules`; the group's rules are added
-    below them. It is made once per account, with the options that its `Options` schema let through.
+    A provider is pure: no network, no clock, no state. It is created once per account, with the
+    validated options.
 
-    `contact_forms` are the forms in which its requests name a contact; without `ContactForm.LID`, a
-    contact of which only the LID is known is refused before anything is sent. `verified_on` is the day
-    (`2026-11-22`) on which the live service last answered as recorded; None where it never did.
+    - `routes`: the supported actions, each with its method and path template:
+      `{"block": ("PUT", "/blacklist/{number}")}`. A variable part with the name of an option is
+      filled in from it. With `changes_return_list`, the response to a change holds the whole block
+      list, and the limits of lists apply to it.
+    - `contact_forms`: the forms in which requests name a contact. Without `ContactForm.LID`, a
+      contact of which only the LID is known is refused, and nothing is sent.
+    - `header_templates`: the headers of every request, with options by name:
+      `{"Authorization": "Bearer {token}"}`. They are filled once, into `headers`.
+    - `provider_code_at`: where a body has its provider code, as JSON pointers: `("/error/code",)`.
+      The first text counts.
+    - `error_codes`: each provider code with its usual HTTP status, our code and, where more is
+      known, a message: `{"DEVICE_NOT_READY": (503, Code.SESSION_NOT_CONNECTED)}`. It counts at any
+      status.
+    - `error_rules`: further rules, where the body or the status is the evidence.
+      `HTTP_STATUS_RULES` come after them.
+    - `verified_on`: the date (`2026-11-22`) of the recorded responses of the live service, if any.
 
-    `header_templates` are the headers that every request carries, with options by their names:
-    `Headers({"Authorization": "Bearer {token}"})`. They are filled once, into `headers`. An option
-    that is not there, or is no text or secret, is a PluginError as soon as the provider is made.
+    Raises PluginError for a class attribute or an option that cannot be used.
     """
 
     name: ClassVar[str]
@@ -75,108 +89,135 @@ class Provider(ABC):
     confirmation: ClassVar[Confirmation] = Confirmation.ACCEPTED
     contact_forms: ClassVar[tuple[ContactForm, ...]] = (ContactForm.JID, ContactForm.LID)
     verified_on: ClassVar[str | None] = None
-    header_templates: ClassVar[Mapping[str, str]] = NO_HEADERS
-    routes: ClassVar[tuple[Route, ...]]
+    header_templates: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    routes: ClassVar[Mapping[str, tuple[str, str]]]
+    changes_return_list: ClassVar[bool] = False
+    provider_code_at: ClassVar[tuple[str, ...]] = ()
+    error_codes: ClassVar[Mapping[str, tuple[int, Code] | tuple[int, Code, str]]] = (
+        MappingProxyType({})
+    )
     error_rules: ClassVar[tuple[ErrorRule, ...]] = ()
 
-    class Options(Schema):
-        """The provider's own keys of an account. Unknown keys are refused by name."""
+    class Options(Options):
+        """The provider's own keys of an account. An unknown key is an error."""
 
-    _by_action: ClassVar[Mapping[Action, Route]]
+    _routes: ClassVar[Mapping[Action, Route]]
     _actions: ClassVar[frozenset[Action]]
-    _by_provider_code: ClassVar[Mapping[str, ErrorRule]]
-    _by_status: ClassVar[Mapping[int, tuple[ErrorRule, ...]]]
+    _code_keys: ClassVar[tuple[tuple[str, ...], ...]]
+    _own_rules: ClassVar[tuple[ErrorRule, ...]]
+    rule_table: ClassVar[RuleTable]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls._by_action = {route.action: route for route in getattr(cls, "routes", ())}
-        cls._actions = frozenset(cls._by_action)
-        table = cls.all_rules()
-        cls._by_provider_code = {
-            rule.provider_code: rule for rule in reversed(table) if rule.provider_code
-        }
-        by_status: dict[int, list[ErrorRule]] = {}
-        for rule in sorted(
-            (rule for rule in table if not rule.provider_code), key=lambda rule: not rule.where
-        ):
-            by_status.setdefault(rule.status, []).append(rule)
-        cls._by_status = {status: tuple(rules) for status, rules in by_status.items()}
+        name = cls.__name__
+        routes = read_routes(
+            f"{name}.routes",
+            getattr(cls, "routes", {}),
+            changes_return_list=cls.changes_return_list,
+        )
+        cls._routes = {route.action: route for route in routes}
+        cls._actions = frozenset(cls._routes)
+        cls._code_keys = read_pointers(f"{name}.provider_code_at", cls.provider_code_at)
+        check_error_rules(f"{name}.error_rules", cls.error_rules)
+        by_code = read_error_codes(f"{name}.error_codes", cls.error_codes)
+        cls._own_rules = (*by_code, *cls.error_rules)
+        cls.rule_table = RuleTable(cls.all_rules())
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self.options = options
         self.headers = Headers({name: self._fill_header(name) for name in self.header_templates})
+        names = {name for route in self.all_routes() for name in route.names}
+        self._path_options = {name: options[name] for name in names if name in options}
 
     def _fill_header(self, name: str) -> str:
-        """Return the header with the texts of the options in it. Errors never show those."""
+        """Return the header with the options' texts. Errors never show those."""
         template, where = self.header_templates[name], f"{type(self).__name__}.header_templates"
         if has_loose_braces(template):
             raise PluginError(f"{where}: {name} must name an option as {{lower_case}}")
 
         def read_option(part: re.Match[str]) -> str:
-            value = self.options.get(part[1])
-            text = value.reveal() if isinstance(value, Secret) else value
-            if not isinstance(text, str):
-                raise PluginError(
-                    f"{where}: {name} needs {part[1]}, which is no option with a text"
-                )
+            text = _text_of(self.options.get(part[1]))
+            if text is None:
+                raise PluginError(f"{where}: {name} needs the option {part[1]}, as a text")
             return text
 
         return PLACEHOLDER.sub(read_option, template)
 
     @classmethod
+    def all_routes(cls) -> Collection[Route]:
+        """Return the routes, in the order of `routes`."""
+        return cls._routes.values()
+
+    @classmethod
     def all_rules(cls) -> tuple[ErrorRule, ...]:
-        """Return the provider's rules with the shared ones below them."""
-        return (*cls.error_rules, *HTTP_STATUS_RULES)
+        """Return all rules: `error_codes`, `error_rules`, then those of the HTTP statuses."""
+        return (*cls.own_rules(), *HTTP_STATUS_RULES)
+
+    @classmethod
+    def own_rules(cls) -> tuple[ErrorRule, ...]:
+        """Return the provider's own rules: `error_codes`, then `error_rules`."""
+        return cls._own_rules
 
     @classmethod
     def provider_codes(cls) -> frozenset[str]:
         """Return the provider codes that the provider's rules know."""
-        return frozenset(cls._by_provider_code)
+        return frozenset(cls.rule_table.by_provider_code)
 
     @classmethod
     def actions(cls) -> frozenset[Action]:
-        """Return what this provider can do; for anything else no request is sent."""
+        """Return the supported actions; for any other, no request is sent."""
         return cls._actions
 
     @classmethod
     def route(cls, action: Action) -> Route:
-        """Return the address of an action that the provider supports."""
-        return cls._by_action[action]
+        """Return the route of an action that the provider supports."""
+        return cls._routes[action]
 
     @abstractmethod
     def build_request(self, command: Command) -> HttpRequest:
-        """Return the request that says `command` in this provider's words.
+        """Return the provider's request for `command`.
 
-        Raises RequestError where the provider has no words for the contact; nothing is sent then.
+        Raises RequestError where the provider cannot name the contact; nothing is sent then.
         """
 
     @abstractmethod
     def parse_success(self, command: Command, response: HttpResponse) -> Outcome | None:
-        """Return the success that a 2xx answer proves, by the evidence of the provider's contract.
+        """Return the success that a 2xx response proves, by the evidence of the provider.
 
-        None says that the evidence is missing; the outcome is then `provider_bad_response`.
+        None means that the evidence is missing; the outcome is then `provider_bad_response`.
         """
 
     def build_next_page(self, command: Command, response: HttpResponse) -> HttpRequest | None:
-        """Return the request for the next page of a list; None after the last one.
+        """Return the request for the next page of a list; None after the last page.
 
-        It is asked after every page that `parse_success` took for one. All pages together are the
-        list; one that cannot be read makes the whole of it unreadable.
+        It is called after every page that `parse_success` accepts. All pages together are the list;
+        a page that cannot be read makes the whole list unreadable.
         """
         return None
 
-    def request(self, command: Command, json: Json = None, /, **ids: str) -> HttpRequest:
-        """Return the request to the command's route, with its ids filled in and our `headers`.
+    def request(
+        self,
+        command: Command,
+        json: Json = None,
+        query: Mapping[str, str] = MappingProxyType({}),
+        /,
+        **ids: str,
+    ) -> HttpRequest:
+        """Return the request to the command's route, with `headers`, a JSON body and a query.
 
-        Without `json` no body is sent. Raises ValueError for an id that cannot stand in a path.
+        `ids` fill the variable parts of the path that are not options. Without `json` no body is
+        sent. Raises ValueError for an id that is missing or not safe in a path.
         """
         route = self.route(command.action)
-        return HttpRequest(route.method, route.fill(**ids), self.headers, json=json)
+        for name, option in self._path_options.items():
+            if name not in ids and (text := _text_of(option)) is not None:
+                ids[name] = text
+        return HttpRequest(route.method, route.fill(**ids), self.headers, query, json)
 
     def name_contact(self, contact: Contact, *forms: ContactForm) -> str:
-        """Return the contact in the first of `forms` that can say it; `contact_forms` by default.
+        """Return the contact in the first possible one of `forms`, by default `contact_forms`.
 
-        Raises RequestError (`invalid_target`) where none of them can; nothing is sent then.
+        Raises RequestError (`invalid_target`) where none is possible; nothing is sent then.
         """
         allowed = forms or self.contact_forms
         for form in allowed:
@@ -193,7 +234,7 @@ class Provider(ABC):
         response: HttpResponse,
         contacts: ContactList | tuple[Contact, ...] | None = None,
     ) -> Outcome:
-        """Return the success that this response proves, known in this provider's usual way."""
+        """Return the success that this response proves, with the provider's usual confirmation."""
         listed = ContactList(contacts) if isinstance(contacts, tuple) else contacts
         return Outcome.success(
             self.confirmation,
@@ -202,38 +243,61 @@ class Provider(ABC):
             upstream_status=response.status,
         )
 
-    def is_own_error(self, response: HttpResponse) -> bool:
-        """Whether a failure is in the provider's own error shape, and not some server's page.
+    def list_success(
+        self,
+        response: HttpResponse,
+        entries: Iterable[Json],
+        read: Callable[[Json], Contact] = read_jid,
+    ) -> Outcome | None:
+        """Return the success with the contacts of a list; None if an entry cannot be read.
 
-        Only then does its bare status blame anybody. By default a body with a provider code is.
+        `read` returns the contact of one entry, by default of a JID (see `read_contacts`).
+        """
+        contacts = read_contacts(entries, read)
+        return None if contacts is None else self.success(response, contacts)
+
+    def is_own_error(self, response: HttpResponse) -> bool:
+        """Whether a failure is in the provider's own error shape, not the page of a proxy.
+
+        Only then is its bare status evidence. By default, any body with a provider code is.
         """
         return self.parse_provider_code(response.document) is not None
 
     def parse_provider_code(self, document: Json) -> str | None:
-        """Return the provider code that the body holds, declared or not."""
+        """Return the provider code of the body, known or not; None without one.
+
+        By default it is the first text at `provider_code_at`.
+        """
+        for keys in self._code_keys:
+            value = document
+            for key in keys:
+                value = value.get(key) if isinstance(value, dict) else None
+            if isinstance(value, str):
+                return value
         return None
 
     def parse_rejected_fields(self, document: Json) -> Iterable[str]:
-        """Return which of `number` and `jid` the provider names as bad."""
+        """Return which of `number` and `jid` the provider rejects."""
         return ()
 
     def parse_named_contact(self, command: Command, document: Json) -> Contact | None:
-        """Return the contact whom the response to a change is about; None where it names nobody.
+        """Return the contact that the response to a change names; None without one.
 
-        Somebody else makes the response `provider_bad_response`. A LID where a number was asked
-        leaves a success, as `accepted`. Raises ContactError for a name that cannot be read.
+        Another contact than the command's makes the outcome `provider_bad_response`. A LID in the
+        response to a number makes a success `accepted`. Raises ContactError for a name that cannot
+        be read.
         """
         return None
 
     def parse_retry_after(self, response: HttpResponse) -> int | None:
-        """Return the seconds that a response asks to wait, where its code may say so."""
+        """Return the seconds to wait before a retry; None where the response gives none."""
         return read_retry_after(response.headers)
 
     def shows_success(self, command: Command, response: HttpResponse) -> bool:
-        """Whether the body of a refusal shows what was asked for, so that it contradicts itself.
+        """Whether the body of a refusal shows a success, so that it contradicts itself.
 
-        That is a flag of success, the state that was asked for under `blocked`, or a body that
-        `parse_success` takes at a status of a success.
+        That is a success flag, the requested state under `blocked`, or a body that `parse_success`
+        accepts at a 2xx status.
         """
         document = response.document
         if document is None:
@@ -246,98 +310,23 @@ class Provider(ABC):
         return any(self.parse_success(command, each) is not None for each in bodies)
 
     def parse_response(self, command: Command, response: HttpResponse) -> Outcome:
-        """Return what the response proves: provider code first, then body, then status."""
-        if 300 <= response.status <= 399:
-            moved = response.status in _NOT_FOLLOWED
-            code = Code.PROVIDER_REDIRECTED if moved else Code.PROVIDER_MISADDRESSED
-            return self._fail(code, response)
-        if response.status in _NO_ROUTE_STATUSES and says_no_route(response.document):
-            return self._fail(Code.PROVIDER_MISADDRESSED, response)
-        rule = self.find_rule(response)
-        if rule is not None:
-            refused = response.status < 500 or rule.code.applied is Applied.NOT_APPLIED
-            if refused and self.shows_success(command, response):
-                return self._fail(Code.PROVIDER_BAD_RESPONSE, response)
-            outcome = self._read_failure(rule, response)
-        else:
-            success = None
-            if 200 <= response.status <= 299 and not self._carries_error(command, response):
-                success = self.parse_success(command, response)
-            outcome = success or self._fail(Code.PROVIDER_BAD_RESPONSE, response)
-        if command.contact is None:
-            return outcome
-        return self._compare_contact(command, response, outcome)
-
-    def _carries_error(self, command: Command, response: HttpResponse) -> bool:
-        """Whether an error stands in the body, which then proves no success."""
-        document = response.document
-        if self.parse_provider_code(document) is not None:
-            return True
-        return holds_error(document, arrays=command.contact is not None)
-
-    def _compare_contact(
-        self, command: Command, response: HttpResponse, outcome: Outcome
-    ) -> Outcome:
-        """Return what is left of an outcome after the contact that the response names is seen."""
-        try:
-            named = self.parse_named_contact(command, response.document)
-        except ContactError:
-            return self._fail(Code.PROVIDER_BAD_RESPONSE, response) if outcome.ok else outcome
-        if named is None or named is command.contact:
-            return outcome
-        found = relation(command.target, named)
-        if found is Relation.DIFFERENT:
-            return self._fail(Code.PROVIDER_BAD_RESPONSE, response)
-        if found is Relation.UNCOMPARABLE and outcome.ok:
-            return replace(outcome, confirmation=Confirmation.ACCEPTED)
-        return outcome
+        """Return the outcome that the response proves (`adapter.response_rules`)."""
+        return read_response(self, command, response)
 
     def find_rule(self, response: HttpResponse) -> ErrorRule | None:
-        """Return the rule that the response is evidence for; None where it may be a success."""
-        document, status = response.document, response.status
-        code = self.parse_provider_code(document)
-        if isinstance(code, str) and code in self._by_provider_code:
-            return self._by_provider_code[code]
-        rules = self._by_status.get(status, ())
-        if status % 100:
-            rules += self._by_status.get(status // 100 * 100, ())
-        own: bool | None = None
-        for rule in rules:
-            if rule.where is not None:
-                if rule.where(document):
-                    return rule
-                continue
-            if rule.status != status and rule.code is Code.TARGET_REJECTED:
-                continue  # no other status of the hundred blames the contact
-            if rule.anyone:
-                return rule
-            own = self.is_own_error(response) if own is None else own
-            if own and not (code is not None and rule.code is Code.TARGET_REJECTED):
-                return rule
-        return None
-
-    def _read_failure(self, rule: ErrorRule, response: HttpResponse) -> Outcome:
-        rejected = rule.code is Code.TARGET_REJECTED
-        named = self.parse_rejected_fields(response.document) if rejected else ()
-        return Outcome.failure(
-            rule.code,
-            retry_after=self.parse_retry_after(response) if rule.code.carries_retry_after else None,
-            fields={name: (REFUSED,) for name in ("number", "jid") if name in named},
-            upstream_status=response.status,
-            provider_code=rule.provider_code,
-            detail=rule.message,
-            advice=rule.retry,
-            own_error=rule.provider_code is not None or self.is_own_error(response),
-        )
-
-    @staticmethod
-    def _fail(code: Code, response: HttpResponse) -> Outcome:
-        return Outcome.failure(code, upstream_status=response.status)
+        """Return the rule that the response is evidence for; None if it may be a success."""
+        return find_rule(self, response, self.parse_provider_code(response.document))
 
 
 class LocalProvider(Provider):
-    """A provider that answers its own requests in this process and needs no network."""
+    """A provider that handles its own requests in this process and needs no network."""
 
     @abstractmethod
     def handle_request(self, request: HttpRequest) -> HttpResponse:
-        """Return the answer to a request that this provider has built. Called from many threads."""
+        """Return the response to a request of `build_request`. Called from many threads."""
+
+
+def _text_of(option: Any) -> str | None:
+    """Return the option as a text; None for an option of another type."""
+    text = option.reveal() if isinstance(option, Secret) else option
+    return text if isinstance(text, str) else None

@@ -1,4 +1,4 @@
-"""Mask the contact of a call in whatever else is told of the call."""
+"""Redact the contact of a call from the texts that are logged or sent about the call."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ from adapter.contacts.contact import Contact
 from adapter.privacy import mask_digit_runs
 
 MIN_DIGITS: Final = 7
-"""Fewest digits of an id in a row that are hidden; the shortest phone numbers have as many."""
+"""Minimum run of an identifier's digits that is redacted: the length of the shortest numbers."""
 
 _NO_DIGITS = bytes(set(range(256)) - set(b"0123456789"))
 
 
-def hide_contact(text: str, contact: Contact | None) -> str:
-    """Return the text with `*` for the digits of the contact's ids, whatever stands between them.
+def redact_contact(text: str, contact: Contact | None) -> str:
+    """Return the text with `*` for the digits of the contact's identifiers.
 
-    `MIN_DIGITS` digits of an id in a row are hidden too: a number is often written without its
-    country. A user id is hidden with its letters, in any case, and without its country.
+    Other characters between the digits do not matter. A run of `MIN_DIGITS` digits of an identifier
+    is redacted too: a number is often written without its country code. A user id is redacted with
+    its letters, in any case, also without its country.
     """
     if contact is None:
         return text
     if contact.user_id is not None:
-        text = _hide_user_id(text, contact.user_id)
+        text = _redact_user_id(text, contact.user_id)
     digits = text.encode("ascii", "ignore").translate(None, _NO_DIGITS)
     if len(digits) < MIN_DIGITS:
         return text
-    hidden: set[int] = set()
+    redacted: set[int] = set()
     for each in (contact.number, contact.lid, contact.user_id):
         if each is None:
             continue
@@ -36,36 +37,36 @@ def hide_contact(text: str, contact: Contact | None) -> str:
         for start in range(len(own) - MIN_DIGITS + 1):
             part = own[start : start + MIN_DIGITS]
             if part in digits:
-                hidden.update(_places(digits, part))
-    if not hidden:
+                redacted.update(_positions(digits, part))
+    if not redacted:
         return text
-    places = [place for place, character in enumerate(text) if character in "0123456789"]
+    positions = [position for position, character in enumerate(text) if character in "0123456789"]
     characters = list(text)
-    for number in hidden:
-        characters[places[number]] = "*"
+    for index in redacted:
+        characters[positions[index]] = "*"
     return "".join(characters)
 
 
-def show_request_id(request_id: str, contact: Contact | None) -> str:
-    """Return a request id fit to be logged: without the contact, as in `hide_contact`.
+def redact_request_id(request_id: str, contact: Contact | None) -> str:
+    """Return a request id for logging, redacted as by `redact_contact`.
 
-    Where no contact is known, such as of a request that was refused before it was read, every
-    number is masked.
+    Without a contact, as for a request that was refused before it was parsed, all runs of digits
+    are masked.
     """
     if contact is None:
         return mask_digit_runs(request_id)
-    return hide_contact(request_id, contact)
+    return redact_contact(request_id, contact)
 
 
-def _hide_user_id(text: str, user_id: str) -> str:
+def _redact_user_id(text: str, user_id: str) -> str:
     own = user_id.rpartition(".")[2]
     for each in (user_id, own) if len(own) >= MIN_DIGITS else (user_id,):
         text = re.sub(re.escape(each), "*" * len(each), text, flags=re.IGNORECASE)
     return text
 
 
-def _places(digits: bytes, part: bytes) -> Iterator[int]:
-    """Give the places of all digits that belong to the part, wherever it stands."""
+def _positions(digits: bytes, part: bytes) -> Iterator[int]:
+    """Yield the positions of all digits that belong to an occurrence of `part`."""
     found = digits.find(part)
     while found >= 0:
         yield from range(found, found + len(part))

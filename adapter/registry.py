@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import re
 import threading
@@ -11,39 +10,27 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
-from types import NoneType
 from typing import Any, Final, Generic, TypeVar
 
 import pluggy
-from marshmallow import Schema
 
 from adapter import hookspecs
-from adapter.codes import Action, Confirmation
-from adapter.contacts.forms import ContactForm
-from adapter.containment import contain
+from adapter.containment import contain, find_line
 from adapter.dialect import Dialect
-from adapter.error_rules import ErrorRule
 from adapter.errors import PluginError
-from adapter.privacy import escape_controls, mask_trace
-from adapter.provider import Provider, SessionLocation
-from adapter.route import Route
-
-ACCOUNT_KEYS: Final = frozenset(
-    {"provider", "base_url", "aliases", "allow_insecure", "transport", "headers"}
-)
-"""The keys of an account that belong to the core; a provider's options cannot have these names."""
-
-PROVIDER_NAME: Final = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
-"""How a provider may be called: lower-case words joined by dashes."""
+from adapter.hookspecs import Registry
+from adapter.plugin_checks import check_dialect, check_provider
+from adapter.privacy import escape_controls, mask_traceback
+from adapter.provider import Provider
 
 _OWN_DISTRIBUTION: Final = "contact-adapter"
 
-PartT = TypeVar("PartT", bound="type[Provider] | type[Dialect]")
+ClassT = TypeVar("ClassT", bound="type[Provider] | type[Dialect]")
 
 
 @dataclass(frozen=True, slots=True)
 class PluginInfo:
-    """Where something comes from: the entry point's name, and the distribution that has it."""
+    """The origin of classes: the entry point's name, and the distribution that has it."""
 
     name: str
     distribution: str
@@ -51,7 +38,7 @@ class PluginInfo:
 
     @property
     def id(self) -> str:
-        """The name under which exactly this plugin can be blocked: `distribution:name`."""
+        """The name that blocks exactly this plugin: `distribution:name`."""
         return f"{self.distribution}:{self.name}"
 
     @property
@@ -61,7 +48,7 @@ class PluginInfo:
 
     @property
     def is_builtin(self) -> bool:
-        """Whether it comes with the adapter, by the name of its distribution."""
+        """Whether it is part of the adapter, by the name of its distribution."""
         return _normalise(self.distribution) == _OWN_DISTRIBUTION
 
     def __str__(self) -> str:
@@ -69,37 +56,40 @@ class PluginInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class Registration(Generic[PartT]):
-    """A provider or dialect class, and the plugin that brought it."""
+class Registration(Generic[ClassT]):
+    """A provider or dialect class, and the plugin that added it."""
 
-    cls: PartT
+    cls: ClassT
     plugin: PluginInfo
 
 
 @dataclass(frozen=True, slots=True)
 class BrokenPlugin:
-    """A plugin that could not be used, and what it raised."""
+    """A plugin that cannot be used, the exception, and the plugin's line that raised it, if any."""
 
     plugin: PluginInfo
     error: BaseException
+    line: str | None = None
 
     @property
     def reason(self) -> str:
-        """What it raised, in one line, masked like a traceback."""
+        """The exception and the plugin's line, in one line, masked like a traceback."""
         try:
             text = str(self.error)
-        except BaseException:  # noqa: BLE001 - the exception is a third party's too
+        except BaseException:  # noqa: BLE001 - the exception is of third-party code too
             text = "its text cannot be read"
-        line = " ".join(f"{type(self.error).__name__}: {text}".split())
-        return escape_controls(mask_trace(line))
+        reason = " ".join(f"{type(self.error).__name__}: {text}".split())
+        if self.line and not isinstance(self.error, SyntaxError):  # that names its line itself
+            reason = f"{reason} ({self.line})"
+        return escape_controls(mask_traceback(reason))
 
 
 @dataclass(frozen=True, slots=True)
 class Clash:
-    """A name that several plugins bring.
+    """A name of classes from several plugins.
 
-    What is built in wins, else the only plugin that is called so; where nobody does, the name
-    cannot be selected.
+    The built-in plugin wins, else the only plugin with that name; without a winner, the name cannot
+    be selected.
     """
 
     kind: str
@@ -109,53 +99,56 @@ class Clash:
 
     @property
     def losers(self) -> tuple[PluginInfo, ...]:
-        """The plugins that do not serve under this name."""
+        """The plugins whose classes are not used under this name."""
         return tuple(plugin for plugin in self.plugins if plugin != self.winner)
 
     def __str__(self) -> str:
-        """Say who clashes, and with which setting it ends. No plugin that wins is blocked by it."""
+        """Return the plugins of the clash, and the setting that ends it without the winner."""
         if self.winner is not None:
             losers = ", ".join(map(str, self.losers))
-            what = f"the {self.kind} {self.name!r} is that of {self.winner}, and not of {losers}"
+            what = f"the {self.kind} {self.name!r} is that of {self.winner}, not of {losers}"
         else:
             these = " and ".join(map(str, self.plugins))
-            what = (
-                f"several plugins bring the {self.kind} {self.name!r}: {these}; block all but one"
-            )
+            what = f"several plugins add the {self.kind} {self.name!r}: {these}; block all but one"
         newcomers = self.losers if self.winner is not None else self.losers[1:]
         ids = ", ".join(f'"{plugin.id}"' for plugin in newcomers)
         return f"{what}; to block: [plugins] blocked = [{ids}]"
 
 
-@dataclass(frozen=True, slots=True)
-class _Offer:
-    """What a plugin brings, once it was imported."""
+_locks: list[threading.RLock] = []  # type: ignore[valid-type, unused-ignore]
 
-    providers: Mapping[str, type[Provider]]
-    dialects: Mapping[str, type[Dialect]]
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_locks.clear)  # another thread of the parent may hold it
 
 
-_NOTHING: Final = _Offer({}, {})
+def _import_lock() -> threading.RLock:  # type: ignore[valid-type, unused-ignore]
+    """Return the lock around the import of plugins, created on first use in a process.
+
+    A lock of before gevent's patch would be held by all greenlets of a thread at once. A host app
+    behind `gunicorn --preload -k gevent` is imported before the patch, which follows the fork.
+    """
+    if not _locks:
+        _locks.append(threading.RLock())  # two threads may append; both then take the first
+    return _locks[0]
 
 
-class Registry:
-    """All that the plugins of this installation bring, by name. A plugin is imported when needed.
+class PluginRegistry:
+    """The providers and dialects of the installed plugins, by name. A plugin is imported on demand.
 
-    A name is looked for in the plugins of that name first, and only then in all of them. What is
-    built in goes before what is a third party's. Safe in threads.
+    A name is looked up in the plugins of that name first, then in all of them. Built-in plugins go
+    before third-party ones. Safe in threads.
     """
 
     def __init__(
         self, found: Iterable[tuple[PluginInfo, EntryPoint]], idle_blocks: Iterable[str] = ()
     ) -> None:
         self.idle_blocks = tuple(idle_blocks)
-        """The entries of `[plugins] blocked` that match no plugin of this installation."""
+        """The entries of `[plugins] blocked` that match no installed plugin."""
         self._entries = dict(found)
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
-        self._offers: dict[PluginInfo, _Offer] = {}
+        self._loaded: dict[PluginInfo, Registry] = {}
         self._broken: dict[PluginInfo, BrokenPlugin] = {}
-        self._locks: dict[int, threading.RLock] = {}  # type: ignore[valid-type, unused-ignore]
 
     @cached_property
     def providers(self) -> Mapping[str, Registration[type[Provider]]]:
@@ -171,43 +164,35 @@ class Registry:
     def broken(self) -> tuple[BrokenPlugin, ...]:
         """Every plugin that cannot be used. Imports all plugins."""
         for plugin in self._entries:
-            self._offer(plugin)
+            self._load(plugin)
         return tuple(self._broken[plugin] for plugin in self._entries if plugin in self._broken)
 
     @cached_property
     def clashes(self) -> tuple[Clash, ...]:
-        """Every name that several plugins bring. Imports all plugins."""
+        """Every name of classes from several plugins. Imports all plugins."""
         found = []
         for kind in ("providers", "dialects"):
-            names = {name: None for plugin in self._entries for name in self._parts(plugin, kind)}
+            names = {name: None for plugin in self._entries for name in self._classes(plugin, kind)}
             found += [clash for name in sorted(names) if (clash := self._clash(name, kind))]
         return tuple(found)
 
     def find_provider(self, name: str) -> Registration[type[Provider]] | None:
-        """Return the provider of that name; None where there is none.
+        """Return the provider of that name; None without one.
 
-        Raises PluginError where the plugin of that name is broken (with its own error as the
-        cause), and where several third-party plugins bring it.
+        Raises PluginError if the plugin of that name is broken, with its exception as the cause,
+        and if several third-party plugins add it.
         """
         return self._find(name, "providers")
 
     def find_dialect(self, name: str) -> Registration[type[Dialect]] | None:
-        """Return the dialect of that name; None where there is none. Raises as `find_provider`."""
+        """Return the dialect of that name; None without one. Raises as `find_provider`."""
         return self._find(name, "dialects")
-
-    def find_broken(self, name: str) -> BrokenPlugin | None:
-        """Return the broken plugin of that name."""
-        for plugin in self._named(name):
-            self._offer(plugin)
-            if plugin in self._broken:
-                return self._broken[plugin]
-        return None
 
     def _find(self, name: str, kind: str) -> Registration[Any] | None:
         named = self._named(name)
         builtin = [plugin for plugin in named if plugin.is_builtin]
         for candidates in (builtin, named, list(self._entries)):
-            owners = [plugin for plugin in candidates if name in self._parts(plugin, kind)]
+            owners = [plugin for plugin in candidates if name in self._classes(plugin, kind)]
             if owners:
                 return self._choose(name, kind, owners)
             for plugin in candidates:
@@ -222,11 +207,11 @@ class Registry:
         winner = _winner(owners)
         if winner is None:
             raise PluginError(str(Clash(kind[:-1], name, tuple(owners), None)))
-        return Registration(self._parts(winner, kind)[name], winner)
+        return Registration(self._classes(winner, kind)[name], winner)
 
     def _clash(self, name: str, kind: str) -> Clash | None:
-        """Return the clash about the name; none where one plugin alone brings it."""
-        owners = [plugin for plugin in self._entries if name in self._parts(plugin, kind)]
+        """Return the clash of the name; None if at most one plugin has it."""
+        owners = [plugin for plugin in self._entries if name in self._classes(plugin, kind)]
         named = [plugin for plugin in owners if plugin.name == name]
         winner = _winner(owners) or _winner(named)
         return Clash(kind[:-1], name, tuple(owners), winner) if len(owners) > 1 else None
@@ -234,7 +219,7 @@ class Registry:
     def _all(self, kind: str) -> Mapping[str, Registration[Any]]:
         found: dict[str, Registration[Any]] = {}
         for plugin in self._entries:
-            for name in self._parts(plugin, kind):
+            for name in self._classes(plugin, kind):
                 if name not in found:
                     with suppress(PluginError):
                         registered = self._find(name, kind)
@@ -245,37 +230,37 @@ class Registry:
     def _named(self, name: str) -> list[PluginInfo]:
         return [plugin for plugin in self._entries if plugin.name == name]
 
-    def _parts(self, plugin: PluginInfo, kind: str) -> Mapping[str, Any]:
-        offer = self._offer(plugin)
-        return offer.providers if kind == "providers" else offer.dialects
+    def _classes(self, plugin: PluginInfo, kind: str) -> Mapping[str, Any]:
+        loaded = self._load(plugin)
+        return loaded.providers if kind == "providers" else loaded.dialects
 
-    def _offer(self, plugin: PluginInfo) -> _Offer:
-        """Return what the plugin brings; import it if it was not. Nothing, where it is broken."""
-        # Made in the process that takes it: one that was made before gevent had put its own locks
-        # in place would be held by all greenlets at once.
-        with self._locks.setdefault(os.getpid(), threading.RLock()):
-            if plugin not in self._offers:
+    def _load(self, plugin: PluginInfo) -> Registry:
+        """Return the plugin's classes, after importing it once; a broken plugin has none."""
+        with _import_lock():
+            if plugin not in self._loaded:
+                entry = self._entries[plugin]
                 try:
-                    offer = contain(_register, self._manager, plugin, self._entries[plugin])
-                except Exception as error:  # noqa: BLE001 - a third party's module may do that
-                    self._broken[plugin] = BrokenPlugin(plugin, error)
-                    offer = _NOTHING
-                self._offers[plugin] = offer
-            return self._offers[plugin]
+                    loaded = contain(_register, self._manager, plugin, entry)
+                except Exception as error:  # noqa: BLE001 - third-party code may raise anything
+                    line = find_line(error, re.split(r"[:\[]", entry.value)[0].strip())
+                    self._broken[plugin] = BrokenPlugin(plugin, error, line)
+                    loaded = Registry()
+                self._loaded[plugin] = loaded
+            return self._loaded[plugin]
 
 
 def _winner(owners: list[PluginInfo]) -> PluginInfo | None:
-    """Return the one that serves: what is built in, else the only one."""
+    """Return the plugin whose class is used: the built-in one, else the only one."""
     builtin = [plugin for plugin in owners if plugin.is_builtin]
     chosen = builtin or owners
     return chosen[0] if len(chosen) == 1 else None
 
 
-def load_plugins(blocked: Iterable[str] = ()) -> Registry:
-    """Return the plugins of the entry-point group. None is imported before it is needed.
+def load_plugins(blocked: Iterable[str] = ()) -> PluginRegistry:
+    """Return the plugins of the entry-point group. Each is imported on demand.
 
     `blocked` holds names (`acme`) or ids (`some-distribution:acme`) that are never imported. In an
-    id, the distribution may be written in any of the ways that mean the same to an installer.
+    id, the distribution may have any spelling that is equal to installers.
     """
     ids = {entry: _normalise_id(entry) for entry in blocked}
     found, idle = [], dict(ids)
@@ -290,7 +275,7 @@ def load_plugins(blocked: Iterable[str] = ()) -> Registry:
         if not matching:
             found.append((plugin, entry))
     found.sort(key=lambda each: (not each[0].is_builtin, each[0].name, each[0].id))
-    return Registry(found, idle)
+    return PluginRegistry(found, idle)
 
 
 def _normalise(distribution: str) -> str:
@@ -299,93 +284,48 @@ def _normalise(distribution: str) -> str:
 
 
 def _normalise_id(text: str) -> str:
-    """Return a plugin's id with its distribution in the one form; a name alone as it is."""
+    """Return a plugin's id with a normalised distribution; a name alone is unchanged."""
     distribution, colon, name = text.partition(":")
     return f"{_normalise(distribution)}:{name}" if colon else text
 
 
-def _register(manager: pluggy.PluginManager, plugin: PluginInfo, entry: EntryPoint) -> _Offer:
-    """Import one plugin, check it, and return the providers and dialects that it offers."""
+def _register(manager: pluggy.PluginManager, plugin: PluginInfo, entry: EntryPoint) -> Registry:
+    """Import one plugin, check its classes, and return them."""
     module = entry.load()
     manager.register(module, name=plugin.id)
     try:
         manager.check_pending()
-        others = [other for other in manager.get_plugins() if other is not module]
-
-        def offered(hook: str) -> list[Any]:
-            calls = manager.subset_hook_caller(hook, remove_plugins=others)()
-            return [part for parts in calls for part in parts]
-
-        providers, dialects = offered("register_providers"), offered("register_dialects")
-        if not providers and not dialects:
-            raise PluginError("it registers neither a provider nor a dialect")
-        for part in providers:
-            _check_provider(part)
-        for part in dialects:
-            _check_dialect(part)
-        return _Offer(
-            _by_name((part.name, part) for part in providers),
-            _by_name((part.provider.name, part) for part in dialects),
-        )
+        hooks = [each for each in manager.hook.register.get_hookimpls() if each.plugin is module]
+        if not hooks:
+            raise PluginError(
+                "it has no hook; write @p.hookimpl, then def register(registry: p.Registry)"
+            )
+        registry = Registry()
+        for hook in hooks:
+            hook.function(registry)
+        if not registry.providers and not registry.dialects:
+            raise PluginError(
+                "its hook adds neither a provider nor a dialect; write registry.add(AcmeProvider)"
+            )
+        for provider in registry.providers.values():
+            check_provider(provider)
+        for dialect in registry.dialects.values():
+            check_dialect(dialect)
+            _check_provider_is_added(dialect, registry)
+        return registry
     except BaseException:
         manager.unregister(name=plugin.id)
         raise
 
 
-def _by_name(parts: Iterable[tuple[str, PartT]]) -> Mapping[str, PartT]:
-    found: dict[str, PartT] = {}
-    for name, part in parts:
-        if name in found:
-            raise PluginError(f"it registers two parts named {name!r}")
-        found[name] = part
-    return found
+def _check_provider_is_added(dialect: type[Dialect], registry: Registry) -> None:
+    """Raise PluginError for a dialect whose provider is of the same module, but was not added.
 
-
-def _check_provider(part: Any) -> None:
-    _check_class(part, Provider)
-    if not (isinstance(getattr(part, "name", None), str) and PROVIDER_NAME.fullmatch(part.name)):
-        raise PluginError(f"{part.__name__}.name must be lower-case words joined by dashes")
-    if not (isinstance(getattr(part, "title", None), str) and part.title):
-        raise PluginError(f"{part.__name__}.title must be a text for people")
-    routes = getattr(part, "routes", ())
-    if not routes or not all(isinstance(route, Route) for route in routes):
-        raise PluginError(f"{part.__name__}.routes must name at least one Route")
-    for attribute, kind, words in _ATTRIBUTES:
-        if not isinstance(getattr(part, attribute), kind):
-            raise PluginError(f"{part.__name__}.{attribute} must be {words}")
-    for attribute, member in (("contact_forms", ContactForm), ("error_rules", ErrorRule)):
-        if not all(isinstance(each, member) for each in getattr(part, attribute)):
-            raise PluginError(f"{part.__name__}.{attribute} must hold {member.__name__} only")
-    if not all(isinstance(action, Action) for action in part.actions()):
-        raise PluginError(f"{part.__name__}.routes must each have an Action")
-    if not (inspect.isclass(part.Options) and issubclass(part.Options, Schema)):
-        raise PluginError(f"{part.__name__}.Options must be a marshmallow Schema")
-    taken = ACCOUNT_KEYS & set(part.Options().fields)
-    if taken:
-        raise PluginError(f"{part.__name__}.Options takes keys of the core: {sorted(taken)}")
-
-
-_ATTRIBUTES: Final[tuple[tuple[str, Any, str], ...]] = (
-    ("documentation", str, "a text"),
-    ("base_url", (str, NoneType), "a text, or None"),
-    ("session_location", SessionLocation, "an SessionLocation"),
-    ("confirmation", Confirmation, "a Confirmation"),
-    ("contact_forms", (tuple, list), "a tuple of ContactForm"),
-    ("verified_on", (str, NoneType), "a text, or None"),
-    ("header_templates", Mapping, "a mapping"),
-    ("error_rules", (tuple, list), "a tuple of ErrorRule"),
-)
-"""The attributes of a provider that the core reads: name, type, and the type in words."""
-
-
-def _check_dialect(part: Any) -> None:
-    _check_class(part, Dialect)
-    _check_provider(getattr(part, "provider", None))
-
-
-def _check_class(part: Any, base: type) -> None:
-    if not (inspect.isclass(part) and issubclass(part, base)):
-        raise PluginError(f"it registers {part!r}, which is no subclass of {base.__name__}")
-    missing = sorted(getattr(part, "__abstractmethods__", ()))
-    if missing:
-        raise PluginError(f"{part.__name__} lacks {', '.join(missing)}")
+    A dialect for a provider of another plugin is allowed.
+    """
+    provider = dialect.provider
+    if provider.__module__ == dialect.__module__ and provider not in registry.providers.values():
+        raise PluginError(
+            f"{dialect.__name__}.provider is {provider.__name__}, which is not registered; "
+            f"write registry.add({provider.__name__}, {dialect.__name__})"
+        )

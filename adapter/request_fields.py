@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from adapter.codes import Code
-from adapter.contacts.contact import Contact, ContactError, name_field
+from adapter.contacts.contact import Contact, ContactError, detect_field
 from adapter.errors import RequestError
 from adapter.http import HttpRequest
 from adapter.results import Outcome
@@ -22,8 +22,8 @@ def read_contact(
 ) -> Contact:
     """Return the contact that a request names by `number`, `jid` or `user_id`, or by several.
 
-    Raises RequestError: `validation_error` where nothing is named or a name is no text,
-    `invalid_target` where the text names nobody who can be blocked.
+    Raises RequestError: `validation_error` without any name, or for one that is not text,
+    `invalid_target` if the text is not a contact that can be blocked.
     """
     for name, value in (("number", number), ("jid", jid), ("user_id", user_id)):
         if value is not None and not isinstance(value, str):
@@ -37,13 +37,13 @@ def read_contact(
 
 
 def read_number_or_jid(text: str, field: str = "") -> Contact:
-    """Return the contact that a text names: by JID or by number, whichever its form is.
+    """Return the contact that a text names: by JID or by number, depending on its form.
 
-    Raises RequestError (`invalid_target`) where that is nobody who can be blocked; `field` is the
-    name under which the request holds the text, where it is neither `number` nor `jid`.
+    Raises RequestError (`invalid_target`) if it is not a contact that can be blocked; `field` is
+    the text's field in the request, if that is neither `number` nor `jid`.
     """
     try:
-        is_jid = name_field(text) == "jid"
+        is_jid = detect_field(text) == "jid"
         return read_contact(jid=text) if is_jid else read_contact(number=text)
     except RequestError as error:
         if not field:
@@ -53,18 +53,18 @@ def read_number_or_jid(text: str, field: str = "") -> Contact:
 
 
 def require_number(contact: Contact) -> str:
-    """Return the contact's number, for a provider that knows contacts by nothing else.
+    """Return the contact's number, for a provider that names contacts by number only.
 
     Raises RequestError (`invalid_target`) for a contact of which only the LID is known.
     """
     if contact.number is None:
-        fields = {"jid": ("this provider knows contacts by phone number only; send the number",)}
+        fields = {"jid": ("this provider names contacts by phone number only; send the number",)}
         raise RequestError(Outcome.failure(Code.INVALID_TARGET, fields=fields))
     return contact.number
 
 
 def read_object(request: HttpRequest) -> Mapping[str, Json]:
-    """Return the JSON object that the request sent; an empty one where it sent no body.
+    """Return the JSON object of the request's body; an empty one without a body.
 
     Raises RequestError (`validation_error`) for any other JSON.
     """
@@ -76,9 +76,9 @@ def read_object(request: HttpRequest) -> Mapping[str, Json]:
 
 
 def read_texts(body: Mapping[str, Json], *names: str) -> tuple[str, ...]:
-    """Return the texts that stand in the body under these names.
+    """Return the texts of the body under these names.
 
-    Raises RequestError (`validation_error`) for the first that is missing or no text.
+    Raises RequestError (`validation_error`) for the first that is missing or not text.
     """
     for name in names:
         if not isinstance(body.get(name), str):
@@ -87,5 +87,5 @@ def read_texts(body: Mapping[str, Json], *names: str) -> tuple[str, ...]:
 
 
 def invalid_field(name: str, message: str) -> RequestError:
-    """Return the error that says what is wrong with one field."""
+    """Return the error of one invalid field."""
     return RequestError(Outcome.failure(Code.VALIDATION_ERROR, fields={name: (message,)}))

@@ -1,4 +1,4 @@
-"""A command, what became of it, and the one envelope in which every answer is written."""
+"""Commands, their outcomes and results, and the JSON envelope of every response."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from adapter.codes import Action, Applied, Code, Confirmation, Retry
 from adapter.contacts.contact import Contact
 
 MAX_RETRY_AFTER: Final = 3600
-"""Longest wait, in seconds, that is ever asked of a caller."""
+"""Maximum delay, in seconds, that a response may request of a caller."""
 
 _NO_FIELDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """An action, and the contact it is for; `list` has no contact."""
+    """An action and its contact; `list` has no contact.
+
+    Raises ValueError for a block or unblock without a contact, and for a list with one.
+    """
 
     action: Action
     contact: Contact | None = None
@@ -36,13 +39,13 @@ class Command:
 
     @property
     def blocked(self) -> bool:
-        """The state that the contact is to have afterwards."""
+        """The requested state: True for a block."""
         return self.action is Action.BLOCK
 
 
 @dataclass(frozen=True, slots=True)
 class ContactList:
-    """The persons in a block list, in order, and the number of its entries that are no persons."""
+    """The persons in a block list, in order, and the count of its other entries."""
 
     contacts: tuple[Contact, ...]
     others: int = 0
@@ -50,13 +53,13 @@ class ContactList:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of a command: success, or one row of the table (`code`).
+    """What a response, or its absence, proves: a success (`confirmation`) or a failure (`code`).
 
-    `contacts` is what a successful list found, `others` the number of its entries that are no
-    persons; `retry_after` is in seconds. The rest says how the result was known and does not count
-    in comparisons: the upstream status and provider code, `detail` and `advice` (our sentence and
-    retry advice where a provider's row says more than the code does), and `own_error`: the response
-    is in the provider's own error shape, which shows that the provider itself is there.
+    `contacts` are the persons of a successful list, `others` is the count of its entries that are
+    not persons; `retry_after` is in seconds. The remaining fields state how the outcome is known
+    and are ignored in comparisons: the upstream status, the provider code, `detail` and `advice`
+    (message and retry advice of a provider's rule, in place of those of the code), and `own_error`:
+    the response has the provider's own error shape, which proves that the provider was reached.
     """
 
     code: Code | None = None
@@ -88,7 +91,7 @@ class Outcome:
         advice: Retry | None = None,
         own_error: bool = False,
     ) -> Self:
-        """Return the failure that `code` names."""
+        """Return a failure with this code."""
         return cls(
             code=code,
             retry_after=retry_after,
@@ -109,7 +112,7 @@ class Outcome:
         others: int = 0,
         upstream_status: int | None = None,
     ) -> Self:
-        """Return a success, known by `confirmation`."""
+        """Return a success with this confirmation."""
         return cls(
             confirmation=confirmation,
             contacts=contacts,
@@ -124,17 +127,17 @@ class Outcome:
 
     @property
     def applied(self) -> Applied:
-        """Whether the command took effect, where "nobody knows" is an answer."""
+        """Whether the command took effect; it may be unknown."""
         return Applied.APPLIED if self.code is None else self.code.applied
 
     @property
     def message(self) -> str:
-        """Our sentence for the failure; empty on success."""
+        """The message for the failure; empty on success."""
         return self.detail or ("" if self.code is None else self.code.message)
 
 
 class OutcomeError(Exception):
-    """A failed result, for those who like exceptions. `result` is the whole of it."""
+    """A failed result as an exception, raised by `Result.raise_for_code`."""
 
     def __init__(self, result: Result) -> None:
         code = result.outcome.code
@@ -144,10 +147,10 @@ class OutcomeError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """An outcome with everything a caller is told about the call that led to it.
+    """An outcome with the facts of its call.
 
-    `attempts` counts the attempts that were begun, whether or not any of them got as far as to send
-    something; a list may need several requests for each. `duration_ms` is the whole call in
+    `attempts` counts the attempts that were started, whether or not they sent a request; an attempt
+    at a list may need several requests. `duration_ms` is the duration of the whole call, in
     milliseconds.
     """
 
@@ -166,17 +169,17 @@ class Result:
 
     @property
     def code(self) -> Code | None:
-        """The row of the table that a failure is; None on success."""
+        """The error code; None on success."""
         return self.outcome.code
 
     @property
     def applied(self) -> Applied:
-        """Whether the command took effect, where "nobody knows" is an answer."""
+        """Whether the command took effect; it may be unknown."""
         return self.outcome.applied
 
     @property
     def contacts(self) -> tuple[Contact, ...] | None:
-        """The blocked contacts, after a successful list."""
+        """The blocked contacts of a successful list; otherwise None."""
         return self.outcome.contacts
 
     @property
@@ -186,30 +189,30 @@ class Result:
 
     @property
     def message(self) -> str:
-        """Our sentence for the failure; empty on success."""
+        """The message for the failure; empty on success."""
         return self.outcome.message
 
     @property
     def fields(self) -> Mapping[str, tuple[str, ...]]:
-        """What is wrong with which field, where a field is at fault."""
+        """The messages for each invalid field of the request."""
         return self.outcome.fields
 
     @property
     def retry_after(self) -> int | None:
-        """The seconds to wait before the next try, where that is known."""
+        """Seconds to wait before the next attempt, if known."""
         return self.outcome.retry_after
 
     def raise_for_code(self) -> Self:
-        """Return this result, or raise OutcomeError where it is a failure."""
+        """Return this result; raise OutcomeError if it is a failure."""
         if not self.ok:
             raise OutcomeError(self)
         return self
 
     def envelope(self) -> dict[str, Any]:
-        """Return the envelope, ready for JSON. It holds the contact in clear: it is the answer."""
-        return write_envelope(
+        """Return the envelope as a JSON document, with the contact unmasked."""
+        return build_envelope(
             data=self._data() if self.ok else None,
-            error=write_error(self.outcome),
+            error=build_error(self.outcome),
             request_id=self.request_id,
             provider=self.provider,
             attempts=self.attempts,
@@ -221,7 +224,7 @@ class Result:
     def _data(self) -> dict[str, Any]:
         command, outcome = self.command, self.outcome
         if command is None or command.contact is None:
-            contacts = [write_contact(contact) for contact in outcome.contacts or ()]
+            contacts = [build_contact(contact) for contact in outcome.contacts or ()]
             return {
                 "account": self.account,
                 "contacts": contacts,
@@ -233,12 +236,12 @@ class Result:
             "account": self.account,
             "blocked": command.blocked,
             "confirmation": outcome.confirmation,
-            "contact": write_contact(command.contact),
+            "contact": build_contact(command.contact),
         }
 
 
-def write_contact(contact: Contact) -> dict[str, str | None]:
-    """Return the contact as it stands in an envelope."""
+def build_contact(contact: Contact) -> dict[str, str | None]:
+    """Return the contact as it is written in an envelope."""
     return {
         "jid": contact.jid,
         "number": contact.number,
@@ -247,7 +250,7 @@ def write_contact(contact: Contact) -> dict[str, str | None]:
     }
 
 
-def write_error(outcome: Outcome) -> dict[str, Any] | None:
+def build_error(outcome: Outcome) -> dict[str, Any] | None:
     """Return the `error` of an envelope; None on success."""
     code = outcome.code
     if code is None:
@@ -262,7 +265,7 @@ def write_error(outcome: Outcome) -> dict[str, Any] | None:
     }
 
 
-def write_envelope(
+def build_envelope(
     *,
     data: dict[str, Any] | None,
     error: dict[str, Any] | None = None,
@@ -273,7 +276,7 @@ def write_envelope(
     upstream_status: int | None = None,
     provider_code: str | None = None,
 ) -> dict[str, Any]:
-    """Return the one JSON shape of every answer. All four top-level keys are always present."""
+    """Return the envelope of a response. All four top-level keys are always present."""
     return {
         "success": error is None,
         "data": data,

@@ -1,4 +1,4 @@
-"""Do what a command says for an account, whoever asks: a view, a dialect, a shell, a task."""
+"""Run commands against configured accounts. Imports no web framework."""
 
 from __future__ import annotations
 
@@ -6,92 +6,88 @@ import logging
 import secrets
 import time
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, Protocol
 
 from adapter.account import Account
 from adapter.auth import Caller
 from adapter.codes import Code
 from adapter.contacts.contact import Contact
-from adapter.contacts.numbering import load_plans
+from adapter.contacts.numbering import load_numbering_plans
 from adapter.errors import RequestError
-from adapter.logs import write_line
-from adapter.redaction import hide_contact, show_request_id
+from adapter.logs import log_event
+from adapter.redaction import redact_contact, redact_request_id
 from adapter.request_fields import invalid_field, read_contact
 from adapter.results import Command, Outcome, Result
-from adapter.settings.loader import name_accounts
+from adapter.settings.account_names import AccountNames
 from adapter.settings.model import Settings
 from adapter.transport.attempt import Attempt
 
 RESULT_ATTRIBUTE: Final = "contact_adapter_result"
-"""The attribute of an exception out of a call that holds the call's Result (`internal_error`)."""
+"""An exception's attribute with the Result (`internal_error`) of the call that raised it."""
 
 
 def new_request_id() -> str:
-    """Return an id for a call that came without one. No part of it is masked like a number."""
+    """Return an id for a call without one. No part of it is masked as a phone number."""
     while True:
         request_id = secrets.token_hex(16)
-        if show_request_id(request_id, None) == request_id:
+        if redact_request_id(request_id, None) == request_id:
             return request_id
 
 
 def result_of(error: BaseException) -> Result | None:
-    """Return the facts of the call out of which an exception came; None for any other."""
+    """Return the Result of the call that raised an exception; None where no call raised it."""
     result = getattr(error, RESULT_ATTRIBUTE, None)
     return result if isinstance(result, Result) else None
 
 
 class Observer(Protocol):
-    """Somebody who is told of every call of a service, such as its metrics."""
+    """An observer of all calls of a service, such as its metrics."""
 
     def call_started(self, account: Account) -> None:
-        """Take note that a call has begun."""
+        """Record the start of a call."""
 
     def call_ended(
         self, account: Account, command: Command, result: Result | None, seconds: float
     ) -> None:
-        """Take note that a call is over; `result` is None where it raised."""
+        """Record the end of a call; `result` is an `internal_error` where it raised."""
 
 
 class Service:
-    """The accounts of one configuration. It knows no web framework and is safe in threads."""
+    """The accounts of one configuration. Safe in threads and after a fork."""
 
     def __init__(self, settings: Settings) -> None:
-        load_plans()
+        load_numbering_plans()
         self.settings = settings
         self.observer: Observer | None = None
         self.accounts = {name: Account(each) for name, each in settings.accounts.items()}
-        self._names = name_accounts(settings.accounts, settings.default_account)
+        self._names = AccountNames.of(settings.accounts, settings.default_account)
 
     def perform(self, account: str, command: Command, *, request_id: str | None = None) -> Result:
-        """Carry out the command for the account and return what became of it, with the facts.
+        """Run the command for the account, and return the result.
 
-        Raises RequestError (`account_not_found`) for a name that is not configured, and what a
-        plugin raises, as it is, with the facts of the call in `contact_adapter_result`.
+        Raises RequestError (`account_not_found`) for an unknown name, and unchanged what a plugin
+        raises, with the call's Result in its attribute `contact_adapter_result`.
         """
         started = time.monotonic()
         request_id = request_id or new_request_id()
         target = self.accounts.get(account)
         if target is None:
             raise RequestError(Outcome.failure(Code.ACCOUNT_NOT_FOUND))
+        make_result = partial(_make_result, command, target, request_id, started)
         observer, result = self.observer, None
         if observer is not None:
             observer.call_started(target)
-        made: list[Attempt] = []
-
-        def tell(outcome: Outcome, attempts: int) -> Result:
-            took = round((time.monotonic() - started) * 1000)
-            provider = target.provider.name
-            return Result(outcome, command, account, provider, attempts, took, request_id)
-
+        begun: list[Attempt] = []
         try:
-            verdict = target.call(command, request_id, made)
-            result = tell(verdict.outcome, verdict.attempts)
+            outcome, attempts = target.call(command, request_id, begun)
+            result = make_result(outcome, attempts)
             return result
         except BaseException as error:
-            result = tell(Outcome.failure(Code.INTERNAL_ERROR), len(made))
-            with suppress(Exception):  # a class may refuse attributes
+            result = make_result(Outcome.failure(Code.INTERNAL_ERROR), len(begun))
+            with suppress(Exception):  # an exception class may refuse attributes
                 setattr(error, RESULT_ATTRIBUTE, result)
-            write_line("call", level=logging.ERROR, **describe_call(result))
+            log_event("call", level=logging.ERROR, **describe_call(result))
             raise
         finally:
             if observer is not None:
@@ -100,16 +96,17 @@ class Service:
     def choose_account(
         self, caller: Caller, name: str | None = None, *, native: bool = False
     ) -> str:
-        """Return the account that the caller means by `name`, or by naming none.
+        """Return the name of the account that `name` selects; without it, the default account.
 
-        With `native`, an alias is a name too. Raises RequestError (`account_not_found`) alike for
-        an account that does not exist and for one that is not the caller's.
+        With `native`, an alias is a name too. Raises RequestError: `account_not_found` equally for
+        an unknown account and one that the caller may not use, `validation_error` without a
+        default.
         """
         if name is None:
             name = self._names.default_for(caller.accounts, caller.default_account)
             if name is None:
                 raise invalid_field("account", "is required, since there is no default account")
-        if not isinstance(name, str):  # a caller in Python may pass anything
+        if not isinstance(name, str):  # Python callers may pass any type
             raise invalid_field("account", "must be text")
         chosen = self._names.find(name, caller.accounts, native=native)
         if chosen is None:
@@ -118,14 +115,14 @@ class Service:
 
     def accounts_of(self, caller: Caller) -> list[Account]:
         """Return the accounts that the caller may use."""
-        return [each for name, each in self.accounts.items() if caller.can_use(name)]
+        return [account for name, account in self.accounts.items() if caller.can_use(name)]
 
     def read_contact(
         self, number: str | None = None, jid: str | None = None, user_id: str | None = None
     ) -> Contact:
-        """Return the contact, by the rules of the configuration.
+        """Return the contact; a national number belongs to the configured default region.
 
-        Raises RequestError where the texts name nobody who can be blocked.
+        Raises RequestError where the input is not a valid WhatsApp contact.
         """
         region = self.settings.default_region
         return read_contact(number=number, jid=jid, user_id=user_id, default_region=region)
@@ -136,12 +133,26 @@ class Service:
             account.close()
 
 
+def _make_result(
+    command: Command,
+    account: Account,
+    request_id: str,
+    started: float,
+    outcome: Outcome,
+    attempts: int,
+) -> Result:
+    """Return the result of a call that started at `started`, in monotonic seconds."""
+    duration_ms = round((time.monotonic() - started) * 1000)
+    provider = account.provider.name
+    return Result(outcome, command, account.name, provider, attempts, duration_ms, request_id)
+
+
 def describe_call(result: Result) -> dict[str, Any]:
-    """Return what a log line says of a call, whoever made it; the id of the request is the last."""
+    """Return the fields of a call's log line; the request id is the last."""
     command = result.command
     contact = command.contact if command else None
     return {
-        "account": result.account and hide_contact(result.account, contact),
+        "account": result.account and redact_contact(result.account, contact),
         "provider": result.provider,
         "action": command and command.action.value,
         "contact": contact and contact.masked,
@@ -149,5 +160,5 @@ def describe_call(result: Result) -> dict[str, Any]:
         "upstream": result.outcome.upstream_status,
         "attempts": result.attempts,
         "ms": result.duration_ms,
-        "request_id": show_request_id(result.request_id, contact),
+        "request_id": redact_request_id(result.request_id, contact),
     }

@@ -1,4 +1,4 @@
-"""Strict JSON: what the standard library takes beyond the grammar is refused."""
+"""Strict JSON: what Python's json module accepts beyond the grammar is refused."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import json
 from typing import Any, Final, NoReturn
 
 MAX_DEPTH: Final = 32
-"""Deepest nesting of arrays and objects that is read."""
+"""Maximum nesting of arrays and objects."""
 
 _MAX_INTEGER_DIGITS: Final = 32
 
 Json = Any
-"""What JSON can say, as Python values. The reader checks every shape that it relies on."""
+"""A JSON document as Python values. Readers check every shape that they rely on."""
 
 
 class StrictJsonError(ValueError):
-    """The bytes are not strict JSON. The message says why and holds none of the text."""
+    """The bytes are not strict JSON. The message gives the reason and never repeats the text."""
 
 
 def read_json(body: bytes) -> Json:
-    """Return what `body` says, read as strict JSON in UTF-8.
+    """Return the document in `body`, read as strict JSON in UTF-8.
 
     Raises StrictJsonError for a byte order mark or another encoding, duplicate keys, NaN and the
     infinities, lone surrogates, integers beyond 32 digits and nesting beyond `MAX_DEPTH`.
@@ -33,27 +33,30 @@ def read_json(body: bytes) -> Json:
     except RecursionError:
         raise StrictJsonError(f"is nested deeper than {MAX_DEPTH} levels") from None
     except json.JSONDecodeError as error:
-        raise StrictJsonError(f"breaks JSON's grammar at character {error.pos}") from None
-    # Without escapes there is no half of a pair, and without brackets there is no depth.
+        raise StrictJsonError(f"is not valid JSON at character {error.pos}") from None
+    # A lone surrogate needs an escape, and nesting needs brackets.
     if "\\" in text or text.count("[") + text.count("{") > MAX_DEPTH:
         _check(value, MAX_DEPTH)
     return value
 
 
 def write_json(value: Json) -> bytes:
-    """Return `value` as compact JSON in ASCII, which every charset reads alike."""
+    """Return `value` as compact JSON in ASCII, which every common charset decodes alike.
+
+    Raises ValueError for NaN and the infinities, TypeError for values without a JSON form.
+    """
     return _ENCODER.encode(value).encode("ascii")
 
 
 def _object_without_duplicates(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise StrictJsonError("names one key of an object twice")
+        raise StrictJsonError("has a duplicate key in an object")
     return found
 
 
 def _refuse_constant(_: str) -> NoReturn:
-    raise StrictJsonError("holds NaN or an infinity, which JSON has not")
+    raise StrictJsonError("holds NaN or an infinity, which are not JSON")
 
 
 def _bounded_int(digits: str) -> int:
@@ -65,7 +68,7 @@ def _bounded_int(digits: str) -> int:
 def _finite_float(digits: str) -> float:
     number = float(digits)
     if number in (float("inf"), float("-inf")):
-        raise StrictJsonError("holds a number too large to keep")
+        raise StrictJsonError("holds a number beyond the range of a double")
     return number
 
 
@@ -79,10 +82,10 @@ _DECODER = json.JSONDecoder(
 
 
 def _check(value: Json, levels: int) -> None:
-    """Refuse what the grammar allows and nobody can use: lone surrogates, and too deep nesting."""
+    """Raise StrictJsonError for lone surrogates and for more than `levels` of nesting."""
     if isinstance(value, str):
         if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
-            raise StrictJsonError("holds half of a surrogate pair")
+            raise StrictJsonError("holds a lone surrogate")
     elif isinstance(value, (dict, list)):
         if not levels:
             raise StrictJsonError(f"is nested deeper than {MAX_DEPTH} levels")

@@ -1,4 +1,4 @@
-"""Which machine a host of a URL means, as far as that can be told without looking names up."""
+"""Checks of URLs, hosts and paths, without any name lookup."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address means this machine and no other."""
+    """Whether a host name or address always is this machine."""
     if host == "localhost":
         return True
     try:
@@ -20,26 +20,27 @@ def is_loopback(host: str) -> bool:
 
 
 def is_same_host(one: str, other: str) -> bool:
-    """Whether connections to two hosts reach the same machine, as far as their names tell."""
-    one, other = _plain(one), _plain(other)
-    return one == other or (_reaches_itself(one) and _reaches_itself(other))
+    """Whether connections to two hosts reach the same machine, judged by their names alone."""
+    one, other = _normalise(one), _normalise(other)
+    return one == other or (_reaches_this_machine(one) and _reaches_this_machine(other))
 
 
-def _reaches_itself(host: str) -> bool:
+def _reaches_this_machine(host: str) -> bool:
     """Whether a connection from this machine to the host reaches this machine.
 
-    That is more than `is_loopback`, and no sign of who is calling: an address that stands for
-    every address (`0.0.0.0`, `::`) is connected to as loopback, and the machine has a name.
+    That includes more hosts than `is_loopback`, and does not identify a caller: connections to the
+    unspecified addresses (`0.0.0.0`, `::`) reach the loopback interface, and the machine has a
+    host name.
     """
     return (
         is_loopback(host)
-        or host in ("0.0.0.0", "::", _plain(gethostname()))  # noqa: S104 - compared, not bound
+        or host in ("0.0.0.0", "::", _normalise(gethostname()))  # noqa: S104 - compared, not bound
         or host.endswith(".localhost")  # RFC 6761, section 6.3
     )
 
 
-def _plain(host: str) -> str:
-    """Return the host in one form: lower case, no last dot, an address as it is usually written."""
+def _normalise(host: str) -> str:
+    """Return the host in lower case, without a last dot, and an address in its usual notation."""
     name = host.lower().removesuffix(".")
     try:
         address = ipaddress.ip_address(name)
@@ -52,16 +53,17 @@ def _plain(host: str) -> str:
     return str(mapped or address)
 
 
-MOUNT: Final = r"(?:/[A-Za-z0-9._~-]+)+"
+MOUNT_PATH: Final = r"(?:/[A-Za-z0-9._~-]+)+"
+"""A path of one or more segments, as a regular expression, without a last slash."""
 
 
-def is_mount(path: str) -> bool:
-    """Whether the app, or a part of it, can be served below this path."""
-    return bool(re.fullmatch(MOUNT, path)) and not {".", ".."} & set(path.split("/"))
+def is_mount_path(path: str) -> bool:
+    """Whether the app, or a part of it, can be mounted at this path."""
+    return bool(re.fullmatch(MOUNT_PATH, path)) and not {".", ".."} & set(path.split("/"))
 
 
 def is_plain_url(text: str) -> bool:
-    """Whether the text is an http or https URL of a host and a plain path, and nothing more."""
+    """Whether the text is an http or https URL that consists of a host, a port and a plain path."""
     try:
         parts = urlsplit(text)
         port = parts.port

@@ -1,65 +1,65 @@
-"""How `contact-adapter serve` runs gunicorn. What the command line says goes first.
+"""The gunicorn configuration of `contact-adapter serve`. Command-line options take precedence.
 
-To run gunicorn yourself: gunicorn --config gunicorn.conf.py 'adapter:create_app()'
+To run gunicorn directly: gunicorn --config gunicorn.conf.py 'adapter:create_app()'
 
-With several workers, set PROMETHEUS_MULTIPROC_DIR to an empty folder then, so that /metrics is of
-all of them; `contact-adapter serve --workers N` does that by itself.
+With several workers, set PROMETHEUS_MULTIPROC_DIR to an empty folder, so that /metrics covers all
+of them; `contact-adapter serve --workers N` sets it itself.
 """
 
 import gc
 import os
 
-# A call waits for a provider, not for a processor. As greenlets, a thousand waiting calls take
-# little memory and no turns at the interpreter. What was tried, with this app, on two cores in
-# November 2026 (gunicorn 27.0, gevent 26.9, granian 2.8, Python 3.11); requests/s as ratios, one
-# worker for quick calls (32 connections), two for 1000 calls that wait 500 ms (max_in_flight 1024):
+# Calls are bound by the network, not by the processor. As greenlets, a thousand waiting calls need
+# little memory and no time of the interpreter. Measured with this app on two cores in November 2026
+# (gunicorn 27.0, gevent 26.9, granian 2.8, Python 3.11); requests/s as ratios, with one worker for
+# quick calls (32 connections), and two for 1000 calls that wait 500 ms (max_in_flight 1024):
 #
 #   gunicorn, gevent (this)       quick 1.0     slow 1.0, 145 MiB
 #   gunicorn, threads             quick 0.5     slow 0.3
 #   granian, 600 threads          quick 1.05    slow 0.9, 250 MiB
 #   granian, one thread           quick 1.6     slow: one call at a time
-#   waitress, threads             half of gevent's rate for an empty app; not tried further
+#   waitress, threads             half of gevent's rate for an empty app; not measured further
 #
-# granian has no limit of time for the body of a request, and a thread waits for it.
+# granian has no timeout for the body of a request, and a thread waits for it.
 worker_class = "adapter.server.worker.Worker"
 
-# One worker keeps what is held in memory (the sandbox's block lists) in one place.
+# With one worker, state in memory (the sandbox's block lists) is in one place.
 workers = 1
 
-# More than the calls that a few hanging providers may hold (256 each, max_in_flight), so that the
-# others keep their speed.
+# More than the calls that a few unresponsive providers can hold (256 each, max_in_flight), so that
+# calls to the others are not delayed.
 worker_connections = 4000
 
-# Connections of clients that wait for their next request. Above the idle time of usual proxies
-# (60 s), so that it is never this side that closes first under a request.
+# Idle timeout of client connections, in seconds. Longer than that of common proxies (60 s):
+# otherwise this side might close a connection while a request is on its way.
 keepalive = 75
 
-# On SIGTERM and SIGHUP, calls in flight may take their whole deadline (15 s by default) and a
-# little more. Lists are the exception: they may take longer (60 s), and are cut after this time.
+# On SIGTERM and SIGHUP, calls in flight have their whole deadline (15 s by default) and a margin.
+# Lists are the exception: their deadline is longer (60 s), and they are aborted after this time.
 graceful_timeout = 20
 
-# A worker of this kind that is busy still answers its heartbeat; this finds one that is stuck.
+# A busy worker of this class still sends its heartbeat; this timeout finds a blocked one.
 timeout = 60
 
-# The app writes its own line per request, with contacts masked; an access log would show paths.
-# That line needs a log that is set up: `serve` does it; with gunicorn by yourself, you do.
+# The app logs each request itself, with contacts masked; an access log would show paths. `serve`
+# configures the logging for that; if you run gunicorn directly, configure it yourself.
 accesslog = None
 
-# No header of a request may say where the app is mounted, whatever address it comes from. To serve
-# below a path, set SCRIPT_NAME in the environment (SCRIPT_NAME=/wa); a proxy then passes the path
-# whole. Nor may one say that the connection is https; the app needs neither.
+# No header of a request sets the path at which the app is mounted, or the scheme https, whatever
+# address it comes from; the app needs neither. To serve below a path, set SCRIPT_NAME in the
+# environment (SCRIPT_NAME=/wa); the proxy must then pass the whole path.
 forwarder_headers = ""
 forwarded_allow_ips = ""
 
-# gunicorn's remote control leaves a socket in the home directory; signals are enough.
+# gunicorn's remote control creates a socket in the home directory; signals suffice.
 control_socket_disable = True
 
 
 def post_worker_init(_worker):
-    """Let the collector of garbage pass over what is here to stay, and come by less often.
+    """Freeze the objects of the startup and raise the thresholds of the garbage collector.
 
-    A call leaves few cycles behind (the matcher of routes makes one, a failure some more), and
-    looking for them as often as by default costs each request.
+    A call leaves few reference cycles (the route matcher one, a failure some more); collecting them
+    as often as by default slows each request.
     """
     gc.collect()
     gc.freeze()
@@ -67,7 +67,7 @@ def post_worker_init(_worker):
 
 
 def child_exit(_server, worker):
-    """Forget what a worker that has ended said of itself as it is now: its calls in flight."""
+    """Remove the gauges of a worker that has exited, such as its calls in flight."""
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         from prometheus_client.multiprocess import mark_process_dead
 

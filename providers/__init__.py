@@ -1,1 +1,1 @@
-"""The providers that come with the adapter: one file each, found like anybody else's plugin."""
+"""The built-in providers: one file each, and plugins like those of third parties."""

@@ -1,4 +1,4 @@
-"""What servers of the WAHA code base have in common. This is no provider: no plugin names it.
+"""The common code of providers that run servers of the WAHA code base. It is not a plugin.
 
 Read in the source of https://github.com/devlikeapro/waha in November 2026.
 """
@@ -8,56 +8,29 @@ from __future__ import annotations
 from datetime import datetime
 from http import HTTPStatus
 
-from adapter import (
-    Action,
-    Command,
-    ContactForm,
-    Dialect,
-    DialectRequest,
-    ErrorRule,
-    HttpResponse,
-    Json,
-    Outcome,
-    Provider,
-    Route,
-    json_response,
-)
-
-ROUTES = (
-    Route(Action.BLOCK, "POST", "/api/contacts/block"),
-    Route(Action.UNBLOCK, "POST", "/api/contacts/unblock"),
-)
+from adapter import plugin as p
 
 
-def is_nest_error(document: Json, status: int) -> bool:
+def is_nest_error(document: p.Json, status: int) -> bool:
     """Whether the body is Nest's plain error: a message, the status and, mostly, its phrase.
 
-    The message is a sentence, or the list of what is wrong with which field.
+    The message is a sentence, or the list of the fields' errors.
     """
     match document:
-        case {"message": str() | list(), "statusCode": int(said), **rest}:
-            return said == status and not set(rest) - {"error"}
+        case {"message": str() | list(), "statusCode": int(named), **rest}:
+            return named == status and not rest.keys() - {"error"}
     return False
 
 
-def has_three_keys(document: Json) -> bool:
+def has_three_keys(document: p.Json) -> bool:
     """Whether the body is Nest's error of a thrown sentence: message, phrase and status."""
     match document:
-        case {"message": str(), "error": str(), "statusCode": int(said)}:
-            return is_nest_error(document, said)
+        case {"message": str(), "error": str(), "statusCode": int(), **rest}:
+            return not rest
     return False
 
 
-def is_own(response: HttpResponse) -> bool:
-    """Whether an error is in one of the code base's shapes: Nest's, a session's, an exception's."""
-    match response.document:
-        case {"statusCode": int(said), "timestamp": str(), "exception": _}:
-            return said == response.status
-    named = names_expected_status(response.document)
-    return named or is_nest_error(response.document, response.status)
-
-
-def names_expected_status(document: Json) -> bool:
+def names_expected_status(document: p.Json) -> bool:
     """Whether the body is the one of a session that is not in the status it should be in."""
     match document:
         case {"status": str(), "expected": list()}:
@@ -65,30 +38,45 @@ def names_expected_status(document: Json) -> bool:
     return False
 
 
-def write_body(provider: Provider, command: Command) -> dict[str, Json]:
-    """Return the body that asks for a command: `@c.us` for a number, `@lid` for a LID."""
-    named = provider.name_contact(command.target, ContactForm.CHAT_ID, ContactForm.LID)
-    return {"contactId": named, "session": provider.options["session"]}
+class WahaCodeProvider(p.Provider):
+    """A provider with the routes, requests and errors of the code base."""
+
+    session_location = p.SessionLocation.BODY
+    routes = {
+        "block": ("POST", "/api/contacts/block"),
+        "unblock": ("POST", "/api/contacts/unblock"),
+    }
+
+    def build_request(self, command: p.Command) -> p.HttpRequest:
+        """Name session and contact in the body: `@c.us` for a number, `@lid` for a LID."""
+        contact = self.name_contact(command.target, p.ContactForm.CHAT_ID, p.ContactForm.LID)
+        return self.request(command, {"contactId": contact, "session": self.options["session"]})
+
+    def is_own_error(self, response: p.HttpResponse) -> bool:
+        """Accept the three shapes of the code base: Nest's, a session's, an exception's."""
+        match response.document:
+            case {"statusCode": int(status), "timestamp": str(), "exception": _}:
+                return status == response.status
+        is_session = names_expected_status(response.document)
+        return is_session or is_nest_error(response.document, response.status)
 
 
-class WahaCodeDialect(Dialect):
+class WahaCodeDialect(p.Dialect):
     """A dialect with the errors of the code base."""
 
     def write_error(
-        self, rule: ErrorRule, outcome: Outcome, call: DialectRequest | None, now: datetime
-    ) -> HttpResponse:
-        """Write the three keys of Nest, or the body of a session that is not working.
+        self, rule: p.ErrorRule, outcome: p.Outcome, call: p.DialectRequest | None, now: datetime
+    ) -> p.HttpResponse:
+        """Write Nest's three keys, or the body of a session that is not working.
 
-        A message that says no more than the status does stands without the key `error`.
+        A message that equals the status's phrase has no key `error` beside it.
         """
-        if rule.where is names_expected_status:
-            session = call.session if call else None
-            document = {
-                "error": self.message(rule, outcome),
-                "session": session,
-                "status": "STOPPED",
-            }
-            return json_response(rule.status, {**document, "expected": ["WORKING"]})
         message, phrase = self.message(rule, outcome), HTTPStatus(rule.status).phrase
-        named = {} if message == phrase else {"error": phrase}
-        return json_response(rule.status, {"message": message, **named, "statusCode": rule.status})
+        if rule.where is names_expected_status:
+            session = {"session": call.session if call else None, "status": "STOPPED"}
+            return p.json_response(
+                rule.status, {"error": message, **session, "expected": ["WORKING"]}
+            )
+        error = {} if message == phrase else {"error": phrase}
+        document = {"message": message, **error, "statusCode": rule.status}
+        return p.json_response(rule.status, document)

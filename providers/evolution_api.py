@@ -1,66 +1,30 @@
-"""Evolution API: one address for both actions, the instance in the path, one answer for both."""
+"""Evolution API: one path for both actions, the instance in it, and one response for both."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from http import HTTPStatus
 
-from marshmallow import Schema
-
-from adapter import (
-    Action,
-    Code,
-    Command,
-    Dialect,
-    DialectRequest,
-    ErrorRule,
-    Headers,
-    HttpRequest,
-    HttpResponse,
-    Json,
-    Outcome,
-    Provenance,
-    Provider,
-    Route,
-    SecretField,
-    SessionLocation,
-    hookimpl,
-    invalid_field,
-    json_response,
-    read_number_or_jid,
-    read_object,
-    read_texts,
-    session_field,
-)
+from adapter import plugin as p
 
 PATH = "/chat/updateBlockStatus/{instance}"
-NOT_HERE = "Method not available on WhatsApp Business API"
-READ = Provenance.READ_IN_SOURCE
 
 
-def is_own(document: Json, status: int) -> bool:
-    """Whether the body is the server's own error, and not the page of something in between."""
-    match document:
-        case {"status": int(said), "response": {"message": _}}:
-            return said == status
-    return False
-
-
-def is_one_sentence(document: Json) -> bool:
-    """Whether a 400 holds one sentence; what the schema refuses is an array in an array."""
+def is_one_sentence(document: p.Json) -> bool:
+    """Whether a 400 holds one sentence; an error of the schema is an array in an array."""
     match document:
         case {"status": 400, "response": {"message": [str()]}}:
             return True
     return False
 
 
-class EvolutionApiProvider(Provider):
+class EvolutionApiProvider(p.Provider):
     """Evolution API v2, read in the source of github.com/EvolutionAPI/evolution-api in 11/2026.
 
     Its documentation names another path (`/message/…`) and v1 another method (PUT); the source of
     v2 decides. A contact is sent as a full JID, since the server rewrites bare digits of Brazil,
-    Mexico and Argentina. A number without WhatsApp is a 500 like any other failure behind it, a
-    lost connection too: only the sentences differ, so that it stays unknown what happened.
+    Mexico and Argentina. A number without WhatsApp is a 500 like any other failure behind the
+    server, such as a lost connection: only the sentences differ, so the effect remains unknown.
     """
 
     name = "evolution-api"
@@ -68,90 +32,89 @@ class EvolutionApiProvider(Provider):
     documentation = (
         "https://doc.evolution-api.com/v2/api-reference/chat-controller/updateBlockStatus"
     )
-    session_location = SessionLocation.PATH
-    header_templates = Headers({"apikey": "{api_key}"})
-    routes = (Route(Action.BLOCK, "POST", PATH), Route(Action.UNBLOCK, "POST", PATH))
+    session_location = p.SessionLocation.PATH
+    header_templates = {"apikey": "{api_key}"}
+    routes = {"block": ("POST", PATH), "unblock": ("POST", PATH)}
     error_rules = (
-        ErrorRule(Code.TARGET_REJECTED, 400, proof=READ),
-        # Said by the Meta and Evolution channels. No other 400 of this address has that shape.
-        ErrorRule(
-            Code.OPERATION_NOT_SUPPORTED, 400, where=is_one_sentence, text=NOT_HERE, proof=READ
-        ),
-        ErrorRule(Code.PROVIDER_AUTH_FAILED, 401, text="Unauthorized", proof=READ),
-        ErrorRule(Code.SESSION_NOT_FOUND, 404, proof=READ),
-        ErrorRule(Code.PROVIDER_ERROR, 500, proof=READ),
+        # Sent by the Meta and Evolution channels. No other 400 of this path has that shape.
+        p.ErrorRule(p.Code.OPERATION_NOT_SUPPORTED, 400, where=is_one_sentence),
+        p.ErrorRule(p.Code.SESSION_NOT_FOUND, 404),
     )
 
-    class Options(Schema):
+    class Options(p.Options):
         """`api_key`: the instance's key or the global one; `session`: the instance's name."""
 
-        api_key = SecretField(required=True)
-        session = session_field()
+        api_key = p.SecretField(required=True)
+        session = p.session_field()
 
-    def build_request(self, command: Command) -> HttpRequest:
+    def build_request(self, command: p.Command) -> p.HttpRequest:
         """Put the instance into the path, the contact and the action into the body."""
         body = {"number": self.name_contact(command.target), "status": command.action.value}
         return self.request(command, body, instance=self.options["session"])
 
-    def is_own_error(self, response: HttpResponse) -> bool:
-        """Take the error object that repeats the status."""
-        return is_own(response.document, response.status)
+    def is_own_error(self, response: p.HttpResponse) -> bool:
+        """Accept the error object that repeats the status; a proxy's page is not one."""
+        match response.document:
+            case {"status": int(status), "response": {"message": _}}:
+                return status == response.status
+        return False
 
-    def parse_success(self, command: Command, response: HttpResponse) -> Outcome | None:
-        """Take the 201 that says `success` under `block`, for an unblock too."""
+    def parse_success(self, command: p.Command, response: p.HttpResponse) -> p.Outcome | None:
+        """Accept a 201 with `success` under `block`, for an unblock too."""
         match response.document:
             case {"block": "success"} if response.status == 201:
                 return self.success(response)
         return None
 
 
-class EvolutionApiDialect(Dialect):
-    """Evolution API's own API, served by us. Express reads its paths and bodies (src/main.ts)."""
+class EvolutionApiDialect(p.Dialect):
+    """Evolution API's own API, served by the adapter.
+
+    Express reads its paths and bodies (src/main.ts).
+    """
 
     provider = EvolutionApiProvider
+    texts = {
+        p.Code.OPERATION_NOT_SUPPORTED: "Method not available on WhatsApp Business API",
+        p.Code.PROVIDER_AUTH_FAILED: "Unauthorized",
+    }
     takes_forms = True
     lenient_paths = True
     success_statuses = (201,)
 
-    def parse_credential(self, request: HttpRequest) -> str | None:
-        """Read the `apikey` header."""
+    def parse_credential(self, request: p.HttpRequest) -> str | None:
+        """Return the `apikey` header."""
         return request.headers.get("apikey")
 
-    def parse_request(self, request: HttpRequest) -> DialectRequest:
+    def parse_request(self, request: p.HttpRequest) -> p.DialectRequest:
         """Read the instance from the path; `number` (digits, or a JID) and `status` from the body.
 
-        Digits stay as they came, where Evolution API would rewrite some.
+        Digits are not rewritten, as Evolution API would do with some.
         """
         _, ids = self.match(request)
-        body = read_object(request)
-        if body.get("status") not in (Action.BLOCK, Action.UNBLOCK):
-            raise invalid_field("status", 'must be "block" or "unblock"')
-        number, status = read_texts(body, "number", "status")
-        contact = read_number_or_jid(number, "number")
-        return DialectRequest(Command(Action(status), contact), ids["instance"])
+        body = p.read_object(request)
+        if body.get("status") not in (p.Action.BLOCK, p.Action.UNBLOCK):
+            raise p.invalid_field("status", 'must be "block" or "unblock"')
+        number, status = p.read_texts(body, "number", "status")
+        command = p.Command(p.Action(status), p.read_number_or_jid(number, "number"))
+        return p.DialectRequest(command, ids["instance"])
 
-    def write_success(self, call: DialectRequest, outcome: Outcome) -> HttpResponse:
-        """Answer what it answers to both actions."""
-        return json_response(201, {"block": "success"})
+    def write_success(self, call: p.DialectRequest, outcome: p.Outcome) -> p.HttpResponse:
+        """Write the one response to both actions."""
+        return p.json_response(201, {"block": "success"})
 
     def write_error(
-        self, rule: ErrorRule, outcome: Outcome, call: DialectRequest | None, now: datetime
-    ) -> HttpResponse:
-        """Write status, phrase and message: an array, within another for a refused contact."""
-        message: Json = self.message(rule, outcome)
-        if rule.code is not Code.PROVIDER_AUTH_FAILED:  # of which the server sends the bare text
-            message = [[message]] if rule.code is Code.TARGET_REJECTED else [message]
+        self, rule: p.ErrorRule, outcome: p.Outcome, call: p.DialectRequest | None, now: datetime
+    ) -> p.HttpResponse:
+        """Write status, phrase and message: an array, within another for a rejected contact."""
+        message: p.Json = self.message(rule, outcome)
+        if rule.code is not p.Code.PROVIDER_AUTH_FAILED:  # there, the server sends the text alone
+            message = [[message]] if rule.code is p.Code.TARGET_REJECTED else [message]
         error = {"status": rule.status, "error": HTTPStatus(rule.status).phrase}
-        return json_response(rule.status, {**error, "response": {"message": message}})
+        return p.json_response(rule.status, {**error, "response": {"message": message}})
 
 
-@hookimpl
-def register_providers() -> list[type[Provider]]:
-    """Offer Evolution API."""
-    return [EvolutionApiProvider]
-
-
-@hookimpl
-def register_dialects() -> list[type[Dialect]]:
-    """Offer Evolution API's own API."""
-    return [EvolutionApiDialect]
+@p.hookimpl
+def register(registry: p.Registry) -> None:
+    """Register the provider and its dialect."""
+    registry.add(EvolutionApiProvider, EvolutionApiDialect)

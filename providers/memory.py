@@ -1,4 +1,4 @@
-"""Block lists in memory: the sandbox, which needs no network, no account and no credentials."""
+"""Block lists in memory: the sandbox, without network, account and credentials."""
 
 from __future__ import annotations
 
@@ -6,134 +6,106 @@ from collections.abc import Mapping
 from threading import Lock
 from typing import Any, Final
 
-from adapter import (
-    Action,
-    Code,
-    Command,
-    Confirmation,
-    Contact,
-    ErrorRule,
-    HttpRequest,
-    HttpResponse,
-    Json,
-    LocalProvider,
-    Outcome,
-    Provenance,
-    Provider,
-    Route,
-    hookimpl,
-    json_response,
-    read_contacts,
-)
+from adapter import plugin as p
 
-MAGIC_NUMBERS: Final[Mapping[str, Code]] = {
-    "15005550001": Code.INVALID_JSON,
-    "15005550002": Code.VALIDATION_ERROR,
-    "15005550003": Code.INVALID_TARGET,
-    "15005550004": Code.UNAUTHENTICATED,
-    "15005550005": Code.PERMISSION_DENIED,
-    "15005550006": Code.ACCOUNT_NOT_FOUND,
-    "15005550007": Code.NOT_FOUND,
-    "15005550008": Code.METHOD_NOT_ALLOWED,
-    "15005550009": Code.PAYLOAD_TOO_LARGE,
-    "15005550010": Code.UNSUPPORTED_MEDIA_TYPE,
-    "15005550011": Code.SESSION_NOT_FOUND,
-    "15005550012": Code.SESSION_NOT_CONNECTED,
-    "15005550013": Code.OPERATION_NOT_SUPPORTED,
-    "15005550014": Code.TARGET_REJECTED,
-    "15005550015": Code.PROVIDER_CONFLICT,
-    "15005550016": Code.PROVIDER_RATE_LIMITED,
-    "15005550017": Code.PROVIDER_AUTH_FAILED,
-    "15005550018": Code.PROVIDER_PERMISSION_DENIED,
-    "15005550019": Code.PROVIDER_REDIRECTED,
-    "15005550020": Code.PROVIDER_TLS_ERROR,
-    "15005550021": Code.PROVIDER_UNREACHABLE,
-    "15005550022": Code.PROVIDER_UNAVAILABLE,
-    "15005550023": Code.CIRCUIT_OPEN,
-    "15005550024": Code.OVERLOADED,
-    "15005550025": Code.PROVIDER_TIMEOUT,
-    "15005550026": Code.PROVIDER_CONNECTION_LOST,
-    "15005550027": Code.PROVIDER_ERROR,
-    "15005550028": Code.PROVIDER_BAD_RESPONSE,
-    "15005550029": Code.INTERNAL_ERROR,
-    "15005550030": Code.PROVIDER_MISADDRESSED,
-    "15005550031": Code.PROVIDER_RESPONSE_TOO_LARGE,
-    "15005550032": Code.BAD_REQUEST,
+MAGIC_NUMBERS: Final[Mapping[str, p.Code]] = {
+    "15005550001": p.Code.INVALID_JSON,
+    "15005550002": p.Code.VALIDATION_ERROR,
+    "15005550003": p.Code.INVALID_TARGET,
+    "15005550004": p.Code.UNAUTHENTICATED,
+    "15005550005": p.Code.PERMISSION_DENIED,
+    "15005550006": p.Code.ACCOUNT_NOT_FOUND,
+    "15005550007": p.Code.NOT_FOUND,
+    "15005550008": p.Code.METHOD_NOT_ALLOWED,
+    "15005550009": p.Code.PAYLOAD_TOO_LARGE,
+    "15005550010": p.Code.UNSUPPORTED_MEDIA_TYPE,
+    "15005550011": p.Code.SESSION_NOT_FOUND,
+    "15005550012": p.Code.SESSION_NOT_CONNECTED,
+    "15005550013": p.Code.OPERATION_NOT_SUPPORTED,
+    "15005550014": p.Code.TARGET_REJECTED,
+    "15005550015": p.Code.PROVIDER_CONFLICT,
+    "15005550016": p.Code.PROVIDER_RATE_LIMITED,
+    "15005550017": p.Code.PROVIDER_AUTH_FAILED,
+    "15005550018": p.Code.PROVIDER_PERMISSION_DENIED,
+    "15005550019": p.Code.PROVIDER_REDIRECTED,
+    "15005550020": p.Code.PROVIDER_TLS_ERROR,
+    "15005550021": p.Code.PROVIDER_UNREACHABLE,
+    "15005550022": p.Code.PROVIDER_UNAVAILABLE,
+    "15005550023": p.Code.CIRCUIT_OPEN,
+    "15005550024": p.Code.OVERLOADED,
+    "15005550025": p.Code.PROVIDER_TIMEOUT,
+    "15005550026": p.Code.PROVIDER_CONNECTION_LOST,
+    "15005550027": p.Code.PROVIDER_ERROR,
+    "15005550028": p.Code.PROVIDER_BAD_RESPONSE,
+    "15005550029": p.Code.INTERNAL_ERROR,
+    "15005550030": p.Code.PROVIDER_MISADDRESSED,
+    "15005550031": p.Code.PROVIDER_RESPONSE_TOO_LARGE,
+    "15005550032": p.Code.BAD_REQUEST,
 }
-"""Blocking or unblocking one of these answers its code, and changes no list."""
+"""Numbers whose block or unblock returns a code and changes no list."""
 
 
-class MemoryProvider(LocalProvider):
-    """A provider of our own. Each account has a block list, which ends with the process."""
+class MemoryProvider(p.LocalProvider):
+    """A provider of the adapter itself: a block list per account, in this process."""
 
     name = "memory"
     title = "In memory (sandbox)"
-    confirmation = Confirmation.PROVIDER_STATE
-    routes = (
-        Route(Action.BLOCK, "PUT", "/blocked/{jid}"),
-        Route(Action.UNBLOCK, "DELETE", "/blocked/{jid}"),
-        Route(Action.LIST, "GET", "/blocked"),
-    )
-    error_rules = tuple(
-        ErrorRule(code, code.http_status, code.value, proof=Provenance.READ_IN_SOURCE)
-        for code in Code
-    )
+    confirmation = p.Confirmation.PROVIDER_STATE
+    routes = {
+        "block": ("PUT", "/blocked/{jid}"),
+        "unblock": ("DELETE", "/blocked/{jid}"),
+        "list": ("GET", "/blocked"),
+    }
+    provider_code_at = ("/code",)
+    error_codes = {code.value: (code.http_status, code) for code in p.Code}
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)
-        self._blocked: dict[Contact, None] = {}
+        self._blocked: dict[p.Contact, None] = {}
         self._lock = Lock()
 
-    def build_request(self, command: Command) -> HttpRequest:
+    def build_request(self, command: p.Command) -> p.HttpRequest:
         """Name the contact in the path."""
         contact = command.contact
         ids = {} if contact is None else {"jid": self.name_contact(contact)}
         return self.request(command, **ids)
 
-    def handle_request(self, request: HttpRequest) -> HttpResponse:
-        """Change or show the list; a magic number answers its code instead."""
-        for route in self.routes:
+    def handle_request(self, request: p.HttpRequest) -> p.HttpResponse:
+        """Change or show the list; a magic number returns its code instead."""
+        for route in self.all_routes():
             ids = route.match(request.path)
             if ids is not None and route.method == request.method:
                 return self._do(route.action, ids.get("jid"))
-        return json_response(404, {"code": Code.NOT_FOUND.value})
+        return p.json_response(404, {"code": p.Code.NOT_FOUND.value})
 
-    def _do(self, action: Action, jid: str | None) -> HttpResponse:
+    def _do(self, action: p.Action, jid: str | None) -> p.HttpResponse:
         if jid is None:
             with self._lock:
-                return json_response(200, {"blocked": [contact.jid for contact in self._blocked]})
-        contact = Contact.from_jid(jid)
+                return p.json_response(200, {"blocked": [contact.jid for contact in self._blocked]})
+        contact = p.Contact.from_jid(jid)
         code = MAGIC_NUMBERS.get(contact.number or "")
         if code is not None:
             headers = {"Retry-After": "1"} if code.carries_retry_after else {}
-            return json_response(code.http_status, {"code": code.value}, headers)
-        blocked = action is Action.BLOCK
+            return p.json_response(code.http_status, {"code": code.value}, headers)
+        blocked = action is p.Action.BLOCK
         with self._lock:
             if blocked:
                 self._blocked[contact] = None
             else:
                 self._blocked.pop(contact, None)
-        return json_response(200, {"blocked": blocked})
+        return p.json_response(200, {"blocked": blocked})
 
-    def parse_provider_code(self, document: Json) -> str | None:
-        """Read `code`, which is a unified code."""
-        match document:
-            case {"code": str(code)}:
-                return code
-        return None
-
-    def parse_success(self, command: Command, response: HttpResponse) -> Outcome | None:
-        """Take the state that the answer shows, or the whole list."""
+    def parse_success(self, command: p.Command, response: p.HttpResponse) -> p.Outcome | None:
+        """Accept the requested state, or the whole list."""
         match response.document:
             case {"blocked": bool(blocked)} if command.contact and blocked is command.blocked:
                 return self.success(response)
             case {"blocked": [*jids]} if command.contact is None:
-                contacts = read_contacts(jids)
-                return None if contacts is None else self.success(response, contacts)
+                return self.list_success(response, jids)
         return None
 
 
-@hookimpl
-def register_providers() -> list[type[Provider]]:
-    """Offer the memory."""
-    return [MemoryProvider]
+@p.hookimpl
+def register(registry: p.Registry) -> None:
+    """Register the provider."""
+    registry.add(MemoryProvider)

@@ -1,49 +1,51 @@
-"""Meta's own Cloud API: results per user, lists in pages, and only who wrote within 24 hours."""
+"""Meta's own Cloud API: results per user, lists in pages, and only users of the last 24 hours."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 
-from marshmallow import Schema, fields, validate
+from marshmallow import fields, validate
 
-from adapter import (
-    Action,
-    Code,
-    Command,
-    Confirmation,
-    Contact,
-    ContactError,
-    ContactForm,
-    ErrorRule,
-    Headers,
-    HttpRequest,
-    HttpResponse,
-    Json,
-    Outcome,
-    Provenance,
-    Provider,
-    Relation,
-    Route,
-    SecretField,
-    SessionLocation,
-    StrictJsonError,
-    bounded_wait,
-    hookimpl,
-    read_contacts,
-    read_json,
-    relation,
-)
+from adapter import plugin as p
 
 PATH = "/{version}/{phone_number_id}/block_users"
+CHANGED = {p.Action.BLOCK: "added_users", p.Action.UNBLOCK: "removed_users"}
+RESULTS = (*CHANGED.values(), "failed_users")
 WRONG_NUMBER_ID = (
     "The provider does not know this phone_number_id, or the token has no right to it: check both."
 )
-INFERRED = Provenance.INFERRED
+MEANINGS: dict[tuple[int, p.Code] | tuple[int, p.Code, str], str] = {
+    # The contact: no message in 24 hours, or no WhatsApp; our own number; no user ids here.
+    (400, p.Code.TARGET_REJECTED): "131047 131021 131062",
+    (400, p.Code.TARGET_REJECTED, "The block list is full."): "139101",
+    # The whole change: some or all users failed, without a cause; or a general fault (1).
+    (400, p.Code.PROVIDER_ERROR): "139100 139103 1",
+    # The list changed between two pages.
+    (400, p.Code.PROVIDER_CONFLICT): "139102",
+    # The account: the path, the number's registration, the token, the rights (200 to 299: `200`),
+    # a lock, a policy, a country.
+    (400, p.Code.PROVIDER_MISADDRESSED): "2500",
+    (400, p.Code.SESSION_NOT_FOUND, WRONG_NUMBER_ID): "100/33 33",
+    (404, p.Code.SESSION_NOT_FOUND, WRONG_NUMBER_ID): "803",
+    (400, p.Code.SESSION_NOT_CONNECTED): "133010",
+    (500, p.Code.SESSION_NOT_CONNECTED): "131045",
+    (401, p.Code.PROVIDER_AUTH_FAILED): "190 0 102 104",
+    (403, p.Code.PROVIDER_PERMISSION_DENIED): "10 200 131005 131031 368 130497",
+    (500, p.Code.PROVIDER_PERMISSION_DENIED): "3",
+    # Too many calls: of the app, the account, the number, the pair.
+    (400, p.Code.PROVIDER_RATE_LIMITED): "130429 4 80007 80008 17 32 613 131048 131056",
+    # The service: a fault, overload, maintenance.
+    (500, p.Code.PROVIDER_ERROR): "131000",
+    (503, p.Code.PROVIDER_UNAVAILABLE): "2 131016 133004",
+    (500, p.Code.PROVIDER_UNAVAILABLE): "131057",
+}
+"""Usual status, our code and message: the provider codes with that meaning."""
 
 
-def read_users(document: Json, name: str) -> list[Json]:
+def read_users(document: p.Json, name: str) -> list[p.Json]:
     """Return the users under one of the keys of a result, such as `added_users`."""
     match document:
         case {"block_users": dict(results)} if isinstance(users := results.get(name), list):
@@ -51,21 +53,21 @@ def read_users(document: Json, name: str) -> list[Json]:
     return []
 
 
-def read_user(entry: Json) -> Contact:
-    """Return the person of an entry, by `wa_id`, by `user_id`, or by both.
+def read_user(entry: p.Json) -> p.Contact:
+    """Return the person of an entry, by `wa_id`, `user_id` or both.
 
-    Raises ContactError where neither is there, or where one of them names nobody.
+    Raises ContactError if both are missing, or one is unreadable.
     """
     ids = entry if isinstance(entry, dict) else {}
     digits, user_id = (
         each if isinstance(each := ids.get(name), str) and each else None
         for name in ("wa_id", "user_id")
     )
-    return Contact.parse(jid=digits and f"{digits}@s.whatsapp.net", user_id=user_id)
+    return p.Contact.parse(jid=digits and f"{digits}@s.whatsapp.net", user_id=user_id)
 
 
-def names(entry: Json, contact: Contact) -> bool:
-    """Whether an entry of a result is the user that was sent; `input` repeats it as it was."""
+def names(entry: p.Json, contact: p.Contact) -> bool:
+    """Whether an entry of a result is the user that was sent; `input` repeats it unchanged."""
     if not isinstance(entry, dict):
         return False
     if contact.number is not None:
@@ -73,11 +75,11 @@ def names(entry: Json, contact: Contact) -> bool:
     return contact.user_id in (entry.get("user_id"), entry.get("input"))
 
 
-def read_cursor(document: Json) -> str | None:
-    """Return the cursor behind a page; empty after the last one, None where it is unreadable.
+def read_cursor(document: p.Json) -> str | None:
+    """Return the cursor behind a page; empty after the last page, None if it is unreadable.
 
-    A page with few entries, or none, is no end while there is a `next`. That link is not followed:
-    it is a whole URL, and may hold the token.
+    While there is a `next`, a page with few entries, or none, is not the last. That link is not
+    followed: it is a whole URL, and may hold the token.
     """
     if not isinstance(document, dict) or not isinstance(document.get("data"), list):
         return None
@@ -89,20 +91,20 @@ def read_cursor(document: Json) -> str | None:
     return after if document["data"] or "next" in paging else ""
 
 
-class MetaCloudProvider(Provider):
+class MetaCloudProvider(p.Provider):
     """The Cloud API, read at developers.facebook.com (block users, paged results) in 11/2026.
 
-    It knows people by number or by business-scoped user id (`user_id`, which clients send since
+    It names people by number or by business-scoped user id (`user_id`, which clients send since
     August 2026: github.com/david-lev/pywa, pywa/api.py; Meta's page of 2026-05-21 shows numbers
-    alone). Its list says their `wa_id`, which may differ from the number that was blocked: a
+    alone). Its list has their `wa_id`, which may differ from the number that was blocked: a
     Brazilian one may lack its ninth digit. The call is synchronous, and the response names our user
-    among those who are now added or removed: that is the state of this user, and not just a yes.
-    Other business accounts cannot be blocked. A list holds 64,000 users.
+    among those now added or removed: that is the state of this user, not only an acceptance. Other
+    business accounts cannot be blocked. A list holds 64,000 users.
 
-    Errors are per user, within a 400 too. One user is sent, so that the first error of a user is
-    ours; it says more than 139100, the error of the whole, which names no cause. The codes and
-    their statuses are those of Meta's error page (support/error-codes, updated 2026-05-27); that
-    this endpoint gives each of them is inferred.
+    Errors are per user, within a 400 too. One user is sent, so the first error of a user is ours,
+    and more precise than 139100, the error of the whole without a cause. Codes and statuses are
+    those of Meta's error page (support/error-codes, updated 2026-05-27); that this endpoint returns
+    each of them is inferred.
     """
 
     name = "meta-cloud"
@@ -111,77 +113,17 @@ class MetaCloudProvider(Provider):
         "https://developers.facebook.com/documentation/business-messaging/whatsapp/block-users/"
     )
     base_url = "https://graph.facebook.com"
-    session_location = SessionLocation.PATH
-    confirmation = Confirmation.PROVIDER_STATE
-    contact_forms = (ContactForm.DIGITS, ContactForm.USER_ID)
-    header_templates = Headers({"Authorization": "Bearer {token}"})
-    routes = (
-        Route(Action.BLOCK, "POST", PATH),
-        Route(Action.UNBLOCK, "DELETE", PATH),
-        Route(Action.LIST, "GET", PATH),
-    )
-    error_rules = (
-        # For who has not written in 24 hours, and for who has no WhatsApp.
-        ErrorRule(Code.TARGET_REJECTED, 400, "131047", text="Re-engagement required"),
-        ErrorRule(Code.TARGET_REJECTED, 400, "131021", proof=INFERRED),  # our own number
-        ErrorRule(
-            Code.TARGET_REJECTED, 400, "131062", proof=INFERRED
-        ),  # user ids are not taken here
-        ErrorRule(
-            Code.TARGET_REJECTED, 400, "139101", proof=INFERRED, message="The block list is full."
-        ),
-        ErrorRule(
-            Code.PROVIDER_ERROR, 400, "139100", proof=INFERRED
-        ),  # some or all failed; no cause
-        ErrorRule(Code.PROVIDER_CONFLICT, 400, "139102", proof=INFERRED),  # changed while paging
-        ErrorRule(Code.PROVIDER_ERROR, 400, "139103", proof=INFERRED),
-        # The account: its number, its token, its rights.
-        ErrorRule(Code.SESSION_NOT_FOUND, 400, "100/33", proof=INFERRED, message=WRONG_NUMBER_ID),
-        ErrorRule(
-            Code.SESSION_NOT_FOUND, 400, "33", proof=INFERRED, message=WRONG_NUMBER_ID
-        ),  # deleted
-        ErrorRule(Code.SESSION_NOT_FOUND, 404, "803", proof=INFERRED, message=WRONG_NUMBER_ID),
-        ErrorRule(
-            Code.PROVIDER_MISADDRESSED, 400, "2500", proof=INFERRED
-        ),  # unknown path components
-        ErrorRule(
-            Code.SESSION_NOT_CONNECTED, 400, "133010", proof=INFERRED
-        ),  # number is not registered
-        ErrorRule(Code.SESSION_NOT_CONNECTED, 500, "131045", proof=INFERRED),  # registration failed
-        ErrorRule(Code.PROVIDER_AUTH_FAILED, 401, "190", proof=INFERRED),
-        ErrorRule(Code.PROVIDER_AUTH_FAILED, 401, "0", proof=INFERRED),
-        ErrorRule(Code.PROVIDER_AUTH_FAILED, 401, "102", proof=INFERRED),  # session key
-        ErrorRule(Code.PROVIDER_AUTH_FAILED, 401, "104", proof=INFERRED),  # signature
-        ErrorRule(Code.PROVIDER_PERMISSION_DENIED, 403, "10", proof=INFERRED),
-        ErrorRule(Code.PROVIDER_PERMISSION_DENIED, 403, "200", proof=INFERRED),  # 200 to 299
-        ErrorRule(Code.PROVIDER_PERMISSION_DENIED, 500, "3", proof=INFERRED),
-        ErrorRule(Code.PROVIDER_PERMISSION_DENIED, 403, "131005", proof=INFERRED),
-        ErrorRule(Code.PROVIDER_PERMISSION_DENIED, 403, "131031", proof=INFERRED),  # account locked
-        ErrorRule(Code.PROVIDER_PERMISSION_DENIED, 403, "368", proof=INFERRED),  # policy violations
-        ErrorRule(Code.PROVIDER_PERMISSION_DENIED, 403, "130497", proof=INFERRED),  # country
-        # Too many calls: of the app, the account, the number, the pair.
-        ErrorRule(Code.PROVIDER_RATE_LIMITED, 400, "130429", proof=INFERRED),
-        ErrorRule(Code.PROVIDER_RATE_LIMITED, 400, "4", proof=INFERRED),
-        ErrorRule(Code.PROVIDER_RATE_LIMITED, 400, "80007", proof=INFERRED),
-        ErrorRule(Code.PROVIDER_RATE_LIMITED, 400, "80008", proof=INFERRED),
-        ErrorRule(Code.PROVIDER_RATE_LIMITED, 400, "17", proof=INFERRED),
-        ErrorRule(Code.PROVIDER_RATE_LIMITED, 400, "32", proof=INFERRED),
-        ErrorRule(Code.PROVIDER_RATE_LIMITED, 400, "613", proof=INFERRED),
-        ErrorRule(Code.PROVIDER_RATE_LIMITED, 400, "131048", proof=INFERRED),
-        ErrorRule(Code.PROVIDER_RATE_LIMITED, 400, "131056", proof=INFERRED),
-        # The service.
-        ErrorRule(Code.PROVIDER_ERROR, 400, "1", proof=INFERRED),  # possibly the server's fault
-        ErrorRule(Code.PROVIDER_ERROR, 500, "131000", proof=INFERRED),
-        ErrorRule(Code.PROVIDER_UNAVAILABLE, 503, "2", proof=INFERRED),  # down, or overloaded
-        ErrorRule(Code.PROVIDER_UNAVAILABLE, 503, "131016", proof=INFERRED),
-        ErrorRule(Code.PROVIDER_UNAVAILABLE, 500, "131057", proof=INFERRED),  # maintenance
-        ErrorRule(Code.PROVIDER_UNAVAILABLE, 503, "133004", proof=INFERRED),
-    )
+    session_location = p.SessionLocation.PATH
+    confirmation = p.Confirmation.PROVIDER_STATE
+    contact_forms = (p.ContactForm.DIGITS, p.ContactForm.USER_ID)
+    header_templates = {"Authorization": "Bearer {token}"}
+    routes = {"block": ("POST", PATH), "unblock": ("DELETE", PATH), "list": ("GET", PATH)}
+    error_codes = {code: meaning for meaning, codes in MEANINGS.items() for code in codes.split()}
 
-    class Options(Schema):
+    class Options(p.Options):
         """`token`; `phone_number_id` of the business number; `version` of the Graph API."""
 
-        token = SecretField(required=True)
+        token = p.SecretField(required=True)
         phone_number_id = fields.String(
             required=True, validate=validate.Regexp(r"^[0-9]{1,32}\Z", error="must be digits")
         )
@@ -190,30 +132,25 @@ class MetaCloudProvider(Provider):
             validate=validate.Regexp(r"^v[0-9]{1,3}\.[0-9]{1,3}\Z", error="must be such as v23.0"),
         )
 
-    def build_request(self, command: Command) -> HttpRequest:
-        """Name one user in the body, with DELETE too; or ask for a page of a thousand.
+    def build_request(self, command: p.Command) -> p.HttpRequest:
+        """Name one user in the body, with DELETE too; or request a page of a thousand users.
 
-        That is the documented most of users per request. Whether it holds for lists is not said;
-        a smaller page is read as well, since only the cursor tells where the list ends.
+        That is the documented maximum of users per request. Whether it holds for lists is unknown;
+        a smaller page is read as well, since the cursor alone decides where the list ends.
         """
-        ids = {name: self.options[name] for name in ("version", "phone_number_id")}
         if command.contact is None:
-            return replace(self.request(command, **ids), query={"limit": "1000"})
+            return self.request(command, None, {"limit": "1000"})
         named = self.name_contact(command.contact)
         user = {"user_id": named} if command.contact.number is None else {"user": f"+{named}"}
-        body = {"messaging_product": "whatsapp", "block_users": [user]}
-        return self.request(command, body, **ids)
+        return self.request(command, {"messaging_product": "whatsapp", "block_users": [user]})
 
-    def build_next_page(self, command: Command, response: HttpResponse) -> HttpRequest | None:
-        """Ask for what is behind the page's cursor."""
-        after = read_cursor(response.document)
-        if not after:
-            return None
-        first = self.build_request(command)
-        return replace(first, query={**first.query, "after": after})
+    def build_next_page(self, command: p.Command, response: p.HttpResponse) -> p.HttpRequest | None:
+        """Request what is behind the page's cursor."""
+        first, after = self.build_request(command), read_cursor(response.document)
+        return replace(first, query={**first.query, "after": after}) if after else None
 
-    def is_own_error(self, response: HttpResponse) -> bool:
-        """Take a Graph API error, or results per user."""
+    def is_own_error(self, response: p.HttpResponse) -> bool:
+        """Accept a Graph API error, or results per user."""
         match response.document:
             case {"error": {"code": int(), "type": str()}} | {"error": {"fbtrace_id": str()}}:
                 return True
@@ -221,8 +158,8 @@ class MetaCloudProvider(Provider):
                 return True
         return False
 
-    def parse_provider_code(self, document: Json) -> str | None:
-        """Read the first error of a user, where it is a known one, else the error of the whole."""
+    def parse_provider_code(self, document: p.Json) -> str | None:
+        """Return the first error of a user if it is a known one, else the error of the whole."""
         match document:
             case {"block_users": {"failed_users": [{"errors": [dict(error), *_]}, *_]}} if (
                 code := self._read_code(error)
@@ -232,85 +169,66 @@ class MetaCloudProvider(Provider):
                 return self._read_code(error)
         return None
 
-    def _read_code(self, error: Mapping[str, Json]) -> str | None:
+    def _read_code(self, error: Mapping[str, p.Json]) -> str | None:
         """Return `code`, with its subcode where a rule knows both; 200 stands for 200 to 299."""
         code = error.get("code")
         if not isinstance(code, int) or isinstance(code, bool):
             return None
-        if 200 <= code <= 299:
-            return "200"
         exact = f"{code}/{error.get('error_subcode')}"
-        return exact if exact in self.provider_codes() else str(code)
+        known = exact if exact in self.provider_codes() else str(code)
+        return "200" if 200 <= code <= 299 else known
 
-    def parse_named_contact(self, command: Command, document: Json) -> Contact | None:
-        """Read our user among the results; the first one, where ours is not there."""
-        changed = "added_users" if command.blocked else "removed_users"
-        entries = read_users(document, changed) + read_users(document, "failed_users")
+    def parse_named_contact(self, command: p.Command, document: p.Json) -> p.Contact | None:
+        """Return our user among the results; the first one, where ours is missing."""
+        changed = read_users(document, CHANGED[command.action])
+        entries = changed + read_users(document, "failed_users")
         ours = [entry for entry in entries if names(entry, command.target)]
         named = [entry for entry in ours or entries if isinstance(entry, dict)]
-        if not any(entry.get(name) for entry in named[:1] for name in ("wa_id", "user_id")):
-            return None
-        return read_user(named[0])
+        has_id = any(entry.get(name) for entry in named[:1] for name in ("wa_id", "user_id"))
+        return read_user(named[0]) if has_id else None
 
-    def parse_retry_after(self, response: HttpResponse) -> int | None:
-        """Read `Retry-After`, else the minutes in `X-Business-Use-Case-Usage`.
+    def parse_retry_after(self, response: p.HttpResponse) -> int | None:
+        """Return `Retry-After`, else the minutes in `X-Business-Use-Case-Usage`.
 
         https://developers.facebook.com/docs/graph-api/overview/rate-limiting describes the header:
         a JSON object of lists of usages, each with `estimated_time_to_regain_access` in minutes.
         """
-        asked = super().parse_retry_after(response)
-        if asked is not None:
-            return asked
-        try:
-            usages = read_json(response.headers.get("X-Business-Use-Case-Usage", "").encode())
-        except StrictJsonError:
-            return None
-        minutes = [
-            usage.get("estimated_time_to_regain_access")
-            for listed in (usages.values() if isinstance(usages, dict) else ())
-            for usage in (listed if isinstance(listed, list) else ())
-            if isinstance(usage, dict)
-        ]
-        known = [int(str(each)) for each in minutes if re.fullmatch("[0-9]{1,9}", str(each))]
-        return bounded_wait(max(known) * 60) if any(known) else None
+        seconds = super().parse_retry_after(response)
+        usages: p.Json = None
+        with suppress(p.StrictJsonError):
+            usages = p.read_json(response.headers.get("X-Business-Use-Case-Usage", "").encode())
+        minutes = [str(each) for each in p.find_values(usages, "estimated_time_to_regain_access")]
+        known = [int(each) for each in minutes if re.fullmatch("[0-9]{1,9}", each)]
+        return p.bounded_wait(max(known) * 60) if seconds is None and any(known) else seconds
 
-    def shows_success(self, command: Command, response: HttpResponse) -> bool:
-        """Look for our user among the changed; one that cannot be read may be ours as well."""
+    def shows_success(self, command: p.Command, response: p.HttpResponse) -> bool:
+        """Whether our user is among the changed; an unreadable one may be ours as well."""
         if command.contact is None:
             return super().shows_success(command, response)
-        changed = "added_users" if command.blocked else "removed_users"
-        for entry in read_users(response.document, changed):
+        for entry in read_users(response.document, CHANGED[command.action]):
             try:
                 person = read_user(entry)
-            except ContactError:
+            except p.ContactError:
                 return True
-            if relation(command.contact, person) is not Relation.DIFFERENT:
+            if p.relation(command.contact, person) is not p.Relation.DIFFERENT:
                 return True
         return False
 
-    def parse_success(self, command: Command, response: HttpResponse) -> Outcome | None:
-        """Take a 200 that names our user alone as changed, or a page of the list."""
-        document = response.document
-        if response.status != 200:
-            return None
-        if command.contact is None:
-            if read_cursor(document) is None:
-                return None
-            contacts = read_contacts(document["data"], read_user)
-            return None if contacts is None else self.success(response, contacts)
-        changed, other = "added_users", "removed_users"
-        if not command.blocked:
-            changed, other = other, changed
-        users = read_users(document, changed)
-        if len(users) != 1 or not names(users[0], command.contact):
-            return None
-        results = document["block_users"]
-        if any(results.get(name, []) != [] for name in ("failed_users", other)):
-            return None
-        return self.success(response)
+    def parse_success(self, command: p.Command, response: p.HttpResponse) -> p.Outcome | None:
+        """Accept a 200 with our user alone as changed, or with a page of the list."""
+        match response.document if response.status == 200 else None:
+            case {"data": list(users)} as page if command.contact is None:
+                is_page = read_cursor(page) is not None
+                return self.list_success(response, users, read_user) if is_page else None
+            case {"block_users": dict(results)} as document if command.contact is not None:
+                changed = CHANGED[command.action]
+                ours = [names(each, command.contact) for each in read_users(document, changed)]
+                filled = [name for name in RESULTS if results.get(name, []) != []]
+                return self.success(response) if ours == [True] and filled == [changed] else None
+        return None
 
 
-@hookimpl
-def register_providers() -> list[type[Provider]]:
-    """Offer the Cloud API."""
-    return [MetaCloudProvider]
+@p.hookimpl
+def register(registry: p.Registry) -> None:
+    """Register the provider."""
+    registry.add(MetaCloudProvider)

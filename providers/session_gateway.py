@@ -1,131 +1,91 @@
-"""A gateway of many sessions: session and JID stand in the path, success is an empty 204."""
+"""A gateway of many sessions: session and JID are in the path, success is an empty 204."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from marshmallow import Schema
-
-from adapter import (
-    Action,
-    Code,
-    Command,
-    Dialect,
-    DialectRequest,
-    ErrorRule,
-    Headers,
-    HttpRequest,
-    HttpResponse,
-    Json,
-    Outcome,
-    Provenance,
-    Provider,
-    Route,
-    SecretField,
-    SessionLocation,
-    hookimpl,
-    json_response,
-    read_bearer,
-    read_contact,
-    session_field,
-)
+from adapter import plugin as p
 
 CONTACT = "/api/v1/sessions/{session}/contacts/{jid}"
 
 
-class SessionGatewayProvider(Provider):
+class SessionGatewayProvider(p.Provider):
     """The gateway, read at https://wahost-rama.zeabur.app/docs (contacts, sessions) in 11/2026.
 
-    Its 501 `not_implemented` says that the session is not connected; its 404 hides the sessions
-    of other organisations. Neither its pages nor its codes say anything of a block list.
+    Its 501 `not_implemented` means that the session is not connected; its 404 hides the sessions
+    of other organisations. Neither its pages nor its codes mention a block list.
     """
 
     name = "session-gateway"
     title = "WhatsApp Gateway (sessions)"
     documentation = "https://wahost-rama.zeabur.app/docs/api/contacts/blockContact"
-    session_location = SessionLocation.PATH
-    header_templates = Headers({"Authorization": "Bearer {token}"})
-    routes = (
-        Route(Action.BLOCK, "POST", CONTACT + "/block"),
-        Route(Action.UNBLOCK, "POST", CONTACT + "/unblock"),
-    )
-    error_rules = (
-        ErrorRule(Code.SESSION_NOT_CONNECTED, 501, "not_implemented"),
-        ErrorRule(Code.SESSION_NOT_FOUND, 404, "not_found", text="session not found"),
-        ErrorRule(Code.PROVIDER_AUTH_FAILED, 401, "unauthorized"),
-        ErrorRule(Code.PROVIDER_PERMISSION_DENIED, 403, "forbidden"),
-        ErrorRule(Code.TARGET_REJECTED, 400, "validation_error", proof=Provenance.INFERRED),
-        ErrorRule(Code.PROVIDER_RATE_LIMITED, 429, "rate_limited", proof=Provenance.INFERRED),
-    )
+    session_location = p.SessionLocation.PATH
+    header_templates = {"Authorization": "Bearer {token}"}
+    routes = {"block": ("POST", CONTACT + "/block"), "unblock": ("POST", CONTACT + "/unblock")}
+    provider_code_at = ("/error/code",)
+    error_codes = {
+        "not_implemented": (501, p.Code.SESSION_NOT_CONNECTED),
+        "not_found": (404, p.Code.SESSION_NOT_FOUND),
+        "unauthorized": (401, p.Code.PROVIDER_AUTH_FAILED),
+        "forbidden": (403, p.Code.PROVIDER_PERMISSION_DENIED),
+        "validation_error": (400, p.Code.TARGET_REJECTED),
+        "rate_limited": (429, p.Code.PROVIDER_RATE_LIMITED),
+    }
 
-    class Options(Schema):
+    class Options(p.Options):
         """`token`: a login JWT or a `wa_` API key; `session`: the id of the WhatsApp session."""
 
-        token = SecretField(required=True)
-        session = session_field()
+        token = p.SecretField(required=True)
+        session = p.session_field()
 
-    def build_request(self, command: Command) -> HttpRequest:
-        """Put the session and the JID into the path. There is no body."""
-        return self.request(
-            command, session=self.options["session"], jid=self.name_contact(command.target)
-        )
+    def build_request(self, command: p.Command) -> p.HttpRequest:
+        """Put the session and the JID into the path; there is no body."""
+        return self.request(command, jid=self.name_contact(command.target))
 
-    def parse_provider_code(self, document: Json) -> str | None:
-        """Read `error.code`."""
-        match document:
-            case {"error": {"code": str(code)}}:
-                return code
-        return None
-
-    def parse_success(self, command: Command, response: HttpResponse) -> Outcome | None:
-        """Take an empty 204, which is also the answer where nothing had to change."""
-        if response.status != 204 or response.body:
-            return None
-        return self.success(response)
+    def parse_success(self, command: p.Command, response: p.HttpResponse) -> p.Outcome | None:
+        """Accept an empty 204, which is also the response where nothing had to change."""
+        is_empty = response.status == 204 and not response.body
+        return self.success(response) if is_empty else None
 
 
-class SessionGatewayDialect(Dialect):
-    """The gateway's own API, served by us."""
+class SessionGatewayDialect(p.Dialect):
+    """The gateway's own API, served by the adapter."""
 
     provider = SessionGatewayProvider
+    texts = {p.Code.SESSION_NOT_FOUND: "session not found"}
     takes_body = False
     success_statuses = (204,)
 
-    def parse_credential(self, request: HttpRequest) -> str | None:
-        """Read the bearer token, or `x-api-key`, which a sister deployment documents."""
-        return read_bearer(request) or request.headers.get("x-api-key")
+    def parse_credential(self, request: p.HttpRequest) -> str | None:
+        """Return the bearer token, or `x-api-key`, which a sister deployment documents."""
+        return p.read_bearer(request) or request.headers.get("x-api-key")
 
-    def parse_request(self, request: HttpRequest) -> DialectRequest:
-        """Read everything from the path."""
+    def parse_request(self, request: p.HttpRequest) -> p.DialectRequest:
+        """Read session and JID from the path."""
         route, ids = self.match(request)
-        return DialectRequest(Command(route.action, read_contact(jid=ids["jid"])), ids["session"])
+        command = p.Command(route.action, p.read_contact(jid=ids["jid"]))
+        return p.DialectRequest(command, ids["session"])
 
-    def write_success(self, call: DialectRequest, outcome: Outcome) -> HttpResponse:
-        """Answer 204 with nothing in it."""
-        return HttpResponse(204)
+    def write_success(self, call: p.DialectRequest, outcome: p.Outcome) -> p.HttpResponse:
+        """Write an empty 204."""
+        return p.HttpResponse(204)
 
     def write_error(
-        self, rule: ErrorRule, outcome: Outcome, call: DialectRequest | None, now: datetime
-    ) -> HttpResponse:
-        """Write code, message and details. A rule without the gateway's code shows the unified one.
+        self, rule: p.ErrorRule, outcome: p.Outcome, call: p.DialectRequest | None, now: datetime
+    ) -> p.HttpResponse:
+        """Write code, message and details; without a code of the gateway's, the unified code.
 
-        Its clients then see a code that they do not know, at a status that they do.
+        The gateway's clients then see a known status with an unknown code.
         """
         error = {
             "code": rule.provider_code or rule.code.value,
             "message": self.message(rule, outcome),
             "details": {name: list(messages) for name, messages in outcome.fields.items()},
         }
-        return json_response(rule.status, {"error": error})
+        return p.json_response(rule.status, {"error": error})
 
 
-@hookimpl
-def register_providers() -> list[type[Provider]]:
-    """Offer the gateway."""
-    return [SessionGatewayProvider]
-
-
-@hookimpl
-def register_dialects() -> list[type[Dialect]]:
-    """Offer the gateway's own API."""
-    return [SessionGatewayDialect]
+@p.hookimpl
+def register(registry: p.Registry) -> None:
+    """Register the provider and its dialect."""
+    registry.add(SessionGatewayProvider, SessionGatewayDialect)

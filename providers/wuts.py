@@ -1,261 +1,158 @@
-"""WUTS: the token picks the device, a JSON body names the contact, the answer shows the state."""
+"""WUTS: the token selects the device, a JSON body names the contact, the response has the state."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from marshmallow import Schema
-
-from adapter import (
-    Action,
-    Code,
-    Command,
-    Confirmation,
-    Contact,
-    ContactError,
-    Dialect,
-    DialectRequest,
-    ErrorRule,
-    Headers,
-    HttpRequest,
-    HttpResponse,
-    Json,
-    Outcome,
-    Provenance,
-    Provider,
-    Relation,
-    Route,
-    SecretField,
-    SessionLocation,
-    hookimpl,
-    json_response,
-    read_bearer,
-    read_contact,
-    read_contacts,
-    read_jid,
-    read_object,
-    relation,
-    says_failure,
-)
-
-INVALID_TOKEN = "Invalid token"  # noqa: S105 - the documented text of an error
+from adapter import plugin as p
 
 
-def in_envelope(document: Json) -> bool:
-    """Whether the body is WUTS's own envelope of a failure: `success` is false, with an error."""
-    match document:
-        case {"success": False, "error": str() | dict()} | {"success": False, "message": str()}:
-            return True
-    return False
+def read_entry(entry: p.Json) -> p.Contact:
+    """Return the contact of `jid`, and of the number beside it: WUTS maps LIDs, and ninth digits.
 
-
-def is_named(entry: Json) -> bool:
-    """Whether an entry of `validation` names its field."""
-    return isinstance(entry, dict) and isinstance(entry.get("field"), str)
-
-
-def read_number(value: Json) -> Contact | None:
-    """Return the contact of a `phone_number`: digits, as text or not, a JID, or empty.
-
-    Raises ContactError for anything else.
+    Raises ContactError for an unreadable entry.
     """
-    if value is None or value == "":
-        return None
-    text = str(value) if isinstance(value, (str, int)) else ""
-    if "@" not in text:
-        text = re.sub(r"[ ()+-]", "", text) + "@s.whatsapp.net"
-    return Contact.from_jid(text, "phone_number")
+    ids = entry if isinstance(entry, dict) else {}
+    return p.read_person(ids.get("jid"), ids.get("phone_number"))
 
 
-def read_person(entry: Json) -> Contact:
-    """Return the contact of a `jid`, and of the number beside it, which is how a LID is mapped.
-
-    Raises ContactError where one of them names nobody, or the two name different people.
-    """
-    if not isinstance(entry, dict):
-        raise ContactError("jid", "must stand in an object")
-    contact, by_number = read_jid(entry.get("jid")), read_number(entry.get("phone_number"))
-    if by_number is None:
-        return contact
-    if relation(contact, by_number) is Relation.DIFFERENT:
-        raise ContactError("phone_number", "names somebody else than jid does")
-    return Contact(contact.number or by_number.number, contact.lid)
-
-
-def read_refused(document: Json) -> Contact | None:
-    """Return the contact whose name `validation` repeats as refused; None where it is unreadable.
-
-    What was refused may be unreadable for that very reason.
-    """
+def read_validation(document: p.Json) -> list[tuple[str, p.Json]]:
+    """Return each field that `validation` rejects, with the value that it repeats."""
     match document:
         case {"validation": list(entries)}:
-            for entry in entries:
-                value = entry.get("value") if is_named(entry) else None
-                if isinstance(value, str) and value and value == value.strip():
-                    with suppress(ContactError):
-                        return read_number(value)
-    return None
+            found = [entry for entry in entries if isinstance(entry, dict)]
+            return [(e["field"], e.get("value")) for e in found if isinstance(e.get("field"), str)]
+    return []
 
 
-class WutsProvider(Provider):
+class WutsProvider(p.Provider):
     """WUTS, read at https://docs.wuts.com.br (contacts, errors, quickstart) in November 2026."""
 
     name = "wuts"
     title = "WUTS"
     documentation = "https://docs.wuts.com.br/contacts/blockContact/"
     base_url = "https://api.wuts.com.br"
-    session_location = SessionLocation.TOKEN
-    confirmation = Confirmation.PROVIDER_STATE
-    header_templates = Headers({"Authorization": "Bearer {token}"})
-    routes = (
-        Route(Action.BLOCK, "POST", "/contacts/block"),
-        Route(Action.UNBLOCK, "POST", "/contacts/unblock"),
-        Route(Action.LIST, "GET", "/contacts/blocklist"),
-    )
+    session_location = p.SessionLocation.TOKEN
+    confirmation = p.Confirmation.PROVIDER_STATE
+    header_templates = {"Authorization": "Bearer {token}"}
+    routes = {
+        "block": ("POST", "/contacts/block"),
+        "unblock": ("POST", "/contacts/unblock"),
+        "list": ("GET", "/contacts/blocklist"),
+    }
+    provider_code_at = ("/error_code", "/error/code")  # of the flat shapes, of the nested one
+    error_codes = {
+        "VALIDATION_ERROR": (400, p.Code.TARGET_REJECTED),
+        "invalid_request": (400, p.Code.TARGET_REJECTED),
+        "DEVICE_NOT_READY": (503, p.Code.SESSION_NOT_CONNECTED),
+        "device_disconnected": (503, p.Code.SESSION_NOT_CONNECTED),
+        "device_error": (500, p.Code.PROVIDER_ERROR),
+        "privacy_update_failed": (500, p.Code.PROVIDER_ERROR),
+        "privacy_update_timeout": (504, p.Code.PROVIDER_TIMEOUT),
+    }
     error_rules = (
-        ErrorRule(
-            Code.TARGET_REJECTED,
-            400,
-            "VALIDATION_ERROR",
-            text="validation failed",
-            proof=Provenance.INFERRED,
-        ),
-        ErrorRule(Code.TARGET_REJECTED, 400, "invalid_request", proof=Provenance.INFERRED),
-        ErrorRule(
-            Code.PROVIDER_ERROR, 200, where=says_failure, proof=Provenance.INFERRED
-        ),  # names no cause
-        ErrorRule(Code.PROVIDER_AUTH_FAILED, 401, text=INVALID_TOKEN),
-        ErrorRule(Code.SESSION_NOT_FOUND, 404, where=in_envelope, proof=Provenance.INFERRED),
-        ErrorRule(
-            Code.SESSION_NOT_CONNECTED,
-            503,
-            "DEVICE_NOT_READY",
-            text="WhatsApp session is not connected",
-            proof=Provenance.INFERRED,
-        ),
-        ErrorRule(
-            Code.SESSION_NOT_CONNECTED, 503, "device_disconnected", proof=Provenance.INFERRED
-        ),
-        ErrorRule(Code.PROVIDER_ERROR, 500, "device_error", proof=Provenance.INFERRED),
-        ErrorRule(Code.PROVIDER_ERROR, 500, "privacy_update_failed", proof=Provenance.INFERRED),
-        ErrorRule(Code.PROVIDER_TIMEOUT, 504, "privacy_update_timeout", proof=Provenance.INFERRED),
+        p.ErrorRule(p.Code.PROVIDER_ERROR, 200, where=p.says_failure),  # names no cause
+        p.ErrorRule(p.Code.SESSION_NOT_FOUND, 404),
     )
 
-    class Options(Schema):
-        """`token`: the device's API token (a UUID), which is also its address."""
+    class Options(p.Options):
+        """`token`: the device's API token (a UUID), which also selects the device."""
 
-        token = SecretField(required=True)
+        token = p.SecretField(required=True)
 
-    def build_request(self, command: Command) -> HttpRequest:
-        """Name the contact by JID, the one form that says both numbers and LIDs."""
+    def build_request(self, command: p.Command) -> p.HttpRequest:
+        """Name the contact by JID, the one form of both numbers and LIDs."""
         body = None if command.contact is None else {"jid": self.name_contact(command.contact)}
         return self.request(command, body)
 
-    def parse_provider_code(self, document: Json) -> str | None:
-        """Read `error_code` of the flat shapes, `error.code` of the nested one."""
-        match document:
-            case {"error_code": str(code)} | {"error": {"code": str(code)}}:
-                return code
-        return None
+    def is_own_error(self, response: p.HttpResponse) -> bool:
+        """Accept the envelope of a failure: `success` is false, with an error or a message."""
+        match response.document:
+            case {"success": False, "error": str() | dict()} | {"success": False, "message": str()}:
+                return True
+        return False
 
-    def is_own_error(self, response: HttpResponse) -> bool:
-        """Take the envelope of a failure alone."""
-        return in_envelope(response.document)
-
-    def parse_named_contact(self, command: Command, document: Json) -> Contact | None:
-        """Read `data.jid`, with the number beside it: WUTS resolves LIDs, and ninth digits.
-
-        A refusal names its contact under `validation`.
-        """
+    def parse_named_contact(self, command: p.Command, document: p.Json) -> p.Contact | None:
+        """Return the contact in `data`, or the one that `validation` repeats as rejected."""
         match document:
             case {"data": {"jid": jid} as data} if jid is not None:
-                number = data.get("phone_number")
-                if jid == command.target.jid and number in (None, "", command.target.number):
-                    return command.target
-                return read_person(data)
+                return p.read_person(jid, data.get("phone_number"), expected=command.target)
             case {"data": {"phone_number": number}}:
-                return read_number(number)
-        return read_refused(document)
+                return p.read_number(number)
+        for _, value in read_validation(document):
+            if isinstance(value, str) and value and value == value.strip():
+                with suppress(p.ContactError):  # it may be rejected for being unreadable
+                    return p.read_number(value)
+        return None
 
-    def parse_rejected_fields(self, document: Json) -> Iterable[str]:
-        """Read the names in `validation`, an array that only field errors have."""
-        match document:
-            case {"validation": list(entries)}:
-                return [str(entry["field"]) for entry in entries if is_named(entry)]
-        return ()
+    def parse_rejected_fields(self, document: p.Json) -> Iterable[str]:
+        """Return the names in `validation`, an array that only field errors have."""
+        return [name for name, _ in read_validation(document)]
 
-    def parse_success(self, command: Command, response: HttpResponse) -> Outcome | None:
-        """Take the state that a 200 shows, or the whole list."""
+    def parse_success(self, command: p.Command, response: p.HttpResponse) -> p.Outcome | None:
+        """Accept a 200 with the requested state, or with the whole list."""
         if response.status != 200:
             return None
         match response.document:
             case {"success": True, "data": {"items": list(items)} as data} if not command.contact:
-                contacts = read_contacts(items, read_person)
-                if contacts is None or data.get("count", len(items)) != len(items):
-                    return None
-                return self.success(response, contacts)
+                is_whole = data.get("count", len(items)) == len(items)
+                return self.list_success(response, items, read_entry) if is_whole else None
             case {"success": True, "data": {"blocked": bool(blocked)} as data} if command.contact:
-                named = data.get("action", command.action.value)
-                if blocked is command.blocked and named == command.action.value:
-                    return self.success(response)
+                is_same = data.get("action", command.action) == command.action
+                return self.success(response) if is_same and blocked is command.blocked else None
         return None
 
 
-class WutsDialect(Dialect):
-    """WUTS's own API, served by us."""
+class WutsDialect(p.Dialect):
+    """WUTS's own API, served by the adapter."""
 
     provider = WutsProvider
+    texts = {
+        p.Code.TARGET_REJECTED: "validation failed",
+        p.Code.PROVIDER_AUTH_FAILED: "Invalid token",
+        p.Code.SESSION_NOT_CONNECTED: "WhatsApp session is not connected",
+    }
 
-    def parse_credential(self, request: HttpRequest) -> str | None:
-        """Read the bearer token; WUTS takes it without the scheme too."""
-        return read_bearer(request, bare=True)
+    def parse_credential(self, request: p.HttpRequest) -> str | None:
+        """Return the bearer token; WUTS accepts it without the scheme too."""
+        return p.read_bearer(request, bare=True)
 
-    def parse_request(self, request: HttpRequest) -> DialectRequest:
-        """Read the contact from the body; each name falls back to the query's."""
+    def parse_request(self, request: p.HttpRequest) -> p.DialectRequest:
+        """Read `number` and `jid` from the body, or from the query where the body has none."""
         route, _ = self.match(request)
-        if route.action is Action.LIST:
-            return DialectRequest(Command(Action.LIST))
-        body = read_object(request)
-        given = {
-            name: request.query.get(name) if body.get(name) in (None, "") else body[name]
-            for name in ("number", "jid")
-        }
-        return DialectRequest(Command(route.action, read_contact(**given)))
+        if route.action is p.Action.LIST:
+            return p.DialectRequest(p.Command(p.Action.LIST))
+        body = p.read_object(request).items()
+        filled = {name: value for name, value in body if value not in (None, "")}
+        given = {**request.query, **filled}
+        contact = p.read_contact(number=given.get("number"), jid=given.get("jid"))
+        return p.DialectRequest(p.Command(route.action, contact))
 
-    def write_success(self, call: DialectRequest, outcome: Outcome) -> HttpResponse:
-        """Show the state. The list's size and hash are not known after a change."""
-        command = call.command
-        if command.contact is None:
-            items = [
-                {"jid": contact.lid or contact.jid, "phone_number": contact.number}
-                for contact in outcome.contacts or ()
-            ]
-            data: Json = {"items": items, "count": len(items), "dhash": None}
+    def write_success(self, call: p.DialectRequest, outcome: p.Outcome) -> p.HttpResponse:
+        """Write the state, or the list; the list's size and hash are unknown after a change."""
+        command, contact = call.command, call.command.contact
+        if contact is None:
+            found = outcome.contacts or ()
+            items = [{"jid": each.lid or each.jid, "phone_number": each.number} for each in found]
+            data: dict[str, p.Json] = {"items": items, "count": len(items)}
         else:
-            data = {
-                "jid": command.contact.jid,
-                "phone_number": command.contact.number,
-                "action": command.action,
-                "blocked": command.blocked,
-                "count": None,
-                "dhash": None,
-            }
-        return json_response(200, {"success": True, "data": data})
+            data = {"jid": contact.jid, "phone_number": contact.number, "action": command.action}
+            data |= {"blocked": command.blocked, "count": None}
+        return p.json_response(200, {"success": True, "data": {**data, "dhash": None}})
 
     def write_error(
-        self, rule: ErrorRule, outcome: Outcome, call: DialectRequest | None, now: datetime
-    ) -> HttpResponse:
+        self, rule: p.ErrorRule, outcome: p.Outcome, call: p.DialectRequest | None, now: datetime
+    ) -> p.HttpResponse:
         """Write the flat shape; the 401 alone has neither code nor time.
 
-        Where WUTS lists what is wrong with which field, the sentence is its own and no more.
+        Beside `validation`, the sentence is WUTS's own, without the fields' errors.
         """
         listed = rule.provider_code == "VALIDATION_ERROR"
-        sentence = rule.text if listed else self.message(rule, outcome)
-        document: dict[str, Json] = {"success": False, "error": sentence}
-        if rule.text != INVALID_TOKEN:
+        sentence = self.texts[rule.code] if listed else self.message(rule, outcome)
+        document: dict[str, p.Json] = {"success": False, "error": sentence}
+        if rule.code is not p.Code.PROVIDER_AUTH_FAILED:
             document["timestamp"] = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         if rule.provider_code is not None:
             document["error_code"] = rule.provider_code
@@ -264,16 +161,10 @@ class WutsDialect(Dialect):
                 {"field": name, "message": messages[0], "value": ""}
                 for name, messages in outcome.fields.items()
             ]
-        return json_response(rule.status, document)
+        return p.json_response(rule.status, document)
 
 
-@hookimpl
-def register_providers() -> list[type[Provider]]:
-    """Offer WUTS."""
-    return [WutsProvider]
-
-
-@hookimpl
-def register_dialects() -> list[type[Dialect]]:
-    """Offer WUTS's own API."""
-    return [WutsDialect]
+@p.hookimpl
+def register(registry: p.Registry) -> None:
+    """Register the provider and its dialect."""
+    registry.add(WutsProvider, WutsDialect)

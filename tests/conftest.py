@@ -99,9 +99,11 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, st
 
 @pytest.fixture
 def few_statuses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the contract kit try hostile answers at few statuses: enough to find a planted fault."""
+    """Let the contract kit try few statuses: enough to find a planted fault."""
     statuses = frozenset({200, 201, 204, 304, 400, 404, 500, 502})
-    monkeypatch.setattr("adapter.testing.contract._PLAUSIBLE", statuses)
+    monkeypatch.setattr("adapter.testing.ProviderContract.hostile_statuses", statuses)
+    errors = (400, 401, 403, 404, 409, 422, 429, 451, 500, 501, 503, 504, 511)
+    monkeypatch.setattr("adapter.testing.ProviderContract.error_statuses", errors)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,31 @@
-"""Contacts: how a person is named by number, JID, LID or user id.
+"""Contacts: how a person is identified by number, JID, LID or user id.
 
-Part of the domain layer: the standard library and phonenumbers only.
+Part of the domain layer: the standard library and phonenumbers only. The public names are here.
 """
+
+from __future__ import annotations
+
+from adapter.contacts.characters import MAX_TEXT
+from adapter.contacts.contact import NO_IDENTIFIER, Contact, detect_field
+from adapter.contacts.errors import ContactError, NotAPersonError
+from adapter.contacts.forms import ContactForm
+from adapter.contacts.identifiers import MAX_USER_ID
+from adapter.contacts.identity import Relation, identity_key, relation
+from adapter.contacts.numbering import load_numbering_plans
+from adapter.contacts.parsing import MAX_LINK
+
+__all__ = [
+    "MAX_LINK",
+    "MAX_TEXT",
+    "MAX_USER_ID",
+    "NO_IDENTIFIER",
+    "Contact",
+    "ContactError",
+    "ContactForm",
+    "NotAPersonError",
+    "Relation",
+    "detect_field",
+    "identity_key",
+    "load_numbering_plans",
+    "relation",
+]

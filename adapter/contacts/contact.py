@@ -1,4 +1,4 @@
-"""Who is to be blocked: a person on WhatsApp, parsed from what callers and providers write."""
+"""`Contact`: a person on WhatsApp, parsed from the texts of callers and providers."""
 
 from __future__ import annotations
 
@@ -6,24 +6,21 @@ import re
 from dataclasses import dataclass
 from typing import Final, Self
 
+from adapter.contacts.characters import MAX_TEXT, trim
 from adapter.contacts.errors import ContactError, NotAPersonError
-from adapter.contacts.jids import read_jid
-from adapter.contacts.numbering import (
-    begins_with_code,
-    is_grouped_abroad,
-    read_at_home,
-    require_code_in_one,
-    require_possible,
+from adapter.contacts.identifiers import MAX_USER_ID, is_user_id, parse_jid, resembles_user_id
+from adapter.contacts.national import (
+    is_grouped_internationally,
+    parse_national,
+    require_unbroken_code,
 )
-from adapter.contacts.user_ids import MAX_USER_ID, is_user_id, resembles_user_id
-from adapter.contacts.written import (
+from adapter.contacts.numbering import require_possible, starts_with_country_code
+from adapter.contacts.parsing import (
     MAX_LINK,
-    MAX_TEXT,
-    Written,
+    WrittenNumber,
     is_link,
-    looks_dialled,
-    read_written,
-    trim,
+    looks_like_number,
+    parse_number,
 )
 from adapter.privacy import mask_number
 
@@ -31,23 +28,29 @@ __all__ = [
     "MAX_LINK",
     "MAX_TEXT",
     "MAX_USER_ID",
+    "NO_IDENTIFIER",
     "Contact",
     "ContactError",
     "NotAPersonError",
-    "name_field",
+    "detect_field",
 ]
 
+NO_IDENTIFIER: Final = "give a number, a jid or a user_id"
+"""The message for a request that names no contact."""
+
 _SEPARATORS: Final = str.maketrans("", "", "+ -()")
-_WHOLE: Final = re.compile(r"\+([0-9]+)(?:[0-9 ()-]*[0-9])?")
-"""The usual writing of an international number, which needs no closer look."""
+_PLAIN_INTERNATIONAL: Final = re.compile(r"\+([0-9]+)(?:[0-9 ()-]*[0-9])?")
+"""The usual writing of an international number; it needs no further parsing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """A person on WhatsApp, known by phone number (digits only), LID (`<digits>@lid`) or user id.
+    """A person on WhatsApp: phone number (digits only), LID (`<digits>@lid`) or user id.
 
-    `user_id` is Meta's business-scoped id, such as `BR.00000000000000000001`. `repr` masks all of
-    them, since each identifies a person.
+    A LID is an id of WhatsApp that does not reveal the number. `user_id` is Meta's business-scoped
+    id, such as `BR.00000000000000000001`. `repr` masks all of them, since each identifies a person.
+
+    Raises ValueError if none of them is set.
     """
 
     number: str | None = None
@@ -66,18 +69,19 @@ class Contact:
         default_region: str | None = None,
         user_id: str | None = None,
     ) -> Self:
-        """Return the person whom a caller names by `number`, by `jid`, by `user_id`, or by several.
+        """Return the person identified by `number`, `jid` or `user_id`, or by several of them.
 
-        A number must be possible by the international numbering plan; one in a JID is right
-        whatever the plan says. National numbers are taken only with a `default_region` (ISO 3166
+        A number must be possible by the international numbering plan; the number in a JID is
+        accepted whatever the plan allows. National numbers need a `default_region` (ISO 3166
         alpha-2, such as `BR`). Digits are never rewritten: the Brazilian ninth digit is neither
-        added nor removed. A user id beside another name is kept, as the two cannot be compared.
+        added nor removed. A user id is kept beside a number or JID; it cannot be compared with
+        them.
 
-        Raises ContactError where a text names nobody, something that is not a person, or where
-        number and JID differ or cannot be compared.
+        Raises ContactError for an invalid text, for an entity that is not a person, and if number
+        and JID differ or cannot be compared.
         """
         if number is None and jid is None and user_id is None:
-            raise ContactError("number", "give a number, a jid or a user_id")
+            raise ContactError("number", NO_IDENTIFIER)
         user = None if user_id is None else _parse_user_id(user_id)
         if jid is None:
             by_number = None if number is None else _parse_number(number, default_region)
@@ -87,10 +91,10 @@ class Contact:
         if number is not None and not _has_digits(number, by_jid.number):
             by_number = _parse_number(number, default_region)
         if by_jid.number is not None and by_jid.number.startswith("0"):
-            raise ContactError("jid", "starts with a 0, as no country code does; leave it out")
+            raise ContactError("jid", "starts with 0, but no country code does; remove the 0")
         if by_number is not None and by_jid.number is None:
             raise ContactError(
-                "jid", "is a LID, which cannot be compared with number; send one only"
+                "jid", "is a LID, which cannot be compared with number; send only one of them"
             )
         if by_number is not None and by_jid.number != by_number:
             raise ContactError("jid", "has other digits than number; send only one of them")
@@ -98,39 +102,39 @@ class Contact:
 
     @classmethod
     def from_jid(cls, jid: str, field: str = "jid") -> Self:
-        """Return the person a JID names by its form alone; the numbering plan is not asked.
+        """Return the person of a JID, read by its form alone, without the numbering plan.
 
-        This is the reading for a provider's own lists: a number that WhatsApp has accepted is
-        right, whatever a numbering plan says. An agent and a device (`.0:12`) are dropped, and the
-        hosted forms of a person are that person.
+        Use it for the lists of providers: WhatsApp has accepted their numbers, whatever a numbering
+        plan allows. Agent and device (`.0:12`) are dropped; the hosted forms of a person are read
+        as that person.
 
-        Raises NotAPersonError for what WhatsApp's servers know besides persons, such as groups,
-        and ContactError for whatever else is no JID of a person.
+        Raises NotAPersonError for other entities of WhatsApp's servers, such as groups, and
+        ContactError for any other text that is not the JID of a person.
         """
         if len(jid) > MAX_TEXT:
             raise ContactError(field, f"is longer than {MAX_TEXT} characters")
-        number, lid = read_jid(field, jid)
+        number, lid = parse_jid(field, jid)
         return cls(number=number, lid=lid)
 
     @property
     def jid(self) -> str | None:
-        """The JID in WhatsApp's form: `<digits>@s.whatsapp.net`; the LID if there is no number.
+        """The JID in WhatsApp's form, `<digits>@s.whatsapp.net`; the LID if there is no number.
 
-        None for a contact of which only the user id is known.
+        None if only the user id is known.
         """
         return f"{self.number}@s.whatsapp.net" if self.number is not None else self.lid
 
     @property
     def chat_id(self) -> str | None:
-        """The JID in the web client's form: `<digits>@c.us`; the LID if there is no number.
+        """The JID in the web client's form, `<digits>@c.us`; the LID if there is no number.
 
-        None for a contact of which only the user id is known.
+        None if only the user id is known.
         """
         return f"{self.number}@c.us" if self.number is not None else self.lid
 
     @property
     def masked(self) -> str:
-        """The person in a form fit for logs: `551*******999`, or a masked LID."""
+        """The masked identifier for logs: `551*******999`, a masked LID or a masked user id."""
         if self.number is not None:
             return mask_number(self.number)
         if self.lid is not None:
@@ -143,8 +147,8 @@ class Contact:
         return f"Contact({self.masked})"
 
 
-def name_field(text: str) -> str:
-    """Return the field that a text goes into, by its form: `number`, `jid` or `user_id`."""
+def detect_field(text: str) -> str:
+    """Return the field for a text by its form: `number`, `jid` or `user_id`."""
     if is_link(text):
         return "number"
     if "@" in text:
@@ -153,11 +157,11 @@ def name_field(text: str) -> str:
 
 
 def _require_jid(text: str) -> str:
-    """Return the text; raise ContactError where it belongs into another field."""
-    field = name_field(text)
+    """Return the text; raise ContactError if it belongs into another field."""
+    field = detect_field(text)
     if field == "user_id":
         raise ContactError("jid", "is a user id, not a JID; send it as user_id")
-    if field == "number" and (is_link(text) or looks_dialled(text)):
+    if field == "number" and (is_link(text) or looks_like_number(text)):
         raise ContactError("jid", "is a phone number, not a JID; send it as number")
     return text
 
@@ -167,7 +171,7 @@ def _parse_user_id(text: str) -> str:
     if is_user_id(found):
         return found
     hint = "; send a JID as jid" if "@" in text else ""
-    if is_link(text) or looks_dialled(text):
+    if is_link(text) or looks_like_number(text):
         hint = "; send a phone number as number"
     raise ContactError(
         "user_id",
@@ -177,14 +181,14 @@ def _parse_user_id(text: str) -> str:
 
 
 def _has_digits(text: str, digits: str | None) -> bool:
-    """Whether the text is just these digits and separators, and maybe a + or 00 before them."""
+    """Whether the text is exactly these digits, with separators and an optional + or 00."""
     if digits is None or len(text) > MAX_TEXT:
         return False
     try:
-        written = read_written("number", text)
+        written = parse_number("number", text)
     except ContactError:
         return False
-    if written.bracket:
+    if written.parenthesized:
         return False
     return written.digits == digits or (
         not written.international and written.digits == f"00{digits}"
@@ -193,13 +197,13 @@ def _has_digits(text: str, digits: str | None) -> bool:
 
 def _parse_number(text: str, region: str | None) -> str:
     if len(text) > MAX_TEXT:
-        if name_field(text) == "user_id":
+        if detect_field(text) == "user_id":
             raise ContactError("number", "is a user id; send it as user_id")
         limit = MAX_LINK if is_link(text) else MAX_TEXT
         if len(text) > limit:
             raise ContactError("number", f"is longer than {limit} characters")
-    whole = _WHOLE.fullmatch(text)
-    if (whole and begins_with_code(whole[1])) or (
+    plain = _PLAIN_INTERNATIONAL.fullmatch(text)
+    if (plain and starts_with_country_code(plain[1])) or (
         region is None and text.isdigit() and text.isascii()
     ):
         digits = text.translate(_SEPARATORS)
@@ -207,37 +211,37 @@ def _parse_number(text: str, region: str | None) -> str:
             require_possible("number", digits)
             return digits
     try:
-        written = read_written("number", text)
-        number = _read_number(written, region)
-        require_code_in_one("number", number, written.digits, written.groups)
+        written = parse_number("number", text)
+        number = _resolve(written, region)
+        require_unbroken_code("number", number, written.digits, written.groups)
         return number
     except ContactError as error:
         if region is None:
             raise
-        message = f"{error.fields['number'][0]} (national numbers are those of region {region})"
+        message = f"{error.fields['number'][0]} (the region of national numbers is {region})"
     raise ContactError("number", message)
 
 
-def _read_number(written: Written, region: str | None) -> str:
+def _resolve(written: WrittenNumber, region: str | None) -> str:
+    """Return the international number of a written one."""
     digits = written.digits
     if written.international:
         if digits.startswith("0"):
-            raise ContactError("number", "has a 0 where the country code begins; leave it out")
+            raise ContactError("number", "has a 0 in place of the country code; remove the 0")
     elif region is not None:
-        return read_at_home(
-            "number", digits, region, groups=written.groups, bracket=written.bracket
+        return parse_national(
+            "number", digits, region, groups=written.groups, parenthesized=written.parenthesized
         )
     elif digits.startswith("00"):
         digits = digits[2:]
     elif (
-        written.bracket
+        written.parenthesized
         or digits.startswith("0")
-        or not is_grouped_abroad(digits, written.groups, None)
+        or not is_grouped_internationally(digits, written.groups, None)
     ):
         raise ContactError(
             "number",
-            "is written as a national number and has no country code; "
-            "begin with + and the country code",
+            "is a national number and has no country code; start with + and the country code",
         )
     require_possible("number", digits)
     return digits

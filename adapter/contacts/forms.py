@@ -1,4 +1,4 @@
-"""The forms in which requests name a contact."""
+"""The forms in which a provider's requests name a contact."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from adapter.contacts.contact import Contact
 
 
 class ContactForm(StrEnum):
-    """How a provider's requests name a contact."""
+    """A form in which a provider's requests name a contact."""
 
     DIGITS = "digits"
     CHAT_ID = "@c.us"
@@ -17,7 +17,7 @@ class ContactForm(StrEnum):
     USER_ID = "user id"
 
     def write(self, contact: Contact) -> str | None:
-        """Return the contact in this form; None where what is known of it does not say it."""
+        """Return the contact in this form; None if it lacks the identifier that the form needs."""
         match self:
             case ContactForm.LID:
                 return contact.lid

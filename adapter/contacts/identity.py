@@ -1,4 +1,4 @@
-"""Whether two contacts are the same person, and a key under which a person is found again."""
+"""Whether two contacts are the same person, and a lookup key for a person."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from adapter.contacts.numbering import OLD_MEXICAN
 
 
 class Relation(Enum):
-    """What the ids of two contacts say about each other."""
+    """The result of comparing the identifiers of two contacts."""
 
     SAME = "same"
-    """An id of the same kind is equal, and none differs."""
-    RELATIVE = "relative"
-    """The two forms that WhatsApp keeps of one number; which of them it is, a lookup can tell."""
-    UNCOMPARABLE = "uncomparable"
-    """No id of the same kind is known of both, such as a LID where a number was asked."""
+    """At least one kind of identifier is known of both, and all such are equal."""
+    VARIANT = "variant"
+    """The two forms that WhatsApp keeps of one number; only a lookup shows which one is in use."""
+    INCOMPARABLE = "incomparable"
+    """No kind of identifier is known of both, as with a LID in the response for a number."""
     DIFFERENT = "different"
-    """An id of the same kind differs."""
+    """An identifier of the same kind differs."""
 
 
-_RELATIVES: Final = {
+_LONGER_FORMS: Final = {
     "55": re.compile(r"(55[1-9]{2})9([6-9][0-9]{7})"),  # Brazilian mobiles, with their ninth digit
     "52": OLD_MEXICAN,  # with the 1 dropped in 2019
     "54": re.compile(r"(54)9([1-3][0-9]{9})"),  # Argentinian mobiles, with the 9 dialled abroad
@@ -35,37 +35,37 @@ given a 9); Argentina, ITU's national plan.
 """
 
 
-def relation(asked: Contact, named: Contact) -> Relation:
-    """Return what is known of `named`, such as an answer's contact, being the person `asked`."""
+def relation(requested: Contact, reported: Contact) -> Relation:
+    """Return how `reported`, such as the contact of a response, relates to `requested`."""
     pairs = (
-        (asked.lid, named.lid),
-        (asked.user_id, named.user_id),
-        (_canonical(asked.number), _canonical(named.number)),
+        (requested.lid, reported.lid),
+        (requested.user_id, reported.user_id),
+        (_canonical(requested.number), _canonical(reported.number)),
     )
     known = [(one, other) for one, other in pairs if one is not None and other is not None]
     if not known:
-        return Relation.UNCOMPARABLE
+        return Relation.INCOMPARABLE
     if any(one != other for one, other in known):
         return Relation.DIFFERENT
-    if known == [pairs[2]] and asked.number != named.number:
-        return Relation.RELATIVE
+    if known == [pairs[2]] and requested.number != reported.number:
+        return Relation.VARIANT
     return Relation.SAME
 
 
 def identity_key(contact: Contact) -> str:
-    """Return a text that is equal for contacts that are the same person or relatives.
+    """Return a key that is equal for contacts that are the same person or variants.
 
-    It is of the number in one of its forms; of the LID where there is no number; else of the user
-    id. Contacts of which different kinds of ids are known have different keys. It identifies a
-    person: keep it out of logs.
+    The key is derived from the number in one of its forms; without a number, from the LID; without
+    both, from the user id. Contacts with different kinds of identifiers have different keys. The
+    key identifies a person: keep it out of logs.
     """
     return _canonical(contact.number) or contact.lid or str(contact.user_id)
 
 
 def _canonical(number: str | None) -> str | None:
-    """Return the shorter form of a number of which WhatsApp keeps two; others as they are."""
+    """Return the shorter form of a number that has two; any other number unchanged."""
     if number is None:
         return None
-    longer = _RELATIVES.get(number[:2])
+    longer = _LONGER_FORMS.get(number[:2])
     match = longer.fullmatch(number) if longer is not None else None
     return number if match is None else match[1] + match[2]

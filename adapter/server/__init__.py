@@ -1,4 +1,4 @@
-"""The production server. gunicorn and gevent are imported here alone.
+"""The production server. gunicorn and gevent are imported in this package alone.
 
-Installed with the extra `server`.
+Requires the extra `server`.
 """

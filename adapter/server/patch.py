@@ -1,6 +1,6 @@
 """Patch the standard library for gevent.
 
-This comes before any other module takes a socket or a lock from the standard library.
+Has to run before any other module imports sockets or locks from the standard library.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The production server: gunicorn, on a socket that is bound before the app is built.
 
-The app may have to know its own address (the sandbox does), and with port 0 only the bound socket
-does.
+The sandbox needs the server's own address, and with port 0 only a bound socket has the port.
 """
 
 from __future__ import annotations
@@ -28,26 +27,29 @@ from adapter import logs
 from adapter.errors import ConfigurationError, PluginError
 from adapter.provider import LocalProvider
 from adapter.settings.model import MULTIPROCESS_VARIABLE, Settings
-from adapter.urls import is_mount
+from adapter.urls import is_mount_path
 from adapter.web.app import sandbox_path, service_state
+from adapter.web.auth import warn_about_short_keys
 
-_MOST_FILES = 65536
+_MAX_OPEN_FILES = 65536
 
 
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens on the address.
 
-    Raises click.ClickException where the address cannot be had.
+    Raises click.ClickException for an address that is invalid, in use or not permitted.
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        raise click.ClickException(f"cannot listen on {host} port {port}: {error}") from None
+        raise click.ClickException(
+            f"cannot listen on {host} port {port}: {error}; choose another --host or --port"
+        ) from None
 
 
 def address_of(listener: socket.socket) -> str:
-    """Return the URL at which this machine itself reaches the app, below any SCRIPT_NAME."""
+    """Return the URL of the app for clients on this machine, SCRIPT_NAME included."""
     host, port = listener.getsockname()[:2]
     if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
         host = "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104
@@ -56,16 +58,16 @@ def address_of(listener: socket.socket) -> str:
 
 
 def _script_name() -> str:
-    """Return the path below which the environment wants the app: "" or such as "/wa".
+    """Return SCRIPT_NAME, the path of the app from the environment: "" or such as "/wa".
 
-    gunicorn reads the variable for each request, and takes it as it is; a last slash is removed.
-    Raises click.ClickException for what is no path.
+    gunicorn reads the variable for each request and does not validate it. A trailing slash is
+    removed here. Raises click.ClickException for an invalid path.
     """
     prefix = os.environ.get("SCRIPT_NAME", "").rstrip("/")
-    if prefix and not is_mount(prefix):
+    if prefix and not is_mount_path(prefix):
         raise click.ClickException(
-            "SCRIPT_NAME must be a path such as /wa, of letters, digits and ._~- between single "
-            "slashes, or unset"
+            "SCRIPT_NAME must be a path such as /wa: letters, digits and ._~- between single "
+            "slashes; correct the environment variable, or unset it"
         )
     if "SCRIPT_NAME" in os.environ:
         os.environ["SCRIPT_NAME"] = prefix
@@ -74,20 +76,20 @@ def _script_name() -> str:
 
 @contextmanager
 def multiprocess_metrics(workers: int | None) -> Iterator[None]:
-    """Let several workers keep their numbers in one folder, which goes when the server does.
+    """Set PROMETHEUS_MULTIPROC_DIR to a temporary folder where there are several workers.
 
-    It has to be entered before the app is built: the client of Prometheus looks for the folder
-    when it is imported, and never again. A folder that the environment names is left as it is.
+    Must be entered before the app is built: prometheus_client reads the variable once, at its
+    import. A variable that is already set is kept, with its folder.
     """
     if (workers or 1) < 2 or MULTIPROCESS_VARIABLE in os.environ:
         yield
         return
-    owner, folder = os.getpid(), tempfile.mkdtemp(prefix="contact-adapter-")
+    master_pid, folder = os.getpid(), tempfile.mkdtemp(prefix="contact-adapter-")
     os.environ[MULTIPROCESS_VARIABLE] = folder
     try:
         yield
     finally:
-        if os.getpid() == owner:  # a worker is a fork of this process and leaves by this door too
+        if os.getpid() == master_pid:  # forked workers run this `finally` block as well
             del os.environ[MULTIPROCESS_VARIABLE]
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -102,19 +104,21 @@ def run(
 ) -> None:
     """Serve the app on the socket until SIGTERM or SIGINT. Does not return.
 
-    On SIGHUP, `build` is called for an app of what the configuration says by then. Where it
-    raises, the app that there is serves on.
+    On SIGHUP, `build` is called for a new app from the current configuration. Where it raises, the
+    old app is kept.
     """
-    _allow_many_files()
+    _raise_open_file_limit()
     _Server(build, app, listener, {"workers": workers, "worker_connections": connections}).run()
 
 
-def _allow_many_files() -> None:
-    """Raise the usual limit of 1024 open files: every call in flight holds two of them."""
+def _raise_open_file_limit() -> None:
+    """Raise the usual limit of 1024 open files: each call in flight has two connections."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    wanted = _MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _MAX_OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        with suppress(ValueError, OSError):  # some systems have a lower limit than they tell
+        with suppress(
+            ValueError, OSError
+        ):  # the real limit of some systems is below the reported one
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
@@ -122,14 +126,14 @@ def _config_file() -> Path:
     return sandbox_path().with_name("gunicorn.conf.py")
 
 
-class _Log(Logger):
-    """gunicorn's own log, as a part of ours: its lines at our level, in our form, with our masks.
+class _Logger(Logger):
+    """gunicorn's error log, written by our handlers: the same level, format and masking.
 
-    Lines about what a client sent are not among them: the worker writes its own.
+    Lines about what a client sent are dropped by the worker, which writes its own.
     """
 
     def setup(self, cfg: Any) -> None:
-        """Leave writing to the handlers of the process."""
+        """Remove gunicorn's handlers; records propagate to the root logger."""
         super().setup(cfg)
         self.error_log.handlers.clear()
         self.error_log.setLevel(logging.NOTSET)
@@ -140,13 +144,13 @@ class _Arbiter(Arbiter):  # type: ignore[misc, unused-ignore]
     """gunicorn's master process."""
 
     def handle_hup(self) -> None:
-        """Replace the workers on SIGHUP, unless the configuration has a fault."""
-        if cast("_Server", self.app).renew():
+        """Replace the workers on SIGHUP, unless the new configuration is invalid."""
+        if cast("_Server", self.app).rebuild_app():
             super().handle_hup()
 
 
 class _Server(Application):  # type: ignore[misc, unused-ignore]
-    """gunicorn, told everything by us and nothing by the command line that started us."""
+    """A gunicorn application configured in code: sys.argv and GUNICORN_CMD_ARGS are ignored."""
 
     def __init__(
         self,
@@ -157,7 +161,7 @@ class _Server(Application):  # type: ignore[misc, unused-ignore]
     ) -> None:
         self._build = build
         self._app = app
-        # gunicorn takes over the descriptor it is told of; ours stays ours to close.
+        # gunicorn closes the descriptor that it is given; the caller closes the listener.
         self._bind = f"fd://{os.dup(listener.fileno())}"
         self._overrides = overrides
         super().__init__()
@@ -167,14 +171,14 @@ class _Server(Application):  # type: ignore[misc, unused-ignore]
         return service_state(self._app).service.settings
 
     def init(self, parser: Any, opts: Any, args: Any) -> None:
-        """Take nothing from the command line."""
+        """Do nothing: an abstract method, for command line arguments."""
 
     def load_config(self) -> None:
-        """Read gunicorn.conf.py, then what the caller said."""
+        """Read gunicorn.conf.py, then apply our settings and the caller's."""
         self.load_config_from_file(str(_config_file()))
         self.cfg.set("bind", self._bind)
-        self.cfg.set("logger_class", _Log)
-        self.cfg.set("nworkers_changed", self._warn_of_split_lists)
+        self.cfg.set("logger_class", _Logger)
+        self.cfg.set("nworkers_changed", self._warn_about_split_lists)
         accounts = self._settings.accounts.values()
         longest = max(account.transport.deadline for account in accounts)
         self.cfg.set("graceful_timeout", max(self.cfg.graceful_timeout, math.ceil(longest) + 5))
@@ -183,48 +187,50 @@ class _Server(Application):  # type: ignore[misc, unused-ignore]
                 self.cfg.set(name, value)
 
     def load(self) -> Any:
-        """Return the app, which was built, and found sound, before any worker was started."""
+        """Return the app, which is built and validated before any worker starts."""
         return self._app
 
     def run(self) -> None:
-        """Serve until the end."""
+        """Run gunicorn's master process. Does not return."""
         _Arbiter(self).run()
 
-    def renew(self) -> bool:
-        """Read the configuration and its secrets again; return False on a fault.
+    def rebuild_app(self) -> bool:
+        """Read configuration and secrets again, and build a new app. Return False on a fault.
 
-        The app that there is stays then, and so do the workers, with the lists that they hold.
+        The old app is then kept, and so are the workers, with their block lists.
         """
         try:
             self._app = self._build()
         except ConfigurationError as error:
-            self._keep("; ".join(map(str, error.problems)))
+            self._log_failure("; ".join(map(str, error.problems)))
         except click.ClickException as error:
-            self._keep(error.message)
-        except Exception as error:  # noqa: BLE001 - a plugin's, or ours: the server goes on
-            # The text of a stranger's exception may hold what its constructor was given: a token.
-            self._keep(str(error) if isinstance(error, PluginError) else type(error).__name__)
+            self._log_failure(error.message)
+        except Exception as error:  # noqa: BLE001 - a bug, or a plugin's: the server keeps running
+            # The text of a third-party exception may hold a token that its plugin was given.
+            text = str(error) if isinstance(error, PluginError) else type(error).__name__
+            self._log_failure(text)
         else:
-            self.callable = None  # so that the next workers ask `load` for the new one
+            self.callable = None  # gunicorn's cache of `load`; the next workers load the new app
             logs.configure(self._settings.log.level, self._settings.log.format)
-            logs.log.info("the configuration was read again; new workers take over")
+            logs.log.info("configuration reloaded; new workers replace the old ones")
+            warn_about_short_keys(self._settings.keys)
             return True
         return False
 
     def reload(self) -> None:
-        """Read gunicorn.conf.py again; keep what it said before on a fault."""
+        """Read gunicorn.conf.py again; keep the old gunicorn settings on a fault."""
         cfg = self.cfg
         try:
             super().reload()
-        except SystemExit:  # what gunicorn says to a fault of gunicorn.conf.py
+        except SystemExit:  # raised by gunicorn for a fault of gunicorn.conf.py
             self.cfg = cfg
-            self._keep("gunicorn.conf.py cannot be used")
+            self._log_failure("gunicorn.conf.py is invalid")
 
-    def _keep(self, reason: str) -> None:
-        logs.log.error("the configuration was not reloaded, the old one goes on: %s", reason)
+    def _log_failure(self, reason: str) -> None:
+        logs.log.error("configuration not reloaded, the old one stays in use: %s", reason)
 
-    def _warn_of_split_lists(self, _arbiter: Any, workers: int, _before: int | None) -> None:
-        """Warn where several processes would each have a block list of their own."""
+    def _warn_about_split_lists(self, _arbiter: Any, workers: int, _before: int | None) -> None:
+        """Warn where each of several workers has a block list of its own."""
         local = [
             name
             for name, account in self._settings.accounts.items()
@@ -232,8 +238,8 @@ class _Server(Application):  # type: ignore[misc, unused-ignore]
         ]
         if workers > 1 and local:
             logs.log.warning(
-                "with %s workers, these accounts have a block list in each of them, and show one "
-                "or another: %s; use one worker, or another provider",
+                "with %s workers, these accounts have a separate block list in the memory of each "
+                "worker: %s; use one worker, or another provider",
                 workers,
                 ", ".join(local),
             )

@@ -1,4 +1,7 @@
-"""gunicorn's gevent worker, with bounds for every client and a stop that waits for nobody idle."""
+"""gunicorn's gevent worker, with timeouts for every client and a stop that skips idle clients.
+
+HTTP/1.1 only: gunicorn's HTTP/2 code has none of these timeouts.
+"""
 
 from __future__ import annotations
 
@@ -15,58 +18,58 @@ from gunicorn.http import errors
 from gunicorn.workers.ggevent import GeventWorker
 
 from adapter.codes import Code
-from adapter.logs import write_error, write_line
+from adapter.logs import log, log_event, log_exception
 from adapter.results import Outcome, Result
 from adapter.service import RESULT_ATTRIBUTE, describe_call, new_request_id, result_of
 from adapter.strict_json import write_json
 from adapter.web.context import choose_request_id
 
 READ_TIMEOUT: Final = 10
-"""Seconds for the head of a connection's first request, and for a pause within any body."""
+"""Seconds for the head of a connection's first request, and for each read of a body."""
 
-BODY_TIME: Final = 30
-"""Seconds for the whole of a body, however steadily it arrives."""
+BODY_TIMEOUT: Final = 30
+"""Seconds for a whole request body, however steadily it arrives."""
 
 DNS_THREADS: Final = 1024
-"""Most names that are looked up at a time: more than a few accounts may wait for (256 each)."""
+"""The most simultaneous DNS lookups: more than the calls in flight of a few accounts (256 each)."""
 
-_REFUSAL_TIME: Final = 2
-"""Seconds to send a refused client its answer, and to read and drop what it still sends."""
+_ERROR_RESPONSE_TIMEOUT: Final = 2
+"""Seconds to send an error response, and to read and drop the rest of the request."""
 
-_OURS: Final = tuple(
+_APP_ERRORS: Final = tuple(
     getattr(errors, name) for name in ("InvalidResponseHeader", "InvalidResponseHeaderName")
 )
-"""What gunicorn raises for a header that the app wrote."""
+"""gunicorn's exceptions for an invalid header in the app's response."""
 
-_WRONG: Final[tuple[tuple[type[Exception], str], ...]] = (
+_PARSE_ERRORS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (errors.LimitRequestLine, "the first line is too long"),
     (errors.LimitRequestHeaders, "the headers are too many or too long"),
-    (errors.InvalidRequestLine, "the first line is not METHOD TARGET HTTP/1.1"),
-    (errors.InvalidRequestMethod, "the method is not known"),
-    (errors.InvalidHTTPVersion, "the version of HTTP is not known; use HTTP/1.1"),
-    (errors.InvalidHeaderName, "a header's name is not valid"),
-    (errors.InvalidHeader, "a header is not valid, or stands twice"),
+    (errors.InvalidRequestLine, "the first line must be METHOD TARGET HTTP/1.1"),
+    (errors.InvalidRequestMethod, "the method is unknown"),
+    (errors.InvalidHTTPVersion, "the HTTP version is not supported; use HTTP/1.1"),
+    (errors.InvalidHeaderName, "the name of a header is invalid"),
+    (errors.InvalidHeader, "a header is invalid or repeated"),
     (errors.ObsoleteFolding, "a header is folded over several lines"),
-    (errors.UnsupportedTransferCoding, "only the transfer coding chunked is known"),
-    (errors.ExpectationFailed, "only the expectation 100-continue is known"),
+    (errors.UnsupportedTransferCoding, "chunked is the only supported transfer coding"),
+    (errors.ExpectationFailed, "100-continue is the only supported expectation"),
 )
-"""What is said of a request that cannot be read, by gunicorn's exception. Its text is not used."""
+"""Our messages for gunicorn's parse errors, whose own texts may repeat parts of the request."""
 
 
-class _Wait(Timeout):  # type: ignore[misc, unused-ignore]
-    """Bounds the wait for a request: the whole of a first head, and the pause before a next.
+class _RequestTimeout(Timeout):  # type: ignore[misc, unused-ignore]
+    """The timeout of a wait for a request: READ_TIMEOUT for a first head, keepalive for the next.
 
-    From then on, each read of the body, and each write of the answer, has `READ_TIMEOUT`.
+    On exit, the socket gets READ_TIMEOUT for each read of the body and each write of the response.
     """
 
     def __init__(self, client: socket.socket, idle: set[socket.socket], keepalive: int) -> None:
         first = client.gettimeout() is None
-        # False: it only ends the block, after which there is no request.
+        # False: the timeout ends the `with` block without an exception; there is no request then.
         super().__init__(READ_TIMEOUT if first else keepalive, False)  # type: ignore[arg-type]
         self._client = client
         self._idle = idle
 
-    def __enter__(self) -> _Wait:
+    def __enter__(self) -> _RequestTimeout:
         self._client.settimeout(None)
         self._idle.add(self._client)
         super().__enter__()
@@ -78,43 +81,43 @@ class _Wait(Timeout):  # type: ignore[misc, unused-ignore]
         return super().__exit__(*what)
 
 
-class _Body:
-    """A request's body (`wsgi.input`), of which nothing is read after `BODY_TIME`.
+class _BodyDeadline:
+    """A request body (`wsgi.input`) with a deadline, BODY_TIMEOUT after the end of the head.
 
-    A read that takes longer raises TimeoutError, after which gunicorn closes the connection.
+    A read beyond it raises TimeoutError; gunicorn then closes the connection.
     """
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
-        self._ends = time.monotonic() + BODY_TIME
+        self._deadline = time.monotonic() + BODY_TIMEOUT
 
-    def _bounded(self) -> Timeout:
-        left = self._ends - time.monotonic()
-        return Timeout(max(0.001, left), TimeoutError("the body took too long"))
+    def _timeout(self) -> Timeout:
+        left = self._deadline - time.monotonic()
+        return Timeout(max(0.001, left), TimeoutError("the request body timed out"))
 
     def read(self, size: int | None = None) -> bytes:
         """Return the next bytes, at most `size`."""
-        with self._bounded():
+        with self._timeout():
             return self._stream.read(size)  # type: ignore[no-any-return]
 
     def readline(self, size: int | None = None) -> bytes:
         """Return the next line, at most `size` bytes of it."""
-        with self._bounded():
+        with self._timeout():
             return self._stream.readline(size)  # type: ignore[no-any-return]
 
     def readlines(self, size: int | None = None) -> list[bytes]:
-        """Return all lines that are left."""
-        with self._bounded():
+        """Return the remaining lines."""
+        with self._timeout():
             return self._stream.readlines(size)  # type: ignore[no-any-return]
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self.readline, b"")
 
 
-class _Quiet:
-    """The log of gunicorn while a connection is served: silent, but for an access log.
+class _AccessLogOnly:
+    """gunicorn's logger while a client is served: an access log, if any, and nothing else.
 
-    Its lines there may hold what the client sent: a path, a header, a part of a body.
+    gunicorn's other lines may repeat what the client sent: a path, a header, a part of a body.
     """
 
     def __init__(self, log: Any) -> None:
@@ -127,37 +130,45 @@ class _Quiet:
 
 
 class Worker(GeventWorker):  # type: ignore[misc, unused-ignore]
-    """A worker whose connections are greenlets: thousands of calls can wait."""
+    """A worker with one greenlet per connection, so that thousands of calls can wait."""
 
     def __init__(self, *args: Any, **rest: Any) -> None:
         self._clients: dict[Any, socket.socket] = {}
         self._idle: set[socket.socket] = set()
         super().__init__(*args, **rest)
+        self._disable_http2()
+
+    def _disable_http2(self) -> None:
+        """Serve HTTP/1.1 alone: gunicorn's HTTP/2 code never calls `timeout_ctx`."""
+        if "h2" in self.cfg.http_protocols:
+            log.warning("HTTP/2 is not supported; remove h2 from gunicorn's http_protocols")
+        self.cfg.set("http_protocols", "h1")
+        self.cfg.set("http2_cleartext", "off")
 
     @property
     def log(self) -> Any:
-        """The log for gunicorn's lines: none of those that it writes while serving a client."""
-        return self._quiet if getcurrent() in self._clients else self._log
+        """The logger of gunicorn; for the greenlet of a client, the access log only."""
+        return self._client_log if getcurrent() in self._clients else self._log
 
     @log.setter
     def log(self, log: Any) -> None:
-        self._log, self._quiet = log, _Quiet(log)
+        self._log, self._client_log = log, _AccessLogOnly(log)
 
     def load_wsgi(self) -> None:
-        """Load the app, and bound the time in which it can read a body."""
+        """Load the app, and wrap it: a deadline for the body, and no exception but `Exception`."""
         super().load_wsgi()
         app = self.wsgi
 
         def serve(environ: Any, start: Any) -> Any:
-            environ["wsgi.input"] = _Body(environ["wsgi.input"])
+            environ["wsgi.input"] = _BodyDeadline(environ["wsgi.input"])
             try:
                 return app(environ, start)
             except Exception:
                 raise
             except BaseException as error:
                 if isinstance(error, GreenletExit) and not self.alive:
-                    raise  # the worker stops, and has waited long enough
-                # gunicorn would leave the caller of some of them without an answer.
+                    raise  # the worker stops, and graceful_timeout is over
+                # gunicorn sends no response for some of these, such as SystemExit.
                 raised = RuntimeError(f"the app raised {type(error).__name__}")
                 failed = Outcome.failure(Code.INTERNAL_ERROR)
                 facts = result_of(error) or Result(failed, request_id=choose_request_id(environ))
@@ -167,7 +178,7 @@ class Worker(GeventWorker):  # type: ignore[misc, unused-ignore]
         self.wsgi = serve
 
     def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:
-        """Serve one connection until it ends."""
+        """Serve one connection until it is closed."""
         connection = getcurrent()
         self._clients[connection] = client
         try:
@@ -176,68 +187,69 @@ class Worker(GeventWorker):  # type: ignore[misc, unused-ignore]
             del self._clients[connection]
 
     def handle_request(self, *request: Any) -> Any:
-        """Answer one request, after whatever else is due.
+        """Serve one request, after the other greenlets that are ready to run.
 
-        One client that sends requests without waiting would else never give its turn away.
+        Without this, a client that pipelines requests would block all other clients.
         """
         sleep(0)
         return super().handle_request(*request)
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
-        """Answer a request that could not be read or served, in place of gunicorn's HTML page."""
-        if isinstance(exc, GreenletExit):  # the worker stops, and has waited long enough
+        """Send an envelope for a request that failed, in place of gunicorn's HTML page."""
+        if isinstance(exc, GreenletExit):  # the worker stops, and graceful_timeout is over
             return
-        fields = {}
-        if isinstance(exc, errors.ConfigurationProblem):
-            code = Code.NOT_FOUND  # the path does not begin with the environment's SCRIPT_NAME
-        elif isinstance(exc, _OURS):
-            code = Code.INTERNAL_ERROR
-        elif isinstance(
-            exc, (errors.ParseException, OSError)
-        ):  # OSError: no TLS where it should be
-            code = Code.BAD_REQUEST
-            words = (words for kind, words in _WRONG if isinstance(exc, kind))
-            fields = {"request": (next(words, "it is not HTTP"),)}
-        else:
-            code = Code.INTERNAL_ERROR
-        refused = Result(Outcome.failure(code, fields=fields), request_id=new_request_id())
-        result = result_of(exc) or refused
+        code, fields = _classify(exc)
+        unparsed = Result(Outcome.failure(code, fields=fields), request_id=new_request_id())
+        result = result_of(exc) or unparsed
         facts = describe_call(result)
         if code is Code.INTERNAL_ERROR:
             contact = result.command.contact if result.command else None
-            write_error("internal_error", exc, contact=contact, request_id=facts["request_id"])
-        if result is refused:  # nothing is known of a call
+            log_exception("internal_error", exc, contact=contact, request_id=facts["request_id"])
+        if result is unparsed:  # there was no call, so that no other facts are known
             facts = {"code": code.value, "request_id": result.request_id}
-        write_line("request", level=logging.WARNING, status=code.http_status, **facts)
+        log_event("request", level=logging.WARNING, status=code.http_status, **facts)
         with suppress(OSError):
-            _refuse(client, code, result)
+            _send_error_response(client, code, result)
 
     def run(self) -> None:
-        """Serve until the worker is told to stop."""
-        # Names are looked up in threads, and by default in ten: a name server that hangs would
-        # hold the calls of all accounts.
+        """Serve until the worker is stopped."""
+        # DNS lookups run in threads, ten by default: with a name server that hangs, the lookups
+        # of one account would block the calls of all others.
         get_hub().threadpool.maxsize = DNS_THREADS
         super().run()
 
-    def timeout_ctx(self) -> _Wait:  # type: ignore[override, unused-ignore]
-        """Return the bounds of the wait for a request."""
-        return _Wait(self._clients[getcurrent()], self._idle, self.cfg.keepalive)
+    def timeout_ctx(self) -> _RequestTimeout:  # type: ignore[override, unused-ignore]
+        """Return the timeout of the wait for the next request of this greenlet's client."""
+        return _RequestTimeout(self._clients[getcurrent()], self._idle, self.cfg.keepalive)
 
     def notify(self) -> None:
-        """Say that the worker lives; once it is to stop, let go of whoever asks for nothing."""
+        """Send the heartbeat; during shutdown, close idle keep-alive connections."""
         super().notify()
         if not self.alive:
             for client in self._idle:
                 with suppress(OSError):
-                    # Whatever has arrived is still read: a request that has just come is answered.
-                    # gevent's own method would break the wait off, and so that read.
+                    # A request that has just arrived is still read, and gets its response.
+                    # gevent's own `shutdown` would cancel the pending read.
                     client._sock.shutdown(socket.SHUT_RD)  # type: ignore[attr-defined]  # noqa: SLF001
 
 
-def _refuse(client: socket.socket, code: Code, result: Result) -> None:
-    """Send the envelope and end the connection, so that the client gets to read it.
+def _classify(error: BaseException) -> tuple[Code, dict[str, tuple[str, ...]]]:
+    """Return the code of an exception from gunicorn or the app, and the fields of the envelope."""
+    if isinstance(error, errors.ConfigurationProblem):
+        return Code.NOT_FOUND, {}  # the path does not begin with the environment's SCRIPT_NAME
+    if isinstance(error, _APP_ERRORS):
+        return Code.INTERNAL_ERROR, {}
+    if isinstance(error, (errors.ParseException, OSError)):  # OSError: a failed TLS handshake
+        messages = (message for kind, message in _PARSE_ERRORS if isinstance(error, kind))
+        return Code.BAD_REQUEST, {"request": (next(messages, "this is not HTTP/1.1"),)}
+    return Code.INTERNAL_ERROR, {}
 
-    What a client has sent and nobody has read would make the kernel throw the answer away.
+
+def _send_error_response(client: socket.socket, code: Code, result: Result) -> None:
+    """Send the envelope, then drain and close the connection.
+
+    With unread data in the receive buffer, the kernel would answer a close with a reset, and the
+    client would lose the response.
     """
     status, body = HTTPStatus(code.http_status), write_json(result.envelope())
     head = (
@@ -245,7 +257,7 @@ def _refuse(client: socket.socket, code: Code, result: Result) -> None:
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         f"X-Request-Id: {result.request_id}\r\n\r\n"
     )
-    with Timeout(_REFUSAL_TIME, False):  # type: ignore[arg-type]
+    with Timeout(_ERROR_RESPONSE_TIMEOUT, False):  # type: ignore[arg-type]
         client.sendall(head.encode("ascii") + body)
         client.shutdown(socket.SHUT_WR)
         while client.recv(65536):

@@ -1,81 +1,109 @@
-"""Accounts whose requests would come back to them, through the dialects of this very server."""
+"""Detect accounts whose requests return to them through the dialects of this server."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from adapter.codes import Action
-from adapter.contacts.contact import Contact
+from adapter.contacts import Contact
 from adapter.containment import contain
 from adapter.dialect import Dialect
 from adapter.http import HttpRequest
-from adapter.provider import Provider
+from adapter.names import display_name
+from adapter.privacy import Secret
 from adapter.results import Command
+from adapter.settings.account_names import AccountNames
+from adapter.settings.model import AccountSettings, Settings
+from adapter.settings.validation import Validator
 from adapter.urls import is_same_host
 
 _ANYBODY: Final = Contact(number="15555550100")
-"""A contact to build requests about; none of them is sent."""
+"""A contact for building requests; none of them is sent."""
 
 _PORTS: Final = {"http": 80, "https": 443}
 
+FindAccount = Callable[[str | None, str | None], str | None]
+"""Returns the account for a credential and a session of a request; None if there is none."""
+
 
 @dataclass(frozen=True, slots=True)
-class Mount:
-    """A dialect of this server: everything below `prefix`, and at the root of `host`."""
+class _Mount:
+    """A dialect of this server: all paths below `prefix`, and the root of `host`."""
 
     dialect: Dialect
     prefix: str
     host: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Upstream:
-    """Where an account's requests go."""
+def check_loops(validator: Validator, settings: Settings, own_address: str | None) -> None:
+    """Report accounts whose requests would return to them through our own dialects."""
+    mounts = [_Mount(contain(each.dialect), each.prefix, each.host) for each in settings.dialects]
+    find_account = _account_finder(settings)
+    for loop in _find_loops(settings.accounts, mounts, find_account, own_address):
+        path = " → ".join(display_name(name) for name in (*loop, loop[0]))
+        validator.report(
+            f"accounts.{display_name(loop[0])}.base_url",
+            f"its calls return to it through the dialects of this server, which is at "
+            f"{own_address}: {path}; give one of them the address of a provider",
+        )
 
-    provider: type[Provider]
-    options: Mapping[str, Any]
-    base_url: str | None
+
+def _account_finder(settings: Settings) -> FindAccount:
+    """Return a function that resolves the account of a request as the server does."""
+    names = AccountNames.of(settings.accounts, settings.default_account)
+
+    def find_account(credential: str | None, session: str | None) -> str | None:
+        allowed, own_default = None, None
+        if settings.keys:
+            secret = Secret(credential or "")
+            key = next((key for key in settings.keys if key.secret == secret), None)
+            if key is None:
+                return None
+            allowed, own_default = key.accounts, key.default_account
+        named = session if session is not None else names.default_for(allowed, own_default)
+        return None if named is None else names.find(named, allowed, native=True)
+
+    return find_account
 
 
-Choose = Callable[[str | None, str | None], str | None]
-"""Tells the account that a credential and a session stand for; None where they stand for none."""
-
-
-def find_loops(
-    accounts: Mapping[str, Upstream],
-    mounts: Sequence[Mount],
-    choose: Choose,
+def _find_loops(
+    accounts: Mapping[str, AccountSettings],
+    mounts: Sequence[_Mount],
+    find_account: FindAccount,
     own_address: str | None,
 ) -> Iterator[tuple[str, ...]]:
-    """Yield each loop once, as the accounts on it in the order of the calls.
+    """Yield each loop once, as its accounts in the order of the calls.
 
-    Each account's request is built and read by the dialect that it would reach, as it would be on
-    the wire. What cannot be built or read leads nowhere.
+    For each account, a request is built, and parsed by the dialect that it would reach. A request
+    that cannot be built or parsed has no next account.
     """
-    follows: dict[str, str | None] = {}
+    following: dict[str, str | None] = {}
     for name, account in accounts.items():
-        with suppress(Exception):  # a plugin's bug shows itself elsewhere, or is no loop
-            follows[name] = contain(_follow, account, mounts, choose, own_address)
+        with suppress(Exception):  # a plugin's error is reported elsewhere, or is not a loop
+            following[name] = contain(_next_account, account, mounts, find_account, own_address)
     done: set[str] = set()
-    for start in follows:
+    for start in following:
         path: list[str] = []
-        here: str | None = start
-        while here is not None and here not in done and here not in path:
-            path.append(here)
-            here = follows.get(here)
-        if here is not None and here in path:
-            yield tuple(path[path.index(here) :])
+        current: str | None = start
+        while current is not None and current not in done and current not in path:
+            path.append(current)
+            current = following.get(current)
+        if current is not None and current in path:
+            yield tuple(path[path.index(current) :])
         done.update(path)
 
 
-def _follow(
-    account: Upstream, mounts: Sequence[Mount], choose: Choose, own_address: str | None
+def _next_account(
+    account: AccountSettings,
+    mounts: Sequence[_Mount],
+    find_account: FindAccount,
+    own_address: str | None,
 ) -> str | None:
-    """Return the account of this server that the account's requests are for, if any."""
+    """Return the account of this server that would receive the account's requests, if any."""
     if account.base_url is None:
         return None
     request = account.provider(account.options).build_request(Command(Action.BLOCK, _ANYBODY))
@@ -85,22 +113,22 @@ def _follow(
             native = HttpRequest(request.method, path, request.headers, request.query, request.json)
             mount.dialect.match(native)
             call = mount.dialect.parse_request(native)
-            return choose(mount.dialect.parse_credential(native), call.session)
+            return find_account(mount.dialect.parse_credential(native), call.session)
     return None
 
 
-def _path_below(mount: Mount, base_url: str, own_address: str | None, path: str) -> str | None:
-    """Return the path that the dialect would see; None where the request is not for it."""
-    there = urlsplit(base_url)
-    host = there.hostname or ""
+def _path_below(mount: _Mount, base_url: str, own_address: str | None, path: str) -> str | None:
+    """Return the path within the mounted dialect; None if the request does not reach it."""
+    target = urlsplit(base_url)
+    host = target.hostname or ""
     if mount.host is not None and is_same_host(host, mount.host):
-        return there.path + path
+        return target.path + path
     if own_address is None:
         return None
-    here = urlsplit(own_address)
-    if _port(there) != _port(here) or not is_same_host(host, here.hostname or ""):
+    own = urlsplit(own_address)
+    if _port(target) != _port(own) or not is_same_host(host, own.hostname or ""):
         return None
-    whole, prefix = there.path + path, here.path + mount.prefix
+    whole, prefix = target.path + path, own.path + mount.prefix
     return whole.removeprefix(prefix) if whole.startswith(f"{prefix}/") else None
 
 

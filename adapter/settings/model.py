@@ -1,4 +1,4 @@
-"""The settings as plain, frozen data. Imports nothing above the domain."""
+"""The settings as plain, immutable data. Imports nothing above the domain."""
 
 from __future__ import annotations
 
@@ -14,25 +14,27 @@ from adapter.privacy import Secret
 if TYPE_CHECKING:
     from adapter.dialect import Dialect
     from adapter.provider import Provider
-    from adapter.registry import Registry
+    from adapter.registry import PluginRegistry
 
 MAX_BODY: Final = 256 * 1024
-"""Most bytes of a response that is no list, unpacked; and those that any call may have freely."""
+"""Maximum size, in bytes, of a decoded response other than a list.
 
+Every call may use as much without a reservation; longer lists count as long responses.
+"""
 
 EVERY_ORIGIN: Final = "*"
-"""In `cors_origins`: the pages of every origin."""
+"""In `cors_origins`: allow the pages of every origin."""
 
 MULTIPROCESS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""The environment variable by which the client of Prometheus is told where workers share numbers.
+"""The environment variable of prometheus_client for the folder where workers share their metrics.
 
-It stands here and not with the metrics, since it is needed before that client is imported.
+It is defined here, since it is needed before prometheus_client is imported.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class TransportSettings:
-    """How one account's provider is called. Times are in seconds."""
+    """Timeouts and limits for the calls of one account. Times are in seconds."""
 
     connect_timeout: float = 3.0
     deadline: float = 15.0
@@ -50,7 +52,7 @@ class TransportSettings:
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """Where connections are made through. `scheme` is one of `PROXY_PORTS`."""
+    """The proxy for connections to a provider. `scheme` is a key of `PROXY_PORTS`."""
 
     scheme: str
     host: str
@@ -59,7 +61,7 @@ class Proxy:
 
     @property
     def authorization(self) -> str | None:
-        """The login as HTTP's `Proxy-Authorization`; None without one."""
+        """The value of `Proxy-Authorization` for the login; None without a login."""
         if self.login is None:
             return None
         return "Basic " + b64encode(":".join(self.login).encode()).decode("ascii")
@@ -68,12 +70,12 @@ class Proxy:
 PROXY_PORTS: Final[Mapping[str, int]] = MappingProxyType(
     {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 )
-"""The kinds of proxies, and their ports where none is given. `socks5h` looks names up itself."""
+"""The schemes of proxies and their default ports. With `socks5h`, the proxy looks up names."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccountSettings:
-    """One WhatsApp account: its provider, where that is, and the provider's validated options."""
+    """One WhatsApp account: its provider, the provider's address, and its validated options."""
 
     name: str
     provider: type[Provider]
@@ -86,7 +88,7 @@ class AccountSettings:
 
 @dataclass(frozen=True, slots=True)
 class KeySettings:
-    """One API key. `accounts` holds the names that it may use, all of them resolved."""
+    """One API key. `accounts` are the names of the accounts that it may use, without `*`."""
 
     name: str
     secret: Secret
@@ -97,7 +99,7 @@ class KeySettings:
 
 @dataclass(frozen=True, slots=True)
 class DialectSettings:
-    """One dialect that is served: under `prefix`, or at the root of the host name `host`."""
+    """One served dialect: below `prefix`, and at the root of the host name `host`."""
 
     name: str
     dialect: type[Dialect]
@@ -108,7 +110,7 @@ class DialectSettings:
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
-    """How a process of ours logs. A host app's logging is its own."""
+    """Logging of the server and the command line. A host app configures its own logging."""
 
     level: str = "info"
     format: str = "text"
@@ -116,7 +118,7 @@ class LogSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that was configured, checked."""
+    """A complete, validated configuration."""
 
     accounts: Mapping[str, AccountSettings]
     keys: tuple[KeySettings, ...]
@@ -124,4 +126,4 @@ class Settings:
     default_account: str | None
     default_region: str | None
     log: LogSettings
-    registry: Registry = field(repr=False)
+    registry: PluginRegistry = field(repr=False)

@@ -8,11 +8,14 @@ from adapter.privacy import Secret
 from adapter.settings.model import PROXY_PORTS, Proxy
 from adapter.urls import is_plain_url
 
+_MAX_SOCKS_BYTES = 127
+"""PySocks writes the length of a longer user or password as two bytes."""
 
-def read_proxy(given: str | Secret) -> Proxy:
-    """Return the proxy that a URL names, or a URL with a login that is given as a secret.
 
-    Raises ValueError with what is wrong, without the text itself.
+def parse_proxy(given: str | Secret) -> Proxy:
+    """Return the proxy of a URL; a URL with a login must be a Secret.
+
+    Raises ValueError with what is wrong; its text never repeats the URL.
     """
     text = given.reveal() if isinstance(given, Secret) else given
     scheme, _, rest = text.partition("://")
@@ -22,15 +25,17 @@ def read_proxy(given: str | Secret) -> Proxy:
     bare = f"http://{address}"
     if scheme.lower() not in PROXY_PORTS or "/" in address or not is_plain_url(bare):
         kinds = ", ".join(PROXY_PORTS)
-        raise ValueError(f"must be a URL of a host, without a path, of one of: {kinds}")
+        raise ValueError(f"must be a URL of a host, without a path; its scheme is one of: {kinds}")
     parts = urlsplit(bare)
     user, _, password = (unquote(part) for part in login.partition(":"))
-    needs_both = scheme.lower().startswith("socks")  # RFC 1929; a key for HTTP may stand alone
-    if at and (not user or (needs_both and not password)):
-        raise ValueError("the login must be user:password, percent-encoded")
-    # PySocks writes a length above 127 as two bytes.
-    if at and needs_both and max(len(part.encode()) for part in (user, password)) > 127:
-        raise ValueError("the user and the password may have 127 bytes each, in UTF-8")
+    is_socks = scheme.lower().startswith("socks")
+    # RFC 1929 needs both; for HTTP, an API key may be the user alone.
+    if at and (not user or (is_socks and not password)):
+        raise ValueError("must have a login of the form user:password, percent-encoded")
+    if at and is_socks and max(len(part.encode()) for part in (user, password)) > _MAX_SOCKS_BYTES:
+        raise ValueError(
+            f"may have at most {_MAX_SOCKS_BYTES} bytes each of user and password, in UTF-8"
+        )
     return Proxy(
         scheme.lower(),
         parts.hostname or "",

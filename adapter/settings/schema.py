@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 import phonenumbers
 from marshmallow import INCLUDE, Schema, ValidationError, fields, validate, validates_schema
@@ -15,12 +15,14 @@ from adapter.names import NAME, holds_phone_number
 from adapter.options import SecretField
 from adapter.privacy import Secret
 from adapter.settings.model import EVERY_ORIGIN, MAX_BODY
-from adapter.urls import MOUNT
+from adapter.urls import MOUNT_PATH
 
 
 def _require_no_phone_number(name: str) -> None:
     if holds_phone_number(name):
-        raise ValidationError("looks like it holds a phone number, and names are logged")
+        raise ValidationError(
+            "contains a possible phone number, and names are logged; choose another"
+        )
 
 
 _NAME = validate.And(
@@ -33,7 +35,7 @@ _NAME = validate.And(
 
 
 class _Flag(fields.Boolean):
-    """True or false, and not what merely looks like it."""
+    """A boolean, without texts or numbers that marshmallow would convert."""
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
         if not isinstance(value, bool):
@@ -42,7 +44,7 @@ class _Flag(fields.Boolean):
 
 
 class _Seconds(fields.Float):
-    """A number, and not the text of one."""
+    """A number, without texts or booleans that marshmallow would convert."""
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
         if isinstance(value, (str, bool)):
@@ -51,15 +53,29 @@ class _Seconds(fields.Float):
 
 
 class _TextOrSecret(SecretField):
-    """A text, or one that is given by reference like a secret; it may have blanks inside then."""
+    """A text, or a reference to a secret; unlike other secrets, it may contain spaces."""
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
         if isinstance(value, str):
             return value
         text = value.reveal() if isinstance(value, Secret) else self._resolve(value)
         if not re.fullmatch(r"[\x20-\x7e]+", text.strip()):
-            raise ValidationError("the secret is empty, or not visible ASCII")
+            raise ValidationError("the secret must be visible ASCII, and not empty")
         return Secret(text.strip())
+
+
+def _whole(minimum: int, maximum: int) -> fields.Integer:
+    error = f"must be from {minimum} to {maximum}"
+    return fields.Integer(
+        strict=True, validate=validate.Range(min=minimum, max=maximum, error=error)
+    )
+
+
+def _one_of(choices: Iterable[str]) -> validate.OneOf:
+    return validate.OneOf(list(choices), error=f"must be one of: {', '.join(choices)}")
+
+
+_NOT_EMPTY: Final = validate.Length(1, error="must have at least 1 entry")
 
 
 class _PluginsSchema(Schema):
@@ -72,31 +88,32 @@ class _TransportSchema(Schema):
     )
     connect_timeout = _Seconds(validate=_seconds)
     deadline = _Seconds(validate=_seconds)
-    max_in_flight = fields.Integer(strict=True, validate=validate.Range(min=1, max=100_000))
-    breaker_threshold = fields.Integer(strict=True, validate=validate.Range(min=0, max=1000))
+    max_in_flight = _whole(1, 100_000)
+    breaker_threshold = _whole(0, 1000)
     breaker_pause = _Seconds(validate=_seconds)
     ca_file = fields.String()
     proxy = _TextOrSecret()
     idle_timeout = _Seconds(validate=_seconds)
     list_deadline = _Seconds(validate=_seconds)
-    list_max_bytes = fields.Integer(
-        strict=True, validate=validate.Range(min=MAX_BODY, max=256 * 1024 * 1024)
-    )
-    list_max_pages = fields.Integer(strict=True, validate=validate.Range(min=1, max=100_000))
-    max_long_responses = fields.Integer(strict=True, validate=validate.Range(min=1, max=100_000))
+    list_max_bytes = _whole(MAX_BODY, 256 * 1024 * 1024)
+    list_max_pages = _whole(1, 100_000)
+    max_long_responses = _whole(1, 100_000)
 
 
 class AccountSchema(Schema):
-    """`[accounts.<name>]`, with the provider's own options beside the keys of the core."""
+    """`[accounts.<name>]`: the common keys of an account, beside the options of its provider."""
 
     class Meta:
-        """Unknown keys are the provider's."""
+        """Unknown keys are options of the provider."""
 
         unknown = INCLUDE
 
     provider = fields.String(required=True)
     base_url = fields.Raw()
-    aliases = fields.List(fields.String(validate=validate.Length(1, 128)), load_default=list)
+    aliases = fields.List(
+        fields.String(validate=validate.Length(1, 128, error="must have 1 to 128 characters")),
+        load_default=list,
+    )
     allow_insecure = _Flag(load_default=False)
     transport = fields.Nested(_TransportSchema, load_default=dict)
     headers = fields.Dict(keys=fields.String(), values=_TextOrSecret(), load_default=dict)
@@ -107,32 +124,35 @@ class KeySchema(Schema):
 
     secret = SecretField(required=True)
     scopes = fields.List(
-        fields.Enum(Scope, by_value=True), required=True, validate=validate.Length(1)
+        fields.Enum(Scope, by_value=True, error_messages={"unknown": "must be one of: {choices}"}),
+        required=True,
+        validate=_NOT_EMPTY,
     )
-    accounts = fields.List(fields.String(), required=True, validate=validate.Length(1))
+    accounts = fields.List(fields.String(), required=True, validate=_NOT_EMPTY)
     default_account = fields.String()
 
 
 _ORIGIN = validate.Regexp(
-    # A browser leaves the port out where it is the scheme's own, and so it is never met.
+    # Browsers omit the default port of a scheme, so an origin with it would never match.
     r"^(\*|(?!http://.*:80\Z)(?!https://.*:443\Z)"
     r"[a-z][a-z0-9+.-]*://([a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?)\Z",
-    error='must be an origin as browsers write it, such as "https://app.example": '
+    error='must be an origin as browsers send it, such as "https://app.example": '
     'lower case, no path, no default port; or "*" alone',
 )
 
 
 class DialectSchema(Schema):
-    """`[dialects.<name>]`: where one dialect is mounted."""
+    """`[dialects.<name>]`: the mount of one dialect."""
 
     prefix = fields.String(
         validate=validate.Regexp(
-            rf"^{MOUNT}\Z", error="must be a path such as /legacy, without a last slash"
+            rf"^{MOUNT_PATH}\Z", error="must be a path such as /legacy, without a trailing slash"
         )
     )
     host = fields.String(
         validate=validate.Regexp(
-            r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?\Z", error="must be a lower-case host name, no port"
+            r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?\Z",
+            error="must be a lower-case host name without a port",
         )
     )
     cors_origins = fields.List(fields.String(validate=_ORIGIN))
@@ -141,17 +161,17 @@ class DialectSchema(Schema):
     def _check_origins(self, data: Mapping[str, Any], **_: Any) -> None:
         origins = data.get("cors_origins") or []
         if EVERY_ORIGIN in origins and len(origins) > 1:
-            message = f'"{EVERY_ORIGIN}" means all of them; name no other'
+            message = f'"{EVERY_ORIGIN}" includes all origins; remove the others'
             raise ValidationError(message, "cors_origins")
 
 
 class _LogSchema(Schema):
-    level = fields.String(validate=validate.OneOf(LEVELS))
-    format = fields.String(validate=validate.OneOf(FORMATS))
+    level = fields.String(validate=_one_of(LEVELS))
+    format = fields.String(validate=_one_of(FORMATS))
 
 
 class TopSchema(Schema):
-    """The whole configuration."""
+    """The top level of the configuration."""
 
     default_account = fields.String()
     default_region = fields.String(

@@ -12,9 +12,9 @@ from adapter.files import MAX_CONFIG, FileError, read_file
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Return what the file says; the files that it names are found from its own folder.
+    """Return the content of the file; relative paths in it are resolved from its folder.
 
-    Raises ConfigurationError where it cannot be read or is no TOML.
+    Raises ConfigurationError if it cannot be read or is not valid TOML.
     """
     try:
         text = read_file(path, MAX_CONFIG).decode("utf-8")
@@ -24,21 +24,21 @@ def read_toml(path: Path) -> dict[str, Any]:
             [ConfigurationProblem(str(path), f"cannot be read: {error}")]
         ) from None
     except UnicodeDecodeError as error:
-        message = f"is no TOML: it is not text in UTF-8 (byte {error.start})"
+        message = f"is not valid TOML: it is not text in UTF-8 (byte {error.start})"
         raise ConfigurationError([ConfigurationProblem(str(path), message)]) from None
-    except ValueError as error:  # TOMLDecodeError; a number of thousands of digits
-        message = f"is no TOML: {_explain_toml(str(error))}"
+    except ValueError as error:  # TOMLDecodeError, or an integer of thousands of digits
+        message = f"is not valid TOML: {_explain_toml(str(error))}"
         raise ConfigurationError([ConfigurationProblem(str(path), message)]) from None
     except RecursionError:
         raise ConfigurationError([ConfigurationProblem(str(path), "is nested too deep")]) from None
 
 
 def _explain_toml(text: str) -> str:
-    """Return what is wrong, and where, without what stands there: it may be a secret."""
+    """Return the error and its position, without the text there: it may be a secret."""
     twice = text.startswith(("Cannot ", "Duplicate "))
-    what = "a key or table stands there twice" if twice else "what stands there cannot be read"
+    what = "a key or table is defined twice" if twice else "the text cannot be parsed"
     place = re.search(r"\(at (line [0-9]+, column [0-9]+|end of document)\)\Z", text)
-    return f"{what} ({place[1] if place else 'somewhere'})"
+    return f"{what} ({place[1] if place else 'position unknown'})"
 
 
 def _anchored(table: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The network, and the bounds of one call: deadline, retries, circuit breaker, connections.
+"""The network: deadlines, retries, circuit breaker, connection pools and HTTP/1.1.
 
-The only layer that opens sockets to providers. It knows no provider and no web framework.
+The only layer that opens sockets to providers. It imports no provider and no web framework.
 """

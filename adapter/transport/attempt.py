@@ -1,4 +1,4 @@
-"""One attempt of a call, as the layers from the bounds of a call down to its socket share it."""
+"""The state of one attempt, shared by all layers from the resilience policy down to the socket."""
 
 from __future__ import annotations
 
@@ -8,93 +8,100 @@ from collections.abc import Callable
 from adapter.settings.model import MAX_BODY
 
 
-class OverruledError(Exception):
-    """A newer call wishes the opposite for the same contact; nothing of this request was sent."""
+class SupersededError(Exception):
+    """A newer call requests the opposite for the same contact; this request was not sent."""
 
 
 class Attempt:
-    """When an attempt must be over and how much it may read; and what became of it on the way.
+    """The limits of one attempt, and what happened to it.
 
-    `ends` is on the monotonic clock. With `fresh`, its next request goes over a new connection.
-    `room` is the number of bytes that its responses may still have, unpacked. `reserve` is asked
-    whether there is memory for them, as soon as they have more than `MAX_BODY` together; it may
-    wait for the seconds that it is given. `is_overruled` is asked right before a request is sent,
-    since a connection may have taken its time: whether a newer call wishes the opposite.
-    `tell_health` is called as soon as a response shows that the provider is there.
+    Limits:
 
-    `sent` says that bytes of a request may have left. `crowded` says that there was no memory for a
-    long response. `inconclusive` says that a failure is none of the provider's: an idle connection
-    that was gone, a shortage in this process, or a fault of the configuration. `overruled` says
-    that the request was not sent, for a newer call.
+    - `deadline`: monotonic seconds.
+    - `new_connection`: the next request uses a new connection.
+    - `bytes_left`: size limit of the responses that are still to come, in decoded bytes.
+    - `acquire_slot`: called with a timeout in seconds once the responses have more than `MAX_BODY`
+      bytes together; returns whether a slot for a long response was acquired.
+    - `is_superseded`: called right before a request is sent, since connecting takes time; returns
+      whether a newer call requests the opposite.
+    - `on_healthy`: called once, as soon as a response shows that the provider is healthy.
+
+    Results:
+
+    - `sent`: bytes of a request may have been sent.
+    - `no_long_response_slot`: no slot was free for a long response by the deadline.
+    - `health_unknown`: a failure shows nothing about the provider's health: a stale idle
+      connection, a resource shortage of this process, or a configuration fault.
+    - `superseded`: the request was not sent, since a newer call superseded it.
     """
 
     __slots__ = (
-        "_freely",
-        "_is_overruled",
-        "_reserve",
-        "crowded",
-        "ends",
-        "fresh",
-        "inconclusive",
-        "overruled",
-        "room",
+        "_acquire_slot",
+        "_is_superseded",
+        "_slot_threshold",
+        "bytes_left",
+        "deadline",
+        "health_unknown",
+        "new_connection",
+        "no_long_response_slot",
+        "on_healthy",
         "sent",
-        "tell_health",
+        "superseded",
     )
 
     def __init__(
         self,
-        ends: float,
+        deadline: float,
         *,
-        fresh: bool = False,
-        room: int = MAX_BODY,
-        reserve: Callable[[float], bool] | None = None,
-        is_overruled: Callable[[], bool] | None = None,
+        new_connection: bool = False,
+        bytes_left: int = MAX_BODY,
+        acquire_slot: Callable[[float], bool] | None = None,
+        is_superseded: Callable[[], bool] | None = None,
     ) -> None:
-        self.ends = ends
-        self.fresh = fresh
-        self.room = room
+        self.deadline = deadline
+        self.new_connection = new_connection
+        self.bytes_left = bytes_left
+        self.on_healthy: Callable[[], None] | None = None
         self.sent = False
-        self.crowded = False
-        self.inconclusive = False
-        self.overruled = False
-        self._reserve = reserve
-        self._is_overruled = is_overruled
-        self.tell_health: Callable[[], None] | None = None
-        self._freely = room - MAX_BODY
+        self.no_long_response_slot = False
+        self.health_unknown = False
+        self.superseded = False
+        self._acquire_slot = acquire_slot
+        self._is_superseded = is_superseded
+        self._slot_threshold = bytes_left - MAX_BODY
 
     @property
-    def left(self) -> float:
-        """The seconds until its end; never none at all, which would mean no limit."""
-        return max(self.ends - time.monotonic(), 0.001)
+    def remaining(self) -> float:
+        """Seconds until the deadline; never 0, which sockets take for non-blocking."""
+        return max(self.deadline - time.monotonic(), 0.001)
 
-    def begin_to_send(self) -> None:
-        """Take note that bytes of a request leave from now on.
+    def mark_sent(self) -> None:
+        """Record that bytes of a request are sent from now on.
 
-        Raises OverruledError where they must not.
+        Raises SupersededError where a newer call requests the opposite.
         """
-        if self._is_overruled is not None and self._is_overruled():
-            self.overruled = self.inconclusive = True
-            raise OverruledError
+        if self._is_superseded is not None and self._is_superseded():
+            self.superseded = self.health_unknown = True
+            raise SupersededError
         self.sent = True
 
-    def show_health(self) -> None:
-        """Say that a response has shown that the provider is there, though the attempt goes on."""
-        tell, self.tell_health = self.tell_health, None
-        if tell is not None:
-            tell()
+    def report_healthy(self) -> None:
+        """Report, before the attempt has ended, that a response shows a healthy provider."""
+        on_healthy, self.on_healthy = self.on_healthy, None
+        if on_healthy is not None:
+            on_healthy()
 
-    def reserve(self, count: int) -> None:
-        """Wait until there is memory for a response of `count` bytes so far.
+    def reserve_slot(self, count: int) -> None:
+        """Wait for a slot once a response of `count` bytes so far needs one.
 
-        Raises TimeoutError where there is none until the end.
+        Raises TimeoutError where none is free by the deadline.
         """
-        if self.room - count >= self._freely:
+        if self.bytes_left - count >= self._slot_threshold:
             return
-        reserve, self._reserve = self._reserve, None
-        if reserve is None or reserve(0):
+        acquire, self._acquire_slot = self._acquire_slot, None
+        if acquire is None or acquire(0):
             return
-        self.inconclusive = True  # what fails from here on may fail for want of the time spent here
-        if not reserve(self.left):
-            self.crowded = True
-            raise TimeoutError("too many long responses are being read")
+        self.health_unknown = True  # a later timeout may come from the time spent waiting here
+        if not acquire(self.remaining):
+            self.no_long_response_slot = True
+            raise TimeoutError("no slot for a long response by the deadline")

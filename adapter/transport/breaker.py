@@ -1,4 +1,4 @@
-"""A circuit breaker: after failures in a row it refuses for a while; then one probe decides."""
+"""A circuit breaker: closed, opened after consecutive failures, half-opened for one probe."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ CLOSED: Final = "closed"
 HALF_OPENED: Final = "half-opened"
 OPENED: Final = "opened"
 BREAKER_STATES: Final = (CLOSED, HALF_OPENED, OPENED)
-"""The states of a breaker, from good to bad."""
+"""The states of a breaker, from healthy to unhealthy."""
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
-    """That an attempt may be made; how it went is told to `Breaker.settle`."""
+class Permit:
+    """Permission for one attempt; its result is given to `Breaker.record`."""
 
     probe: bool
-    period: int
+    generation: int
 
 
 class Breaker:
-    """Counts failures in a row. Safe in threads: its lock is held for the bookkeeping alone.
+    """Counts consecutive failures. Thread-safe: the lock is held for bookkeeping only.
 
-    `threshold` failures open it for `pause` seconds. Then exactly one attempt at a time is let
-    through, the probe. `clock` is monotonic, so that setting the time of day changes nothing.
+    `threshold` consecutive failures open the breaker for `pause` seconds. Then one attempt at a
+    time is permitted, the probe. `clock` is monotonic, so that wall clock changes have no effect.
     """
 
     def __init__(
@@ -41,62 +41,62 @@ class Breaker:
         self._state = CLOSED
         self._failures = 0
         self._opened_until = 0.0
-        self._probing = False
-        self._period = 0
-        self._usual = Admission(probe=False, period=0)
+        self._probe_in_flight = False
+        self._generation = 0
+        self._closed_permit = Permit(probe=False, generation=0)
 
     @property
     def state(self) -> str:
-        """One of `BREAKER_STATES`. An open one stays open until the probe begins."""
+        """One of `BREAKER_STATES`. An opened breaker stays opened until the probe starts."""
         return self._state
 
-    def admit(self) -> Admission | int:
-        """Return the admission of an attempt, or the seconds after which to ask again."""
+    def acquire(self) -> Permit | int:
+        """Return a permit, or the seconds after which to retry."""
         if self._state == CLOSED:
-            return self._usual
+            return self._closed_permit
         with self._lock:
             if self._state == OPENED:
-                left = self._opened_until - self._clock()
-                if left > 0:
-                    # Adding and subtracting the clock's time may round above the whole pause.
-                    return max(1, math.ceil(min(left, self._pause)))
-                self._enter(HALF_OPENED)
+                remaining = self._opened_until - self._clock()
+                if remaining > 0:
+                    # Adding and subtracting the clock may round above the whole pause.
+                    return max(1, math.ceil(min(remaining, self._pause)))
+                self._change_state(HALF_OPENED)
             if self._state == CLOSED:
-                return self._usual
-            if self._probing:
+                return self._closed_permit
+            if self._probe_in_flight:
                 return 1
-            self._probing = True
-            return Admission(probe=True, period=self._period)
+            self._probe_in_flight = True
+            return Permit(probe=True, generation=self._generation)
 
-    def settle(self, admission: Admission, *, healthy: bool | None) -> None:
-        """Take note of how an admitted attempt went; None where it shows nothing either way.
+    def record(self, permit: Permit, *, healthy: bool | None) -> None:
+        """Record the result of a permitted attempt; None where it shows neither.
 
-        A probe may be settled before it is over; what is said of it again then counts no more.
-        After a probe that shows nothing, the next attempt is the probe. An attempt that was
-        admitted before the state changed has nothing to say about the state since.
+        A probe may be recorded before it has ended; its second result is ignored. After a probe
+        with the result None, the next attempt is the probe. Results of permits from before the
+        last state change are ignored.
         """
         if healthy and self._state == CLOSED and not self._failures:
-            return  # what nearly every call has to say
+            return  # fast path of nearly every call
         with self._lock:
-            if admission.period != self._period:
+            if permit.generation != self._generation:
                 return
-            if admission.probe:
-                self._probing = False
+            if permit.probe:
+                self._probe_in_flight = False
                 if healthy is not None:
-                    self._enter(CLOSED if healthy else OPENED)
+                    self._change_state(CLOSED if healthy else OPENED)
             elif healthy:
                 self._failures = 0
             elif healthy is not None:
                 self._failures += 1
                 if self._failures >= self._threshold:
-                    self._enter(OPENED)
+                    self._change_state(OPENED)
 
-    def _enter(self, state: str) -> None:
-        """Change the state; whoever calls holds the lock."""
+    def _change_state(self, state: str) -> None:
+        """Change the state; the caller holds the lock."""
         self._state = state
-        self._period += 1
+        self._generation += 1
         self._failures = 0
-        self._probing = False
-        self._usual = Admission(probe=False, period=self._period)
+        self._probe_in_flight = False
+        self._closed_permit = Permit(probe=False, generation=self._generation)
         if state == OPENED:
             self._opened_until = self._clock() + self._pause

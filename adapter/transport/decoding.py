@@ -1,4 +1,4 @@
-"""Unpack a response that came packed although it was asked to come as it is."""
+"""Decode response bodies with a Content-Encoding, which a server may send unrequested."""
 
 from __future__ import annotations
 
@@ -6,73 +6,76 @@ import zlib
 from typing import Final
 
 MAX_RATIO: Final = 100
-"""Most bytes that a packed byte may become, beyond `FREE_BYTES` of them. JSON stays far below."""
+"""Highest ratio of decoded to encoded bytes beyond `UNCHECKED_BYTES`. JSON stays far below."""
 
-FREE_BYTES: Final = 64 * 1024
+UNCHECKED_BYTES: Final = 64 * 1024
 
 _GZIP = 16 + zlib.MAX_WBITS
 _ENCODINGS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": zlib.MAX_WBITS}
 
 
-class PackedError(ValueError):
-    """The bytes cannot be unpacked: another encoding, garbage, a cut, or a bomb."""
+class DecodingError(ValueError):
+    """The body cannot be decoded: unknown encoding, corrupt, truncated, or a zip bomb."""
 
 
-class Unpacker:
-    """Unpacks one body piece by piece, and never more of it than is asked for."""
+class BodyDecoder:
+    """Decodes one body incrementally, and never more of it than requested.
+
+    Raises DecodingError for an unknown encoding.
+    """
 
     def __init__(self, encoding: str) -> None:
         if encoding not in _ENCODINGS:
-            raise PackedError("an encoding that is not known")
-        self._bits = _ENCODINGS[encoding]
-        self._stream = zlib.decompressobj(self._bits) if self._bits == _GZIP else None
-        self._began = b""
-        self._taken = self._given = 0
+            raise DecodingError("unknown encoding")
+        self._wbits = _ENCODINGS[encoding]
+        self._stream = zlib.decompressobj(self._wbits) if self._wbits == _GZIP else None
+        self._prefix = b""
+        self._encoded_bytes = self._decoded_bytes = 0
 
-    def feed(self, part: bytes, most: int) -> bytes:
-        """Return what the next part unpacks to, at most `most` bytes.
+    def feed(self, data: bytes, max_bytes: int) -> bytes:
+        """Return what the next data decodes to, at most `max_bytes`.
 
-        Raises PackedError. What is beyond `most` is lost: whoever asks stops there.
+        Raises DecodingError. Output beyond `max_bytes` is lost: the caller stops there.
         """
-        self._taken += len(part)
+        self._encoded_bytes += len(data)
         if self._stream is None:
-            part = self._began = self._began + part
-            if len(part) < 2:
+            data = self._prefix = self._prefix + data
+            if len(data) < 2:
                 return b""
-            self._stream = zlib.decompressobj(_deflate_bits(part))
-        found = bytearray()
+            self._stream = zlib.decompressobj(_deflate_wbits(data))
+        decoded = bytearray()
         try:
-            while part and len(found) < most:
+            while data and len(decoded) < max_bytes:
                 if self._stream.eof:
-                    if self._bits != _GZIP:
-                        raise PackedError("something stands behind its end")
-                    part = part.lstrip(b"\0")  # gzip may be padded, as tape drives want it
-                    if not part:
+                    if self._wbits != _GZIP:
+                        raise DecodingError("data after the end of the stream")
+                    data = data.lstrip(b"\0")  # gzip allows zero padding between members
+                    if not data:
                         break
-                    self._stream = zlib.decompressobj(_GZIP)  # gzip may have several members
-                found += self._stream.decompress(part, most - len(found))
-                part = self._stream.unconsumed_tail or self._stream.unused_data
+                    self._stream = zlib.decompressobj(_GZIP)  # gzip allows several members
+                decoded += self._stream.decompress(data, max_bytes - len(decoded))
+                data = self._stream.unconsumed_tail or self._stream.unused_data
         except zlib.error:
-            raise PackedError("it is garbled") from None
-        self._given += len(found)
-        used = self._taken - len(self._stream.unconsumed_tail)
-        if self._given > max(FREE_BYTES, MAX_RATIO * used):
-            raise PackedError("it unpacks to more than any JSON would")
-        return bytes(found)
+            raise DecodingError("corrupt data") from None
+        self._decoded_bytes += len(decoded)
+        consumed = self._encoded_bytes - len(self._stream.unconsumed_tail)
+        if self._decoded_bytes > max(UNCHECKED_BYTES, MAX_RATIO * consumed):
+            raise DecodingError("the compression ratio is too high for JSON")
+        return bytes(decoded)
 
     def finish(self) -> None:
-        """Raise PackedError where the end has not come, though the bytes are over."""
-        if self._taken and (self._stream is None or not self._stream.eof):
-            raise PackedError("it ends too early")
+        """Raise DecodingError where the stream is truncated."""
+        if self._encoded_bytes and (self._stream is None or not self._stream.eof):
+            raise DecodingError("truncated data")
 
 
-def _deflate_bits(start: bytes) -> int:
-    """Return zlib's word for the two things that servers call deflate: with a header, or raw."""
-    with_header = start[0] & 0x0F == 8 and (start[0] << 8 | start[1]) % 31 == 0  # RFC 1950, 2.2
-    return zlib.MAX_WBITS if with_header else -zlib.MAX_WBITS
+def _deflate_wbits(start: bytes) -> int:
+    """Return zlib's `wbits` for either kind of deflate that servers send: zlib format, or raw."""
+    has_header = start[0] & 0x0F == 8 and (start[0] << 8 | start[1]) % 31 == 0  # RFC 1950, 2.2
+    return zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS
 
 
-def read_encoding(field: str) -> str:
-    """Return the one encoding that a `Content-Encoding` names; empty where it names none."""
-    named = {each.strip().lower() for each in field.split(",")} - {"identity", ""}
-    return ", ".join(sorted(named))
+def parse_content_encoding(value: str) -> str:
+    """Return the one encoding in a `Content-Encoding` value; empty for none or `identity`."""
+    names = {each.strip().lower() for each in value.split(",")} - {"identity", ""}
+    return ", ".join(sorted(names))

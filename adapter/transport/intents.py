@@ -1,8 +1,7 @@
-"""Which of the calls in flight is the newest wish for a contact. The newest wins."""
+"""The newest intent for each contact among the calls in flight. The newest intent wins."""
 
 from __future__ import annotations
 
-import os
 import secrets
 import threading
 from collections.abc import Mapping
@@ -17,72 +16,73 @@ from adapter.contacts.contact import Contact
 from adapter.contacts.identity import identity_key
 from adapter.privacy import Secret
 from adapter.results import Command
+from adapter.transport.forking import reset_in_child
 
-OVERRULED: Final = "A newer call for this contact has begun that wishes the opposite."
-"""What a caller is told whose call is not sent, or not sent again, for that reason."""
+SUPERSEDED: Final = "A newer call requests the opposite for this contact."
+"""The error message of a call that is not sent, or not retried, for that reason."""
 
 _OPPOSITE: Final = {Action.BLOCK: Action.UNBLOCK, Action.UNBLOCK: Action.BLOCK}
 
 
-class _Wishes:
-    """The calls in flight for one id of a contact, and the newest wish for each action.
+class _ContactCalls:
+    """The calls in flight for one contact id, and the newest intent of each action.
 
-    A wish counts as long as an older call is in flight, also when its own call is over.
+    An intent counts as long as an older call is in flight, even after its own call has ended.
     """
 
-    __slots__ = ("calls", "newest")
+    __slots__ = ("in_flight", "newest")
 
     def __init__(self) -> None:
-        self.calls = 0
+        self.in_flight = 0
         self.newest: dict[Action, int] = {}
 
 
 class Intents:
-    """The wishes for the contacts of one upstream account. Safe in threads.
+    """The intents for the contacts of one upstream account. Thread-safe.
 
-    They are as many as the calls in flight.
+    Its size is bounded by the number of calls in flight.
 
-    A contact is known by each of its ids, and by the other form of its number where WhatsApp keeps
-    two. That a number and a LID are one person is known only where a call names both.
+    A contact is identified by each of its ids, and by the other form of its number where WhatsApp
+    keeps two. That a number and a LID are the same person is known only from a call with both.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._numbers = count(1)
-        self._wishes: dict[str, _Wishes] = {}
+        self._sequence = count(1)
+        self._calls: dict[str, _ContactCalls] = {}
 
     def begin(self, command: Command) -> Intent:
-        """Take note of a block or unblock that begins; its `end` must be called."""
-        keys = _keys(command.target)
+        """Register a block or unblock that begins; `Intent.end` must be called."""
+        keys = _contact_keys(command.target)
         with self._lock:
-            number = next(self._numbers)
+            number = next(self._sequence)
             for key in keys:
-                wishes = self._wishes.get(key)
-                if wishes is None:
-                    wishes = self._wishes[key] = _Wishes()
-                wishes.calls += 1
-                wishes.newest[command.action] = number
+                calls = self._calls.get(key)
+                if calls is None:
+                    calls = self._calls[key] = _ContactCalls()
+                calls.in_flight += 1
+                calls.newest[command.action] = number
         return Intent(self, keys, _OPPOSITE[command.action], number)
 
-    def is_overruled(self, intent: Intent) -> bool:
-        """Whether the opposite was wished for the same contact since the intent began."""
-        for key in intent.keys:  # needs no lock: its entries stay as long as it has not ended
-            if self._wishes[key].newest.get(intent.opposite, 0) > intent.number:
+    def is_superseded(self, intent: Intent) -> bool:
+        """Whether the opposite for the same contact was requested since the intent began."""
+        for key in intent.keys:  # no lock needed: its entries stay until the intent ends
+            if self._calls[key].newest.get(intent.opposite, 0) > intent.number:
                 return True
         return False
 
     def end(self, intent: Intent) -> None:
-        """Forget what no call in flight can ask about any more."""
+        """Unregister the intent, and drop the contact ids without calls in flight."""
         with self._lock:
             for key in intent.keys:
-                wishes = self._wishes[key]
-                wishes.calls -= 1
-                if not wishes.calls:
-                    del self._wishes[key]
+                calls = self._calls[key]
+                calls.in_flight -= 1
+                if not calls.in_flight:
+                    del self._calls[key]
 
 
 class Intent:
-    """The place of one call among the wishes for its contact."""
+    """One call's place in the order of intents for its contact."""
 
     __slots__ = ("_intents", "keys", "number", "opposite")
 
@@ -94,30 +94,31 @@ class Intent:
         self.opposite = opposite
         self.number = number
 
-    def is_overruled(self) -> bool:
-        """Whether a newer call wishes the opposite, so that sending again would undo it."""
-        return self._intents.is_overruled(self)
+    def is_superseded(self) -> bool:
+        """Whether a newer call requests the opposite, which sending this one would undo."""
+        return self._intents.is_superseded(self)
 
     def end(self) -> None:
-        """Say that the call is over."""
+        """Unregister the call."""
         self._intents.end(self)
 
 
-class _Shared:
-    """The wishes of each upstream account of this process, as long as anybody holds them."""
+class _SharedIntents:
+    """The intents of each upstream account of this process, held weakly."""
 
     def __init__(self) -> None:
         self._salt = secrets.token_bytes(32)
-        self.forget()
+        self.reset_after_fork()
+        reset_in_child(self)
 
-    def forget(self) -> None:
-        """Begin anew, as after a fork: no call of the parent will ever end here."""
+    def reset_after_fork(self) -> None:
+        """Start empty: no call of the parent ends in the child."""
         self._lock = threading.Lock()
         self._known: WeakValueDictionary[bytes, Intents] = WeakValueDictionary()
 
-    def find(self, facts: str) -> Intents:
-        """Return the wishes of the account that these facts tell from others; none is kept."""
-        key = blake2b(facts.encode("utf-8", "backslashreplace"), key=self._salt).digest()
+    def find(self, identity: str) -> Intents:
+        """Return the intents of the account with that identity, which is stored as a hash only."""
+        key = blake2b(identity.encode("utf-8", "backslashreplace"), key=self._salt).digest()
         with self._lock:
             found = self._known.get(key)
             if found is None:
@@ -125,40 +126,38 @@ class _Shared:
             return found
 
 
-_SHARED: Final = _Shared()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_SHARED.forget)
+_SHARED: Final = _SharedIntents()
 
 
-def share_intents(
+def shared_intents(
     provider: str, base_url: str, options: Mapping[str, Any], headers: Mapping[str, Any]
 ) -> Intents:
-    """Return the wishes that all of this process share which call the same upstream account.
+    """Return the intents shared by all accounts of this process with the same upstream account.
 
-    The same is: a provider of the same name, at the same address, with the same options and the
-    same fixed headers, which may name a tenant. Another form of one account is not recognized.
+    The same means: equal provider name, address, options and fixed headers, which may name a
+    tenant. The same account written in another form is not recognized.
     """
     parts = urlsplit(base_url)
     port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    named = {name.lower(): value for name, value in headers.items()}
+    headers = {name.lower(): value for name, value in headers.items()}
     address = (parts.scheme, parts.hostname, port, parts.path)
-    return _SHARED.find(repr((provider, address, _spell(options), _spell(named))))
+    return _SHARED.find(repr((provider, address, _canonical(options), _canonical(headers))))
 
 
-def _spell(value: Any) -> Any:
-    """Return what is the same for equal values, secrets in clear."""
+def _canonical(value: Any) -> Any:
+    """Return an equal representation for equal values, with secrets in clear."""
     if isinstance(value, Secret):
         return value.reveal()
     if isinstance(value, Mapping):
-        return sorted((str(key), repr(_spell(each))) for key, each in value.items())
+        return sorted((str(key), repr(_canonical(each))) for key, each in value.items())
     if isinstance(value, (list, tuple)):
-        return [_spell(each) for each in value]
+        return [_canonical(each) for each in value]
     return value
 
 
-def _keys(contact: Contact) -> tuple[str, ...]:
-    """Return the keys of all ids of the contact; nearly always there is one."""
-    known = [name for name in ("number", "lid", "user_id") if getattr(contact, name) is not None]
-    if len(known) == 1:
+def _contact_keys(contact: Contact) -> tuple[str, ...]:
+    """Return the keys of all ids of the contact; nearly always one."""
+    names = [name for name in ("number", "lid", "user_id") if getattr(contact, name) is not None]
+    if len(names) == 1:
         return (identity_key(contact),)
-    return tuple(identity_key(Contact(**{name: getattr(contact, name)})) for name in known)
+    return tuple(identity_key(Contact(**{name: getattr(contact, name)})) for name in names)

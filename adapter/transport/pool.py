@@ -1,8 +1,7 @@
-"""HTTP/1.1 below requests: sockets with a budget, whole answers, one pool for one address.
+"""The connections to one address, below requests: complete responses, one pool, idle connections.
 
-A request goes through requests' adapter to `urlopen` of a pool of urllib3's, which is ours from
-there on: the exchange as it is written there redirects, retries and logs, which we do not, and
-takes a head that was cut off for a whole one, which we must not.
+A request passes from requests' adapter to `urlopen` of a urllib3 pool, which is replaced here:
+urllib3's own follows redirects, retries, logs paths, and accepts a truncated head as complete.
 """
 
 from __future__ import annotations
@@ -25,176 +24,177 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util import Timeout
 
 from adapter.settings.model import Proxy, TransportSettings
-from adapter.settings.proxy import read_proxy
+from adapter.settings.proxy import parse_proxy
 from adapter.transport.attempt import Attempt
-from adapter.transport.http1 import OVERHEAD, RawResponse
-from adapter.transport.proxies import open_through, open_to
+from adapter.transport.http1 import MAX_OVERHEAD, RawResponse
+from adapter.transport.proxies import connect_through_proxy, connect_to_proxy
 from adapter.transport.sockets import (
     DeadlineSocket,
-    InnerTls,
+    TlsInTlsSocket,
     open_socket,
     tls_context,
     wrap_in_tls,
 )
 
 
-class Deadline(Timeout):
-    """The attempt that a request is a part of, in the shape in which requests hands a timeout on.
+class AttemptTimeout(Timeout):
+    """A request's attempt, in the type that requests passes through as a timeout.
 
-    `connect` is in seconds.
+    `connect_seconds` is the timeout until a new connection stands.
     """
 
-    def __init__(self, attempt: Attempt, connect: float) -> None:  # lean: what it is given is sound
+    def __init__(self, attempt: Attempt, connect_seconds: float) -> None:
+        # Timeout.__init__ is skipped: it validates what the settings have validated already.
         self.attempt = attempt
-        self.connect = connect
+        self.connect_seconds = connect_seconds
 
     @property
-    def left(self) -> float:
-        """The seconds until the attempt must be over; never none at all."""
-        return self.attempt.left
+    def remaining(self) -> float:
+        """Seconds until the attempt's deadline; never 0."""
+        return self.attempt.remaining
 
 
-class _Way(NamedTuple):
-    """A proxy on the way to the provider, and the TLS context where it is an https one.
+class _ProxyRoute(NamedTuple):
+    """The proxy of a connection; `ssl_context` is for an https proxy.
 
-    One that `forwards` is sent the requests themselves; any other connects us to the provider.
+    A forwarding proxy receives the requests themselves; any other connects to the provider.
     """
 
     proxy: Proxy
-    context: ssl.SSLContext | None
-    forwards: bool
+    ssl_context: ssl.SSLContext | None
+    is_forwarding: bool
 
 
 class Connection(HTTPConnection):
-    """A connection whose timeout covers all that it takes to stand, and its handshake."""
+    """A connection whose timeout covers DNS lookup, connect, proxy and TLS handshake together."""
 
     idle_since = 0.0
-    way: _Way | None = None
+    proxy_route: _ProxyRoute | None = None
 
     def _new_conn(self) -> socket.socket:
-        ends = time.monotonic() + float(self.timeout or 0)
-        if self.way is not None:
-            proxy, context, forwards = self.way
-            if forwards:
-                return open_to(proxy, ends, context)
-            return open_through(proxy, self._dns_host, self.port, ends, context)
-        return open_socket(self._dns_host, self.port, ends)
+        deadline = time.monotonic() + float(self.timeout or 0)
+        if self.proxy_route is not None:
+            proxy, ssl_context, is_forwarding = self.proxy_route
+            if is_forwarding:
+                return connect_to_proxy(proxy, deadline, ssl_context)
+            return connect_through_proxy(proxy, self._dns_host, self.port, deadline, ssl_context)
+        return open_socket(self._dns_host, self.port, deadline)
 
     def is_reusable(self) -> bool:
-        """Whether nothing came while it was idle: neither its end, nor what nobody asked for."""
+        """Whether the idle connection is open and has no unread data."""
         self.sock.settimeout(0)
-        below = self.sock.socket if isinstance(self.sock, InnerTls) else self.sock
+        below = self.sock.socket if isinstance(self.sock, TlsInTlsSocket) else self.sock
         try:
-            socket.socket.recv(below, 1, socket.MSG_PEEK)  # TLS has no peek of its own
+            socket.socket.recv(below, 1, socket.MSG_PEEK)  # TLS sockets have no peek of their own
         except BlockingIOError:
             return True
         except OSError:
             return False
         return False
 
-    def round_trip(self, method: str, message: bytes, deadline: Deadline) -> RawResponse:
-        """Send the message and return the answer that it gets, of which the head has been read."""
+    def round_trip(self, method: str, message: bytes, timeout: AttemptTimeout) -> RawResponse:
+        """Send the message, and return the response after reading its head."""
         if self.sock is None:
-            self.timeout = min(deadline.connect, deadline.left)
+            self.timeout = min(timeout.connect_seconds, timeout.remaining)
             self.connect()
-        self.sock.settimeout(deadline.left)
-        if isinstance(self.sock, (DeadlineSocket, InnerTls)):
-            self.sock.allow(deadline.attempt.room + OVERHEAD)
-        deadline.attempt.begin_to_send()
-        with suppress(BrokenPipeError):  # a server may answer, and hang up, before it has read all
-            sent = self.sock.send(message)  # all of it, but for a peer that does not read
+        self.sock.settimeout(timeout.remaining)
+        if isinstance(self.sock, (DeadlineSocket, TlsInTlsSocket)):
+            self.sock.limit_bytes(timeout.attempt.bytes_left + MAX_OVERHEAD)
+        timeout.attempt.mark_sent()
+        with suppress(BrokenPipeError):  # a server may respond and close before it has read all
+            sent = self.sock.send(message)  # everything, unless the peer does not read
             if sent < len(message):
                 self.sock.sendall(message[sent:])
-        answer = RawResponse(self.sock, method=method)
+        response = RawResponse(self.sock, method=method)
         try:
-            answer.begin()
+            response.begin()
         except BaseException:
-            answer.close()
+            response.close()
             raise
-        return answer
+        return response
 
-    def holds_more(self) -> bool:
-        """Whether TLS holds bytes that nobody asked for; the check before reuse cannot see them."""
-        return isinstance(self.sock, (ssl.SSLSocket, InnerTls)) and self.sock.pending() > 0
+    def has_unread_tls_data(self) -> bool:
+        """Whether TLS holds decrypted bytes, which `is_reusable` cannot see."""
+        return isinstance(self.sock, (ssl.SSLSocket, TlsInTlsSocket)) and self.sock.pending() > 0
 
 
 class _TlsConnection(Connection, HTTPSConnection):
     """The same, with TLS."""
 
     def connect(self) -> None:
-        """Connect and shake hands; what fails here fails before anything is sent, and says so."""
+        """Connect and make the TLS handshake; raises ConnectError, before anything is sent."""
         context = self.ssl_context
         assert context is not None  # noqa: S101 - the pool was given one
         self.sock = wrap_in_tls(self._new_conn(), self.host, context)
 
 
-_LOSSES = (OSError, http.client.IncompleteRead)
-"""What a connection that was lost, or is not answered on, ends in."""
+_CONNECTION_LOST_ERRORS = (OSError, http.client.IncompleteRead)
+"""What a connection raises that was lost, or on which no response arrives."""
 
 
-class _Idle:
-    """The connections that wait for a call: the last used is the first to be used again.
+class _IdleConnections:
+    """The idle connections, reused last in, first out.
 
-    Old ones are closed when somebody comes by, so that no thread has to look after them.
+    Expired ones are closed when the next one is taken, so that no thread has to do it.
     """
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
-        self._waiting: deque[Connection] = deque()
+        self._connections: deque[Connection] = deque()
 
     def put(self, connection: Connection) -> None:
-        """Let the connection wait for a call."""
+        """Add a connection."""
         connection.idle_since = time.monotonic()
-        self._waiting.append(connection)
+        self._connections.append(connection)
 
     def take(self) -> Connection | None:
-        """Return the connection that was used last and still stands; None without one."""
-        self.close_until(time.monotonic() - self._timeout)
+        """Remove and return the most recently used connection that is reusable; None without."""
+        self.close_idle_since(time.monotonic() - self._timeout)
         while True:
             try:
-                connection = self._waiting.pop()
+                connection = self._connections.pop()
             except IndexError:
                 return None
             if connection.is_reusable():
                 return connection
             connection.close()
 
-    def close_until(self, moment: float) -> None:
-        """Close those that have been idle since that moment or before."""
+    def close_idle_since(self, moment: float) -> None:
+        """Close the connections that have been idle since that moment or longer."""
         with suppress(IndexError):
-            while self._waiting[0].idle_since <= moment:
-                oldest = self._waiting.popleft()
-                if oldest.idle_since > moment:  # another thread took the one that was meant
-                    self._waiting.appendleft(oldest)
+            while self._connections[0].idle_since <= moment:
+                oldest = self._connections.popleft()
+                if oldest.idle_since > moment:  # another thread took the one at the left
+                    self._connections.appendleft(oldest)
                     return
                 oldest.close()
 
     def close_oldest(self) -> None:
-        """Close the one that has been idle for longest."""
+        """Close the connection that has been idle for longest."""
         with suppress(IndexError):
-            self._waiting.popleft().close()
+            self._connections.popleft().close()
 
     def close(self) -> None:
-        """Close all."""
+        """Close all connections."""
         with suppress(IndexError):
             while True:
-                self._waiting.pop().close()
+                self._connections.pop().close()
 
 
 class _BasePool(HTTPConnectionPool):
-    """A pool that sends a request once and reads its answer whole. It logs no path.
+    """A pool that sends a request once, and reads its response completely.
 
-    What it is asked may name a person or a token there.
+    It logs no path, which may contain a phone number or a token.
     """
 
-    idle: _Idle
-    way: _Way | None = None
-    more_headers = ""
-    """What is written into every request besides its own headers, for a proxy that forwards."""
+    idle: _IdleConnections
+    proxy_route: _ProxyRoute | None = None
+    extra_header_lines = ""
+    """Written into every request, for a forwarding proxy."""
 
-    def prepare(self, idle_timeout: float) -> None:
-        """Make the place for idle connections, which are closed with the pool."""
-        self.idle = _Idle(idle_timeout)
+    def set_idle_timeout(self, seconds: float) -> None:
+        """Create the store of idle connections, which is closed with the pool."""
+        self.idle = _IdleConnections(seconds)
         weakref.finalize(self, self.idle.close)
 
     def urlopen(  # type: ignore[override]
@@ -204,50 +204,50 @@ class _BasePool(HTTPConnectionPool):
         body: bytes | None,
         headers: Mapping[str, str],
         *,
-        timeout: Deadline,
-        **_switched_off: object,
+        timeout: AttemptTimeout,
+        **_unused: object,
     ) -> RawResponse:
-        """Return the answer, with its body; its connection must be given to `release`.
+        """Return the response with its body; it must be given to `release`.
 
-        A connection that was used before and is lost now may have been gone for long, as may all
-        that are as old. That is nobody's fault, and the attempt is told so.
+        A reused connection that is lost may have been dead for long, as may all that are at least
+        as old: they are closed, and the attempt's `health_unknown` is set.
         """
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-        head = f"{method} {url} HTTP/1.1\r\n{lines}{self.more_headers}\r\n"
+        head = f"{method} {url} HTTP/1.1\r\n{lines}{self.extra_header_lines}\r\n"
         message = head.encode("ascii") + (body or b"")
         attempt = timeout.attempt
         connection = None
-        if attempt.fresh:
-            self.idle.close_oldest()  # so that there are never more than there were calls at a time
-            attempt.fresh = False
+        if attempt.new_connection:
+            self.idle.close_oldest()  # keeps the pool no larger than the most calls at a time
+            attempt.new_connection = False
         else:
             connection = self.idle.take()
-        reused = connection is not None
+        is_reused = connection is not None
         if connection is None:
             connection = cast("Connection", self._new_conn())
-            connection.way = self.way
+            connection.proxy_route = self.proxy_route
         try:
-            with connection.round_trip(method, message, timeout) as answer:
-                answer.body = answer.read_body(attempt)
+            with connection.round_trip(method, message, timeout) as response:
+                response.body = response.read_body(attempt)
         except BaseException as error:
             connection.close()
-            if reused and isinstance(error, _LOSSES):
-                attempt.inconclusive = True
-                self.idle.close_until(connection.idle_since)
+            if is_reused and isinstance(error, _CONNECTION_LOST_ERRORS):
+                attempt.health_unknown = True
+                self.idle.close_idle_since(connection.idle_since)
             raise
+        response.connection = connection
+        return response
 
-        answer.connection = connection
-        return answer
-
-    def release(self, answer: RawResponse, *, keep: bool) -> None:
-        """Let the answer's connection serve other calls where it can and may; else close it."""
-        if keep and not answer.will_close and not answer.connection.holds_more():
-            self.idle.put(answer.connection)
+    def release(self, response: RawResponse, *, keep: bool) -> None:
+        """Keep the response's connection for other calls where it is reusable; else close it."""
+        connection = response.connection
+        if keep and not response.will_close and not connection.has_unread_tls_data():
+            self.idle.put(connection)
         else:
-            answer.connection.close()
+            connection.close()
 
     def close(self) -> None:
-        """Close the connections that wait for a call."""
+        """Close the idle connections."""
         self.idle.close()
         super().close()
 
@@ -261,53 +261,55 @@ class _TlsPool(_BasePool, HTTPSConnectionPool):
 
 
 class ProviderAdapter(HTTPAdapter):
-    """requests' adapter for one address: one pool, made once, that a request cannot leave."""
+    """requests' adapter for one address: one pool, and no request leaves it."""
 
     def __init__(self, base_url: str, settings: TransportSettings) -> None:
         super().__init__(max_retries=0)
         parts = urlsplit(base_url)
-        host, port, secure = parts.hostname or "", parts.port, parts.scheme == "https"
-        proxy = None if settings.proxy is None else read_proxy(settings.proxy)
-        forwards = proxy is not None and not secure and not proxy.scheme.startswith("socks")
-        self._before_path = f"http://{parts.netloc}" if forwards else ""
-        options: dict[str, Any] = {"ssl_context": tls_context(settings.ca_file)} if secure else {}
-        self._pool: _BasePool = (_TlsPool if secure else _Pool)(host, port, **options)
-        self._pool.prepare(settings.idle_timeout)
-        self.is_forwarded = forwards
+        host, port, is_https = parts.hostname or "", parts.port, parts.scheme == "https"
+        proxy = None if settings.proxy is None else parse_proxy(settings.proxy)
+        self.is_forwarded = (
+            proxy is not None and not is_https and not proxy.scheme.startswith("socks")
+        )
+        self._target_prefix = f"http://{parts.netloc}" if self.is_forwarded else ""
+        options: dict[str, Any] = {"ssl_context": tls_context(settings.ca_file)} if is_https else {}
+        self._pool: _BasePool = (_TlsPool if is_https else _Pool)(host, port, **options)
+        self._pool.set_idle_timeout(settings.idle_timeout)
         if proxy is not None:
-            within = tls_context(settings.ca_file) if proxy.scheme == "https" else None
-            self._pool.way = _Way(proxy, within, forwards)
-            if forwards and proxy.authorization is not None:
-                self._pool.more_headers = f"Proxy-Authorization: {proxy.authorization}\r\n"
+            ssl_context = tls_context(settings.ca_file) if proxy.scheme == "https" else None
+            self._pool.proxy_route = _ProxyRoute(proxy, ssl_context, self.is_forwarded)
+            if self.is_forwarded and proxy.authorization is not None:
+                line = f"Proxy-Authorization: {proxy.authorization}\r\n"
+                self._pool.extra_header_lines = line
 
-    def call(self, request: requests.PreparedRequest, deadline: Deadline) -> RawResponse:
-        """Send the request and return its answer; raises what requests, or any part below, does.
+    def call(self, request: requests.PreparedRequest, timeout: AttemptTimeout) -> RawResponse:
+        """Send the request, and return its response, which must be given to `release`.
 
-        The answer must be given to `release`.
+        Raises what requests, urllib3 or this layer raises.
         """
-        return cast("RawResponse", self.send(request, timeout=deadline))  # type: ignore[arg-type]
+        return cast("RawResponse", self.send(request, timeout=timeout))  # type: ignore[arg-type]
 
-    def release(self, answer: RawResponse, *, keep: bool) -> None:
-        """Say what becomes of the connection: whether it may serve another call, or is closed."""
-        self._pool.release(answer, keep=keep)
+    def release(self, response: RawResponse, *, keep: bool) -> None:
+        """Keep the response's connection for other calls where it is reusable; else close it."""
+        self._pool.release(response, keep=keep)
 
     def get_connection_with_tls_context(self, *_: Any, **__: Any) -> HTTPConnectionPool:
         """Return the one pool."""
         return self._pool
 
     def get_connection(self, *_: Any, **__: Any) -> HTTPConnectionPool:
-        """Return the one pool; requests before 2.32 ask by this name."""
+        """Return the one pool; requests before 2.32 calls this name."""
         return self._pool
 
     def cert_verify(self, *_: Any, **__: Any) -> None:
-        """Leave the pool alone: its context verifies, and cannot be told otherwise per call."""
+        """No-op: the pool's SSLContext verifies certificates."""
 
     def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
-        """Return what is written behind the method: the path, or for a proxy the whole address."""
-        return f"{self._before_path}{request.url}"
+        """Return the request target: the path, or the absolute URL for a forwarding proxy."""
+        return f"{self._target_prefix}{request.url}"
 
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> Any:
-        """Return the answer as it is, in which nobody looks for cookies."""
+        """Return the RawResponse unchanged; cookies are not extracted."""
         return resp
 
     def close(self) -> None:

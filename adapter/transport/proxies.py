@@ -1,4 +1,4 @@
-"""Connections through a proxy: CONNECT, and SOCKS5."""
+"""Connections through a proxy: HTTP CONNECT, and SOCKS5."""
 
 from __future__ import annotations
 
@@ -6,80 +6,81 @@ import importlib
 import socket
 import ssl
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from adapter.settings.model import Proxy
 from adapter.transport.sockets import (
+    ConnectError,
     DeadlineSocket,
-    HandshakeError,
-    NoConnectionError,
     PlainSocket,
-    ProxyRefusalError,
-    ShortageError,
-    look_up,
+    ProxyError,
+    ResourceShortageError,
+    TlsHandshakeError,
     open_socket,
+    resolve,
     wrap_in_tls,
 )
 
-if TYPE_CHECKING:
-    _AnySocket = socket.socket
-else:
-    _AnySocket = object
+LOGIN_REFUSED: Final = "requires a login, or rejects the configured one"
+
+_UNAVAILABLE: Final = "cannot be reached, or does not respond in time"
+_MALFORMED: Final = "sends a malformed response"
+_NOT_CONNECTED: Final = "does not connect to the provider"
+
+_UNAVAILABLE_STATUSES: Final = frozenset({"502", "503", "504"})
+"""Statuses of a CONNECT response where the proxy itself cannot connect to the host."""
+
+_UNAVAILABLE_REPLIES: Final = ("0x03: ", "0x04: ", "0x05: ", "0x06: ")
+"""The same for SOCKS5 (RFC 1928, section 6), as PySocks begins its error texts."""
+
+_MAX_HEAD: Final = 16 * 1024
 
 
-WRONG_LOGIN: Final = "asks for a login, or refuses the one that it was given"
+def connect_to_proxy(
+    proxy: Proxy, deadline: float, ssl_context: ssl.SSLContext | None
+) -> socket.socket:
+    """Return a socket to the proxy itself; `ssl_context` is for an https proxy.
 
-_ABSENT: Final = "cannot be reached, or does not answer in time"
-_UNCLEAR: Final = "gives no answer that can be understood"
-
-_ABSENT_STATUSES: Final = frozenset({"502", "503", "504"})
-"""What a proxy answers to CONNECT where it cannot connect to the host itself."""
-
-_ABSENT_REPLIES: Final = ("0x03: ", "0x04: ", "0x05: ", "0x06: ")
-"""The same of SOCKS5 (RFC 1928, section 6), as PySocks writes it before its own words."""
-
-
-def open_to(proxy: Proxy, ends: float, context: ssl.SSLContext | None) -> socket.socket:
-    """Return a socket to the proxy itself, by `ends`; `context` is for an https proxy.
-
-    Raises ProxyRefusalError, or ShortageError where the fault is this machine's.
+    `deadline` is in monotonic seconds. Raises ProxyError, or ResourceShortageError for a shortage
+    in this process or machine.
     """
     try:
-        connected = open_socket(proxy.host, proxy.port, ends)
-        return connected if context is None else wrap_in_tls(connected, proxy.host, context)
-    except ShortageError:
+        connected = open_socket(proxy.host, proxy.port, deadline)
+        return connected if ssl_context is None else wrap_in_tls(connected, proxy.host, ssl_context)
+    except ResourceShortageError:
         raise
-    except HandshakeError as error:
-        raise ProxyRefusalError("shows no certificate that is trusted here") from error
-    except NoConnectionError as error:
-        raise ProxyRefusalError(_ABSENT, absent=True) from error
+    except TlsHandshakeError as error:
+        raise ProxyError("has a certificate that is not trusted") from error
+    except ConnectError as error:
+        raise ProxyError(_UNAVAILABLE, unavailable=True) from error
 
 
-def open_through(
-    proxy: Proxy, host: str, port: int, ends: float, context: ssl.SSLContext | None
+def connect_through_proxy(
+    proxy: Proxy, host: str, port: int, deadline: float, ssl_context: ssl.SSLContext | None
 ) -> socket.socket:
-    """Return a socket through the proxy to the host, by `ends`; `context` is for an https proxy.
+    """Return a socket through the proxy to the host; `ssl_context` is for an https proxy.
 
-    Raises ProxyRefusalError where the proxy does not let us through, and else what `open_socket`
-    raises.
+    `deadline` is in monotonic seconds. Raises ProxyError where the proxy does not connect, and
+    otherwise what `open_socket` raises.
     """
     if proxy.scheme.startswith("socks"):
-        return _open_through_socks(proxy, host, port, ends)
-    connected = open_to(proxy, ends, context)
+        return _connect_through_socks(proxy, host, port, deadline)
+    connected = connect_to_proxy(proxy, deadline, ssl_context)
     try:
-        _ask_for_tunnel(connected, f"[{host}]" if ":" in host else host, port, proxy)
+        _request_tunnel(connected, f"[{host}]" if ":" in host else host, port, proxy)
     except BaseException as error:
         connected.close()
-        if isinstance(error, (OSError, ValueError)) and not isinstance(error, NoConnectionError):
-            raise ProxyRefusalError(_ABSENT, absent=True) from error
+        if isinstance(error, (OSError, ValueError)) and not isinstance(error, ConnectError):
+            raise ProxyError(_UNAVAILABLE, unavailable=True) from error
         raise
     return connected
 
 
-def _ask_for_tunnel(connected: socket.socket, host: str, port: int, proxy: Proxy) -> None:
-    """Send CONNECT and read the head of what is said to it, byte by byte: the rest is the host's.
+def _request_tunnel(connected: socket.socket, host: str, port: int, proxy: Proxy) -> None:
+    """Send CONNECT, and read the head of its response.
 
-    Reading so costs nothing that matters, once per connection.
+    It is read byte by byte, since the bytes after it belong to the host: a small cost, once per
+    connection.
     """
     lines = [f"CONNECT {host}:{port} HTTP/1.1", f"Host: {host}:{port}"]
     if proxy.authorization is not None:
@@ -89,54 +90,58 @@ def _ask_for_tunnel(connected: socket.socket, host: str, port: int, proxy: Proxy
     while not head.endswith((b"\r\n\r\n", b"\n\n")):
         byte = connected.recv(1)
         if not byte:
-            raise ProxyRefusalError(_ABSENT, absent=True)
-        if len(head) > 16 * 1024:
-            raise ProxyRefusalError(_UNCLEAR)
+            raise ProxyError(_UNAVAILABLE, unavailable=True)
+        if len(head) > _MAX_HEAD:
+            raise ProxyError(_MALFORMED)
         head += byte
     words = head.split(b"\n", 1)[0].split()
-    status = words[1].decode("latin-1") if len(words) > 1 and words[0][:5] == b"HTTP/" else "none"
+    status = words[1].decode("latin-1") if len(words) > 1 and words[0][:5] == b"HTTP/" else ""
+    is_valid = len(status) == 3 and status.isdecimal()
     if status == "407":
-        raise ProxyRefusalError(WRONG_LOGIN)
-    if not (len(status) == 3 and status.isdecimal() and status.startswith("2")):
-        shown = status if len(status) == 3 and status.isdecimal() else "that is none"
-        why = f"does not connect to the provider: it answers status {shown}"
-        raise ProxyRefusalError(why, absent=status in _ABSENT_STATUSES)
+        raise ProxyError(LOGIN_REFUSED)
+    if not (is_valid and status.startswith("2")):
+        shown = f"status {status}" if is_valid else "no valid status"
+        unavailable = status in _UNAVAILABLE_STATUSES
+        raise ProxyError(f"{_NOT_CONNECTED}: it sends {shown}", unavailable=unavailable)
 
 
-def _open_through_socks(proxy: Proxy, host: str, port: int, ends: float) -> socket.socket:
-    """Let PySocks ask for the connection, over a socket that keeps our time.
+def _connect_through_socks(proxy: Proxy, host: str, port: int, deadline: float) -> socket.socket:
+    """Connect with PySocks, over a socket that keeps the deadline.
 
-    With `socks5` the name is looked up here, and each address has its share of the time, as in
-    `open_socket`; with `socks5h` the proxy looks it up.
+    With `socks5` the name is resolved here, and each address has its share of the time, as in
+    `open_socket`; with `socks5h` the proxy resolves it.
     """
     socks: Any = importlib.import_module("socks")  # the extra `socks`
-    names = [host]
+    targets = [host]
     if proxy.scheme != "socks5h":
-        names = [str(found[4][0]) for found in look_up(host, port, ends)]
-    for tried, name in enumerate(names, 1):
+        targets = [str(each[4][0]) for each in resolve(host, port, deadline)]
+    for tried, target in enumerate(targets, 1):
         now = time.monotonic()
         try:
-            share = (ends - now) / (len(names) - tried + 1)
-            connected = _ask_socks(socks, proxy, name, port, now + share)
-            connected.settimeout(max(ends - time.monotonic(), 0.001))
+            share = (deadline - now) / (len(targets) - tried + 1)
+            connected = _negotiate_socks(socks, proxy, target, port, now + share)
+            connected.settimeout(max(deadline - time.monotonic(), 0.001))
             return connected
-        except ShortageError:
+        except ResourceShortageError:
             raise
-        except NoConnectionError as error:
-            if tried == len(names) or (isinstance(error, ProxyRefusalError) and not error.absent):
+        except ConnectError as error:
+            is_final = isinstance(error, ProxyError) and not error.unavailable
+            if tried == len(targets) or is_final:
                 raise
-    raise NoConnectionError("no address")
+    raise ConnectError("no address")
 
 
-def _ask_socks(socks: Any, proxy: Proxy, name: str, port: int, ends: float) -> socket.socket:
-    """Return a socket through the proxy to one address or name, by `ends`."""
+def _negotiate_socks(
+    socks: Any, proxy: Proxy, target: str, port: int, deadline: float
+) -> socket.socket:
+    """Return a socket through the SOCKS proxy to one address or name."""
 
-    class Negotiating(DeadlineSocket, socks.socksocket):  # type: ignore[misc]
-        has_ended = False
+    class SocksSocket(DeadlineSocket, socks.socksocket):  # type: ignore[misc]
+        reached_eof = False
 
         def recv_into(self, *args: Any) -> int:
             count = super().recv_into(*args)
-            self.has_ended = count == 0
+            self.reached_eof = count == 0
             return count
 
     def connect(connecting: Any, address: Any) -> None:
@@ -145,33 +150,36 @@ def _ask_socks(socks: Any, proxy: Proxy, name: str, port: int, ends: float) -> s
             socks.SOCKS5, address[0], address[1], rdns=True, username=user, password=password
         )
         try:
-            connecting.connect((name, port))
+            connecting.connect((target, port))
         except (OSError, ValueError) as error:
-            meant = _read_socks_error(socks, error, has_ended=connecting.has_ended)
-            if meant is error:
+            translated = _translate_socks_error(socks, error, reached_eof=connecting.reached_eof)
+            if translated is error:
                 raise
-            raise meant from error
+            raise translated from error
 
     try:
-        negotiated = open_socket(proxy.host, proxy.port, ends, connect, Negotiating)
-    except (ShortageError, ProxyRefusalError):
+        negotiated = open_socket(proxy.host, proxy.port, deadline, connect, SocksSocket)
+    except (ResourceShortageError, ProxyError):
         raise
-    except NoConnectionError as error:
-        raise ProxyRefusalError(_ABSENT, absent=True) from error
+    except ConnectError as error:
+        raise ProxyError(_UNAVAILABLE, unavailable=True) from error
     return PlainSocket(fileno=negotiated.detach())
 
 
-def _read_socks_error(socks: Any, error: Exception, *, has_ended: bool) -> Exception:
-    """Return what PySocks means: it wraps even its own exceptions, as errors of a socket."""
+def _translate_socks_error(socks: Any, error: Exception, *, reached_eof: bool) -> Exception:
+    """Return the error that PySocks has wrapped, as a ProxyError where the proxy is the cause.
+
+    PySocks wraps even its own exceptions, as socket errors.
+    """
     while isinstance(error, socks.ProxyError) and error.socket_err is not None:
         error = error.socket_err
     if isinstance(error, socks.SOCKS5AuthError):
-        return ProxyRefusalError(WRONG_LOGIN)
+        return ProxyError(LOGIN_REFUSED)
     if isinstance(error, socks.SOCKS5Error):
-        absent = str(error).startswith(_ABSENT_REPLIES)
-        return ProxyRefusalError("does not connect to the provider", absent=absent)
+        unavailable = str(error).startswith(_UNAVAILABLE_REPLIES)
+        return ProxyError(_NOT_CONNECTED, unavailable=unavailable)
     if isinstance(error, socks.ProxyError):
-        return ProxyRefusalError(_ABSENT, absent=True) if has_ended else ProxyRefusalError(_UNCLEAR)
+        return ProxyError(_UNAVAILABLE, unavailable=True) if reached_eof else ProxyError(_MALFORMED)
     if not isinstance(error, OSError):
-        return ProxyRefusalError("cannot be told the provider's name, which is too long for SOCKS")
+        return ProxyError("cannot take the provider's host name: it is too long for SOCKS")
     return error

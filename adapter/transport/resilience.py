@@ -1,6 +1,6 @@
-"""What one call may cost: its share in flight, its seconds, its attempts; nothing while all fails.
+"""The resilience policy of one account: bulkhead, deadline, retry and circuit breaker.
 
-From the outside in: the newest wish, bulkhead, deadline, retry, breaker, attempt.
+From the outside in: superseding intent, bulkhead, deadline, retry, breaker, attempt.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from adapter.codes import Applied, Code, Retry
 from adapter.results import Command, Outcome
 from adapter.settings.model import MAX_BODY, TransportSettings
 from adapter.transport.attempt import Attempt
-from adapter.transport.breaker import CLOSED, OPENED, Admission, Breaker
-from adapter.transport.intents import OVERRULED, Intent, Intents
+from adapter.transport.breaker import CLOSED, OPENED, Breaker, Permit
+from adapter.transport.intents import SUPERSEDED, Intent, Intents
 
 MAX_ATTEMPTS: Final = 2
 """The attempts of one call, the first included."""
 
-MAX_PAUSE: Final = 2.0
-"""Longest pause, in seconds, between two attempts; a provider that asks for more is not retried."""
+MAX_RETRY_DELAY: Final = 2.0
+"""Longest delay, in seconds, before a retry; with a longer Retry-After there is no retry."""
 
-_JITTER = 0.25
-_RETRIES_PER_CALL = 0.1
-_RETRY_RESERVE = 10.0
+_MAX_JITTER: Final = 0.25
+_RETRY_TOKENS_PER_CALL: Final = 0.1
+_MAX_RETRY_TOKENS: Final = 10.0
 
-_ABSENT: Final = frozenset(
+_NO_RESPONSE_CODES: Final = frozenset(
     {
         Code.PROVIDER_UNREACHABLE,
         Code.PROVIDER_TLS_ERROR,
@@ -39,9 +39,9 @@ _ABSENT: Final = frozenset(
         Code.PROVIDER_CONNECTION_LOST,
     }
 )
-"""What says that the provider is not there, where no response came."""
+"""Codes of an unhealthy provider, where no response came."""
 
-_UNEXPLAINED: Final = frozenset(
+_UNEXPLAINED_5XX_CODES: Final = frozenset(
     {
         Code.PROVIDER_UNAVAILABLE,
         Code.PROVIDER_ERROR,
@@ -51,79 +51,88 @@ _UNEXPLAINED: Final = frozenset(
         Code.PROVIDER_MISADDRESSED,
     }
 )
-"""What a 5xx is that names no cause in the account or the contact."""
+"""Codes of a 5xx that names no cause in the account or the contact."""
 
-_RELAYED_STATUSES: Final = frozenset({502, 503, 504})
+_INTERMEDIARY_STATUSES: Final = frozenset({502, 503, 504})
 _RETRYABLE_CODES: Final = frozenset({Code.PROVIDER_UNREACHABLE, Code.PROVIDER_CONNECTION_LOST})
-_PASSING_CODES: Final = frozenset(
+_TRANSIENT_CODES: Final = frozenset(
     {Code.PROVIDER_UNAVAILABLE, Code.PROVIDER_ERROR, Code.PROVIDER_TIMEOUT}
 )
-_PASSING_STATUSES: Final = frozenset({502, 503})
+_TRANSIENT_STATUSES: Final = frozenset({502, 503})
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one call may take: seconds, and bytes of all its responses together."""
+    """The limits of one call: its timeout in seconds, and the bytes of all its responses."""
 
-    deadline: float
+    timeout: float
     max_bytes: int = MAX_BODY
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What became of a call, and how many attempts were made for it."""
+class RetryThrottle:
+    """A token bucket: retries are at most a tenth of the calls, after a burst of ten.
 
-    outcome: Outcome
-    attempts: int
-
-
-class RetryBudget:
-    """Lets a tenth of the calls be retried, and a few at once: an outage never doubles the load."""
+    An outage then never doubles the load.
+    """
 
     def __init__(self) -> None:
-        self._left = _RETRY_RESERVE
+        self._tokens = _MAX_RETRY_TOKENS
         self._lock = threading.Lock()
 
-    def earn(self) -> None:
-        """Take note of a call."""
+    def count_call(self) -> None:
+        """Add the tokens of one call."""
         with self._lock:
-            self._left = min(_RETRY_RESERVE, self._left + _RETRIES_PER_CALL)
+            self._tokens = min(_MAX_RETRY_TOKENS, self._tokens + _RETRY_TOKENS_PER_CALL)
 
-    def spend(self) -> bool:
-        """Whether one more retry may be made; it is then spent."""
+    def acquire(self) -> bool:
+        """Take the token of one retry; return whether there was one."""
         with self._lock:
-            if self._left < 1:
+            if self._tokens < 1:
                 return False
-            self._left -= 1
+            self._tokens -= 1
             return True
 
 
-class _Reservation:
-    """A place for the responses of one call, which is taken when they turn out to be long.
+class _LongResponseSlot:
+    """The slot of one call's long responses, acquired once they turn out to be long.
 
-    Each may take as many bytes of memory as a list may have, several times over while it is parsed.
+    Slots limit the memory in use: a list takes several times its size while it is parsed.
     """
 
-    def __init__(self, places: threading.Semaphore) -> None:
-        self._places = places
-        self._taken = False
+    def __init__(self, slots: threading.Semaphore) -> None:
+        self._slots = slots
+        self._acquired = False
 
-    def __call__(self, seconds: float) -> bool:
-        """Wait for a place; return whether there is one."""
-        self._taken = self._places.acquire(timeout=seconds)
-        return self._taken
+    def acquire(self, timeout: float) -> bool:
+        """Wait `timeout` seconds for a slot; return whether it was acquired."""
+        self._acquired = self._slots.acquire(timeout=timeout)
+        return self._acquired
 
-    def end(self) -> None:
-        """Give the place back where one was taken."""
-        if self._taken:
-            self._places.release()
+    def release(self) -> None:
+        """Release the slot, where it was acquired."""
+        if self._acquired:
+            self._slots.release()
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One call: how to make an attempt, its limits, its deadline in the clock's seconds."""
+
+    run_attempt: Callable[[Attempt], Outcome]
+    limits: Limits
+    deadline: float
+    intent: Intent | None
+
+    @property
+    def is_superseded(self) -> bool:
+        return self.intent is not None and self.intent.is_superseded()
 
 
 class Resilience:
-    """The bounds of one account's calls. Made once, and safe in threads.
+    """The resilience policy of one account. Created once; thread-safe.
 
-    `clock` is monotonic, in seconds; `sleep` waits for seconds. `intents` are the wishes for the
-    contacts of the account, which others may call too.
+    `clock` is monotonic, in seconds; `sleep` waits for seconds. `intents` are those for the
+    account's contacts, which other accounts may share.
     """
 
     def __init__(
@@ -137,10 +146,10 @@ class Resilience:
         self._limits = Limits(settings.deadline)
         self._clock = clock
         self._sleep = sleep
-        # A place is taken and given back in one step of the interpreter, without a lock.
-        self._free = deque(range(settings.max_in_flight))
-        self._long_responses = threading.Semaphore(settings.max_long_responses)
-        self._budget = RetryBudget()
+        # A deque's pop and append are atomic, so that the bulkhead needs no lock.
+        self._free_slots = deque(range(settings.max_in_flight))
+        self._long_response_slots = threading.Semaphore(settings.max_long_responses)
+        self._retry_throttle = RetryThrottle()
         self.intents = intents or Intents()
         self.breaker: Breaker | None = None
         if settings.breaker_threshold:
@@ -148,159 +157,152 @@ class Resilience:
 
     @property
     def state(self) -> str:
-        """The breaker's; one that is switched off is always closed."""
+        """The state of the breaker; always closed where it is disabled."""
         return self.breaker.state if self.breaker is not None else CLOSED
 
     def call(
         self,
-        attempt: Callable[[Attempt], Outcome],
+        run_attempt: Callable[[Attempt], Outcome],
         limits: Limits | None = None,
         command: Command | None = None,
-    ) -> Verdict:
-        """Return what became of `attempt`, which is made within the limits.
+    ) -> tuple[Outcome, int]:
+        """Make up to `MAX_ATTEMPTS` attempts; return the outcome and the number of attempts.
 
-        With the block or unblock that it is for, nothing is sent once a newer call wishes the
-        opposite for the same contact; and nobody is told to send it again, which would undo that.
+        For the block or unblock `command`, nothing is sent once a newer call requests the opposite
+        for the same contact, and the outcome never advises to send it again, which would undo the
+        newer one.
         """
-        limits = limits or self._limits
         intent = None
         if command is not None and command.contact is not None:
             intent = self.intents.begin(command)
         try:
-            verdict = self._call_in_turn(attempt, limits, intent)
-            if intent is not None and not verdict.outcome.ok and intent.is_overruled():
-                verdict = replace(verdict, outcome=_withdraw(verdict.outcome))
-            return verdict
+            outcome, attempts = self._call_in_bulkhead(run_attempt, limits or self._limits, intent)
+            if intent is not None and not outcome.ok and intent.is_superseded():
+                outcome = _without_retry_advice(outcome)
+            return outcome, attempts
         finally:
             if intent is not None:
                 intent.end()
 
-    def _call_in_turn(
-        self, attempt: Callable[[Attempt], Outcome], limits: Limits, intent: Intent | None
-    ) -> Verdict:
+    def _call_in_bulkhead(
+        self, run_attempt: Callable[[Attempt], Outcome], limits: Limits, intent: Intent | None
+    ) -> tuple[Outcome, int]:
         try:
-            self._free.pop()
+            self._free_slots.pop()
         except IndexError:
-            return Verdict(Outcome.failure(Code.OVERLOADED, retry_after=1), 0)
+            return Outcome.failure(Code.OVERLOADED, retry_after=1), 0
         try:
-            return self._try(attempt, limits, intent)
+            deadline = self._clock() + limits.timeout
+            return self._call_with_retry(_Call(run_attempt, limits, deadline, intent))
         finally:
-            self._free.append(0)
+            self._free_slots.append(0)
 
-    def _try(
-        self, attempt: Callable[[Attempt], Outcome], limits: Limits, intent: Intent | None
-    ) -> Verdict:
-        self._budget.earn()
-        ends = self._clock() + limits.deadline
-        outcome, made = self._attempt(attempt, limits, ends, intent, fresh=False)
+    def _call_with_retry(self, call: _Call) -> tuple[Outcome, int]:
+        self._retry_throttle.count_call()
+        outcome, made = self._attempt(call, new_connection=False)
         attempts = int(made)
         while made and attempts < MAX_ATTEMPTS and is_retryable(outcome):
             if self.state == OPENED:
                 break
-            pause = (outcome.retry_after or 0) + random.uniform(0, _JITTER)  # noqa: S311 - no secret
-            if self._clock() + pause >= ends or not self._budget.spend():
+            jitter = random.uniform(0, _MAX_JITTER)  # noqa: S311 - no secret
+            delay = (outcome.retry_after or 0) + jitter
+            if self._clock() + delay >= call.deadline or not self._retry_throttle.acquire():
                 break
-            (self._sleep or time.sleep)(pause)
-            if self._clock() >= ends or (intent is not None and intent.is_overruled()):
+            (self._sleep or time.sleep)(delay)
+            if self._clock() >= call.deadline or call.is_superseded:
                 break
-            later, made = self._attempt(attempt, limits, ends, intent, fresh=True)
+            later, made = self._attempt(call, new_connection=True)
             attempts += made
             if made:
-                outcome = _weigh(outcome, later)
-        return Verdict(outcome, attempts)
+                outcome = merge_outcomes(outcome, later)
+        return outcome, attempts
 
-    def _attempt(
-        self,
-        attempt: Callable[[Attempt], Outcome],
-        limits: Limits,
-        ends: float,
-        intent: Intent | None,
-        *,
-        fresh: bool,
-    ) -> tuple[Outcome, bool]:
-        """Return an attempt's outcome, or that of the breaker, and whether it was made.
+    def _attempt(self, call: _Call, *, new_connection: bool) -> tuple[Outcome, bool]:
+        """Return the outcome of an attempt, or the breaker's refusal, and whether it was made.
 
-        One that was overruled before anything was sent was not made.
+        An attempt that was superseded before anything was sent counts as not made.
         """
         breaker = self.breaker
-        admission: Admission | None = None
+        permit: Permit | None = None
         if breaker is not None:
-            answer = breaker.admit()
-            if isinstance(answer, int):
-                return Outcome.failure(Code.CIRCUIT_OPEN, retry_after=answer), False
-            admission = answer
-            fresh = fresh or admission.probe
-        reservation = None
-        if limits.max_bytes > MAX_BODY:
-            reservation = _Reservation(self._long_responses)
-        one = Attempt(
-            ends,
-            fresh=fresh,
-            room=limits.max_bytes,
-            reserve=reservation,
-            is_overruled=None if intent is None else intent.is_overruled,
+            acquired = breaker.acquire()
+            if isinstance(acquired, int):
+                return Outcome.failure(Code.CIRCUIT_OPEN, retry_after=acquired), False
+            permit = acquired
+            new_connection = new_connection or permit.probe
+        slot = (
+            _LongResponseSlot(self._long_response_slots)
+            if call.limits.max_bytes > MAX_BODY
+            else None
         )
-        if breaker is not None and admission is not None and admission.probe:
-            one.tell_health = partial(breaker.settle, admission, healthy=True)
-        healthy: bool | None = None  # one that raised is a fault of ours, and shows nothing
+        attempt = Attempt(
+            call.deadline,
+            new_connection=new_connection,
+            bytes_left=call.limits.max_bytes,
+            acquire_slot=None if slot is None else slot.acquire,
+            is_superseded=None if call.intent is None else call.intent.is_superseded,
+        )
+        if breaker is not None and permit is not None and permit.probe:
+            attempt.on_healthy = partial(breaker.record, permit, healthy=True)
+        healthy: bool | None = None  # an exception is a bug here, and shows nothing
         try:
-            outcome = attempt(one)
-            healthy = None if one.inconclusive else shows_health(outcome)
-            return outcome, not one.overruled
+            outcome = call.run_attempt(attempt)
+            healthy = None if attempt.health_unknown else shows_healthy(outcome)
+            return outcome, not attempt.superseded
         finally:
-            if reservation is not None:
-                reservation.end()
-            if breaker is not None and admission is not None:
-                breaker.settle(admission, healthy=healthy)
+            if slot is not None:
+                slot.release()
+            if breaker is not None and permit is not None:
+                breaker.record(permit, healthy=healthy)
 
 
-def _weigh(earlier: Outcome, later: Outcome) -> Outcome:
-    """Return what is known after two attempts.
+def merge_outcomes(earlier: Outcome, later: Outcome) -> Outcome:
+    """Return the outcome of two attempts.
 
     Once an attempt may have taken effect, only a success can settle it: a later refusal proves
     nothing about the earlier attempt.
     """
-    unsettled = earlier.applied is Applied.UNKNOWN and later.applied is Applied.NOT_APPLIED
-    return earlier if unsettled else later
+    is_unsettled = earlier.applied is Applied.UNKNOWN and later.applied is Applied.NOT_APPLIED
+    return earlier if is_unsettled else later
 
 
-def _withdraw(outcome: Outcome) -> Outcome:
-    """Return the failure of a call that was overruled: to send it again would undo the newer one.
+def _without_retry_advice(outcome: Outcome) -> Outcome:
+    """Return the failure of a superseded call, with the advice never to send it again.
 
-    What must be mended first is still said.
+    Advice to act first stays.
     """
     code = outcome.code
     if code is None or (outcome.advice or code.retry) not in (Retry.NOW, Retry.AFTER_DELAY):
         return outcome
-    detail = f"{outcome.message} {OVERRULED}"
+    detail = f"{outcome.message} {SUPERSEDED}"
     return replace(outcome, retry_after=None, advice=Retry.NEVER, detail=detail)
 
 
-def shows_health(outcome: Outcome) -> bool | None:
-    """Whether an outcome shows that the provider is there, or that it is not; None for neither.
+def shows_healthy(outcome: Outcome) -> bool | None:
+    """Whether an outcome shows a healthy or an unhealthy provider; None where it shows neither.
 
-    A response is a sign of life, but for a 502, 503 and 504 without a cause, and for a 5xx that
-    the provider has not written itself. What is ours shows nothing.
+    A response shows a healthy one, except a 502, 503 or 504 without a cause, and a 5xx that the
+    provider has not written itself. Failures of this process show neither.
     """
     status = outcome.upstream_status
     if status is None:
         if outcome.code in (Code.INTERNAL_ERROR, Code.OVERLOADED):
             return None
-        return outcome.code not in _ABSENT
-    if status < 500 or outcome.code not in _UNEXPLAINED:
+        return outcome.code not in _NO_RESPONSE_CODES
+    if status < 500 or outcome.code not in _UNEXPLAINED_5XX_CODES:
         return True
-    return outcome.own_error and status not in _RELAYED_STATUSES
+    return outcome.own_error and status not in _INTERMEDIARY_STATUSES
 
 
 def is_retryable(outcome: Outcome) -> bool:
-    """Whether the same request may well go through if it is sent again at once.
+    """Whether a retry of the same request may succeed.
 
-    Blocking and unblocking are idempotent, so that sending twice does no harm.
+    Blocking and unblocking are idempotent, so that a repeated request does no harm.
     """
-    if outcome.retry_after is not None and outcome.retry_after > MAX_PAUSE:
+    if outcome.retry_after is not None and outcome.retry_after > MAX_RETRY_DELAY:
         return False
     if outcome.code is Code.PROVIDER_RATE_LIMITED:
         return outcome.retry_after is not None
     if outcome.code in _RETRYABLE_CODES:
-        return outcome.advice is not Retry.AFTER_ACTION  # a proxy that refused would do so again
-    return outcome.code in _PASSING_CODES and outcome.upstream_status in _PASSING_STATUSES
+        return outcome.advice is not Retry.AFTER_ACTION  # a proxy would refuse again
+    return outcome.code in _TRANSIENT_CODES and outcome.upstream_status in _TRANSIENT_STATUSES

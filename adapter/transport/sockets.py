@@ -1,4 +1,4 @@
-"""Sockets with a budget, and how one is opened: over all addresses of a host, or by a proxy."""
+"""Sockets with a deadline, and how to connect one to a host with several addresses."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import certifi
 from urllib3.util.ssltransport import SSLTransport
 
-SHORTAGES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
-"""What the system says when this process, or this machine, has nothing left to give."""
+RESOURCE_ERRNOS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+"""Error numbers of a resource shortage in this process or machine."""
 
-KEEP_ALIVE: Final = tuple(
+KEEPALIVE_OPTIONS: Final = tuple(
     (level, getattr(socket, name), value)
     for level, name, value in (
         (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
@@ -28,9 +28,9 @@ KEEP_ALIVE: Final = tuple(
     )
     if hasattr(socket, name)
 )
-"""After 25 seconds the system knows that an idle connection is gone, and so does who looks at it.
+"""The system detects a dead idle connection within 25 seconds; the check before reuse sees that.
 
-TCP_USER_TIMEOUT is not among them: whatever is waited for has a deadline already.
+TCP_USER_TIMEOUT is not set: everything that is waited for has a deadline already.
 """
 
 if TYPE_CHECKING:
@@ -39,163 +39,165 @@ else:
     _AnySocket = object
 
 
-class NoConnectionError(OSError):
-    """No connection could be made; nothing has been sent."""
+class ConnectError(OSError):
+    """No connection was established; nothing was sent."""
 
 
-class ShortageError(NoConnectionError):
-    """There was no descriptor, memory or port for a connection in this process or machine."""
+class ResourceShortageError(ConnectError):
+    """This process or machine has no file descriptor, memory or port left for a connection."""
 
 
-class HandshakeError(NoConnectionError):
-    """TLS was refused while the connection was made; nothing has been sent."""
+class TlsHandshakeError(ConnectError):
+    """TLS was refused while connecting; nothing was sent."""
 
 
-class ProxyRefusalError(NoConnectionError):
-    """The proxy did not let us through. `why` is for people, and names no secret.
+class ProxyError(ConnectError):
+    """The proxy did not connect. `reason` is for operators, and contains no secret.
 
-    `absent` says that the proxy, or the provider behind it, is not there now. Any other refusal
-    stays until the configuration, or the proxy, is mended.
+    `unavailable`: the proxy, or the provider behind it, is unavailable now. Any other refusal
+    stays until the configuration or the proxy is changed.
     """
 
-    def __init__(self, why: str, *, absent: bool = False) -> None:
-        super().__init__(why)
-        self.why = why
-        self.absent = absent
+    def __init__(self, reason: str, *, unavailable: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.unavailable = unavailable
 
 
-_CUT_OFF: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
-"""How TLS says that the peer has gone: nothing was refused."""
+_TLS_EOF_ERRORS: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+"""TLS errors of a closed connection: nothing was refused."""
 
 
 class DeadlineSocket(_AnySocket):
-    """A socket whose timeout is a budget for all that follows, not for each read by itself.
+    """A socket whose timeout is a deadline for all following operations together.
 
-    The standard library grants every read the whole timeout anew, so that a peer which sends a
-    byte now and then is waited for without end.
+    The standard library restarts the timeout at each read, so that a peer which sends one byte now
+    and then never times out.
     """
 
-    _ends: float | None = None
-    _allowed = 64 * 1024
+    _deadline: float | None = None
+    _bytes_left = 64 * 1024
 
-    def allow(self, count: int) -> None:
-        """Let `count` bytes be read from now on."""
-        self._allowed = count
+    def limit_bytes(self, count: int) -> None:
+        """Limit the bytes that may be read from now on."""
+        self._bytes_left = count
 
     def settimeout(self, value: float | None) -> None:
-        """Grant `value` seconds from now on, whatever number of reads they are spent on."""
-        self._ends = None if value is None else time.monotonic() + value
+        """Set the deadline `value` seconds from now, for any number of reads."""
+        self._deadline = None if value is None else time.monotonic() + value
         super().settimeout(value)
 
     def gettimeout(self) -> float | None:
-        """Return the seconds that are left."""
-        return None if self._ends is None else max(self._ends - time.monotonic(), 0.001)
+        """Return the seconds until the deadline; None without one."""
+        return None if self._deadline is None else max(self._deadline - time.monotonic(), 0.001)
 
     def recv_into(self, *args: Any) -> int:
-        """Read what there is, or fail with TimeoutError when the budget is spent."""
-        self._spend()
+        """Read available bytes; raises TimeoutError after the deadline."""
+        self._check_limits()
         count = super().recv_into(*args)
-        self._allowed -= count
+        self._bytes_left -= count
         return count
 
     def recv(self, *args: Any) -> bytes:
-        """Read what there is, as TLS within TLS does; the same budget."""
-        self._spend()
-        found = super().recv(*args)
-        self._allowed -= len(found)
-        return found
+        """Read available bytes, as TLS within TLS does; the same limits."""
+        self._check_limits()
+        data = super().recv(*args)
+        self._bytes_left -= len(data)
+        return data
 
     def _wait(self, *args: Any, **options: Any) -> None:
-        """Wait as gevent's sockets do, for what is left.
+        """Wait until the deadline, in gevent's sockets.
 
-        Of TLS, one read or one handshake is many waits there, and each had the whole timeout anew.
+        One TLS read or handshake is several waits there, each with the whole timeout.
         """
-        self._tighten()
+        self._apply_deadline()
         super()._wait(*args, **options)  # type: ignore[misc]
 
-    def _spend(self) -> None:
-        if self._allowed < 0:
-            raise http.client.HTTPException("more than any answer has")
-        self._tighten()
+    def _check_limits(self) -> None:
+        if self._bytes_left < 0:
+            raise http.client.HTTPException("the response exceeds the byte limit")
+        self._apply_deadline()
 
-    def _tighten(self) -> None:
-        if self._ends is not None:
-            left = self._ends - time.monotonic()
-            if left <= 0:
-                raise TimeoutError("the time for this answer is over")
-            super().settimeout(left)
+    def _apply_deadline(self) -> None:
+        if self._deadline is not None:
+            remaining = self._deadline - time.monotonic()
+            if remaining <= 0:
+                raise TimeoutError("deadline exceeded")
+            super().settimeout(remaining)
 
 
 class PlainSocket(DeadlineSocket, socket.socket):
-    """A plain socket with a budget."""
+    """A plain socket with a deadline."""
 
 
 class TlsSocket(DeadlineSocket, ssl.SSLSocket):
-    """A TLS socket with a budget."""
+    """A TLS socket with a deadline."""
 
 
-class InnerTls(SSLTransport):
-    """TLS within the TLS of a proxy. The budget is that of the socket below."""
+class TlsInTlsSocket(SSLTransport):
+    """TLS within the TLS of a proxy. Its deadline is that of the socket below."""
 
     socket: TlsSocket  # type: ignore[assignment]
 
-    def allow(self, count: int) -> None:
-        """Let `count` bytes be read from now on."""
-        self.socket.allow(count)
+    def limit_bytes(self, count: int) -> None:
+        """Limit the bytes that may be read from now on."""
+        self.socket.limit_bytes(count)
 
     def pending(self) -> int:
-        """Return the number of bytes that have been read from the socket and not been asked for."""
+        """Return the number of bytes that were read from the socket below, and not from here."""
         return self.sslobj.pending() + self.incoming.pending
 
 
 @cache
 def tls_context(ca_file: str | None) -> ssl.SSLContext:
-    """Return the context for these certificates: one for all accounts, since each is large."""
+    """Return the context for a CA file: one for all accounts, since each is large."""
     context = ssl.create_default_context(cafile=ca_file or certifi.where())
     context.sslsocket_class = TlsSocket
     return context
 
 
 def wrap_in_tls(plain: socket.socket, host: str, context: ssl.SSLContext) -> socket.socket:
-    """Return the socket with TLS, after its handshake with `host`.
+    """Return the socket with TLS, after the handshake with `host`.
 
-    Raises HandshakeError where TLS is refused, and NoConnectionError where the connection breaks or
-    the budget of the socket is spent. The socket is closed then.
+    Raises TlsHandshakeError where TLS is refused, and ConnectError where the connection is closed
+    or its deadline passes. The socket is closed then.
     """
     try:
         if isinstance(plain, ssl.SSLSocket):
-            return cast("socket.socket", InnerTls(plain, context, host.rstrip(".")))
+            return cast("socket.socket", TlsInTlsSocket(plain, context, host.rstrip(".")))
         return context.wrap_socket(plain, server_hostname=host.rstrip("."))
     except BaseException as error:
         plain.close()
-        if isinstance(error, (ssl.SSLError, ValueError)) and not isinstance(error, _CUT_OFF):
-            raise HandshakeError("the handshake failed") from error
+        if isinstance(error, (ssl.SSLError, ValueError)) and not isinstance(error, _TLS_EOF_ERRORS):
+            raise TlsHandshakeError("TLS handshake refused") from error
         if isinstance(error, OSError):
-            raise NoConnectionError("no handshake") from error
+            raise ConnectError("connection lost in the TLS handshake") from error
         raise
 
 
 def open_socket(
     host: str,
     port: int,
-    ends: float,
+    deadline: float,
     connect: Callable[[socket.socket, Any], None] | None = None,
-    kind: type[socket.socket] = PlainSocket,
+    socket_class: type[socket.socket] = PlainSocket,
 ) -> socket.socket:
-    """Return a socket that is connected to the host by `ends`, whichever of its addresses answers.
+    """Return a socket connected to the first reachable address of the host.
 
-    Raises NoConnectionError, or ShortageError where the fault is this machine's.
+    `deadline` is in monotonic seconds. `connect` replaces `socket.connect`.
+
+    Raises ConnectError, or ResourceShortageError for a shortage in this process or machine.
     """
-    addresses = look_up(host, port, ends)
-    problem: Exception | None = None
+    addresses = resolve(host, port, deadline)
+    last_error: Exception | None = None
     for tried, (family, type_, protocol, _, address) in enumerate(addresses):
         connecting: socket.socket | None = None
         try:
-            connecting = kind(family, type_, protocol)  # a host may have no IPv6
-            for option in (*KEEP_ALIVE, (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)):
+            connecting = socket_class(family, type_, protocol)  # a host may have no IPv6
+            for option in (*KEEPALIVE_OPTIONS, (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)):
                 connecting.setsockopt(*option)
-            # One address that swallows packets leaves the others their share.
-            share = (ends - time.monotonic()) / (len(addresses) - tried)
+            # An address that drops packets leaves the others their share of the time.
+            share = (deadline - time.monotonic()) / (len(addresses) - tried)
             connecting.settimeout(max(share, 0.001))
             if connect is None:
                 connecting.connect(address)
@@ -204,21 +206,21 @@ def open_socket(
         except OSError as error:
             if connecting is not None:
                 connecting.close()
-            problem = error
-            if error.errno in SHORTAGES or _is_short_of_ports(error, family, address):
-                raise ShortageError("nothing left for a connection") from error
+            last_error = error
+            if error.errno in RESOURCE_ERRNOS or _is_out_of_ports(error, family, address):
+                raise ResourceShortageError("no resources for a connection") from error
         else:
-            connecting.settimeout(max(ends - time.monotonic(), 0.001))
+            connecting.settimeout(max(deadline - time.monotonic(), 0.001))
             return connecting
-    if isinstance(problem, ProxyRefusalError):
-        raise problem
-    raise NoConnectionError("none answers") from problem
+    if isinstance(last_error, ProxyError):
+        raise last_error
+    raise ConnectError("no address is reachable") from last_error
 
 
-def look_up(host: str, port: int, ends: float) -> list[Any]:
-    """Return the addresses of a host; one that is an address already waits for no name server.
+def resolve(host: str, port: int, deadline: float) -> list[Any]:
+    """Return the addresses of a host, as `getaddrinfo` does; an IP address needs no DNS lookup.
 
-    Raises NoConnectionError where there are none by `ends`.
+    Raises ConnectError where none is found by the deadline, in monotonic seconds.
     """
     try:
         address = ip_address(host)
@@ -230,29 +232,29 @@ def look_up(host: str, port: int, ends: float) -> list[Any]:
     try:
         found = list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
     except (OSError, UnicodeError) as error:
-        if _is_short_of_descriptors(error):
-            raise ShortageError("nothing left for a name lookup") from error
-        raise NoConnectionError("name lookup failed") from error
-    if time.monotonic() >= ends:
-        raise NoConnectionError("name lookup took too long")
+        if _is_out_of_descriptors(error):
+            raise ResourceShortageError("no resources for a DNS lookup") from error
+        raise ConnectError("DNS lookup failed") from error
+    if time.monotonic() >= deadline:
+        raise ConnectError("DNS lookup outlasted the deadline")
     return found
 
 
-def _is_short_of_descriptors(error: Exception) -> bool:
-    """Whether a lookup failed since there is no descriptor, which its own error does not say."""
-    if isinstance(error, OSError) and error.errno in SHORTAGES:
+def _is_out_of_descriptors(error: Exception) -> bool:
+    """Whether a DNS lookup failed for want of a file descriptor, which its error does not show."""
+    if isinstance(error, OSError) and error.errno in RESOURCE_ERRNOS:
         return True
     try:
         socket.socket().close()
-    except OSError as problem:
-        return problem.errno in SHORTAGES
+    except OSError as shortage:
+        return shortage.errno in RESOURCE_ERRNOS
     return False
 
 
-def _is_short_of_ports(error: OSError, family: int, address: Any) -> bool:
+def _is_out_of_ports(error: OSError, family: int, address: Any) -> bool:
     """Whether all local ports are taken.
 
-    The same error says that the machine has no address of that family; then UDP, which sends
+    The same error means that the machine has no address of that family; then UDP, which sends
     nothing when it connects, has none either.
     """
     if error.errno != errno.EADDRNOTAVAIL:

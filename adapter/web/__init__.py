@@ -1,4 +1,4 @@
-"""The HTTP API on Flask: the app, the extension, the views and the dialect views.
+"""The HTTP API on Flask: the app, the extension, the API views and the dialect views.
 
-The only layer that imports Flask. It holds no rule about providers or outcomes.
+The lowest layer that imports Flask. Rules about providers and outcomes are in the layers below.
 """

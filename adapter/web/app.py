@@ -1,4 +1,4 @@
-"""The standalone app: the extension at the root, health, OpenAPI and docs, and our own errors."""
+"""The standalone app: the extension at the root, health checks, metrics, docs, error handlers."""
 
 from __future__ import annotations
 
@@ -17,14 +17,19 @@ from werkzeug.exceptions import HTTPException
 
 from adapter.codes import Code, Scope
 from adapter.errors import ConfigurationError, ConfigurationProblem, RequestError
-from adapter.logs import write_error
+from adapter.logs import log_exception
 from adapter.results import Outcome
 from adapter.service import describe_call, result_of
 from adapter.settings.loader import load_settings
 from adapter.settings.toml_file import read_toml
-from adapter.web.auth import AnonymousAccess, read_key, require_scope
+from adapter.web.auth import (
+    AnonymousAccess,
+    read_api_key,
+    require_scope,
+    warn_about_short_keys,
+)
 from adapter.web.context import RequestContext
-from adapter.web.dialect_views import DialectViews
+from adapter.web.dialect_views import views_of
 from adapter.web.extension import ExtensionState, install
 from adapter.web.views import respond_data
 
@@ -34,25 +39,25 @@ if TYPE_CHECKING:
 CONFIG_VARIABLE: Final = "CONTACT_ADAPTER_CONFIG"
 """The environment variable that names the configuration file."""
 
-NAME: Final = "contact_adapter"
+EXTENSION_NAME: Final = "contact_adapter"
 
 DEFAULT_ADDRESS: Final = "http://127.0.0.1:8000"
-"""Where a server listens that was told nothing else."""
+"""The default URL of a server."""
 
-_EXTRA = ("apispec", "flask_swagger_ui", "prometheus_client")
+_SERVER_EXTRA = ("apispec", "flask_swagger_ui", "prometheus_client")
 
 
 def sandbox_path() -> Path:
-    """Return the configuration that needs nothing: in the package, or beside it in a checkout."""
-    here = Path(__file__).parent.parent
-    inside, beside = here / "config" / "sandbox.toml", here.parent / "config" / "sandbox.toml"
-    return inside if inside.is_file() else beside
+    """Return the sandbox's configuration: in an installed package, or beside it in a checkout."""
+    package = Path(__file__).parent.parent
+    installed = package / "config" / "sandbox.toml"
+    return installed if installed.is_file() else package.parent / "config" / "sandbox.toml"
 
 
 def find_config(given: str | Path | None = None) -> Path:
     """Return the configuration file: the given one, else the environment's, else the sandbox.
 
-    Raises ConfigurationError where the environment's variable is there and empty.
+    Raises ConfigurationError for an empty environment variable.
     """
     named = given if given is not None else os.environ.get(CONFIG_VARIABLE)
     if named == "":
@@ -70,14 +75,17 @@ def create_app(
 ) -> Flask:
     """Return the standalone app.
 
-    `config` is a mapping or the path of a TOML file; without it the file is the environment's
-    (`CONTACT_ADAPTER_CONFIG`), else the sandbox. Without any API key configured, every call is
-    answered 401 unless `allow_unauthenticated`. `own_address` is where the app will be reached.
+    `config` is a mapping or the path of a TOML file; by default the file that the environment
+    variable `CONTACT_ADAPTER_CONFIG` names, else the sandbox. Without any API key configured,
+    every request is answered 401, unless `allow_unauthenticated` is set. `own_address` is the URL
+    at which the app can be reached, for accounts with `base_url = { self = "…" }`.
 
     Raises ConfigurationError and PluginError where the configuration cannot be used.
     """
     access = AnonymousAccess.EVERYONE if allow_unauthenticated else AnonymousAccess.KEYS_ONLY
-    return build_app(config, access=access, own_address=own_address)
+    app = build_app(config, access=access, own_address=own_address)
+    warn_about_short_keys(service_state(app).service.settings.keys)
+    return app
 
 
 def build_app(
@@ -86,62 +94,62 @@ def build_app(
     access: AnonymousAccess,
     own_address: str | None = None,
 ) -> Flask:
-    """Return the standalone app for one way of access; `create_app` for the rest of us."""
-    _require_extra()
+    """Return the standalone app, as `create_app` does, with any kind of anonymous access."""
+    _require_server_extra()
     mapping = config if isinstance(config, Mapping) else read_toml(find_config(config))
     settings = load_settings(mapping, own_address=own_address)
     app = _App("adapter", static_folder=None)
-    install(app, settings, url_prefix="", name=NAME, access=access)
+    install(app, settings, url_prefix="", name=EXTENSION_NAME, access=access)
     _add_health(app)
     _add_metrics(app)
     _add_docs(app)
-    _add_errors(app)
+    _add_error_handlers(app)
     prefixes = {mount.host: mount.prefix for mount in settings.dialects if mount.host is not None}
     if prefixes:
         app.wsgi_app = _HostMounts(app.wsgi_app, prefixes)  # type: ignore[assignment]
     return app
 
 
-def _require_extra() -> None:
-    missing = [name for name in _EXTRA if find_spec(name) is None]
+def _require_server_extra() -> None:
+    missing = [name for name in _SERVER_EXTRA if find_spec(name) is None]
     if missing:
         raise ImportError(
-            f"the standalone app needs {', '.join(missing)}; "
+            f"the standalone app needs the packages {', '.join(missing)}; "
             "run: pip install 'contact-adapter[server]'"
         )
 
 
 def service_state(app: Flask) -> ExtensionState:
-    """Return what the extension keeps in the standalone app."""
-    state: ExtensionState = app.extensions[NAME]
+    """Return the extension's state in the standalone app."""
+    state: ExtensionState = app.extensions[EXTENSION_NAME]
     return state
 
 
-class _NoSessions(SessionInterface):
-    """The sessions of an app that has none, and need not look for one in each request."""
+class _NullSessionInterface(SessionInterface):
+    """No sessions: one empty session serves all requests, and no cookie is parsed."""
 
-    _none = NullSession()
+    _session = NullSession()
 
     def open_session(self, app: Flask, request: Request) -> NullSession:
-        """Return the one that is always empty."""
-        return self._none
+        """Return the empty session."""
+        return self._session
 
     def save_session(self, app: Flask, session: object, response: Response) -> None:
-        """Keep nothing."""
+        """Do nothing."""
 
 
 class _App(Flask):
-    """Flask without what this app has none of: sessions and coroutines."""
+    """Flask without sessions and without coroutines, for less work per request."""
 
-    session_interface: SessionInterface = _NoSessions()
+    session_interface: SessionInterface = _NullSessionInterface()
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the function as it is, which is always a plain one."""
+        """Return the function unchanged: no view of this app is a coroutine."""
         return func
 
 
 class _HostMounts:
-    """Serves a dialect at the root of its own host name, by looking below its prefix."""
+    """WSGI middleware: a request to the host name of a dialect gets the dialect's prefix."""
 
     def __init__(self, app: WSGIApplication, prefixes: Mapping[str, str]) -> None:
         self._app = app
@@ -156,14 +164,14 @@ class _HostMounts:
 
 
 def _add_health(app: Flask) -> None:
-    def answer(status: str) -> Callable[[], Response]:
+    def respond_with(status: str) -> Callable[[], Response]:
         return lambda: respond_data(RequestContext.from_request(), {"status": status})
 
-    # Ready means: configuration and plugins are loaded, and calls are taken. Where they could not
-    # be, the process has not started at all. No provider is asked, and a breaker that is open
-    # changes nothing: a provider's outage is no reason to take this server out of service.
-    app.add_url_rule("/livez", "livez", answer("live"))
-    app.add_url_rule("/readyz", "readyz", answer("ready"))
+    # Ready means: configuration and plugins are loaded, and calls are accepted. A process that
+    # cannot load them does not start. No provider is called, and an open breaker changes nothing:
+    # a load balancer must not remove this server because a provider is down.
+    app.add_url_rule("/livez", "livez", respond_with("live"))
+    app.add_url_rule("/readyz", "readyz", respond_with("ready"))
 
 
 def _add_metrics(app: Flask) -> None:
@@ -176,11 +184,10 @@ def _add_metrics(app: Flask) -> None:
     def expose() -> Response:
         context = RequestContext.from_request()
         try:
-            require_scope(
-                state.authenticator.authenticate(read_key(request), request), Scope.METRICS
-            )
+            caller = state.authenticator.authenticate(read_api_key(request), request)
+            require_scope(caller, Scope.METRICS)
         except RequestError as error:
-            return context.respond_result(context.result(error.outcome))
+            return context.respond_result(context.failure_result(error.outcome))
         return context.respond(200, metrics.expose(), {"Content-Type": CONTENT_TYPE})
 
 
@@ -190,15 +197,16 @@ def _add_docs(app: Flask) -> None:
     add_docs(app, service_state(app).service.settings)
 
     @app.after_request
-    def mark(response: Response) -> Response:
+    def complete(response: Response) -> Response:
+        """Add headers and the log line to responses that no RequestContext has made."""
         if "X-Request-Id" not in response.headers:
             context = RequestContext.from_request()
-            context.mark(response)
-            context.log(response.status_code)
+            context.add_common_headers(response)
+            context.log_request(response.status_code)
         return response
 
 
-_BY_STATUS: Final[Mapping[int | None, Code]] = {
+_CODE_BY_STATUS: Final[Mapping[int | None, Code]] = {
     code.http_status: code
     for code in (
         Code.UNSUPPORTED_MEDIA_TYPE,
@@ -209,35 +217,36 @@ _BY_STATUS: Final[Mapping[int | None, Code]] = {
 }
 
 
-def _add_errors(app: Flask) -> None:
+def _add_error_handlers(app: Flask) -> None:
     @app.errorhandler(HTTPException)
-    def basics(error: HTTPException) -> Response:
+    def handle_http_exception(error: HTTPException) -> Response:
         context = RequestContext.from_request()
         if error.code is not None and 300 <= error.code <= 399:
             return app.make_response(error.get_response(request.environ))  # type: ignore[arg-type]
-        code = _BY_STATUS.get(error.code, Code.VALIDATION_ERROR)
+        code = _CODE_BY_STATUS.get(error.code, Code.VALIDATION_ERROR)
         if error.code is not None and error.code >= 500:
             code = Code.INTERNAL_ERROR
-        fields = {"request": ("could not be read as HTTP",)} if error.code == 400 else {}
-        response = context.respond_result(context.result(Outcome.failure(code, fields=fields)))
+        fields = {"request": ("could not be parsed as HTTP",)} if error.code == 400 else {}
+        failure = context.failure_result(Outcome.failure(code, fields=fields))
+        response = context.respond_result(failure)
         if code is Code.METHOD_NOT_ALLOWED:
             allow = getattr(error, "valid_methods", None) or ()
             response.headers["Allow"] = ", ".join(sorted(allow))
         return response
 
     @app.errorhandler(Exception)
-    def our_bug(error: Exception) -> Response:
+    def handle_bug(error: Exception) -> Response:
         context, result = RequestContext.from_request(), result_of(error)
         if result is None:
-            result = context.result(Outcome.failure(Code.INTERNAL_ERROR))
-        else:  # something may have been sent, under the id that the request had then
+            result = context.failure_result(Outcome.failure(Code.INTERNAL_ERROR))
+        else:  # the provider may have been called, with the request id of the first context
             started = time.monotonic() - result.duration_ms / 1000
             context = replace(context, request_id=result.request_id, started=started)
         contact = result.command.contact if result.command else None
         request_id = describe_call(result)["request_id"]
-        write_error("internal_error", error, contact=contact, request_id=request_id)
-        native = getattr(app.view_functions.get(request.endpoint or ""), "__self__", None)
-        if isinstance(native, DialectViews):
-            with suppress(Exception):  # the bug may be the dialect's own
-                return native.respond(context, result)
+        log_exception("internal_error", error, contact=contact, request_id=request_id)
+        views = views_of(app.view_functions.get(request.endpoint or ""))
+        if views is not None:
+            with suppress(Exception):  # the bug may be in the dialect itself
+                return views.respond(context, result)
         return context.respond_result(result)

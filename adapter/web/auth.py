@@ -1,84 +1,96 @@
-"""What the unified API and the dialects have in common: the caller, the body, the answer."""
+"""Authentication of HTTP requests: API keys, anonymous access, scopes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import Enum
 from typing import Final
 from urllib.parse import urlsplit
 
 from flask import Request
 
-from adapter.auth import ANONYMOUS, ApiKeys, Caller
+from adapter.auth import ANONYMOUS, ApiKeys, Caller, describe_short_keys
 from adapter.codes import Code, Scope
 from adapter.errors import RequestError
 from adapter.logs import log
 from adapter.results import Outcome
 from adapter.service import Service
+from adapter.settings.model import KeySettings
 from adapter.urls import is_loopback
 from adapter.web.cors import NO_CORS, Cors
 from adapter.web.forwarded import find_proxy_header
 
 
 class AnonymousAccess(Enum):
-    """Who is served where no key is configured. With a key, only callers that have one are."""
+    """Which requests are served where no API key is configured. With a key, all need one."""
 
-    KEYS_ONLY = "nobody"
-    LOOPBACK = "callers who address this machine as itself"
-    EVERYONE = "everyone"
+    KEYS_ONLY = "none"
+    LOOPBACK = "requests from this machine to a loopback host name"
+    EVERYONE = "all"
 
 
 class Authenticator:
-    """Lets callers in by their API key; without any key configured, by `access`."""
+    """Authenticates requests by their API key or, where no key is configured, by `access`."""
 
     def __init__(self, service: Service, access: AnonymousAccess) -> None:
         self._keys = ApiKeys(service.settings.keys)
         self._access = access
-        if not len(self._keys) and access is AnonymousAccess.KEYS_ONLY:
-            log.warning("no API key is configured: every call over HTTP will be answered 401")
+
+    @property
+    def refuses_all(self) -> bool:
+        """Whether every request is `unauthenticated`: without keys, and without other access."""
+        return not len(self._keys) and self._access is AnonymousAccess.KEYS_ONLY
 
     def authenticate(self, secret: str | None, request: Request, cors: Cors = NO_CORS) -> Caller:
-        """Return the caller whose key this is.
+        """Return the caller of the key `secret`; without any key configured, ANONYMOUS.
 
-        Raises RequestError: `unauthenticated`, or, on a server without keys, `permission_denied`
-        for a web page of another origin, which calls through somebody's browser, that `cors` does
-        not allow. Where such a server is for this machine alone, what a proxy passed on is
-        `unauthenticated`: nobody knows then from where it came.
+        Raises RequestError: `unauthenticated` for a missing or unknown key. Without any key
+        configured, a web page of another origin that `cors` does not allow is
+        `permission_denied`: its requests come from the browser of an unaware user. With
+        `AnonymousAccess.LOOPBACK`, a request that a proxy forwarded is `unauthenticated`, since
+        its origin is unknown, and one to another host name is `permission_denied`.
         """
         if len(self._keys):
-            caller = self._keys.find(secret) if secret else None
+            caller = self._keys.find_caller(secret) if secret else None
             if caller is None:
                 raise RequestError(Outcome.failure(Code.UNAUTHENTICATED))
             return caller
-        if self._access is AnonymousAccess.KEYS_ONLY:
+        if self.refuses_all:
             raise RequestError(Outcome.failure(Code.UNAUTHENTICATED))
         if self._access is AnonymousAccess.LOOPBACK:
-            _require_local(request)
+            _require_loopback(request)
         origin = request.environ.get("HTTP_ORIGIN")
-        own = origin is None or origin.partition("://")[2].lower() == request.host.lower()
-        if not own and not cors.allows(origin):
-            raise _refused(Code.PERMISSION_DENIED, "Origin", _FOREIGN)
+        same = origin is None or origin.partition("://")[2].lower() == request.host.lower()
+        if not same and not cors.allows(origin):
+            raise _header_error(Code.PERMISSION_DENIED, "Origin", _CROSS_ORIGIN)
         return ANONYMOUS
 
 
-_FOREIGN: Final = "is of another site; without [keys], no web page but this server's own may call"
-_NOT_HERE: Final = "is no name of this machine; without [keys], only callers on it are served"
-_PASSED_ON: Final = "shows that a proxy passed this on; configure [keys] to serve behind one"
+_CROSS_ORIGIN: Final = (
+    "is another site; without [keys], only web pages of this server itself may call it"
+)
+_NOT_LOOPBACK: Final = (
+    "must be a loopback name such as localhost; configure [keys] to serve other host names"
+)
+_FORWARDED: Final = (
+    "shows that a proxy forwarded this request; configure [keys] to serve behind a proxy"
+)
 
 
-def _require_local(request: Request) -> None:
-    """Raise RequestError for a request that was not meant for this machine by that very name."""
+def _require_loopback(request: Request) -> None:
+    """Raise RequestError for a forwarded request, and for a host name other than loopback."""
     header = find_proxy_header(request.environ)
     if header is not None:
-        raise _refused(Code.UNAUTHENTICATED, header, _PASSED_ON)
+        raise _header_error(Code.UNAUTHENTICATED, header, _FORWARDED)
     try:
-        local = is_loopback(urlsplit(f"//{request.host}").hostname or "")
+        loopback = is_loopback(urlsplit(f"//{request.host}").hostname or "")
     except ValueError:
-        local = False
-    if not local:
-        raise _refused(Code.PERMISSION_DENIED, "Host", _NOT_HERE)
+        loopback = False
+    if not loopback:
+        raise _header_error(Code.PERMISSION_DENIED, "Host", _NOT_LOOPBACK)
 
 
-def _refused(code: Code, header: str, message: str) -> RequestError:
+def _header_error(code: Code, header: str, message: str) -> RequestError:
     return RequestError(Outcome.failure(code, fields={header: (message,)}))
 
 
@@ -88,10 +100,10 @@ def require_scope(caller: Caller, scope: Scope) -> None:
         raise RequestError(Outcome.failure(Code.PERMISSION_DENIED))
 
 
-def read_key(request: Request) -> str | None:
-    """Return the caller's key; none where two headers hold two different ones."""
+def read_api_key(request: Request) -> str | None:
+    """Return the key of `Authorization: Bearer` or `X-API-Key`; None where the two differ."""
     bearer = None
-    # The environment itself is asked, where the usual way would read each name three times.
+    # The WSGI environment is read directly: `request.headers` reads each name three times.
     scheme, _, token = request.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() == "bearer" and token.strip():
         bearer = token.strip()
@@ -99,3 +111,9 @@ def read_key(request: Request) -> str | None:
     if bearer is not None and direct is not None and bearer != direct:
         return None
     return bearer or direct
+
+
+def warn_about_short_keys(keys: Iterable[KeySettings]) -> None:
+    """Log one warning per API key that is short enough to be guessed."""
+    for warning in describe_short_keys(keys):
+        log.warning("%s", warning)

@@ -16,41 +16,45 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from adapter.codes import Code
 from adapter.errors import RequestError
-from adapter.logs import write_line
-from adapter.redaction import show_request_id
+from adapter.logs import log_event
+from adapter.redaction import redact_request_id
 from adapter.results import Outcome, Result
 from adapter.service import describe_call, new_request_id
 from adapter.strict_json import Json, write_json
-from adapter.web.body import broken_body, unsupported_body
+from adapter.web.body import invalid_body, unsupported_body
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 MAX_REQUEST_BODY: Final = 64 * 1024
-"""Most bytes of a caller's body that are read."""
+"""The limit of a request body, in bytes."""
 
-_SANE_ID = re.compile(r"[\x21-\x7e]{1,128}")
-_STATUS: Final = {each.value: f"{each.value} {each.phrase}" for each in HTTPStatus}
+_VALID_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_STATUS_LINES: Final = {each.value: f"{each.value} {each.phrase}" for each in HTTPStatus}
 _METHODS: Final = frozenset(HTTPMethod)
+_INCOMPLETE: Final = "could not be read to its end"
 
 
 class _RawResponse(Response):
-    """An answer whose headers are final: there is no address in them to complete."""
+    """A response with final headers: no relative `Location` in them has to be completed."""
 
     def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
-        """Return the headers as they are."""
+        """Return the headers unchanged."""
         return self.headers
 
 
 def choose_request_id(environ: WSGIEnvironment) -> str:
-    """Return the caller's `X-Request-Id` where that is a sane token, else a new id."""
+    """Return the request's `X-Request-Id`, or a new id.
+
+    The header is used where it is 1 to 128 visible characters of ASCII.
+    """
     given = environ.get("HTTP_X_REQUEST_ID", "")
-    return given if _SANE_ID.fullmatch(given) else new_request_id()
+    return given if _VALID_ID.fullmatch(given) else new_request_id()
 
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """One request to us, with the id that it goes by."""
+    """A Flask request, its request id, and its start on the monotonic clock, in seconds."""
 
     request: Request
     request_id: str
@@ -58,18 +62,18 @@ class RequestContext:
 
     @classmethod
     def from_request(cls) -> RequestContext:
-        """Return the request of this moment, with its id by `choose_request_id`."""
-        request: Request = flask.request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - the documented way
+        """Return the context of the current Flask request."""
+        request: Request = flask.request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - documented by Flask
         return cls(request, choose_request_id(request.environ), time.monotonic())
 
     @property
-    def milliseconds(self) -> int:
-        """How long it has been with us."""
+    def elapsed_ms(self) -> int:
+        """Milliseconds since the start of the request."""
         return round((time.monotonic() - self.started) * 1000)
 
-    def result(self, outcome: Outcome) -> Result:
-        """Return a failure that came about before any provider was asked."""
-        return Result(outcome, duration_ms=self.milliseconds, request_id=self.request_id)
+    def failure_result(self, outcome: Outcome) -> Result:
+        """Return the result of a request that failed before the provider was called."""
+        return Result(outcome, duration_ms=self.elapsed_ms, request_id=self.request_id)
 
     def respond(
         self,
@@ -80,9 +84,11 @@ class RequestContext:
         code: Code | None = None,
         result: Result | None = None,
     ) -> Response:
-        """Return the answer with the headers that every answer carries, and log the request."""
+        """Return the response, with the common headers, and log the request."""
         response = _RawResponse(
-            body, _STATUS.get(status, status), [*headers.items(), *self._marks()]
+            body,
+            _STATUS_LINES.get(status, status),
+            [*headers.items(), *self._common_headers()],
         )
         if not body:
             del response.headers["Content-Type"]
@@ -90,21 +96,21 @@ class RequestContext:
             del response.headers["Content-Length"]
         if code is Code.UNAUTHENTICATED:
             response.headers["WWW-Authenticate"] = 'Bearer realm="contact-adapter"'
-        self.log(status, code, result)
+        self.log_request(status, code, result)
         return response
 
-    def mark(self, response: Response) -> None:
-        """Set what every answer carries: two headers, and the status in its standard words."""
-        response.headers.update(self._marks())
-        response.status = _STATUS.get(response.status_code, response.status)
+    def add_common_headers(self, response: Response) -> None:
+        """Set the common headers and the standard reason phrase on a response of Flask's own."""
+        response.headers.update(self._common_headers())
+        response.status = _STATUS_LINES.get(response.status_code, response.status)
 
-    def _marks(self) -> tuple[tuple[str, str], ...]:
+    def _common_headers(self) -> tuple[tuple[str, str], ...]:
         return ("X-Request-Id", self.request_id), ("Cache-Control", "no-store")
 
     def respond_envelope(
         self, envelope: Json, outcome: Outcome | None = None, result: Result | None = None
     ) -> Response:
-        """Return an envelope: 200, or the status of the outcome's code."""
+        """Return an envelope as a response: 200, or the status of the outcome's code."""
         code = outcome.code if outcome else None
         headers = {"Content-Type": "application/json"}
         if outcome is not None and outcome.retry_after is not None:
@@ -113,14 +119,16 @@ class RequestContext:
         return self.respond(status, write_json(envelope), headers, code=code, result=result)
 
     def respond_result(self, result: Result) -> Response:
-        """Return the result in its envelope."""
+        """Return the result in its envelope as a response."""
         return self.respond_envelope(result.envelope(), result.outcome, result)
 
-    def log(self, status: int, code: Code | None = None, result: Result | None = None) -> None:
-        """Write the one line of this request."""
+    def log_request(
+        self, status: int, code: Code | None = None, result: Result | None = None
+    ) -> None:
+        """Write the log line of this request."""
         rule = self.request.url_rule
         call = describe_call(result) if result is not None else {}
-        request_id = call.pop("request_id", show_request_id(self.request_id, None))
+        request_id = call.pop("request_id", redact_request_id(self.request_id, None))
         method = self.request.method
         facts = {
             "method": method if method in _METHODS else "-",
@@ -128,32 +136,36 @@ class RequestContext:
             **call,
             "status": status,
             "code": code.value if code else "ok",
-            "ms": self.milliseconds,
+            "ms": self.elapsed_ms,
         }
-        write_line("request", **{**facts, "request_id": request_id})
+        log_event("request", **{**facts, "request_id": request_id})
 
     def read_body(self) -> bytes:
-        """Return the body; beyond our limit or the host's, raise `payload_too_large`.
+        """Return the request body.
 
-        A compressed one is `unsupported_media_type`.
+        Raises RequestError: `payload_too_large` above MAX_REQUEST_BODY or the host app's own
+        limit, `unsupported_media_type` for a compressed body, and `invalid_json` for one that
+        breaks off.
         """
         coding = self.request.environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
         if coding not in ("", "identity"):
-            raise unsupported_body("Content-Encoding", "must be left out; send it uncompressed")
-        hosts, length = self.request.max_content_length, self.request.content_length
-        most = MAX_REQUEST_BODY if hosts is None else min(MAX_REQUEST_BODY, hosts)
-        if length is not None and length > most:
+            raise unsupported_body("Content-Encoding", "must be absent; send the body uncompressed")
+        host_limit, length = self.request.max_content_length, self.request.content_length
+        limit = MAX_REQUEST_BODY if host_limit is None else min(MAX_REQUEST_BODY, host_limit)
+        if length is not None and length > limit:
             raise RequestError(Outcome.failure(Code.PAYLOAD_TOO_LARGE))
         try:
-            # A hook of the host's may have read the stream, and then left what it read behind.
-            body = self.request.stream.read(most + 1) or self.request.get_data()
+            # A `before_request` hook of the host app may have read the stream; `get_data` then
+            # returns the copy that Flask has cached.
+            body = self.request.stream.read(limit + 1) or self.request.get_data()
         except RequestEntityTooLarge:
             raise RequestError(Outcome.failure(Code.PAYLOAD_TOO_LARGE)) from None
-        except Exception:  # noqa: BLE001 - every server has its own word for a broken body
-            raise broken_body("could not be read to its end") from None
-        if len(body) > most:
+        except Exception:  # noqa: BLE001 - each server raises its own exception for a broken body
+            raise invalid_body(_INCOMPLETE) from None
+        if len(body) > limit:
             raise RequestError(Outcome.failure(Code.PAYLOAD_TOO_LARGE))
         if not body and "HTTP_TRANSFER_ENCODING" in self.request.environ:
-            # It was announced and is gone: the host read it, or its server cannot tell its end.
-            raise broken_body("could not be read to its end")
+            # Transfer-Encoding is set but the stream is empty: the host app consumed it, or its
+            # server cannot find the end of a chunked body.
+            raise invalid_body(_INCOMPLETE)
         return body

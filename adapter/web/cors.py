@@ -1,4 +1,4 @@
-"""What browsers are told of the sites whose pages may call a dialect (CORS, the Fetch standard)."""
+"""CORS headers of the dialects, as the Fetch standard defines them."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from typing import Any, Final
 
 from adapter.settings.model import EVERY_ORIGIN
 
-PREFLIGHT_SECONDS: Final = 600
-"""How long a browser may remember the answer to a preflight."""
+PREFLIGHT_MAX_AGE: Final = 600
+"""Seconds for which a browser may cache the response to a preflight request."""
 
 _HEADER_NAMES = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+(?: *, *[A-Za-z0-9!#$%&'*+.^_`|~-]+){0,31}")
-_MOST_NAMES = 1024
+_MAX_HEADER_NAMES = 1024
 
 
 class Cors:
-    """The origins whose pages may read a dialect's answers; without any, no header is ever sent.
+    """The origins whose pages may read a dialect's responses. Without origins, no header is sent.
 
-    Credentials are API keys in headers, never cookies: no origin is allowed those.
+    Credentials are API keys in headers, never cookies: `Access-Control-Allow-Credentials` is
+    never sent.
     """
 
     def __init__(
@@ -30,30 +31,30 @@ class Cors:
         self._exposed = {"Access-Control-Expose-Headers": ", ".join(exposed)}
         self._preflight = {
             "Access-Control-Allow-Methods": ", ".join(sorted({*methods})),
-            "Access-Control-Max-Age": str(PREFLIGHT_SECONDS),
+            "Access-Control-Max-Age": str(PREFLIGHT_MAX_AGE),
         }
 
     def allows(self, origin: str | None) -> bool:
-        """Whether a page of this origin may call."""
+        """Whether pages of this origin may call."""
         return origin is not None and (self._every or origin in self._origins)
 
     def headers(self, origin: str | None) -> Mapping[str, str]:
-        """Return what an answer to a call from this origin carries."""
+        """Return the CORS headers of a response to a request from this origin."""
         if not self._origins or not self.allows(origin):
             return self._vary
         return {**self._allowed(origin), **self._exposed}
 
     def preflight(self, environ: Mapping[str, Any]) -> Mapping[str, str] | None:
-        """Return the headers that answer an OPTIONS of an allowed origin; None for all else.
+        """Return the response headers of a preflight request; None for any other request.
 
-        Such an origin may send any header, as a key may stand in any.
+        An allowed origin may send any request header: each dialect has its own header for a key.
         """
         origin = environ.get("HTTP_ORIGIN")
         if environ["REQUEST_METHOD"] != "OPTIONS" or not self.allows(origin):
             return None
         headers = {**self._allowed(origin), **self._preflight}
         names = environ.get("HTTP_ACCESS_CONTROL_REQUEST_HEADERS", "").strip()
-        if len(names) <= _MOST_NAMES and _HEADER_NAMES.fullmatch(names):
+        if len(names) <= _MAX_HEADER_NAMES and _HEADER_NAMES.fullmatch(names):
             headers["Access-Control-Allow-Headers"] = names
         return headers
 
@@ -65,4 +66,4 @@ class Cors:
 
 
 NO_CORS: Final = Cors()
-"""The one that allows no origin."""
+"""No origin is allowed."""

@@ -1,11 +1,11 @@
-"""The native faces: providers' own APIs, served by us through their dialects."""
+"""The dialect views: the HTTP API of a provider, served in front of the configured accounts."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 from flask import Blueprint, Request, Response
@@ -22,34 +22,41 @@ from adapter.service import Service
 from adapter.settings.model import EVERY_ORIGIN
 from adapter.strict_json import Json
 from adapter.web.auth import Authenticator, require_scope
-from adapter.web.body import FORM, is_utf_8, read_form, read_strict, unsupported_body
+from adapter.web.body import (
+    FORM_TYPE,
+    is_utf_8,
+    parse_form_body,
+    parse_json_body,
+    unsupported_body,
+)
 from adapter.web.context import RequestContext
 from adapter.web.cors import Cors
 
 CODE_HEADER: Final = "X-Contact-Adapter-Code"
-"""The header in which every native answer carries the unified code, `ok` on success."""
+"""The header of every dialect response with the unified code; `ok` on success."""
 
 CONFIRMATION_HEADER: Final = "X-Contact-Adapter-Confirmation"
-"""The header in which every native success says how it is known."""
+"""The header of every successful dialect response with its confirmation."""
 
-_EXPOSED: Final = (CODE_HEADER, CONFIRMATION_HEADER, "X-Request-Id", "Retry-After")
-"""What a page of another origin may read besides the few headers that it always may."""
+_EXPOSED_HEADERS: Final = (CODE_HEADER, CONFIRMATION_HEADER, "X-Request-Id", "Retry-After")
+"""Response headers that pages of another origin may read besides the CORS-safelisted ones."""
 
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 
+_VIEWS_ATTRIBUTE: Final = "contact_adapter_dialect_views"
 
-_REST: Final = "contact_adapter_rest"
+_ANY_PATH: Final = "contact_adapter_any_path"
 
 
-class _Rest(PathConverter):
-    """Any rest of a path, with line breaks and leading slashes, which the usual one refuses."""
+class _AnyPathConverter(PathConverter):
+    """The rest of a path, line breaks and leading slashes included, unlike Werkzeug's `path`."""
 
     regex = "(?s:.+)"
     part_isolating = False
 
 
 class DialectViews:
-    """One dialect, served from one service, also to the web pages of `origins`."""
+    """The views of one dialect in front of one service. `origins` are its CORS origins."""
 
     def __init__(
         self,
@@ -61,49 +68,58 @@ class DialectViews:
         self._dialect = dialect
         self._service = service
         self._authenticator = authenticator
-        methods = [route.method for route in dialect.provider.routes]
-        self._cors = Cors(origins, methods, _EXPOSED)
+        methods = [route.method for route in dialect.provider.all_routes()]
+        self._cors = Cors(origins, methods, _EXPOSED_HEADERS)
         if EVERY_ORIGIN in origins and not service.settings.keys:
-            where = f"dialects.{dialect.name}.cors_origins"
-            log.warning("%s: without API keys, every web page may change block lists", where)
+            log.warning(
+                "dialects.%s.cors_origins: without API keys, every web page can change block "
+                "lists; configure [keys], or name the origins",
+                dialect.name,
+            )
 
     def add_to(self, blueprint: Blueprint, prefix: str, host: str | None = None) -> None:
-        """Register the whole address space below `prefix`; the dialect knows its own paths."""
-        blueprint.record(lambda state: state.app.url_map.converters.update({_REST: _Rest}))
-        for rule in (prefix, f"{prefix}/", f"{prefix}/<{_REST}:contact_adapter_path>"):
+        """Register every path below `prefix`; the dialect itself matches the paths."""
+
+        def view(contact_adapter_path: str = "", **_host_variables: object) -> Response:
+            return self._serve(contact_adapter_path)
+
+        setattr(view, _VIEWS_ATTRIBUTE, self)
+        converters = {_ANY_PATH: _AnyPathConverter}
+        blueprint.record(lambda state: state.app.url_map.converters.update(converters))
+        for rule in (prefix, f"{prefix}/", f"{prefix}/<{_ANY_PATH}:contact_adapter_path>"):
             blueprint.add_url_rule(
                 rule,
                 f"dialect_{self._dialect.name}",
-                self._serve,
+                view,
                 methods=_METHODS,
                 merge_slashes=False,
                 provide_automatic_options=False,
                 host=host,
             )
 
-    def _serve(self, contact_adapter_path: str = "", **_of_the_host: object) -> Response:
+    def _serve(self, path: str) -> Response:
         context = RequestContext.from_request()
         preflight = self._cors.preflight(context.request.environ)
         if preflight is not None:
             return context.respond(204, b"", preflight)
-        result, call = contain(self._perform, context, contact_adapter_path)
+        result, call = contain(self._perform, context, path)
         return self.respond(context, result, call)
 
     def _perform(self, context: RequestContext, path: str) -> tuple[Result, DialectRequest | None]:
-        """Return what became of the request, and what the dialect read in it."""
+        """Return the result, and what the dialect has parsed of the request."""
         call: DialectRequest | None = None
         try:
-            native = self._read_head(context.request, path)
-            credential = self._dialect.parse_credential(native)
+            request = self._read_head(context.request, path)
+            credential = self._dialect.parse_credential(request)
             caller = self._authenticator.authenticate(credential, context.request, self._cors)
-            route, _ = self._dialect.match(native)
-            native = self._read_rest(native, context)
+            route, _ = self._dialect.match(request)
+            request = self._add_body(request, context)
             require_scope(caller, scope_for(route.action))
-            call = self._dialect.parse_request(native)
+            call = self._dialect.parse_request(request)
             account = self._service.choose_account(caller, call.session, native=True)
             result = self._service.perform(account, call.command, request_id=context.request_id)
         except RequestError as error:
-            result = context.result(error.outcome)
+            result = context.failure_result(error.outcome)
         return result, call
 
     def _read_head(self, request: Request, path: str) -> HttpRequest:
@@ -115,33 +131,41 @@ class DialectViews:
             query,
         )
 
-    def _read_rest(self, native: HttpRequest, context: RequestContext) -> HttpRequest:
+    def _add_body(self, request: HttpRequest, context: RequestContext) -> HttpRequest:
         body = context.read_body() if self._dialect.takes_body else b""
         if not body and not (self._dialect.takes_body and context.request.content_length):
-            return native
-        return replace(native, json=self._read_document(body, context.request))
+            return request
+        return replace(request, json=self._parse_body(body, context.request))
 
-    def _read_document(self, body: bytes, request: Request) -> Json:
-        """Return the JSON of a body or, where the dialect takes those, the fields of a form.
+    def _parse_body(self, body: bytes, request: Request) -> Json:
+        """Return the JSON of a body or, where the dialect takes forms, the fields of a form.
 
-        JSON is read whatever the body is called: `curl -d` calls everything a form.
+        JSON is accepted under any `Content-Type`: `curl -d` sends every body as a form.
         """
-        if not self._dialect.takes_forms or request.mimetype != FORM:
-            return read_strict(body)
+        if not self._dialect.takes_forms or request.mimetype != FORM_TYPE:
+            return parse_json_body(body)
         if body.lstrip().startswith(b"{"):
-            return read_strict(body)
+            return parse_json_body(body)
         if not is_utf_8(request):
             raise unsupported_body("Content-Type", "must be in UTF-8")
-        return read_form(body)
+        return parse_form_body(body)
 
     def respond(
         self, context: RequestContext, result: Result, call: DialectRequest | None = None
     ) -> Response:
-        """Return the result in the provider's own shape."""
+        """Return the result as a response of the provider's own API."""
         build, now = self._dialect.build_response, datetime.now(UTC)
-        native = contain(build, result.outcome, call, now=now)
-        headers = {**native.headers, CODE_HEADER: result.code.value if result.code else "ok"}
+        response = contain(build, result.outcome, call, now=now)
+        headers = {**response.headers, CODE_HEADER: result.code.value if result.code else "ok"}
         if result.confirmation is not None:
             headers[CONFIRMATION_HEADER] = result.confirmation.value
         headers.update(self._cors.headers(context.request.environ.get("HTTP_ORIGIN")))
-        return context.respond(native.status, native.body, headers, code=result.code, result=result)
+        return context.respond(
+            response.status, response.body, headers, code=result.code, result=result
+        )
+
+
+def views_of(view: Callable[..., Any] | None) -> DialectViews | None:
+    """Return the DialectViews that registered this view function; None for any other view."""
+    found = getattr(view, _VIEWS_ATTRIBUTE, None)
+    return found if isinstance(found, DialectViews) else None

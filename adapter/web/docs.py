@@ -1,4 +1,4 @@
-"""The OpenAPI document and its page, at whatever path the app is mounted."""
+"""The OpenAPI document and Swagger UI, with links below the app's own mount point."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from werkzeug.wrappers import Response as WsgiResponse
 from adapter.settings.model import Settings
 from adapter.strict_json import write_json
 from adapter.web.context import RequestContext
-from adapter.web.openapi import describe_api
+from adapter.web.openapi import build_openapi
 
 _PATH: Final = "/docs"
-_MOST_MOUNTS: Final = 8  # where one app is mounted; more of them only take longer
+_MAX_MOUNT_POINTS: Final = 8  # cached mount points of one app; more of them are only slower
 
 
 def add_docs(app: Flask, settings: Settings) -> None:
-    """Serve `/openapi.json` and `/docs`, whose addresses are below the app's own mount point."""
-    document = describe_api(settings)
+    """Serve `/openapi.json` and `/docs`, with links below the app's own mount point."""
+    document = build_openapi(settings)
 
-    @lru_cache(_MOST_MOUNTS)
+    @lru_cache(_MAX_MOUNT_POINTS)
     def write_document(root: str) -> bytes:
         return write_json({**document, "servers": [{"url": root or "/"}]})
 
@@ -37,7 +37,7 @@ def add_docs(app: Flask, settings: Settings) -> None:
     def docs(path: str = "") -> WsgiResponse:
         root = _mount_point()
         environ = {**request.environ, "SCRIPT_NAME": root + _PATH, "PATH_INFO": f"/{path}"}
-        response = Response.from_app(_pages(root), environ)
+        response = Response.from_app(_swagger_ui(root), environ)
         if response.status_code >= 400:
             response.close()
             abort(response.status_code)
@@ -46,22 +46,25 @@ def add_docs(app: Flask, settings: Settings) -> None:
     app.add_url_rule(_PATH, "docs", docs)
 
 
-@lru_cache(_MOST_MOUNTS)
-def _pages(root: str) -> Flask:
-    """Return an app of the pages alone, whose links are below `root`: they are fixed once."""
-    pages = Flask("adapter.web.docs", static_folder=None)
+@lru_cache(_MAX_MOUNT_POINTS)
+def _swagger_ui(root: str) -> Flask:
+    """Return an app with Swagger UI alone.
+
+    The blueprint writes its links, here below `root`, once for all requests.
+    """
+    app = Flask("adapter.web.docs", static_folder=None)
     config = {
         "app_name": "Contact Adapter",
         "validatorUrl": None,
-        # By default it is the page's whole URL, unescaped within a script.
+        # The default is the page's whole URL, unescaped within a script.
         "oauth2RedirectUrl": f"{root}{_PATH}/oauth2-redirect.html",
     }
     blueprint = get_swaggerui_blueprint(root + _PATH, f"{root}/openapi.json", config=config)
-    pages.register_blueprint(blueprint, url_prefix="/")
-    return pages
+    app.register_blueprint(blueprint, url_prefix="/")
+    return app
 
 
 def _mount_point() -> str:
-    """Return the path below which the app is mounted, as it stands in a URL; empty at the root."""
+    """Return the path of the mount point, percent-encoded; empty at the root."""
     path = request.script_root.strip("/")
     return "/" + quote(path, safe="/:@!$&()*+,;=~") if path else ""

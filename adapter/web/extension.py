@@ -1,4 +1,4 @@
-"""The Flask extension: block lists for an app that has other things to do."""
+"""The Flask extension: the contact API below a prefix of a host app, and its Python API."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from flask import Blueprint, Flask, current_app, has_app_context
-from werkzeug.routing import Rule
+from werkzeug.routing import Map, Rule
 
 from adapter.auth import ANONYMOUS
 from adapter.client import Client
 from adapter.containment import contain
 from adapter.errors import ConfigurationError, ConfigurationProblem
+from adapter.logs import log
 from adapter.results import Result
 from adapter.service import Service
 from adapter.settings.loader import load_settings
@@ -24,13 +25,21 @@ from adapter.web.dialect_views import DialectViews
 from adapter.web.views import ApiViews
 
 DEFAULT_PREFIX: Final = "/contact-adapter"
-"""Where the HTTP API of an app is mounted that said nothing else."""
+"""The default prefix of the HTTP API."""
 
-UNSET: Final = "as the object was made"
+
+class _Unset:
+    """The type of UNSET."""
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET: Final = _Unset()
+"""The default of an argument for which None is a value of its own."""
 
 CONFIG_KEY: Final = "CONTACT_ADAPTER"
-"""The key of `app.config` that holds the configuration, a mapping or the path of a TOML file."""
-
+"""The key of `app.config` with the configuration: a mapping, or the path of a TOML file."""
 
 Config = Mapping[str, Any] | str | Path
 """A configuration: a mapping, or the path of a TOML file."""
@@ -38,24 +47,24 @@ Config = Mapping[str, Any] | str | Path
 
 @dataclass(frozen=True, slots=True)
 class ExtensionState:
-    """What one instance keeps in `app.extensions`."""
+    """The entry of one instance in `app.extensions`. `prefix` is None without the HTTP API."""
 
     service: Service
     contacts: Client
     authenticator: Authenticator
-    owner: object = None
+    extension: ContactAdapter | None = None
     prefix: str | None = None
 
 
 class ContactAdapter:
-    """Adds the contact API to an app, and to its Python code: `contacts.block("+55 11 …")`.
+    """Adds the HTTP API to a Flask app, and the Python API: `contacts.block("+55 11 …")`.
 
-    One object may serve many apps; what it knows of each is in that app's `extensions`, under
-    `name`. Several of them live in one app under different names. Nothing else of an app is
-    changed but its URL map.
+    One object may serve several apps: the state of each is in `app.extensions`, under `name`. One
+    app may have several objects, under different names. Nothing else of an app is changed but its
+    URL map.
 
-    Without any API key configured, every call over HTTP is answered 401, unless the app lets in
-    whom it likes by itself (`allow_unauthenticated`).
+    Without any API key configured, every HTTP request is answered 401, unless
+    `allow_unauthenticated` is set, for an app that authenticates callers itself.
     """
 
     def __init__(
@@ -80,23 +89,23 @@ class ContactAdapter:
         self,
         app: Flask,
         config: Config | None = None,
-        url_prefix: str | None = UNSET,
+        url_prefix: str | _Unset | None = UNSET,
         name: str | None = None,
     ) -> None:
         """Add the API to the app, configured by `config` or by `app.config["CONTACT_ADAPTER"]`.
 
-        The HTTP API is mounted below `url_prefix`; None mounts none, and leaves the Python API.
-        What is not given here is as the object was made.
+        The HTTP API is mounted below `url_prefix`; with None there is only the Python API. An
+        argument that is not given has the value that was given to the constructor.
 
         Raises ConfigurationError and PluginError where the configuration cannot be used, and
         RuntimeError where the app already has an extension of this name.
         """
         chosen = self._config if config is None else config
-        prefix = self._url_prefix if url_prefix is UNSET else url_prefix
+        prefix = self._url_prefix if isinstance(url_prefix, _Unset) else url_prefix
         settings = load_settings(_read_config(app, chosen))
         for mount in settings.dialects:
             if mount.host is not None:
-                message = "a host name of its own is for the standalone server; use prefix"
+                message = "only the standalone server serves a dialect by host; use prefix"
                 raise ConfigurationError(
                     [ConfigurationProblem(f"dialects.{mount.name}.host", message)]
                 )
@@ -106,16 +115,16 @@ class ContactAdapter:
             url_prefix=prefix,
             name=name or self._name,
             access=self._access,
-            owner=self,
+            extension=self,
         )
 
     def for_app(self, app: Flask) -> Client:
-        """Return the block lists of an app, for code that runs outside of its context.
+        """Return the client of an app, for code outside of an application context.
 
-        They work in any thread, in a task queue's worker and after a fork.
+        It works in any thread, in the worker of a task queue, and after a fork.
         """
         for state in app.extensions.values():
-            if isinstance(state, ExtensionState) and state.owner is self:
+            if isinstance(state, ExtensionState) and state.extension is self:
                 return state.contacts
         raise RuntimeError(f"this app has no extension named {self._name!r}; call init_app")
 
@@ -142,14 +151,14 @@ class ContactAdapter:
         return self._contacts.unblock(number, jid=jid, user_id=user_id, account=account)
 
     def blocked(self, *, account: str | None = None) -> Result:
-        """Read the block list; its contacts are in `.contacts`."""
+        """Read the block list. The contacts are in the result's `.contacts`."""
         return self._contacts.blocked(account=account)
 
     @property
     def _contacts(self) -> Client:
         if not has_app_context():
             raise RuntimeError(
-                "there is no application context here; push one (with app.app_context(): …), "
+                "there is no application context; push one (with app.app_context(): …), "
                 "or use contacts.for_app(app)"
             )
         return self.for_app(current_app)
@@ -162,43 +171,59 @@ def install(
     url_prefix: str | None,
     name: str,
     access: AnonymousAccess,
-    owner: object = None,
+    extension: ContactAdapter | None = None,
 ) -> ExtensionState:
-    """Add the API to the app and return what was put into its `extensions`.
+    """Add the API to the app; return its new entry in `app.extensions`.
 
     Raises RuntimeError where the app already has an extension of this name, and ValueError or
-    LookupError where Flask cannot take the name or the prefix.
+    LookupError where Flask does not accept the name or the prefix.
     """
     if name in app.extensions:
         raise RuntimeError(
             f"this app already has an extension named {name!r}; "
-            'give the second one a name of its own: ContactAdapter(name="…")'
+            'give this one another name: ContactAdapter(name="…")'
         )
     prefix = None if url_prefix is None else url_prefix.rstrip("/")
     for other in app.extensions.values():
-        if isinstance(other, ExtensionState) and owner is not None and other.owner is owner:
-            raise RuntimeError("this object already serves this app; make a second object")
-        if isinstance(other, ExtensionState) and prefix is not None and other.prefix == prefix:
-            raise RuntimeError("another one is mounted there; give this one a url_prefix")
+        if not isinstance(other, ExtensionState):
+            continue
+        if extension is not None and other.extension is extension:
+            raise RuntimeError(
+                "this object already serves this app; make a second ContactAdapter object"
+            )
+        if prefix is not None and other.prefix == prefix:
+            raise RuntimeError(
+                f"another extension is already mounted at {prefix or '/'}; "
+                'choose another prefix: ContactAdapter(url_prefix="…")'
+            )
     service = Service(settings)
     state = ExtensionState(
-        service, Client(service, ANONYMOUS), Authenticator(service, access), owner, prefix
+        service, Client(service, ANONYMOUS), Authenticator(service, access), extension, prefix
     )
     if url_prefix is not None:
-        blueprint = Blueprint(name, __name__)
-        # Where rules are matched by host, one without a host is never found.
-        host = "<contact_adapter_host>" if app.url_map.host_matching else None
-        ApiViews(service, state.authenticator).add_to(blueprint, host)
-        for mount in settings.dialects:
-            native = DialectViews(
-                contain(mount.dialect), service, state.authenticator, mount.cors_origins
-            )
-            native.add_to(blueprint, mount.prefix, host)
-        if url_prefix:
-            Rule(url_prefix).bind(app.url_map)  # raises while the app is still as it was
-        app.register_blueprint(blueprint, url_prefix=url_prefix or None)
+        _mount_http_api(app, state, name, url_prefix)
     app.extensions[name] = state
     return state
+
+
+def _mount_http_api(app: Flask, state: ExtensionState, name: str, url_prefix: str) -> None:
+    service, authenticator = state.service, state.authenticator
+    blueprint = Blueprint(name, __name__)
+    # With host matching, a rule without a host never matches.
+    host = "<contact_adapter_host>" if app.url_map.host_matching else None
+    ApiViews(service, authenticator).add_to(blueprint, host)
+    for mount in service.settings.dialects:
+        views = DialectViews(contain(mount.dialect), service, authenticator, mount.cors_origins)
+        views.add_to(blueprint, mount.prefix, host)
+    if url_prefix:
+        # An invalid prefix raises here, before the app is changed.
+        Map([Rule(url_prefix)], converters=app.url_map.converters)
+    app.register_blueprint(blueprint, url_prefix=url_prefix or None)
+    if authenticator.refuses_all:
+        log.warning(
+            "no API key is configured, so every HTTP request will be answered 401; configure "
+            "[keys], or set allow_unauthenticated where callers are authenticated elsewhere"
+        )
 
 
 def _read_config(app: Flask, config: Config | None) -> Mapping[str, Any]:
@@ -211,7 +236,7 @@ def _read_config(app: Flask, config: Config | None) -> Mapping[str, Any]:
     raise ConfigurationError(
         [
             ConfigurationProblem(
-                where, "must be a mapping, or the path of a TOML file; it says which accounts"
+                where, "must be the configuration: a mapping, or the path of a TOML file"
             )
         ]
     )

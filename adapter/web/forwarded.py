@@ -1,4 +1,4 @@
-"""Which headers show that a request was passed on by a proxy, a balancer or a CDN."""
+"""Headers that show that a proxy, a load balancer or a CDN forwarded the request."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
-_MOST_SHOWN: Final = 64
+_MAX_NAME_LENGTH: Final = 64
 
-_NAMES = re.compile(
+_PROXY_HEADERS = re.compile(
     r"HTTP_(?:"
     r"(?:.+_)?FORWARDED(?:_.+)?"  # RFC 7239, X-Forwarded-*, X-Vercel-Forwarded-For
     r"|(?:.+_)?VIA"  # RFC 9110
@@ -24,13 +24,16 @@ _NAMES = re.compile(
 
 
 def find_proxy_header(environ: Iterable[str]) -> str | None:
-    """Return the name of a header of the WSGI environment that a proxy wrote; None without one."""
+    """Return the name of a header that only proxies set, at most 64 characters; None without one.
+
+    `environ` is a WSGI environment or its keys.
+    """
     for name in environ:
-        if _is_of_a_proxy(name):
-            return name.removeprefix("HTTP_").replace("_", "-").title()[:_MOST_SHOWN]
+        if _is_proxy_header(name):
+            return name.removeprefix("HTTP_").replace("_", "-").title()[:_MAX_NAME_LENGTH]
     return None
 
 
 @lru_cache(maxsize=512)
-def _is_of_a_proxy(name: str) -> bool:
-    return _NAMES.fullmatch(name) is not None
+def _is_proxy_header(name: str) -> bool:
+    return _PROXY_HEADERS.fullmatch(name) is not None

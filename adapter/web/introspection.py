@@ -1,4 +1,4 @@
-"""What an installation has and what it is configured for, as data for callers and for a shell."""
+"""Accounts, providers, dialects and broken plugins, as data for the HTTP API and the CLI."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from adapter.settings.model import Settings
 
 
 def describe_accounts(accounts: Iterable[Account]) -> list[dict[str, Any]]:
-    """Return the accounts: name, provider, and what can be done."""
+    """Return name, provider and actions of each account."""
     return [
         {
             "name": account.name,
             "provider": account.provider.name,
-            "actions": write_actions(account.provider.actions()),
+            "actions": list_actions(account.provider.actions()),
         }
         for account in accounts
     ]
 
 
 def describe_plugins(settings: Settings, *, in_full: bool = False) -> dict[str, Any]:
-    """Return the installed providers and dialects, and the plugins that are broken.
+    """Return the installed providers and dialects, and the broken plugins.
 
-    A plugin whose name another one has is among the broken ones too. The reason is the kind of the
-    exception, and its text only `in_full`: a third party's text may hold anything, and is for the
-    operator alone. All plugins are imported for it, those that no account uses included.
+    The broken plugins include those whose name clashes with another one. The reason is the kind of
+    the exception; with `in_full` it is the text as well, which may hold anything that a
+    third-party plugin puts there, and is for the operator alone. Imports every plugin, also those
+    that no account uses.
     """
     registry = settings.registry
     mounted = {dialect.name: dialect for dialect in settings.dialects}
@@ -37,7 +38,7 @@ def describe_plugins(settings: Settings, *, in_full: bool = False) -> dict[str, 
                 "name": name,
                 "title": each.cls.title,
                 "origin": each.plugin.origin,
-                "actions": write_actions(each.cls.actions()),
+                "actions": list_actions(each.cls.actions()),
                 "session": each.cls.session_location.value,
                 "contacts": [form.value for form in each.cls.contact_forms],
                 "confirmation": each.cls.confirmation.value,
@@ -76,6 +77,6 @@ def describe_plugins(settings: Settings, *, in_full: bool = False) -> dict[str, 
     }
 
 
-def write_actions(actions: frozenset[Action]) -> list[str]:
-    """Return the actions in the order of their list."""
+def list_actions(actions: frozenset[Action]) -> list[str]:
+    """Return the actions in the order of the enum."""
     return [action.value for action in Action if action in actions]

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of exactly what a server serves, written from schemas and table."""
+"""The OpenAPI 3.1 document of one server, from its settings, the schemas and the code table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from adapter.codes import Action, Code
 from adapter.dialect import Dialect
 from adapter.route import Route
 from adapter.settings.model import Settings
-from adapter.web.body import FORM
+from adapter.web.body import FORM_TYPE
 from adapter.web.dialect_views import CODE_HEADER, CONFIRMATION_HEADER
 from adapter.web.schemas import (
     AccountSchema,
@@ -29,18 +29,18 @@ from adapter.web.schemas import (
 )
 
 _JSON = "application/json"
-_BASICS = frozenset({Code.NOT_FOUND, Code.METHOD_NOT_ALLOWED})
-_BODY = frozenset({Code.INVALID_JSON, Code.PAYLOAD_TOO_LARGE, Code.UNSUPPORTED_MEDIA_TYPE})
-_KEY = frozenset({Code.UNAUTHENTICATED, Code.PERMISSION_DENIED})
-_QUERY = frozenset({Code.VALIDATION_ERROR})
-_EVERY = frozenset(Code) - _BASICS
+_ROUTING_CODES = frozenset({Code.NOT_FOUND, Code.METHOD_NOT_ALLOWED})
+_BODY_CODES = frozenset({Code.INVALID_JSON, Code.PAYLOAD_TOO_LARGE, Code.UNSUPPORTED_MEDIA_TYPE})
+_KEY_CODES = frozenset({Code.UNAUTHENTICATED, Code.PERMISSION_DENIED})
+_QUERY_CODES = frozenset({Code.VALIDATION_ERROR})
+_CALL_CODES = frozenset(Code) - _ROUTING_CODES
 _READY = (
-    "Configuration and plugins are loaded, and calls are taken. No provider is asked: one that is "
-    "down, or an account that is paused (`circuit_open`), changes nothing here."
+    "Configuration and plugins are loaded, and calls are accepted. No provider is called: a "
+    "provider that is down, or an open circuit breaker (`circuit_open`), changes nothing here."
 )
 
 
-def describe_api(settings: Settings) -> dict[str, Any]:
+def build_openapi(settings: Settings) -> dict[str, Any]:
     """Return the OpenAPI document of a server with these settings."""
     spec = APISpec(
         title="Contact Adapter",
@@ -52,8 +52,8 @@ def describe_api(settings: Settings) -> dict[str, Any]:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         tags=[
-            {"name": "contacts", "description": "Block lists, whatever the provider."},
-            {"name": "configuration", "description": "What this server is configured for."},
+            {"name": "contacts", "description": "Block lists, the same way for every provider."},
+            {"name": "configuration", "description": "The configuration of this server."},
             {"name": "health", "description": "The state of this process."},
         ],
     )
@@ -78,15 +78,15 @@ def describe_api(settings: Settings) -> dict[str, Any]:
             "contacts",
             "Read the block list",
             BlockedEnvelope,
-            _EVERY - _BODY,
+            _CALL_CODES - _BODY_CODES,
             _query_parameters(AccountSchema),
         ),
         (
             "/v1/accounts",
             "configuration",
-            "The accounts that this caller may use",
+            "The accounts that the caller may use",
             AccountsEnvelope,
-            _KEY | _QUERY | {Code.INTERNAL_ERROR},
+            _KEY_CODES | _QUERY_CODES | {Code.INTERNAL_ERROR},
             [],
         ),
         (
@@ -94,14 +94,14 @@ def describe_api(settings: Settings) -> dict[str, Any]:
             "configuration",
             "The installed providers and dialects",
             ProvidersEnvelope,
-            _KEY | _QUERY | {Code.INTERNAL_ERROR},
+            _KEY_CODES | _QUERY_CODES | {Code.INTERNAL_ERROR},
             [],
         ),
     ):
         operation = _operation(tag, summary, envelope, codes, security)
         spec.path(path, operations={"get": {**operation, "parameters": parameters}})
     for path, summary, description in (
-        ("/livez", "Is the process up?", "It answers, and so it is."),
+        ("/livez", "Is the process up?", "A response means that it is."),
         ("/readyz", "Is the server ready for calls?", _READY),
     ):
         operation = _operation("health", summary, StatusEnvelope, {Code.INTERNAL_ERROR}, [])
@@ -110,8 +110,8 @@ def describe_api(settings: Settings) -> dict[str, Any]:
     for mount in settings.dialects:
         provider = mount.dialect.provider
         spec.tag({"name": mount.name, "description": f"{provider.title}'s own API."})
-        for routes in _by_address(provider.routes):
-            operation = _native_operation(mount.dialect, routes, keys=keys)
+        for routes in _group_by_address(provider.all_routes()):
+            operation = _dialect_operation(mount.dialect, routes, keys=keys)
             path, method = mount.prefix + routes[0].template, routes[0].method.lower()
             spec.path(path, operations={method: operation})
     document: dict[str, Any] = spec.to_dict()
@@ -121,9 +121,9 @@ def describe_api(settings: Settings) -> dict[str, Any]:
 def _change_operation(action: Action, security: list[dict[str, list[str]]]) -> dict[str, Any]:
     summary = f"{action.value.capitalize()} a contact"
     return {
-        **_operation("contacts", summary, ChangeEnvelope, _EVERY, security),
-        "description": "Name the contact in a JSON body or, where no body is sent, in the query. "
-        "Prefer the body: the access logs of proxies keep what stands in a query.",
+        **_operation("contacts", summary, ChangeEnvelope, _CALL_CODES, security),
+        "description": "Name the contact in a JSON body or, without a body, in the query. "
+        "Prefer the body: proxies write the query to their access logs.",
         "parameters": _query_parameters(TargetSchema),
         "requestBody": {
             "required": False,
@@ -135,7 +135,7 @@ def _change_operation(action: Action, security: list[dict[str, list[str]]]) -> d
 def _metrics_operation(security: list[dict[str, list[str]]]) -> dict[str, Any]:
     return {
         "tags": ["health"],
-        "summary": "Numbers about the calls, for Prometheus",
+        "summary": "Metrics of the calls, for Prometheus",
         "operationId": "metrics",
         "security": security,
         "responses": {
@@ -144,7 +144,7 @@ def _metrics_operation(security: list[dict[str, list[str]]]) -> dict[str, Any]:
                 "headers": _headers(),
                 "content": {"text/plain": {"schema": {"type": "string"}}},
             },
-            **_failures(_KEY | {Code.INTERNAL_ERROR}),
+            **_failures(_KEY_CODES | {Code.INTERNAL_ERROR}),
         },
     }
 
@@ -167,11 +167,11 @@ def _operation(
 
 
 def _failures(codes: Iterable[Code]) -> dict[str, Any]:
-    """Return one response per HTTP status, which tells the rows of the table behind it."""
-    rows: dict[int, list[Code]] = {}
+    """Return one response per HTTP status, whose description lists its codes."""
+    by_status: dict[int, list[Code]] = {}
     for code in Code:
         if code in frozenset(codes):
-            rows.setdefault(code.http_status, []).append(code)
+            by_status.setdefault(code.http_status, []).append(code)
     return {
         str(status): {
             "description": "\n".join(
@@ -182,14 +182,14 @@ def _failures(codes: Iterable[Code]) -> dict[str, Any]:
             "headers": _headers(*found),
             "content": _content(FailureEnvelope),
         }
-        for status, found in sorted(rows.items())
+        for status, found in sorted(by_status.items())
     }
 
 
 def _headers(*codes: Code) -> dict[str, Any]:
     text = {"schema": {"type": "string"}}
     headers: dict[str, Any] = {
-        "X-Request-Id": {**text, "description": "The id this request goes by.", "required": True},
+        "X-Request-Id": {**text, "description": "The id of this request.", "required": True},
         "Cache-Control": {**text, "description": "Always `no-store`.", "required": True},
     }
     if any(code.carries_retry_after for code in codes):
@@ -216,35 +216,37 @@ def _query_parameters(schema: type[Schema]) -> list[dict[str, Any]]:
     ]
 
 
-def _by_address(routes: Iterable[Route]) -> list[list[Route]]:
-    """Return the routes in groups of one address: a body may say which action is meant."""
+def _group_by_address(routes: Iterable[Route]) -> list[list[Route]]:
+    """Return the routes in groups of one method and path: the body may name the action."""
     groups: dict[tuple[str, str], list[Route]] = {}
     for route in routes:
         groups.setdefault((route.method, route.template), []).append(route)
     return list(groups.values())
 
 
-def _native_operation(dialect: type[Dialect], routes: list[Route], *, keys: bool) -> dict[str, Any]:
-    """Return the operation of a dialect's address, with the statuses that it can answer."""
+def _dialect_operation(
+    dialect: type[Dialect], routes: list[Route], *, keys: bool
+) -> dict[str, Any]:
+    """Return the operation of one dialect path, with all statuses of its responses."""
     provider = dialect.provider
     actions = " or ".join(route.action.value for route in routes)
     text = {"schema": {"type": "string"}}
     code = {CODE_HEADER: {**text, "description": "The unified code."}}
-    known = {CONFIRMATION_HEADER: {**text, "description": "How the success is known."}}
-    statuses = sorted({*dialect.success_statuses, *(row.status for row in provider.all_rules())})
+    known = {CONFIRMATION_HEADER: {**text, "description": "How the success is confirmed."}}
+    statuses = sorted({*dialect.success_statuses, *(rule.status for rule in provider.all_rules())})
     operation: dict[str, Any] = {
         "tags": [provider.name],
         "summary": f"{provider.title}: {actions}",
         "operationId": _identifier(f"{provider.name} {actions}"),
         "description": f"As the provider documents it: {provider.documentation}"
-        + (" Its own credential is one of our API keys here." if keys else ""),
+        + (" The credential is an API key of this server." if keys else ""),
         "parameters": [
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
             for name in routes[0].names
         ],
         "responses": {
             str(status): {
-                "description": "In the provider's own shape",
+                "description": "In the provider's own format",
                 "headers": code | known if status in dialect.success_statuses else code,
             }
             for status in statuses
@@ -255,7 +257,8 @@ def _native_operation(dialect: type[Dialect], routes: list[Route], *, keys: bool
             "description": "As the provider documents it.",
             "required": False,
             "content": {
-                kind: {"schema": {}} for kind in (_JSON, *([FORM] if dialect.takes_forms else []))
+                kind: {"schema": {}}
+                for kind in (_JSON, *([FORM_TYPE] if dialect.takes_forms else []))
             },
         }
     return operation

@@ -1,4 +1,4 @@
-"""The shapes of requests and answers. Requests are checked by them; OpenAPI and tests read both."""
+"""Schemas of requests, which are validated with them, and of responses, for OpenAPI and tests."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from adapter.contacts.forms import ContactForm
 from adapter.errors import RequestError
 from adapter.results import Outcome
 
-MAX_STRANGE: Final = 8
-"""Most unknown fields of a request that its answer names; the others are counted."""
+MAX_UNKNOWN_FIELDS: Final = 8
+"""The most unknown fields that a validation error names; further ones are counted."""
 
-_UNKNOWN = "Unknown field."
+_UNKNOWN: Final = "unknown field"
 _CODES: Final = [code.value for code in Code]
 _TEXT: dict[str, Any] = {
     "invalid": "must be text, in quotes",
-    "null": "must be text; leave it out instead of null",
+    "null": "must be text; to send no value, omit the field",
 }
 
 
-def _values(kinds: type[Any]) -> validate.OneOf:
-    return validate.OneOf([kind.value for kind in kinds])
+def _values(enum: type[Any]) -> validate.OneOf:
+    return validate.OneOf([member.value for member in enum])
 
 
 def _text(description: str, example: str, max_length: int = MAX_TEXT) -> fields.String:
@@ -37,45 +37,47 @@ def _text(description: str, example: str, max_length: int = MAX_TEXT) -> fields.
 
 
 class AccountSchema(Schema):
-    """Which account; without it, the caller's or the configuration's default."""
+    """The account; by default the caller's default account, else the configuration's."""
 
-    account = _text("A configured account's name", "support", 128)
+    error_messages = {"unknown": _UNKNOWN}  # noqa: RUF012 - as marshmallow declares it
+
+    account = _text("Name of a configured account", "support", 128)
 
 
 class TargetSchema(AccountSchema):
-    """Whom to block or unblock: `number`, `jid`, `user_id`, or several of the same person."""
+    """The contact to block or unblock: `number`, `jid` or `user_id`, or several of one person."""
 
     number = _text("International phone number, or a link to it", "+55 11 99999-9999", MAX_LINK)
     jid = _text("JID of a person", "5511999999999@s.whatsapp.net")
     user_id = _text("Meta's business-scoped user id", "BR.00000000000000000001", MAX_USER_ID)
 
 
-def load(schema: Schema, document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the checked document.
+def load_document(schema: Schema, document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the validated document.
 
-    Raises RequestError (`validation_error`) whose fields name everything that is wrong, but for
-    more than `MAX_STRANGE` that are not known.
+    Raises RequestError (`validation_error`), whose fields name every fault, but at most
+    MAX_UNKNOWN_FIELDS unknown fields.
     """
     try:
         return dict(schema.load(document))
     except ValidationError as error:
         messages = error.messages_dict
     known = ", ".join(sorted(schema.fields))
-    strange = [str(name) for name, texts in messages.items() if texts == [_UNKNOWN]]
+    unknown = [str(name) for name, texts in messages.items() if texts == [_UNKNOWN]]
     faults = {
         str(name): tuple(str(text) for text in texts)
         for name, texts in messages.items()
         if str(name) in schema.fields
     }
-    for name in strange[:MAX_STRANGE]:
-        faults.setdefault(name[:MAX_TEXT], (f"is not known here; known are: {known}",))
-    if len(strange) > MAX_STRANGE:
-        faults["others"] = (f"{len(strange) - MAX_STRANGE} more are not known here",)
+    for name in unknown[:MAX_UNKNOWN_FIELDS]:
+        faults.setdefault(name[:MAX_TEXT], (f"{_UNKNOWN}; known fields: {known}",))
+    if len(unknown) > MAX_UNKNOWN_FIELDS:
+        faults["others"] = (f"{len(unknown) - MAX_UNKNOWN_FIELDS} more unknown fields",)
     raise RequestError(Outcome.failure(Code.VALIDATION_ERROR, fields=faults))
 
 
 class ContactSchema(Schema):
-    """A person on WhatsApp."""
+    """A WhatsApp contact."""
 
     jid = fields.String(
         required=True, allow_none=True, metadata={"example": "5511999999999@s.whatsapp.net"}
@@ -90,7 +92,7 @@ class ContactSchema(Schema):
 
 
 class ChangeSchema(Schema):
-    """What was changed, and how that is known."""
+    """A change of a block list, with its confirmation."""
 
     action = fields.String(
         required=True, validate=validate.OneOf([Action.BLOCK.value, Action.UNBLOCK.value])
@@ -99,16 +101,16 @@ class ChangeSchema(Schema):
     blocked = fields.Boolean(
         required=True,
         metadata={
-            "description": "the state that was asked for, and accepted by the provider; "
-            "`confirmation` says how far it is known to be so"
+            "description": "the requested state, which the provider accepted; "
+            "`confirmation` is the evidence for it"
         },
     )
     confirmation = fields.String(
         required=True,
         validate=_values(Confirmation),
         metadata={
-            "description": "`provider_state`: the provider returned the state, and it matches; "
-            "`accepted`: it said yes and no more"
+            "description": "`provider_state`: the provider returned the new state, and it matches; "
+            "`accepted`: the provider reported success without the state"
         },
     )
     contact = fields.Nested(ContactSchema, required=True)
@@ -123,12 +125,12 @@ class BlockedSchema(Schema):
     others = fields.Integer(
         required=True,
         validate=validate.Range(min=0),
-        metadata={"description": "entries that are no persons, such as channels; left out above"},
+        metadata={"description": "entries that are not contacts, such as channels"},
     )
 
 
 class AccountEntrySchema(Schema):
-    """An account that the caller may use."""
+    """An account of the caller."""
 
     name = fields.String(required=True)
     provider = fields.String(required=True)
@@ -149,31 +151,32 @@ class ProviderEntrySchema(Schema):
     origin = fields.String(required=True)
     actions = fields.List(fields.String(validate=_values(Action)), required=True)
     session = fields.String(
-        required=True, metadata={"description": "where a request names the WhatsApp session"}
+        required=True, metadata={"description": "the place of the WhatsApp session in a request"}
     )
     contacts = fields.List(
         fields.String(validate=_values(ContactForm)),
         required=True,
-        metadata={"description": "the forms in which a request names a contact"},
+        metadata={"description": "the forms of a contact in a request"},
     )
     confirmation = fields.String(
         required=True,
         validate=_values(Confirmation),
-        metadata={"description": "how a success is usually known"},
+        metadata={"description": "the usual confirmation of a success"},
     )
     dialect = fields.Boolean(
-        required=True, metadata={"description": "whether its own API can be served, too"}
+        required=True,
+        metadata={"description": "whether the provider's own API can be served"},
     )
     documentation = fields.String(required=True)
     proven = fields.String(
         required=True,
         allow_none=True,
-        metadata={"description": "the day on which the live service last answered as recorded"},
+        metadata={"description": "the last day on which the live service responded as recorded"},
     )
 
 
 class DialectEntrySchema(Schema):
-    """An installed dialect, and where it is served; null where it is not."""
+    """An installed dialect; prefix and host are null where it is not served."""
 
     name = fields.String(required=True)
     origin = fields.String(required=True)
@@ -182,7 +185,7 @@ class DialectEntrySchema(Schema):
 
 
 class BrokenEntrySchema(Schema):
-    """A plugin that could not be used, and why."""
+    """A plugin that cannot be used, and the reason."""
 
     name = fields.String(required=True)
     origin = fields.String(required=True)
@@ -190,7 +193,7 @@ class BrokenEntrySchema(Schema):
 
 
 class ProvidersSchema(Schema):
-    """Everything that the plugins of this installation bring."""
+    """The providers and dialects of the installed plugins, and the broken plugins."""
 
     providers = fields.List(fields.Nested(ProviderEntrySchema), required=True)
     dialects = fields.List(fields.Nested(DialectEntrySchema), required=True)
@@ -198,19 +201,19 @@ class ProvidersSchema(Schema):
 
 
 class StatusSchema(Schema):
-    """The state of this process. Ready: its configuration is loaded, and it takes calls."""
+    """The state of this process. Ready: configuration and plugins are loaded."""
 
     status = fields.String(required=True, validate=validate.OneOf(["live", "ready"]))
 
 
 class ErrorSchema(Schema):
-    """What went wrong, whether it took effect, and when to try again."""
+    """The error: its code, whether the change took effect, and when to retry."""
 
     code = fields.String(
         required=True,
         metadata={
-            "description": "one of the known codes; codes are added, never renamed, so that a "
-            "client takes an unknown one by its HTTP status",
+            "description": "one of the known codes; codes are added, never renamed; a client "
+            "handles an unknown code by its HTTP status",
             "examples": _CODES,
             "x-extensible-enum": _CODES,
         },
@@ -230,26 +233,26 @@ class ErrorSchema(Schema):
 
 
 class UpstreamSchema(Schema):
-    """What the provider answered, as far as it is told: its status, and a code that we know."""
+    """The provider's response: its HTTP status, and its provider code where that is known."""
 
     status = fields.Integer(required=True, allow_none=True)
     code = fields.String(required=True, allow_none=True)
 
 
 class MetaSchema(Schema):
-    """Facts about the call."""
+    """Metadata of the call."""
 
     request_id = fields.String(required=True)
     provider = fields.String(required=True, allow_none=True)
     attempts = fields.Integer(
-        required=True, metadata={"description": "attempts to reach the provider"}
+        required=True, metadata={"description": "attempts to call the provider"}
     )
     duration_ms = fields.Integer(required=True, metadata={"description": "milliseconds"})
     upstream = fields.Nested(UpstreamSchema, required=True)
 
 
 def envelope_schema(name: str, data: type[Schema] | None) -> type[Schema]:
-    """Return the schema of an envelope: of a success with `data`, or of a failure without."""
+    """Return the schema of an envelope: a success with `data`, or a failure without."""
     if data is None:
         content: dict[str, Any] = {
             "success": fields.Boolean(required=True, validate=validate.Equal(False)),

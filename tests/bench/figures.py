@@ -1,4 +1,4 @@
-"""From rounds to figures: medians, ratios, tables. This file needs only the standard library."""
+"""Figures of rounds: medians, ratios, goals, tables. Needs only the standard library."""
 
 from __future__ import annotations
 
@@ -10,53 +10,63 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Ratio:
-    """How two sides compare that took turns: the median of the rounds' ratios, and their range."""
+    """A ratio in several rounds: the median, the lowest and the highest."""
 
     median: float
     least: float
     most: float
 
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Ratio:
+        """Return the median and the range of one value per round."""
+        return cls(statistics.median(values), min(values), max(values))
+
     def __str__(self) -> str:
         return f"{self.median:.2f} ({self.least:.2f} to {self.most:.2f})"
 
 
-def ratio(ours: Sequence[float], theirs: Sequence[float]) -> Ratio:
-    """Compare round by round, so that a slow minute of the machine slows both sides of a ratio.
+def ratio(values: Sequence[float], base: Sequence[float]) -> Ratio:
+    """Return `values` divided by `base`, round by round.
 
-    Raises ValueError where the rounds are not as many, ZeroDivisionError where one had nothing.
+    A slow minute of the machine then slows both sides of a ratio. Raises ValueError for different
+    numbers of rounds, ZeroDivisionError for a base of 0.
     """
-    each = [a / b for a, b in zip(ours, theirs, strict=True)]
-    return Ratio(statistics.median(each), min(each), max(each))
+    return Ratio.of([value / other for value, other in zip(values, base, strict=True)])
 
 
 @dataclass(frozen=True)
 class Goal:
-    """A figure that was asked for. `reached` is None for one that is given for information."""
+    """A goal with the figure that was measured. `met` is None where nothing was measured."""
 
     what: str
     wanted: str
     found: str
-    reached: bool | None
+    met: bool | None
 
     @classmethod
     def at_least(cls, what: str, wanted: float, found: Ratio) -> Goal:
-        """Return a goal that a higher ratio reaches."""
+        """Return a goal that is met by a median of `wanted` or more."""
         return cls(what, f">= {wanted:g}", str(found), found.median >= wanted)
 
     @classmethod
     def at_most(cls, what: str, wanted: float, found: Ratio) -> Goal:
-        """Return a goal that a lower ratio reaches."""
+        """Return a goal that is met by a median of `wanted` or less."""
         return cls(what, f"<= {wanted:g}", str(found), found.median <= wanted)
+
+    @classmethod
+    def not_measured(cls, what: str, wanted: str, reason: str) -> Goal:
+        """Return a goal without a figure, and the reason in its place."""
+        return cls(what, wanted, reason, None)
 
     @property
     def verdict(self) -> str:
-        """Return the goal's last column."""
-        return {True: "yes", False: "NO", None: ""}[self.reached]
+        """The first column of the summary."""
+        return {True: "met", False: "NOT MET", None: "NOT MEASURED"}[self.met]
 
 
 @dataclass(frozen=True)
 class Report:
-    """What one part of the benchmark found: for people, for JSON, and against what was asked."""
+    """The result of one part of the benchmark: as a table, as JSON, and its goals."""
 
     title: str
     table: str
@@ -67,13 +77,13 @@ class Report:
 def report_seconds(
     name: str, title: str, seconds: Mapping[str, Sequence[float]], goals: Sequence[Goal]
 ) -> Report:
-    """Return the report of sides that took turns, each beside the first one."""
+    """Return the report of alternating processes, each with its ratio to the first one."""
     base = next(iter(seconds))
     rows = [
-        [side, number(1000 * statistics.median(each), 3), str(ratio(each, seconds[base]))]
-        for side, each in seconds.items()
+        [process, number(1000 * statistics.median(each), 3), str(ratio(each, seconds[base]))]
+        for process, each in seconds.items()
     ]
-    headings = ("", "ms", f"it / {base} (least to most)")
+    headings = ("", "ms", f"/ {base} (least to most)")
     return Report(
         f"{name}: {title}; medians of {len(seconds[base])} rounds",
         table(headings, rows),
@@ -82,21 +92,33 @@ def report_seconds(
     )
 
 
+def summary(goals: Sequence[Goal]) -> str:
+    """Return one line per goal, and a last line with the counts."""
+    rows = [[goal.verdict, goal.what, goal.wanted, goal.found] for goal in goals]
+    headings = ("goal", "what", "wanted", "median (least to most)")
+    counts = {verdict: [goal.verdict for goal in goals].count(verdict) for verdict in _VERDICTS}
+    line = ", ".join(f"{count} {verdict.lower()}" for verdict, count in counts.items())
+    return f"{table(headings, rows, left=4)}\n\ngoals: {line}"
+
+
+_VERDICTS = ("met", "NOT MET", "NOT MEASURED")
+
+
 def number(value: float | None, digits: int = 1) -> str:
-    """Return a figure for a table, or a dash where there is none."""
+    """Return a figure for a table, or a dash for None."""
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table for a terminal: the first column to the left, the others to the right."""
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
+    """Return a table for a terminal: the first `left` columns flush left, the others right."""
     widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
-        first, *rest = (
-            cell.rjust(width) if place else cell.ljust(width)
+        padded = (
+            cell.ljust(width) if place < left else cell.rjust(width)
             for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
         )
-        return "  ".join((first, *rest)).rstrip()
+        return "  ".join(padded).rstrip()
 
     rule = "  ".join("-" * width for width in widths)
     return "\n".join([line(headings), rule, *map(line, rows)])

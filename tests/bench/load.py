@@ -1,9 +1,8 @@
-"""The load generator: wrk where it is installed, else the one below. Both tell the same.
+"""The load generator: wrk where it is installed, else the one below. Both give the same figures.
 
-A number of connections send the same POST again and again, each as soon as it was answered, for a
-number of seconds. A call that is still on its way when the time is over counts for nothing: whoever
-leaves calls unanswered has fewer good answers, and so a lower rate. This file needs nothing but the
-standard library.
+Each connection sends the same POST again and again, as soon as the response before is complete, for
+some seconds. A call in flight at the end is not counted: a server with unfinished calls has fewer
+good responses, and so a lower rate. This file needs only the standard library.
 """
 
 from __future__ import annotations
@@ -21,15 +20,15 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 TIMEOUT: Final = 30
-"""Seconds without an answer after which a call has failed."""
+"""Seconds without a response after which a call has failed."""
 
 KINDS: Final = ("connect", "read", "write", "timeout", "status")
-"""What an error can be. `status`: one of 400 or above; in the bundled one, any but 200 to 299."""
+"""The kinds of errors. `status`: 400 or above; in the bundled generator, any but 200 to 299."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """What is called: the URL, and the POST that it gets."""
+    """A request: the URL, and the headers and body of the POST."""
 
     url: str
     headers: Mapping[str, str]
@@ -38,7 +37,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Load:
-    """What came of the calls. `good`: complete answers whose status was good."""
+    """The figures of a load. `good`: the complete responses with a good status."""
 
     seconds: float
     good: int
@@ -48,7 +47,7 @@ class Load:
 
     @property
     def rate(self) -> float:
-        """Good answers per second."""
+        """Good responses per second."""
         return self.good / self.seconds
 
     @property
@@ -63,7 +62,7 @@ def generator() -> str:
 
 
 def command(target: Target, connections: int, seconds: int) -> tuple[list[str], dict[str, str]]:
-    """Return the command that puts the load on the target, and what its environment needs.
+    """Return the command that puts the load on the target, and its variables.
 
     Its last line of output is for `read`.
     """
@@ -79,15 +78,15 @@ def command(target: Target, connections: int, seconds: int) -> tuple[list[str], 
 
 
 def read(output: str) -> Load:
-    """Return what the load generator printed. Raises ValueError where it is not that."""
+    """Return the figures in a load generator's output. Raises ValueError for any other text."""
     found: dict[str, Any] = json.loads(output.strip().splitlines()[-1])
     errors = {kind: int(found["errors"][kind]) for kind in KINDS}
-    good = found["answers"] - errors["status"]
+    good = found["responses"] - errors["status"]
     return Load(found["seconds"], good, found["p50_ms"], found["p99_ms"], errors)
 
 
 class _Caller:
-    """One connection of the bundled load generator, and what it saw."""
+    """One connection of the bundled load generator, with its figures."""
 
     def __init__(self, target: Target, ends: float) -> None:
         parts = urlsplit(target.url)
@@ -101,7 +100,7 @@ class _Caller:
         self.errors = dict.fromkeys(KINDS, 0)
 
     async def run(self) -> None:
-        """Call until the time is over; a call that is in flight then counts for nothing."""
+        """Call until the end; a call in flight then is not counted."""
         while (left := self._ends - time.monotonic()) > 0:
             try:
                 async with asyncio.timeout(left):
@@ -114,7 +113,7 @@ class _Caller:
             reader, writer = await asyncio.open_connection(*self._address)
         except OSError:
             self.errors["connect"] += 1
-            await asyncio.sleep(0.01)  # whoever refuses at once is not asked in a tight loop
+            await asyncio.sleep(0.01)  # no tight loop of connections that are refused at once
             return
         try:
             while await self._call(reader, writer):
@@ -123,7 +122,7 @@ class _Caller:
             writer.close()
 
     async def _call(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Send the request, take note of the answer, and say whether the connection goes on."""
+        """Send the request, count the response, and return whether the connection stays open."""
         started = time.monotonic()
         step = "write"
         try:
@@ -131,7 +130,7 @@ class _Caller:
                 writer.write(self._request)
                 await writer.drain()
                 step = "read"
-                status, goes_on = await _read_answer(reader)
+                status, keep = await _read_response(reader)
         except TimeoutError:
             self.errors["timeout"] += 1
             return False
@@ -140,24 +139,24 @@ class _Caller:
             return False
         self.latencies.append(time.monotonic() - started)
         self.errors["status"] += not 200 <= status <= 299
-        return goes_on
+        return keep
 
 
-async def _read_answer(reader: asyncio.StreamReader) -> tuple[int, bool]:
-    """Return the status of a whole answer, and whether the connection stays open.
+async def _read_response(reader: asyncio.StreamReader) -> tuple[int, bool]:
+    """Return the status of a complete response, and whether the connection stays open.
 
-    It has to say its Content-Length. Raises ValueError and EOFError where it is not whole.
+    Raises ValueError without a Content-Length, and EOFError for an incomplete response.
     """
     first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower().split("\r\n")
     headers = {name: value.strip() for name, _, value in (each.partition(":") for each in lines)}
     if "content-length" not in headers:
-        raise ValueError("an answer without Content-Length")
+        raise ValueError("a response without Content-Length")
     await reader.readexactly(int(headers["content-length"]))
     return int(first.split()[1]), headers.get("connection") != "close"
 
 
 async def bundled(target: Target, connections: int, seconds: float) -> dict[str, Any]:
-    """Put the load on the target and return what `read` understands."""
+    """Put the load on the target and return the document that `read` reads."""
     started = time.monotonic()
     callers = [_Caller(target, started + seconds) for _ in range(connections)]
     await asyncio.gather(*(caller.run() for caller in callers))
@@ -165,7 +164,7 @@ async def bundled(target: Target, connections: int, seconds: float) -> dict[str,
     cuts = statistics.quantiles(latencies, n=100) if len(latencies) > 1 else latencies * 99
     return {
         "seconds": time.monotonic() - started,
-        "answers": len(latencies),
+        "responses": len(latencies),
         "p50_ms": cuts[49] if cuts else 0.0,
         "p99_ms": cuts[98] if cuts else 0.0,
         "errors": {kind: sum(caller.errors[kind] for caller in callers) for kind in KINDS},
@@ -173,7 +172,7 @@ async def bundled(target: Target, connections: int, seconds: float) -> dict[str,
 
 
 def main() -> None:
-    """Run the bundled load generator as its one argument says."""
+    """Run the bundled load generator by the specification in its argument."""
     spec = json.loads(sys.argv[1])
     connections, seconds = spec.pop("connections"), spec.pop("seconds")
     print(json.dumps(asyncio.run(bundled(Target(**spec), connections, seconds))))

@@ -1,8 +1,7 @@
-"""Start servers, tell what they cost, and leave none of them behind.
+"""Start servers, measure their processor time and memory, and stop all of them.
 
-Every server is started in a session of its own, and whatever it starts stays in that session: so a
-master and all its workers are found, counted and ended together. What they cost is read from /proc,
-as Linux has it; elsewhere those figures are missing.
+Each server has a session of its own, which its child processes share: a master and its workers are
+found, measured and ended together. The figures come from /proc, and are missing without it.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ TIMEOUT: Final = 30.0
 """Seconds after which a server that is not ready has failed."""
 
 GRACE: Final = 5.0
-"""Seconds that a server has to end by itself."""
+"""Seconds between SIGTERM and SIGKILL."""
 
 _PROC: Final = Path("/proc")
 
 
-class BrokenError(Exception):
-    """Something that is no figure: a server did not start, or did not answer as it must."""
+class MeasurementError(Exception):
+    """A figure could not be measured: a server did not start, or gave a wrong response."""
 
 
 class Server:
@@ -50,9 +49,9 @@ class Server:
     def memory(self) -> float | None:
         """Return the MiB that its processes hold in memory together.
 
-        That is their proportional share (PSS) of what is written, which only they share with each
-        other, and the largest one's part of files, such as the interpreter itself: a server is not
-        lighter for other Python processes that run at the same time.
+        The sum of their proportional shares (PSS) of written memory, which they share with each
+        other alone, and the largest file-backed part of one of them, such as the interpreter: other
+        Python processes of the machine do not make a server lighter.
         """
         own, files = 0, 0
         for folder in self.processes():
@@ -72,9 +71,9 @@ class Server:
                     found.append(folder)
         return found
 
-    def settle(self, patience: float) -> None:
-        """Return as soon as it has nothing left to do from the calls before."""
-        ends = time.monotonic() + patience
+    def settle(self, timeout: float) -> None:
+        """Return as soon as the calls before are finished, or after the timeout in seconds."""
+        ends = time.monotonic() + timeout
         before = self.cpu_seconds()
         while before is not None and time.monotonic() < ends:
             time.sleep(0.2)
@@ -83,14 +82,14 @@ class Server:
                 return
             before = now
 
-    def last_words(self) -> str:
+    def log_end(self) -> str:
         """Return the end of its log, for the message of an error."""
         ended = self.process.poll()
         state = "is up" if ended is None else f"ended with the exit code {ended}"
         return f"\n{self.name} {state}; its log ends with:\n{self.log.read_text()[-2000:]}"
 
     def stop(self) -> None:
-        """End it and all that it started."""
+        """End the server with all its child processes."""
         if self.process.stdin is not None:
             self.process.stdin.close()
         self.process.terminate()
@@ -113,7 +112,7 @@ def _sizes(file: Path) -> dict[str, int]:
 
 
 class Servers:
-    """The servers that were started here. On leaving, none is left."""
+    """The servers that were started here. All of them end with the block."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -138,9 +137,10 @@ class Servers:
         *,
         ready: Callable[[Server], bool],
     ) -> Server:
-        """Start a server and return it when it is ready. Raises BrokenError where it never is.
+        """Start a server and return it when it is ready.
 
-        What it prints goes to a file, as a server's log does.
+        Its output goes to a file, as a server's log does. Raises MeasurementError for a server that
+        ends, or is not ready after `TIMEOUT`.
         """
         log = self._folder / f"{name}.log"
         with log.open("a") as output:
@@ -151,7 +151,7 @@ class Servers:
                 stderr=output,
                 text=True,
                 start_new_session=True,
-                # Whatever it puts into its home or into a temporary folder goes with ours.
+                # Files of its home and its temporary folder are removed with the run's folder.
                 env={
                     **os.environ,
                     "HOME": str(self._folder),
@@ -165,13 +165,13 @@ class Servers:
         try:
             while not ready(server):
                 if process.poll() is not None or time.monotonic() > ends:
-                    raise BrokenError(f"{name} did not start")
+                    raise MeasurementError(f"{name} did not start")
                 time.sleep(0.005)
-        except BrokenError as error:
-            raise BrokenError(f"{error}{server.last_words()}") from None
+        except MeasurementError as error:
+            raise MeasurementError(f"{error}{server.log_end()}") from None
         return server
 
     def stop(self, server: Server) -> None:
-        """End one of them."""
+        """End one server."""
         self._running.remove(server)
         server.stop()

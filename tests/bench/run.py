@@ -1,8 +1,9 @@
-"""The benchmark: ours beside what people would write or pick instead. `make bench` runs it.
+"""The benchmark: the adapter beside the servers that one would write or pick in its place.
 
-Absolute times mean nothing on a shared machine. So everybody takes turns, round after round, under
-the same load, and what is compared is the median of the rounds' ratios. The exit code is 0 whatever
-the figures are, and 1 where something did not work.
+`make bench` runs it. Absolute times mean little on a shared machine: all servers of a scenario are
+measured alternately, round after round, under the same load, and a goal compares the median of the
+rounds' ratios. The last lines are the goals: met or not, with the ratio and its range. The exit
+code is 0 where every goal of the run is met, else 1.
 """
 
 from __future__ import annotations
@@ -21,38 +22,52 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from bench import goals, load
-from bench.figures import Report, report_seconds, table
-from bench.inside import TURNS_OF_CREATION, TURNS_OF_GROWTH, TURNS_OF_TAX, take_turns
-from bench.processes import BrokenError, Servers
-from bench.rounds import Scenario, play, start_upstream
-from bench.servers import IN_FLIGHT, missing
+from bench.environment import allow_many_files, certificates, clean_environment
+from bench.figures import Report, report_seconds, summary
+from bench.in_process import CREATION, GROWTH, PERFORM, alternate
+from bench.processes import MeasurementError, Servers
+from bench.scenarios import Scenario, measure, start_upstream
+from bench.servers import (
+    ADAPTER,
+    ASYNC_BARE,
+    ASYNC_EQUIVALENT,
+    DIALECT,
+    DIRECT,
+    IN_FLIGHT,
+    NAIVE,
+    NGINX,
+    POOLED,
+    missing,
+)
 from bench.starting import imports, installed, starts
-from bench.surroundings import allow_many_files, certificates, clean_environment
 
 Seconds = dict[str, list[float]]
 Part = tuple[str, Callable[[], Report]]
 
-EVERYBODY: Final = ("direct", "naive", "pooled", "async", "nginx", "ours", "ours, dialect")
-SLOW: Final = ("async", "ours", "naive")  # naive last: it is long busy with what it was left with
+ALL: Final = (DIRECT, NAIVE, POOLED, ASYNC_BARE, ASYNC_EQUIVALENT, NGINX, ADAPTER, DIALECT)
+CONCURRENT: Final = (NAIVE, POOLED, ASYNC_BARE, ASYNC_EQUIVALENT, ADAPTER)
+SLOW: Final = (ASYNC_BARE, ASYNC_EQUIVALENT, ADAPTER, NAIVE)
+
 FULL: Final = (
-    Scenario("quick", "quick", 32, 1, EVERYBODY, rounds=7, seconds=3),
-    Scenario("https", "quick https", 32, 2, ("naive", "pooled", "async", "ours"), 5, 4),
-    Scenario("slow", "500 ms", 1000, 2, SLOW, 5, 6, many=True),
-    Scenario("medium", "50 ms", 100, 2, ("naive", "pooled", "async", "ours"), 3, 3, many=True),
+    Scenario("quick", "quick", 32, 1, ALL, rounds=7, seconds=3),
+    Scenario("https", "quick https", 32, 2, CONCURRENT, rounds=5, seconds=4),
+    Scenario("slow", "500 ms", 1000, 2, SLOW, rounds=5, seconds=6, slow_calls=True),
+    Scenario("medium", "50 ms", 100, 2, CONCURRENT, rounds=3, seconds=3, slow_calls=True),
 )
 QUICK: Final = (
-    Scenario("quick", "quick", 32, 1, EVERYBODY, rounds=2, seconds=1),
-    Scenario("https", "quick https", 32, 2, ("naive", "ours"), 2, 1),
-    Scenario("slow", "500 ms", 1000, 2, SLOW, 2, 3, many=True),
+    Scenario("quick", "quick", 32, 1, ALL, rounds=2, seconds=1),
+    Scenario("https", "quick https", 32, 2, (NAIVE, ASYNC_BARE, ADAPTER), rounds=2, seconds=1),
+    Scenario("slow", "500 ms", 1000, 2, (ASYNC_BARE, ADAPTER), 2, 3, slow_calls=True),
+    Scenario("medium", "50 ms", 100, 2, (ASYNC_BARE, ADAPTER), 2, 1, slow_calls=True),
 )
 PARTS: Final = (
     *(scenario.name for scenario in FULL),
-    *("tax", "growth", "create", "start", "core"),
+    *("perform", "growth", "create", "start", "import"),
 )
 
 
 def describe() -> dict[str, Any]:
-    """Return what the figures were measured with."""
+    """Return the conditions of the measurements."""
     packages = {}
     for name in ("flask", "gunicorn", "gevent", "requests", "urllib3", "uvicorn", "aiohttp"):
         try:
@@ -62,95 +77,95 @@ def describe() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "load average": ", ".join(f"{each:.1f}" for each in os.getloadavg()),
         "load generator": load.generator(),
         "packages": packages,
         "left out": missing(),
-        "note": f"in slow and medium, ours has max_in_flight = {IN_FLIGHT}: all calls are to one "
-        "account, and the default of 256 refuses more",
+        "note": f"in slow and medium, the adapter has max_in_flight = {IN_FLIGHT}: all calls are "
+        "to one account, and the default of 256 refuses more",
     }
 
 
-def say(text: str) -> None:
-    """Tell how far it is, beside the result."""
+def report_progress(text: str) -> None:
+    """Write a line beside the result."""
     print(text, file=sys.stderr, flush=True)
 
 
 def stop(number: int, _: object) -> NoReturn:
-    """End on a signal as on an error: with everything torn down."""
+    """Exit on a signal as on an error: all servers end."""
     sys.exit(128 + number)
 
 
-def names(text: str) -> tuple[str, ...]:
-    """Read the names of parts, with commas between them."""
+def part_names(text: str) -> tuple[str, ...]:
+    """Return the names of parts in a text with commas between them."""
     found = tuple(text.split(","))
     if unknown := set(found) - set(PARTS):
-        raise argparse.ArgumentTypeError(f"there is no {', '.join(sorted(unknown))}")
+        raise argparse.ArgumentTypeError(f"unknown part: {', '.join(sorted(unknown))}")
     return found
 
 
 def arguments() -> argparse.Namespace:
-    """Read the command line."""
+    """Return the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="about a minute, in place of ten")
-    parser.add_argument("--only", type=names, default=PARTS, help=",".join(PARTS))
+    parser.add_argument("--quick", action="store_true", help="few, short rounds")
+    parser.add_argument("--only", type=part_names, default=PARTS, help=",".join(PARTS))
     parser.add_argument("--rounds", type=int, help="rounds of each scenario")
-    parser.add_argument("--seconds", type=int, help="seconds of each turn")
-    parser.add_argument("--json", type=Path, help="a file for everything that was measured")
+    parser.add_argument("--seconds", type=int, help="seconds of each measurement")
+    parser.add_argument("--json", type=Path, help="a file for all figures")
     return parser.parse_args()
 
 
 def parts(options: argparse.Namespace, folder: Path, servers: Servers) -> Iterator[Part]:
-    """Return the parts of the benchmark that the command line wants, to be run one by one."""
+    """Return all parts of the benchmark, to be run one by one."""
     certificate, trusted = certificates(folder)
     addresses = start_upstream(servers, certificate)
 
-    def turns(names: Sequence[str], quick: int, full: int) -> Seconds:
+    def in_process(names: Sequence[str], quick: int, full: int) -> Seconds:
         rounds = options.rounds or (quick if options.quick else full)
-        return take_turns(names, addresses["quick"], rounds, folder)
+        return alternate(names, addresses["quick"], rounds, folder)
 
-    def tax() -> Report:
-        title = "a call in one thread, without a server"
-        seconds = turns(TURNS_OF_TAX, 5, 21)
-        return report_seconds("tax", title, seconds, goals.of_tax(seconds))
+    def perform() -> Report:
+        title = "wall-clock time of a call in one thread, without a server"
+        seconds = in_process(PERFORM, 5, 21)
+        return report_seconds("perform", title, seconds, goals.of_perform(seconds))
 
     def growth() -> Report:
-        title = "processor time of a call of the whole app, to the provider that needs no network"
-        seconds = turns(TURNS_OF_GROWTH, 2, 9)
+        title = "processor time of a call of the whole app, with the provider without a network"
+        seconds = in_process(GROWTH, 2, 9)
         return report_seconds("growth", title, seconds, goals.of_growth(seconds))
 
     def create() -> Report:
-        title = "processor time of create_app, where everything is imported"
-        seconds = turns(TURNS_OF_CREATION, 3, 9)
-        return report_seconds("create", title, seconds, goals.of_creation(seconds))
+        title = "processor time of create_app, without imports (for information)"
+        return report_seconds("create", title, in_process(CREATION, 3, 9), [])
 
     few = options.rounds or (1 if options.quick else 5)
 
     def start() -> Report:
         seconds = starts(folder, addresses["quick"], few)
-        title = "from the command to the first answer"
+        title = "from the command to the first response"
         return report_seconds("start", title, seconds, goals.of_starts(seconds))
 
-    def core() -> Report:
+    def importing() -> Report:
         sizes = installed()
         size = f"{len(sizes)} distributions, {sum(sizes.values()):.1f} MiB, the largest of them "
         largest = ", ".join(f"{name} {mib:.1f}" for name, mib in list(sizes.items())[:5])
-        title = f"a fresh interpreter; the core installs {size}{largest}"
-        return report_seconds("core", title, imports(few), [])
+        title = f"a fresh interpreter; an installation without extras: {size}{largest}"
+        return report_seconds("import", title, imports(few), [])
 
     for scenario in QUICK if options.quick else FULL:
-        wanted = replace(
+        chosen = replace(
             scenario,
             rounds=options.rounds or scenario.rounds,
             seconds=options.seconds or scenario.seconds,
         )
 
-        def scene(wanted: Scenario = wanted) -> Report:
-            played = play(wanted, addresses, trusted, folder, say)
-            return played.report(goals.of_scenario(played))
+        def measured(chosen: Scenario = chosen) -> Report:
+            result = measure(chosen, addresses, trusted, folder, report_progress)
+            return result.report(goals.of_scenario(result))
 
-        yield scenario.name, scene
-    in_process = (("tax", tax), ("growth", growth), ("create", create))
-    yield from (*in_process, ("start", start), ("core", core))
+        yield scenario.name, measured
+    others = (perform, growth, create, start, importing)
+    yield from zip(PARTS[len(FULL) :], others, strict=True)
 
 
 def main() -> int:
@@ -160,37 +175,36 @@ def main() -> int:
         signal.signal(ending, stop)
     clean_environment()
     allow_many_files()
-    about = describe()
-    for name, what in about.items():
+    conditions = describe()
+    for name, what in conditions.items():
         print(f"{name}: {what}")
-    reports, broken = [], []
+    reports, failed = [], []
     with tempfile.TemporaryDirectory(prefix="bench-") as name, Servers(Path(name)) as servers:
-        for part, measure in parts(options, Path(name), servers):
+        for part, report_part in parts(options, Path(name), servers):
             if part not in options.only:
                 continue
             try:
-                report = measure()
-            except BrokenError as error:
-                broken.append(f"{part}: {error}")
-                say(f"BROKEN: {broken[-1]}")
+                report = report_part()
+            except MeasurementError as error:
+                failed.append(f"{part}: {error}")
+                report_progress(f"FAILED: {failed[-1]}")
                 continue
             print(f"\n{report.title}\n\n{report.table}", flush=True)
             reports.append(report)
     reached = [goal for report in reports for goal in report.goals]
-    rows = [[goal.what, goal.wanted, goal.found, goal.verdict] for goal in reached]
-    print("\n" + table(("it must show", "wanted", "found (least to most)", "reached"), rows))
     if options.json is not None:
         document = {
-            "measured with": about,
+            "measured with": conditions,
             "goals": [asdict(goal) for goal in reached],
             "parts": [report.document for report in reports],
-            "broken": broken,
+            "failed": failed,
         }
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(document, indent=1) + "\n")
-    for each in broken:
-        print(f"\nBROKEN: {each}")
-    return 1 if broken else 0
+    for each in failed:
+        print(f"\nFAILED: {each}")
+    print("\n" + summary(reached))
+    return 0 if not failed and all(goal.met for goal in reached) else 1
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How each peer, and ours, is started, and what it is sent."""
+"""The servers of the benchmark: the adapter and its peers, how each is started, what it is sent."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from adapter import Code, Contact, ContactError, Outcome, Result
 from bench.load import Target
 from bench.upstream import JID, TOKEN
 
@@ -18,31 +19,40 @@ NUMBER: Final = JID.partition("@")[0]
 KEY: Final = "the-api-key-of-the-benchmark"
 PEERS: Final = Path(__file__).with_name("peers")
 IN_FLIGHT: Final = 1024
-"""Calls to one account that ours is told to allow: its default, 256, refuses a thousand."""
+"""Calls in flight that the adapter allows to one account: its default, 256, refuses a thousand."""
+
+ADAPTER: Final = "adapter"
+DIALECT: Final = "adapter, dialect"
+NAIVE: Final = "naive"
+POOLED: Final = "pooled"
+ASYNC_BARE: Final = "async (bare)"
+ASYNC_EQUIVALENT: Final = "async (same work)"
+NGINX: Final = "nginx"
+DIRECT: Final = "direct"
 
 _JSON: Final = {"Content-Type": "application/json"}
 _NATIVE: Final = {**_JSON, "Authorization": f"Bearer {TOKEN}"}
-_OURS: Final = {**_JSON, "Authorization": f"Bearer {KEY}"}
+_WITH_KEY: Final = {**_JSON, "Authorization": f"Bearer {KEY}"}
 _BY_JID: Final = json.dumps({"jid": JID})
 _BY_NUMBER: Final = json.dumps({"number": NUMBER})
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a server is to be started, and in front of what."""
+    """The port, the upstream and the folder of a server."""
 
     upstream: str
     workers: int
     port: int
     folder: Path
     ca_file: Path | None
-    many: bool
+    slow_calls: bool = False
     """Whether many calls will be in flight at once, and slow."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a server is started, and what it is sent. Without a command nothing is started."""
+    """The command of a server, and its requests. Without a command nothing is started."""
 
     command: list[str]
     path: str
@@ -51,12 +61,12 @@ class Recipe:
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def target(self, address: str) -> Target:
-        """Return what the load generator calls."""
+        """Return the request of the load generator."""
         return Target(address + self.path, self.headers, self.body)
 
 
 def free_port() -> int:
-    """Return a port on which nobody listens."""
+    """Return a port without a listener."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
@@ -66,25 +76,25 @@ def script(name: str) -> str:
     return str(Path(sys.executable).with_name(name))
 
 
-def _peer(place: Place, command: list[str]) -> Recipe:
-    """Return the recipe of a peer that is written in Python."""
-    environment = {
+def _environment(place: Place) -> dict[str, str]:
+    """Return the environment of a peer that is written in Python."""
+    return {
         "UPSTREAM": place.upstream,
         "TOKEN": TOKEN,
         "CA_FILE": str(place.ca_file or ""),
         "PYTHONPATH": str(PEERS),
     }
-    return Recipe(command, "/block", _JSON, _BY_NUMBER, environment)
 
 
 def _gunicorn(place: Place, app: str, *options: str) -> Recipe:
     where = ["--bind", f"127.0.0.1:{place.port}", "--workers", str(place.workers)]
-    return _peer(place, [script("gunicorn"), *where, *options, app])
+    command = [script("gunicorn"), *where, *options, app]
+    return Recipe(command, "/block", _JSON, _BY_NUMBER, _environment(place))
 
 
 def naive(place: Place) -> Recipe:
-    """Return gunicorn's default, sync workers; where many slow calls wait, it gets 32 threads."""
-    threads = ("--worker-class", "gthread", "--threads", "32") if place.many else ()
+    """Return gunicorn with its default, sync workers; for many slow calls, with 32 threads."""
+    threads = ("--worker-class", "gthread", "--threads", "32") if place.slow_calls else ()
     return _gunicorn(place, "naive:app", *threads)
 
 
@@ -93,15 +103,49 @@ def pooled(place: Place) -> Recipe:
     return _gunicorn(place, "pooled:app", "--worker-class", "gthread", "--threads", "32")
 
 
-def asynchronous(place: Place) -> Recipe:
-    """Return uvicorn, with uvloop and httptools, which it takes where it finds them."""
+def _uvicorn(place: Place, app: str) -> list[str]:
+    """Return the command of uvicorn, which uses uvloop and httptools where they are installed."""
     where = ["--host", "127.0.0.1", "--port", str(place.port), "--workers", str(place.workers)]
-    quiet = ["--no-access-log", "--log-level", "warning"]
-    return _peer(place, [script("uvicorn"), *where, *quiet, "asynchronous:app"])
+    return [script("uvicorn"), *where, "--no-access-log", "--log-level", "warning", app]
+
+
+def async_bare(place: Place) -> Recipe:
+    """Return the asynchronous peer that passes calls on, and does nothing else."""
+    command = _uvicorn(place, "asynchronous:app")
+    return Recipe(command, "/block", _JSON, _BY_NUMBER, _environment(place))
+
+
+def async_equivalent(place: Place) -> Recipe:
+    """Return the asynchronous peer with the work of the adapter.
+
+    The error codes and their sentences come from the adapter's table, so that both send the same.
+    Several workers share a folder for their metrics, as those of the adapter do.
+    """
+    codes = {
+        code.value: (code.http_status, Result(Outcome.failure(code)).envelope()["error"])
+        for code in Code
+    }
+    environment = _environment(place)
+    environment |= {"API_KEY": KEY, "CODES": json.dumps(codes), "IMPOSSIBLE": _impossible()}
+    if place.workers > 1:
+        metrics = place.folder / f"metrics-{place.port}"
+        metrics.mkdir()
+        environment["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
+    command = _uvicorn(place, "equivalent:app")
+    return Recipe(command, "/v1/contacts/block", _WITH_KEY, _BY_NUMBER, environment)
+
+
+def _impossible() -> str:
+    """Return the adapter's sentence for a number that is too short for its country."""
+    try:
+        Contact.parse(NUMBER[:-4])
+    except ContactError as error:
+        return error.fields["number"][0]
+    raise AssertionError("the number is possible")
 
 
 def nginx(place: Place) -> Recipe:
-    """Return nginx, which passes the native call through over kept connections."""
+    """Return nginx, which forwards the native call over kept connections."""
     temporary = "".join(
         f"{kind}_temp_path {place.folder}/nginx-{kind};\n"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -144,9 +188,9 @@ def direct(place: Place) -> Recipe:
 def config(
     upstream: str, *, ca_file: Path | None = None, in_flight: int | None = None, accounts: int = 1
 ) -> str:
-    """Return a configuration of ours: an account, an API key, a dialect, and nothing switched off.
+    """Return a configuration of the adapter: accounts, an API key and a dialect.
 
-    What is not written here is our default: metrics, logs, breaker, retry, deadline.
+    The rest is the default, and on: metrics, logs, breaker, retry, deadline.
     """
     text = 'default_account = "account-0"\n'
     for each in range(accounts):
@@ -168,29 +212,30 @@ def serve(file: Path, text: str, port: int, workers: int) -> Recipe:
     where = ["--config", str(file), "--port", str(port), "--workers", str(workers)]
     environment = {"BENCH_TOKEN": TOKEN, "BENCH_KEY": KEY}
     command = [script("contact-adapter"), "serve", *where]
-    return Recipe(command, "/v1/contacts/block", _OURS, _BY_NUMBER, environment)
+    return Recipe(command, "/v1/contacts/block", _WITH_KEY, _BY_NUMBER, environment)
 
 
-def ours(place: Place) -> Recipe:
-    """Return ours as a user starts it: the defaults, and the unified API."""
-    in_flight = IN_FLIGHT if place.many else None
+def adapter(place: Place) -> Recipe:
+    """Return the adapter as its users start it: with the defaults, and the unified API."""
+    in_flight = IN_FLIGHT if place.slow_calls else None
     text = config(place.upstream, ca_file=place.ca_file, in_flight=in_flight)
-    return serve(place.folder / "ours.toml", text, place.port, place.workers)
+    return serve(place.folder / "adapter.toml", text, place.port, place.workers)
 
 
-def ours_dialect(place: Place) -> Recipe:
-    """Return the same server, asked in WUTS's own dialect."""
-    return Recipe([], "/dialects/wuts/contacts/block", _OURS, _BY_JID)
+def dialect(place: Place) -> Recipe:
+    """Return the adapter's server, called in the dialect of WUTS."""
+    return Recipe([], "/dialects/wuts/contacts/block", _WITH_KEY, _BY_JID)
 
 
 RECIPES: Final[Mapping[str, Callable[[Place], Recipe]]] = {
-    "direct": direct,
-    "naive": naive,
-    "pooled": pooled,
-    "async": asynchronous,
-    "nginx": nginx,
-    "ours": ours,
-    "ours, dialect": ours_dialect,
+    DIRECT: direct,
+    NAIVE: naive,
+    POOLED: pooled,
+    ASYNC_BARE: async_bare,
+    ASYNC_EQUIVALENT: async_equivalent,
+    NGINX: nginx,
+    ADAPTER: adapter,
+    DIALECT: dialect,
 }
 
 
@@ -198,7 +243,8 @@ def missing() -> dict[str, str]:
     """Return the peers that cannot be run here, with the reason."""
     found = {}
     if not Path(script("uvicorn")).exists():
-        found["async"] = "install tests/bench/requirements.txt, as `make bench` does"
+        for name in (ASYNC_BARE, ASYNC_EQUIVALENT):
+            found[name] = "tests/bench/requirements.txt is not installed; run `make bench`"
     if _nginx() is None:
-        found["nginx"] = "nginx is not installed"
+        found[NGINX] = "nginx is not installed"
     return found

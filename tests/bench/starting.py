@@ -1,4 +1,4 @@
-"""What starting costs: to import, to install, and until a server answers."""
+"""The cost of a start: imports, the size of an installation, the time to the first response."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ def imports(rounds: int) -> dict[str, list[float]]:
 
 
 def starts(folder: Path, address: str, rounds: int) -> dict[str, list[float]]:
-    """Return the seconds from the command to the first answer, round by round.
+    """Return the seconds from the command to the first response, round by round.
 
     A first round only warms up: it writes the compiled files.
     """
     recipes: dict[str, Callable[[int], Recipe]] = {
-        "naive": lambda port: naive(Place(address, 1, port, folder, None, many=False)),
+        "naive": lambda port: naive(Place(address, 1, port, folder, None)),
         "serve": lambda port: serve(folder / "one.toml", config(address), port, 1),
         "serve, 1000 accounts": lambda port: serve(
             folder / "many.toml", config(address, accounts=1000), port, 1
         ),
     }
     found: dict[str, list[float]] = {name: [] for name in recipes}
-    for turn in range(rounds + 1):
+    for number in range(rounds + 1):
         for name, recipe in recipes.items():
             seconds = _start(folder, name, recipe)
-            if turn:
+            if number:
                 found[name].append(seconds)
     return found
 
@@ -61,13 +61,13 @@ def _start(folder: Path, name: str, recipe: Callable[[int], Recipe]) -> float:
     with Servers(folder) as servers:
         started = time.perf_counter()
         servers.start(
-            f"start-{name}", made.command, made.environment, ready=lambda _: _answers(port)
+            f"start-{name}", made.command, made.environment, ready=lambda _: _is_listening(port)
         )
         return time.perf_counter() - started
 
 
-def _answers(port: int) -> bool:
-    """Whether anybody answers there in HTTP. Ours says at /readyz that it is ready."""
+def _is_listening(port: int) -> bool:
+    """Whether a server responds in HTTP; the adapter is ready with a 200 at /readyz."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     try:
         connection.request("GET", "/readyz")
@@ -79,7 +79,7 @@ def _answers(port: int) -> bool:
 
 
 def core() -> dict[str, Distribution]:
-    """Return the distributions that an installation without extras consists of."""
+    """Return the distributions of an installation without extras."""
     found: dict[str, Distribution] = {}
     waiting = ["contact-adapter"]
     while waiting:
@@ -89,7 +89,7 @@ def core() -> dict[str, Distribution]:
         try:
             found[name] = distribution(name)
         except PackageNotFoundError:
-            continue  # wanted on another platform only
+            continue  # a requirement of another platform only
         waiting += [
             re.split(r"[ ;<>=!~\[(]", requirement, maxsplit=1)[0].lower()
             for requirement in found[name].requires or ()
@@ -99,7 +99,7 @@ def core() -> dict[str, Distribution]:
 
 
 def mebibytes(part: Distribution) -> float:
-    """Return the size of the files that a distribution has installed."""
+    """Return the size of the installed files of a distribution."""
     paths = [Path(str(part.locate_file(file))) for file in part.files or ()]
     return sum(path.stat().st_size for path in paths if path.is_file()) / 2**20
 

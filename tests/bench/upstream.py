@@ -1,8 +1,8 @@
-"""The provider of the benchmark: answers WUTS's block and unblock calls with the same bytes.
+"""The provider of the benchmark: the same response to every block or unblock call of WUTS.
 
-It is a process of its own, with one port for every kind of upstream, and prints their addresses as
-one line of JSON. It ends when its standard input does, so that it outlives nobody. It reads just as
-much of HTTP/1.1 as its callers use: requests with a Content-Length, or without a body.
+A process of its own, with one port for every kind of upstream. It prints their addresses as one
+line of JSON, and ends at the end of its standard input, so that it never outlives the benchmark.
+Of HTTP/1.1 it reads what its callers send: requests with a Content-Length, or without a body.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from functools import partial
 from typing import Final, cast
 
 TOKEN: Final = "the-token-of-the-benchmark"
-"""The WUTS token. Whoever does not send it is answered 401."""
+"""The WUTS token. A request without it gets a 401."""
 
 JID: Final = "5511999999999@s.whatsapp.net"
 
 DELAYS: Final = {"quick": 0.0, "quick https": 0.0, "50 ms": 0.05, "500 ms": 0.5}
-"""The seconds that each kind of upstream takes to answer."""
+"""The response time of each kind of upstream, in seconds."""
 
 
-def _answer(status: str, document: object) -> bytes:
+def _response(status: str, document: object) -> bytes:
     body = json.dumps(document).encode()
     head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
     return head.encode() + b"\r\n\r\n" + body
@@ -34,64 +34,64 @@ def _answer(status: str, document: object) -> bytes:
 
 def _changed(action: str) -> bytes:
     data = {"jid": JID, "action": action, "blocked": action == "block"}
-    return _answer("200 OK", {"success": True, "data": data})
+    return _response("200 OK", {"success": True, "data": data})
 
 
-_ANSWERS: Final = {
+_RESPONSES: Final = {
     b"POST /contacts/block HTTP/1.1": _changed("block"),
     b"POST /contacts/unblock HTTP/1.1": _changed("unblock"),
 }
-_NOT_FOUND: Final = _answer("404 Not Found", {"success": False, "message": "Not found"})
-_UNAUTHORIZED: Final = _answer("401 Unauthorized", {"success": False, "message": "Invalid token"})
+_NOT_FOUND: Final = _response("404 Not Found", {"success": False, "message": "Not found"})
+_UNAUTHORIZED: Final = _response("401 Unauthorized", {"success": False, "message": "Invalid token"})
 _BEARER: Final = b": Bearer " + TOKEN.encode()
 
 
-def answer_to(head: bytes) -> bytes:
-    """Return the answer to a request, of which only the head matters."""
+def respond(head: bytes) -> bytes:
+    """Return the response to a request, which depends on the head alone."""
     if _BEARER not in head:
         return _UNAUTHORIZED
-    return _ANSWERS.get(head.partition(b"\r\n")[0], _NOT_FOUND)
+    return _RESPONSES.get(head.partition(b"\r\n")[0], _NOT_FOUND)
 
 
-def length_of_body(head: bytes) -> int:
+def body_length(head: bytes) -> int:
     """Return the number of bytes that follow the head of a request."""
     _, found, rest = head.lower().partition(b"\r\ncontent-length:")
     return int(rest.partition(b"\r\n")[0]) if found else 0
 
 
 class Upstream(asyncio.Protocol):
-    """One connection, kept open as long as its client wants."""
+    """One connection, which stays open until its client closes it."""
 
     def __init__(self, delay: float) -> None:
         self._delay = delay
         self._unread = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the way back."""
+        """Store the transport."""
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Answer every request that is whole."""
+        """Respond to every complete request."""
         self._unread += data
         while (end := self._unread.find(b"\r\n\r\n")) >= 0:
             head = self._unread[:end]
-            whole = end + 4 + length_of_body(head)
-            if len(self._unread) < whole:
+            length = end + 4 + body_length(head)
+            if len(self._unread) < length:
                 return
-            self._unread = self._unread[whole:]
+            self._unread = self._unread[length:]
             if self._delay:
                 later = asyncio.get_running_loop().call_later
-                later(self._delay, self._send, answer_to(head))
+                later(self._delay, self._send, respond(head))
             else:
-                self._send(answer_to(head))
+                self._send(respond(head))
 
-    def _send(self, answer: bytes) -> None:
+    def _send(self, response: bytes) -> None:
         if not self._transport.is_closing():
-            self._transport.write(answer)
+            self._transport.write(response)
 
 
 async def serve(context: ssl.SSLContext | None) -> None:
-    """Open every port, print where they are, and serve until standard input ends."""
+    """Open every port, print the addresses, and serve until the end of standard input."""
     loop = asyncio.get_running_loop()
     addresses, servers = {}, []
     for kind, delay in DELAYS.items():
@@ -113,7 +113,7 @@ async def serve(context: ssl.SSLContext | None) -> None:
 
 
 def runner() -> Callable[..., None]:
-    """Return what runs a coroutine: uvloop where it is installed, since it is the lightest."""
+    """Return the runner of a coroutine: uvloop's where it is installed, as it is the lightest."""
     try:
         import uvloop
     except ImportError:

@@ -1,4 +1,4 @@
-"""Call a WSGI app in this thread, as a server would, without one."""
+"""Call a WSGI app in this thread, without a server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from bench.load import Target
-from bench.processes import BrokenError
+from bench.processes import MeasurementError
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -40,17 +40,17 @@ def environ_of(target: Target) -> dict[str, Any]:
 
 
 def call(app: WSGIApplication, environ: dict[str, Any], body: bytes) -> bytes:
-    """Make one call and return the body of the answer. Raises BrokenError where it is not a 200."""
+    """Make one call and return the body. Raises MeasurementError for any status but 200."""
     statuses: list[str] = []
 
     def start_response(status: str, *_: Any) -> Any:
         statuses.append(status)
 
-    answer: Iterable[bytes] = app({**environ, "wsgi.input": BytesIO(body)}, start_response)
+    response: Iterable[bytes] = app({**environ, "wsgi.input": BytesIO(body)}, start_response)
     try:
-        content = b"".join(answer)
+        content = b"".join(response)
     finally:
-        getattr(answer, "close", lambda: None)()
+        getattr(response, "close", lambda: None)()
     if not statuses[0].startswith("200"):
-        raise BrokenError(f"the app answers {statuses[0]} {content[:500]!r}")
+        raise MeasurementError(f"the app responded {statuses[0]} {content[:500]!r}")
     return content

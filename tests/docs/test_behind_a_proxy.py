@@ -20,8 +20,9 @@ from urllib.parse import urlsplit
 
 import pytest
 import trustme
-from support import TIMEOUT, Answer, free_port, run_server, wait_until
+from support import TIMEOUT, Answer, free_port, wait_until
 from support.pages import ROOT, page
+from support.serving import run_server
 
 from adapter.settings.model import TransportSettings
 

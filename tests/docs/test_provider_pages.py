@@ -1,4 +1,4 @@
-"""What the pages say of the providers: the table, /v1/providers, and the page of responses."""
+"""The pages about providers: the table, /v1/providers, and the page of responses."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from support.contracts import CONTRACTS
 from support.pages import page
 from tools import render_providers
 
-from adapter import Action, Dialect, LocalProvider, Provenance, Provider
+from adapter.plugin import Action, Dialect, LocalProvider
 from adapter.registry import load_plugins
-from adapter.testing.contract import PLAIN_NUMBER
+from adapter.testing import PLAIN_NUMBER, Provenance
 
 PAGE = render_providers.PAGE.read_text("utf-8")
 README = page("README.md").text
@@ -72,21 +72,21 @@ def test_the_matrix_and_the_api_and_the_classes_agree(make_app: Callable[..., Fl
 
 @pytest.mark.parametrize("name", sorted(BUILT_IN))
 def test_every_error_rule_is_on_the_page_and_every_inferred_one_is_marked(name: str) -> None:
-    provider: type[Provider] = BUILT_IN[name]
+    provider = BUILT_IN[name]
     section = PAGE.partition(f"## {provider.title}\n")[2].partition("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("| ")][2:]
-    for rule in provider.error_rules:
-        known = render_providers.known_from(rule.proof)
-        line = f"| {' | '.join(render_providers.cells(rule))} |"
+    for rule, proof in render_providers.provenance_of_rules(CONTRACTS[name]()):
+        known = render_providers.known_from(proof)
+        line = f"| {' | '.join(render_providers.cells(rule, proof))} |"
         assert lines.count(line) == 1
         assert line.endswith(f"| `{rule.code.value}` | {known} |")
-        assert ("⚠" in line) is (rule.proof is Provenance.INFERRED)
+        assert ("⚠" in line) is (proof is Provenance.INFERRED)
     assert any("done: " in line for line in lines)
 
 
 @pytest.mark.parametrize("name", sorted(BUILT_IN))
 def test_every_body_rule_is_described(name: str) -> None:
-    for rule in BUILT_IN[name].error_rules:
+    for rule in BUILT_IN[name].own_rules():
         if rule.where is not None:
             assert (rule.where.__doc__ or "").startswith("Whether "), rule.where.__name__
 

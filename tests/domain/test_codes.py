@@ -1,4 +1,4 @@
-"""The table of error codes, written down a second time, by hand."""
+"""The table of error codes, compared with a copy written by hand."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ TABLE = {
 }
 
 
-def test_the_code_table_is_exactly_the_promised_one() -> None:
+def test_the_code_table_equals_the_documented_one() -> None:
     served = {code.value: (code.http_status, code.retry.value, code.applied.value) for code in Code}
     assert served == TABLE
 
@@ -54,42 +54,42 @@ def test_no_code_is_an_alias_of_another() -> None:
 
 
 @pytest.mark.parametrize("code", Code)
-def test_a_code_is_named_as_it_is_written(code: Code) -> None:
+def test_a_member_name_is_the_code_in_capitals(code: Code) -> None:
     assert code.name.lower() == code.value
     assert Code(code.value) is code  # type: ignore[call-arg]  # mypy: as if it were __new__
 
 
 @pytest.mark.parametrize("code", Code)
-def test_a_failure_is_never_answered_with_a_success_status(code: Code) -> None:
+def test_a_failure_has_an_error_status(code: Code) -> None:
     assert 400 <= code.http_status <= 599
 
 
 @pytest.mark.parametrize("code", Code)
-def test_a_failure_never_claims_to_have_been_applied(code: Code) -> None:
+def test_a_failure_is_never_applied(code: Code) -> None:
     assert code.applied is not Applied.APPLIED
 
 
 @pytest.mark.parametrize("code", Code)
 def test_a_message_is_one_sentence_without_digits(code: Code) -> None:
-    # UTF-8 is a name; no other digit could have come from anywhere but a request.
+    # Only UTF-8 may contain a digit: any other could come from a request.
     assert re.fullmatch(r"[A-Z][^\d\n.!?]+\.", code.message.replace("UTF-8", "UTF"))
 
 
-def test_every_message_is_of_its_own() -> None:
+def test_messages_are_distinct() -> None:
     assert len({code.message for code in Code}) == len(TABLE)
 
 
 @pytest.mark.parametrize("code", Code)
-def test_every_code_says_when_it_is_used(code: Code) -> None:
+def test_every_code_documents_when_it_is_used(code: Code) -> None:
     assert code.when.strip()
 
 
 @pytest.mark.parametrize("code", Code)
-def test_only_a_code_that_asks_for_a_delay_may_name_one(code: Code) -> None:
+def test_only_a_retry_after_delay_carries_retry_after(code: Code) -> None:
     assert code.carries_retry_after == (TABLE[code.value][1] == "after_delay")
 
 
-def test_the_other_lists_are_closed_as_promised() -> None:
+def test_the_other_enums_equal_the_documented_ones() -> None:
     assert [each.value for each in Action] == ["block", "unblock", "list"]
     assert {each.value for each in Applied} == {"applied", "not_applied", "unknown"}
     assert {each.value for each in Retry} == {"never", "now", "after_delay", "after_action"}

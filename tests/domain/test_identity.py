@@ -1,4 +1,4 @@
-"""Who is the same person: equal ids, and the two forms that WhatsApp keeps of one number."""
+"""The relation of two contacts: equal identifiers, and the two forms of one number."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.contacts.contact import Contact
-from adapter.contacts.identity import Relation, identity_key, relation
+from adapter.contacts import Contact, Relation, identity_key, relation
 
 LID = "123456789012345@lid"
 USER = "BR.00000000000000000001"
 NUMBER = "5511999999999"
 
 
-RELATIVES = [
+VARIANTS = [
     pytest.param("5511999999999", "551199999999", id="Brazil, a mobile with its ninth digit"),
     pytest.param("5531961234567", "553161234567", id="Brazil, a mobile that starts with 6"),
     pytest.param("5215512345678", "525512345678", id="Mexico"),
@@ -43,48 +42,46 @@ DIFFERENT = [
 ]
 
 
-@pytest.mark.parametrize(("longer", "shorter"), RELATIVES)
-def test_the_two_forms_of_one_number_are_relatives_and_have_one_key(
-    longer: str, shorter: str
-) -> None:
+@pytest.mark.parametrize(("longer", "shorter"), VARIANTS)
+def test_the_two_forms_of_one_number_are_variants_with_one_key(longer: str, shorter: str) -> None:
     one, other = Contact(number=longer), Contact(number=shorter)
-    assert relation(one, other) is relation(other, one) is Relation.RELATIVE
+    assert relation(one, other) is relation(other, one) is Relation.VARIANT
     assert identity_key(one) == identity_key(other)
     assert relation(one, one) is relation(other, other) is Relation.SAME
 
 
 @pytest.mark.parametrize(("one", "other"), DIFFERENT)
-def test_any_other_two_numbers_are_different_and_have_two_keys(one: str, other: str) -> None:
+def test_other_numbers_are_different_and_have_two_keys(one: str, other: str) -> None:
     first, second = Contact(number=one), Contact(number=other)
     assert relation(first, second) is relation(second, first) is Relation.DIFFERENT
     assert identity_key(first) != identity_key(second)
 
 
 @pytest.mark.parametrize(
-    ("asked", "named", "expected"),
+    ("requested", "reported", "expected"),
     [
-        (Contact(number=NUMBER), Contact(lid=LID), Relation.UNCOMPARABLE),
-        (Contact(number=NUMBER), Contact(user_id=USER), Relation.UNCOMPARABLE),
-        (Contact(lid=LID), Contact(user_id=USER), Relation.UNCOMPARABLE),
+        (Contact(number=NUMBER), Contact(lid=LID), Relation.INCOMPARABLE),
+        (Contact(number=NUMBER), Contact(user_id=USER), Relation.INCOMPARABLE),
+        (Contact(lid=LID), Contact(user_id=USER), Relation.INCOMPARABLE),
         (Contact(lid=LID), Contact(lid=LID), Relation.SAME),
         (Contact(lid=LID), Contact(lid="1@lid"), Relation.DIFFERENT),
         (Contact(user_id=USER), Contact(user_id=USER), Relation.SAME),
         (Contact(user_id=USER), Contact(user_id="US.1"), Relation.DIFFERENT),
         (Contact(number=NUMBER), Contact(number=NUMBER, lid=LID), Relation.SAME),
-        (Contact(number=NUMBER), Contact(number="551199999999", lid=LID), Relation.RELATIVE),
+        (Contact(number=NUMBER), Contact(number="551199999999", lid=LID), Relation.VARIANT),
         (Contact(number=NUMBER, user_id=USER), Contact(user_id=USER), Relation.SAME),
         (Contact(NUMBER, lid=LID), Contact("551199999999", lid=LID), Relation.SAME),
         (Contact(NUMBER, lid=LID), Contact(NUMBER, lid="1@lid"), Relation.DIFFERENT),
         (Contact(NUMBER, lid=LID), Contact("14155552671", lid=LID), Relation.DIFFERENT),
         (Contact(NUMBER, user_id=USER), Contact(NUMBER, user_id="US.1"), Relation.DIFFERENT),
         (Contact(NUMBER, lid=LID), Contact(NUMBER, user_id=USER), Relation.SAME),
-        (Contact(number="123456789012345"), Contact(lid=LID), Relation.UNCOMPARABLE),
+        (Contact(number="123456789012345"), Contact(lid=LID), Relation.INCOMPARABLE),
     ],
 )
-def test_contacts_are_compared_by_every_kind_of_id_that_both_have(
-    asked: Contact, named: Contact, expected: Relation
+def test_contacts_are_compared_by_all_kinds_of_identifiers_of_both(
+    requested: Contact, reported: Contact, expected: Relation
 ) -> None:
-    assert relation(asked, named) is relation(named, asked) is expected
+    assert relation(requested, reported) is relation(reported, requested) is expected
 
 
 @pytest.mark.parametrize(
@@ -95,7 +92,7 @@ def test_contacts_are_compared_by_every_kind_of_id_that_both_have(
         (Contact(user_id=USER), USER),
     ],
 )
-def test_a_key_is_of_the_number_else_of_the_lid_else_of_the_user_id(
+def test_the_key_is_from_the_number_then_the_lid_then_the_user_id(
     contact: Contact, key: str
 ) -> None:
     assert identity_key(contact) == key
@@ -127,36 +124,36 @@ contacts = st.builds(
 
 
 @given(contacts, contacts)
-def test_a_relation_is_the_same_from_both_sides(one: Contact, other: Contact) -> None:
+def test_the_relation_is_symmetric(one: Contact, other: Contact) -> None:
     assert relation(one, other) is relation(other, one)
 
 
 @given(contacts)
-def test_a_contact_is_the_same_as_itself(contact: Contact) -> None:
+def test_the_relation_is_reflexive(contact: Contact) -> None:
     assert relation(contact, contact) is Relation.SAME
 
 
 @given(numbers, numbers)
-def test_two_numbers_have_one_key_if_and_only_if_they_are_the_same_or_relatives(
+def test_two_numbers_have_one_key_if_and_only_if_they_are_the_same_or_variants(
     one: str, other: str
 ) -> None:
     first, second = Contact(number=one), Contact(number=other)
     found = relation(first, second)
     assert (identity_key(first) == identity_key(second)) is (
-        found in (Relation.SAME, Relation.RELATIVE)
+        found in (Relation.SAME, Relation.VARIANT)
     )
     assert (found is Relation.SAME) is (one == other)
 
 
 @given(numbers, numbers, numbers)
-def test_whoever_is_the_same_or_a_relative_of_one_is_so_of_all(a: str, b: str, c: str) -> None:
-    close = (Relation.SAME, Relation.RELATIVE)
+def test_being_the_same_or_a_variant_is_transitive(a: str, b: str, c: str) -> None:
+    close = (Relation.SAME, Relation.VARIANT)
     first, second, third = (Contact(number=each) for each in (a, b, c))
     if relation(first, second) in close and relation(second, third) in close:
         assert relation(first, third) in close
 
 
 @given(contacts, contacts)
-def test_different_kinds_of_ids_never_share_a_key(one: Contact, other: Contact) -> None:
+def test_different_kinds_of_identifiers_have_different_keys(one: Contact, other: Contact) -> None:
     if identity_key(one) == identity_key(other):
-        assert relation(one, other) is not Relation.UNCOMPARABLE
+        assert relation(one, other) is not Relation.INCOMPARABLE

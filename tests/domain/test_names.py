@@ -1,4 +1,4 @@
-"""Names of accounts and keys of a configuration: what is no phone number, and what is shown."""
+"""Names and keys of a configuration: detected phone numbers, and displayed names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.names import HIDDEN, holds_phone_number, show_key, show_name, show_unknown
+from adapter.names import HIDDEN, display_key, display_name, display_unknown_key, holds_phone_number
 
 MOBILE = phonenumbers.PhoneNumberType.MOBILE
 REAL = [
@@ -26,26 +26,26 @@ LONG = [number for number in REAL if len(number) >= 8]
 
 
 @pytest.mark.parametrize("around", ["{}", "sales-{}", "x{}", "{}y", "a_{}.b", "00{}"])
-def test_a_number_of_any_region_is_noticed_wherever_it_stands(around: str) -> None:
+def test_a_number_of_any_region_is_detected_at_any_position(around: str) -> None:
     assert len(LONG) > 200
     assert [number for number in LONG if not holds_phone_number(around.format(number))] == []
 
 
-def test_a_number_in_groups_is_noticed() -> None:
+def test_a_number_in_groups_is_detected() -> None:
     written = [re.sub(r"[^0-9]+", "-", number) for number in REAL]
     grouped = [f"a.{each[:2]}-{each[2:5]}_{each[5:]}" for each in written if len(each) >= 8]
     assert [each for each in grouped if not holds_phone_number(each)] == []
 
 
 @given(st.dates(min_value=date(1990, 1, 1), max_value=date(2099, 12, 31)))
-def test_a_date_is_no_phone_number(day: date) -> None:
+def test_a_date_is_not_taken_for_a_phone_number(day: date) -> None:
     for form in ("%Y%m%d", "%Y-%m-%d", "%Y.%m.%d"):
         assert not holds_phone_number(f"tenant-{day:{form}}")
 
 
-@pytest.mark.parametrize("show", [show_name, show_key])
+@pytest.mark.parametrize("show", [display_name, display_key])
 @given(name=st.text(alphabet="abcXYZ019._-", max_size=70))
-def test_a_name_that_is_shown_holds_no_number_and_is_the_name_or_a_mask_of_it(
+def test_a_displayed_name_is_the_name_or_masked_or_hidden(
     show: Callable[[str], str], name: str
 ) -> None:
     shown = show(name)
@@ -70,7 +70,7 @@ def test_a_name_that_is_shown_holds_no_number_and_is_the_name_or_a_mask_of_it(
         ("", False),
     ],
 )
-def test_an_unknown_key_is_shown_where_it_is_words_or_close_to_a_known_one(
+def test_an_unknown_key_is_displayed_if_it_is_plain_words_or_close_to_a_known_key(
     key: str, shown: bool
 ) -> None:
-    assert show_unknown(key, ["api_key", "session"]) == (key if shown else HIDDEN)
+    assert display_unknown_key(key, ["api_key", "session"]) == (key if shown else HIDDEN)

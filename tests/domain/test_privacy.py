@@ -1,4 +1,4 @@
-"""Numbers are masked and secrets are kept, whatever a text is made for."""
+"""Masked numbers, escaped control characters and hidden secrets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from adapter.privacy import (
     escape_controls,
     mask_digit_runs,
     mask_number,
-    mask_trace,
+    mask_traceback,
 )
 
 NUMBER = "5511999999999"
@@ -42,12 +42,12 @@ digits = st.text(alphabet="0123456789", min_size=8, max_size=20)
         ("", ""),
     ],
 )
-def test_a_number_is_masked_in_its_middle(number: str, masked: str) -> None:
+def test_the_middle_of_a_number_is_masked(number: str, masked: str) -> None:
     assert mask_number(number) == masked
 
 
 @given(st.text(alphabet="0123456789", min_size=1, max_size=40))
-def test_a_mask_keeps_the_length_and_shows_at_most_half_of_the_digits(number: str) -> None:
+def test_a_masked_number_keeps_its_length_and_at_most_half_of_its_digits(number: str) -> None:
     masked = mask_number(number)
     assert len(masked) == len(number)
     assert masked.count("*") >= len(number) / 2
@@ -56,12 +56,12 @@ def test_a_mask_keeps_the_length_and_shows_at_most_half_of_the_digits(number: st
 
 
 @given(before=st.text(), number=digits, after=st.text())
-def test_no_long_run_of_digits_survives_in_a_text(before: str, number: str, after: str) -> None:
+def test_every_long_run_of_digits_is_masked(before: str, number: str, after: str) -> None:
     masked = mask_digit_runs(before + number + after)
     assert not re.search(r"\d{7}", masked)
 
 
-def test_a_text_without_numbers_stays_as_it_is() -> None:
+def test_a_text_without_numbers_is_unchanged() -> None:
     text = "HTTP 200 in 123456 ms, session sess_01HZX"
     assert mask_digit_runs(text) == text
 
@@ -69,7 +69,7 @@ def test_a_text_without_numbers_stays_as_it_is() -> None:
 @pytest.mark.parametrize(
     "around", ["{}", "<{}>", "a{}b", "{}@s.whatsapp.net", "/block/{}?x", "_{}"]
 )
-def test_a_number_is_masked_wherever_it_stands(around: str) -> None:
+def test_a_number_is_masked_in_any_context(around: str) -> None:
     assert mask_digit_runs(around.format(NUMBER)) == around.format("551*******999")
 
 
@@ -81,7 +81,7 @@ def test_a_number_is_masked_wherever_it_stands(around: str) -> None:
     ],
 )
 def test_a_number_in_groups_is_masked_in_a_traceback(number: str) -> None:
-    masked = mask_trace(f"ValueError: bad contact {number}")
+    masked = mask_traceback(f"ValueError: bad contact {number}")
     assert number not in masked
     shown = re.sub(r"[^0-9]", "", masked)
     assert len(shown) <= len(re.sub(r"[^0-9]", "", number)) / 2
@@ -89,11 +89,11 @@ def test_a_number_in_groups_is_masked_in_a_traceback(number: str) -> None:
     assert number not in formatted("x", error=ValueError(number))
 
 
-def test_the_places_in_a_traceback_stay() -> None:
+def test_paths_and_line_numbers_of_a_traceback_are_unchanged() -> None:
     text = (
         'File "/opt/python3.11/site-packages/x/1.2.3/y.py", line 1234, in a\n  5, 12345, 127.0.0.1'
     )
-    assert mask_trace(text) == text
+    assert mask_traceback(text) == text
 
 
 def formatted(message: str, *args: object, error: BaseException | None = None) -> str:
@@ -105,7 +105,7 @@ def formatted(message: str, *args: object, error: BaseException | None = None) -
 @pytest.mark.parametrize(
     "around", ["{}", "to {} done", "jid={}@c.us", '"{}"', "+{}", "/contacts/{}/block", "({})"]
 )
-def test_a_log_line_has_its_numbers_masked(around: str) -> None:
+def test_numbers_in_a_log_line_are_masked(around: str) -> None:
     assert NUMBER not in formatted(around.format(NUMBER))
     assert "551*******999" in formatted(around.format(NUMBER))
     assert NUMBER not in formatted("%s", around.format(NUMBER))
@@ -116,7 +116,7 @@ def test_a_request_id_stays_readable_in_a_log_line() -> None:
     assert formatted(line) == f"INFO {line}"
 
 
-def test_a_log_line_has_the_numbers_of_its_exception_masked() -> None:
+def test_numbers_in_the_exception_of_a_log_line_are_masked() -> None:
     try:
         try:
             raise ValueError(f"no {NUMBER}@s.whatsapp.net")
@@ -134,11 +134,11 @@ CONTROLS = [
     *map(chr, (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, 0x202E, 0x2066, 0x200F, 0xD800)),
     "\r\n",
 ]
-"""What ends a line somewhere, controls a terminal, or turns the direction of a text."""
+"""Line breaks, terminal controls, and marks of direction."""
 
 
 @pytest.mark.parametrize("control", CONTROLS, ids=ascii)
-def test_a_control_character_is_escaped_and_a_message_stays_one_line(control: str) -> None:
+def test_control_characters_are_escaped_and_a_message_is_one_line(control: str) -> None:
     escaped = escape_controls(f"a{control}b")
     assert escaped == f"a{ascii(control)[1:-1]}b"
     line = formatted(f"a{control}2026-11-25 INFO adapter call code=ok")
@@ -148,7 +148,7 @@ def test_a_control_character_is_escaped_and_a_message_stays_one_line(control: st
 
 
 @given(st.text())
-def test_what_is_escaped_is_one_line_and_can_be_printed_by_any_terminal(text: str) -> None:
+def test_escaped_text_is_one_printable_line(text: str) -> None:
     escaped = escape_controls(text)
     assert len(escaped.splitlines()) <= 1
     assert not [each for each in escaped if unicodedata.category(each) in ("Cc", "Cs", "Zl", "Zp")]
@@ -156,7 +156,7 @@ def test_what_is_escaped_is_one_line_and_can_be_printed_by_any_terminal(text: st
 
 
 @given(st.text())
-def test_no_line_of_a_traceback_can_pass_for_a_record(text: str) -> None:
+def test_no_line_of_a_traceback_looks_like_a_record(text: str) -> None:
     try:
         raise ValueError(text)
     except ValueError as error:
@@ -166,7 +166,7 @@ def test_no_line_of_a_traceback_can_pass_for_a_record(text: str) -> None:
     assert all(line.startswith("    ") for line in lines)
 
 
-def test_a_logger_with_the_formatter_writes_no_number(
+def test_the_formatter_masks_the_numbers_of_a_logger(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     lines: list[str] = []
@@ -209,11 +209,11 @@ CANARY = "canary-token-4711"
         lambda secret: repr(getattr(secret, "__dict__", {})),
     ],
 )
-def test_a_secret_never_shows_itself(show: object) -> None:
+def test_repr_and_formatting_hide_a_secret(show: object) -> None:
     assert CANARY not in show(Secret(CANARY))  # type: ignore[operator]
 
 
-def test_a_secret_tells_its_text_when_asked() -> None:
+def test_reveal_returns_the_secret() -> None:
     assert Secret(CANARY).reveal() == CANARY
 
 
@@ -232,20 +232,18 @@ def test_a_secret_cannot_be_pickled(protocol: int) -> None:
 
 
 @pytest.mark.parametrize("clone", [copy.copy, copy.deepcopy])
-def test_a_secret_cannot_be_copied_apart(clone: object) -> None:
+def test_a_secret_cannot_be_copied(clone: object) -> None:
     with pytest.raises(TypeError):
         clone(Secret(CANARY))  # type: ignore[operator]
 
 
-def test_a_secret_stays_hidden_in_a_traceback_that_shows_local_variables() -> None:
+def test_a_traceback_with_local_variables_hides_a_secret() -> None:
     def fail(token: Secret) -> None:
         raise RuntimeError(f"cannot use {token}")
 
     try:
         fail(Secret(CANARY))
     except RuntimeError:
-        shown = "".join(
-            traceback.TracebackException(*sys.exc_info(), capture_locals=True).format()  # type: ignore[arg-type]
-        )
+        shown = "".join(traceback.TracebackException(*sys.exc_info(), capture_locals=True).format())
     assert "Secret(***)" in shown
     assert "token-4711" not in shown.replace("CANARY", "")

@@ -1,4 +1,4 @@
-"""The digits of a call's own contact stand in no request id that leaves the caller's own answer."""
+"""The identifiers of a call's contact are redacted in logs and in requests to providers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support import NUMBER, account_for, run_upstream
 
 from adapter import Contact
-from adapter.redaction import MIN_DIGITS, hide_contact
+from adapter.redaction import MIN_DIGITS, redact_contact
 from adapter.service import new_request_id
 
 ANA = Contact(number=NUMBER)
@@ -31,8 +31,8 @@ ANA = Contact(number=NUMBER)
         (f"{NUMBER}-{NUMBER}", "*************-*************"),
     ],
 )
-def test_the_digits_of_the_contact_are_hidden(text: str, hidden: str) -> None:
-    assert hide_contact(text, ANA) == hidden
+def test_the_digits_of_the_contact_are_redacted(text: str, hidden: str) -> None:
+    assert redact_contact(text, ANA) == hidden
 
 
 @pytest.mark.parametrize(
@@ -46,9 +46,9 @@ def test_the_digits_of_the_contact_are_hidden(text: str, hidden: str) -> None:
         "551199",
     ],
 )
-def test_any_other_text_is_left_as_it_is(text: str) -> None:
-    assert hide_contact(text, ANA) == text
-    assert hide_contact(text, None) == text
+def test_any_other_text_is_unchanged(text: str) -> None:
+    assert redact_contact(text, ANA) == text
+    assert redact_contact(text, None) == text
 
 
 @pytest.mark.parametrize(
@@ -59,8 +59,8 @@ def test_any_other_text_is_left_as_it_is(text: str) -> None:
         (Contact(number=NUMBER, lid="123456789012345@lid"), "123456789012345"),
     ],
 )
-def test_every_id_of_the_contact_is_hidden(contact: Contact, text: str) -> None:
-    assert not re.search("[1-9]", hide_contact(text, contact))
+def test_every_identifier_of_the_contact_is_redacted(contact: Contact, text: str) -> None:
+    assert not re.search("[1-9]", redact_contact(text, contact))
 
 
 @given(
@@ -69,11 +69,11 @@ def test_every_id_of_the_contact_is_hidden(contact: Contact, text: str) -> None:
     st.text(max_size=20),
     st.text(max_size=20),
 )
-def test_however_the_digits_are_written_none_of_their_runs_is_left(
+def test_digits_are_redacted_with_any_separators(
     number: str, between: list[str], before: str, behind: str
 ) -> None:
     written = "".join(digit + gap for digit, gap in zip(number, between, strict=False))
-    found = hide_contact(f"{before}{written}{behind}", Contact(number=number))
+    found = redact_contact(f"{before}{written}{behind}", Contact(number=number))
     left = re.sub("[^0-9]", "", found)
     runs = {number[at : at + MIN_DIGITS] for at in range(len(number) - MIN_DIGITS + 1)}
     assert len(found) == len(f"{before}{written}{behind}")
@@ -82,7 +82,7 @@ def test_however_the_digits_are_written_none_of_their_runs_is_left(
 
 
 @pytest.mark.parametrize("given", [f"block-{NUMBER}", "b-55-11-99999-9999", f"c{NUMBER}"])
-def test_a_request_id_with_the_number_goes_back_to_its_caller_and_nowhere_else(
+def test_a_request_id_with_the_number_is_returned_to_its_caller_only(
     given: str, make_app: MakeApp, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -95,11 +95,11 @@ def test_a_request_id_with_the_number_goes_back_to_its_caller_and_nowhere_else(
             }
         )
         for path in ("/v1/contacts/block", "/dialects/wuts/contacts/block"):
-            answer = app.test_client().post(
+            response = app.test_client().post(
                 path, json={"number": NUMBER}, headers={"X-Request-Id": given}
             )
-            assert answer.status_code == 200
-            assert answer.headers["X-Request-Id"] == given
+            assert response.status_code == 200
+            assert response.headers["X-Request-Id"] == given
         assert len(upstream.seen) == 2
         for seen in upstream.seen:
             assert "*" in seen.headers["X-Request-Id"]
@@ -113,13 +113,13 @@ def test_a_request_id_with_the_number_goes_back_to_its_caller_and_nowhere_else(
 
 
 @pytest.mark.parametrize("text", ["b-BR.abcdefghij", "B-br.ABCDEFGHIJ", "job-abcdefghij"])
-def test_a_user_id_of_letters_is_hidden_in_any_case(text: str) -> None:
-    hidden = hide_contact(text, Contact(user_id="BR.abcdefghij"))
+def test_a_user_id_of_letters_is_redacted_in_any_case(text: str) -> None:
+    hidden = redact_contact(text, Contact(user_id="BR.abcdefghij"))
     assert len(hidden) == len(text)
     assert "abcdefghij" not in hidden.lower()
 
 
-def test_where_a_call_is_refused_early_no_number_of_its_request_id_is_logged(
+def test_numbers_in_the_request_id_of_a_refused_request_are_not_logged(
     make_app: MakeApp, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -140,7 +140,7 @@ def test_where_a_call_is_refused_early_no_number_of_its_request_id_is_logged(
     assert not [line for line in lines if NUMBER in line]
 
 
-def test_a_method_that_nobody_knows_is_not_logged(
+def test_an_unknown_method_is_not_logged(
     make_app: MakeApp, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -151,5 +151,5 @@ def test_a_method_that_nobody_knows_is_not_logged(
     assert NUMBER not in line
 
 
-def test_an_id_that_the_adapter_makes_is_logged_whole() -> None:
+def test_a_generated_request_id_is_logged_unmasked() -> None:
     assert not any(re.search("[0-9]{7}", new_request_id()) for _ in range(1000))

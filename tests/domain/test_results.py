@@ -1,4 +1,4 @@
-"""Commands, outcomes and the envelope in which each of them is answered."""
+"""Commands, outcomes, results and their envelopes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.codes import Action, Applied, Code, Confirmation
-from adapter.contacts.contact import Contact
-from adapter.results import Command, Outcome, OutcomeError, Result, write_envelope
+from adapter.contacts import Contact
+from adapter.results import Command, Outcome, OutcomeError, Result, build_envelope
 from adapter.web.schemas import BlockedEnvelope, ChangeEnvelope, FailureEnvelope
 
 ANA = Contact(number="5511999999999")
@@ -63,16 +63,16 @@ def test_a_list_takes_no_contact() -> None:
         Command(Action.LIST, ANA)
 
 
-def test_a_command_knows_the_state_it_asks_for() -> None:
+def test_a_command_has_the_requested_state() -> None:
     assert Command(Action.BLOCK, ANA).blocked is True
     assert Command(Action.UNBLOCK, ANA).blocked is False
 
 
-def test_a_command_shows_its_contact_masked() -> None:
+def test_repr_of_a_command_masks_the_contact() -> None:
     assert "5511999999999" not in repr(Command(Action.BLOCK, ANA))
 
 
-def test_an_outcome_is_a_success_or_a_failure_and_never_both_or_neither() -> None:
+def test_an_outcome_is_either_a_success_or_a_failure() -> None:
     with pytest.raises(ValueError, match="either"):
         Outcome()
     with pytest.raises(ValueError, match="either"):
@@ -89,7 +89,7 @@ def test_a_success_is_applied_and_has_no_message(confirmation: Confirmation) -> 
 
 
 @pytest.mark.parametrize("code", Code)
-def test_a_failure_says_what_its_row_says(code: Code) -> None:
+def test_a_failure_has_the_facts_of_its_code(code: Code) -> None:
     outcome = Outcome.failure(code)
     assert not outcome.ok
     assert outcome.applied is code.applied
@@ -97,7 +97,7 @@ def test_a_failure_says_what_its_row_says(code: Code) -> None:
     assert outcome.confirmation is None
 
 
-def test_how_an_outcome_was_known_does_not_change_what_it_is() -> None:
+def test_upstream_status_and_provider_code_are_ignored_in_comparisons() -> None:
     one = Outcome.failure(Code.PROVIDER_ERROR, upstream_status=500, provider_code="x")
     assert one == Outcome.failure(Code.PROVIDER_ERROR, upstream_status=502)
     assert one != Outcome.failure(Code.PROVIDER_ERROR, retry_after=1)
@@ -108,7 +108,7 @@ def test_how_an_outcome_was_known_does_not_change_what_it_is() -> None:
 # --- the envelope
 
 
-def test_the_envelope_of_a_change_is_exactly_the_promised_one() -> None:
+def test_the_envelope_of_a_change_equals_the_documented_one() -> None:
     result = Result(
         Outcome.success(Confirmation.PROVIDER_STATE, upstream_status=200),
         Command(Action.BLOCK, ANA),
@@ -145,7 +145,7 @@ def test_the_envelope_of_a_change_is_exactly_the_promised_one() -> None:
     )
 
 
-def test_the_envelope_of_a_failure_is_exactly_the_promised_one() -> None:
+def test_the_envelope_of_a_failure_equals_the_documented_one() -> None:
     result = Result(
         Outcome.failure(
             Code.SESSION_NOT_CONNECTED, upstream_status=501, provider_code="not_implemented"
@@ -180,7 +180,7 @@ def test_the_envelope_of_a_failure_is_exactly_the_promised_one() -> None:
     )
 
 
-def test_the_envelope_of_a_list_is_exactly_the_promised_one() -> None:
+def test_the_envelope_of_a_list_equals_the_documented_one() -> None:
     result = Result(
         Outcome.success(Confirmation.PROVIDER_STATE, contacts=(ANA, LID)),
         Command(Action.LIST),
@@ -212,7 +212,7 @@ def test_the_envelope_of_a_list_is_exactly_the_promised_one() -> None:
     assert BlockedEnvelope().validate(envelope) == {}
 
 
-def test_a_confirmed_unblock_says_that_the_contact_is_not_blocked() -> None:
+def test_the_envelope_of_an_unblock_has_blocked_false() -> None:
     result = Result(
         Outcome.success(Confirmation.ACCEPTED),
         Command(Action.UNBLOCK, LID),
@@ -234,18 +234,18 @@ def test_a_confirmed_unblock_says_that_the_contact_is_not_blocked() -> None:
     fields=st.dictionaries(st.sampled_from(["number", "jid"]), st.tuples(st.text())),
     wait=st.none() | st.integers(0, 3600),
     status=st.none() | st.integers(100, 599),
-    machine=st.none() | st.text(max_size=10),
+    provider_code=st.none() | st.text(max_size=10),
 )
-def test_every_failure_fits_the_published_schema(
+def test_every_failure_is_valid_by_the_published_schema(
     code: Code,
     rest: dict[str, Any],
     fields: dict[str, tuple[str, ...]],
     wait: int | None,
     status: int | None,
-    machine: str | None,
+    provider_code: str | None,
 ) -> None:
     outcome = Outcome.failure(
-        code, fields=fields, retry_after=wait, upstream_status=status, provider_code=machine
+        code, fields=fields, retry_after=wait, upstream_status=status, provider_code=provider_code
     )
     envelope = Result(outcome, Command(Action.BLOCK, ANA), **rest).envelope()
     assert FailureEnvelope().validate(envelope) == {}
@@ -274,7 +274,7 @@ def test_every_failure_fits_the_published_schema(
     contact=contacts,
     confirmation=st.sampled_from(Confirmation),
 )
-def test_every_change_fits_the_published_schema(
+def test_every_change_is_valid_by_the_published_schema(
     rest: dict[str, Any], action: Action, contact: Contact, confirmation: Confirmation
 ) -> None:
     envelope = Result(Outcome.success(confirmation), Command(action, contact), **rest).envelope()
@@ -291,7 +291,7 @@ def test_every_change_fits_the_published_schema(
 
 
 @given(rest=facts, found=st.lists(contacts, max_size=5).map(tuple))
-def test_every_list_fits_the_published_schema(
+def test_every_list_is_valid_by_the_published_schema(
     rest: dict[str, Any], found: tuple[Contact, ...]
 ) -> None:
     outcome = Outcome.success(Confirmation.PROVIDER_STATE, contacts=found)
@@ -300,8 +300,8 @@ def test_every_list_fits_the_published_schema(
     assert envelope["data"]["count"] == len(envelope["data"]["contacts"]) == len(found)
 
 
-def test_all_top_level_keys_are_there_when_no_provider_was_asked() -> None:
-    envelope = write_envelope(data={}, request_id="r")
+def test_an_envelope_without_a_provider_has_all_top_level_keys() -> None:
+    envelope = build_envelope(data={}, request_id="r")
     assert shape(envelope) == {"success": None, "data": {}, "error": None, "meta": META}
     assert envelope["meta"]["provider"] is None
     assert envelope["meta"]["attempts"] == 0
@@ -310,17 +310,17 @@ def test_all_top_level_keys_are_there_when_no_provider_was_asked() -> None:
 # --- results as exceptions
 
 
-def test_a_good_result_is_returned_and_a_bad_one_raised() -> None:
+def test_raise_for_code_returns_a_success_and_raises_a_failure() -> None:
     good = Result(Outcome.success(Confirmation.ACCEPTED), Command(Action.BLOCK, ANA))
     assert good.raise_for_code() is good
     bad = Result(Outcome.failure(Code.PROVIDER_TIMEOUT), Command(Action.BLOCK, ANA))
     with pytest.raises(OutcomeError) as caught:
         bad.raise_for_code()
     assert caught.value.result is bad
-    assert str(caught.value) == "provider_timeout: The provider did not answer in time."
+    assert str(caught.value) == "provider_timeout: The provider did not respond in time."
 
 
-def test_a_result_tells_what_its_outcome_tells() -> None:
+def test_a_result_has_the_properties_of_its_outcome() -> None:
     result = Result(Outcome.failure(Code.PROVIDER_TIMEOUT))
     assert (result.ok, result.code, result.applied, result.contacts) == (
         False,
@@ -337,7 +337,7 @@ def test_a_result_tells_what_its_outcome_tells() -> None:
     )
 
 
-def test_a_result_shows_its_contacts_masked() -> None:
+def test_repr_of_a_result_masks_its_contacts() -> None:
     result = Result(
         Outcome.success(Confirmation.PROVIDER_STATE, contacts=(ANA,)), Command(Action.BLOCK, ANA)
     )

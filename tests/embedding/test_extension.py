@@ -1,4 +1,4 @@
-"""The Flask extension, in an app that has other things to do."""
+"""The Flask extension in a host app."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flask import Flask, request
 from support import FAILING_PLUGIN, JID, NATIVE, NUMBER, OTHER_NUMBER, key_for
 
 from adapter import Code, ConfigurationError, ContactAdapter, OutcomeError
-from adapter.web.extension import ExtensionState
+from adapter.web.extension import UNSET, ExtensionState
 
 MEMORY: dict[str, Any] = {"accounts": {"support": {"provider": "memory"}}}
 KEYED = {**MEMORY, "keys": {"crm": key_for("k")}}
@@ -21,7 +21,7 @@ HEADERS = {"X-API-Key": "k"}
 
 @pytest.fixture
 def host() -> Iterator[Flask]:
-    """Return an app of somebody else."""
+    """Return a host app with one page."""
     app = Flask("host")
 
     @app.get("/")
@@ -37,7 +37,7 @@ def host() -> Iterator[Flask]:
 # In Python
 
 
-def test_in_process_a_contact_is_blocked_listed_and_unblocked(host: Flask) -> None:
+def test_python_api_blocks_lists_and_unblocks(host: Flask) -> None:
     contacts = ContactAdapter(host, MEMORY)
     with host.app_context():
         blocked = contacts.block("+55 11 99999-9999")
@@ -57,7 +57,7 @@ def test_in_process_a_contact_is_blocked_listed_and_unblocked(host: Flask) -> No
     assert blocked.envelope()["data"]["contact"]["jid"] == JID
 
 
-def test_in_process_no_key_is_asked_for(host: Flask) -> None:
+def test_python_api_needs_no_key(host: Flask) -> None:
     contacts = ContactAdapter(host, KEYED)
     with host.app_context():
         assert contacts.block(NUMBER).ok
@@ -75,7 +75,7 @@ def test_in_process_no_key_is_asked_for(host: Flask) -> None:
         ({"number": "15005550012"}, Code.SESSION_NOT_CONNECTED),
     ],
 )
-def test_in_process_a_failure_is_a_result_and_an_exception_only_where_asked_for(
+def test_python_api_returns_failures_and_raises_them_on_request(
     host: Flask, arguments: dict[str, Any], code: Code
 ) -> None:
     contacts = ContactAdapter(host, MEMORY)
@@ -89,7 +89,7 @@ def test_in_process_a_failure_is_a_result_and_an_exception_only_where_asked_for(
     assert NUMBER not in str(caught.value)
 
 
-def test_inside_a_request_of_the_host_it_is_just_there(host: Flask) -> None:
+def test_python_api_works_in_a_request_of_the_host(host: Flask) -> None:
     contacts = ContactAdapter()
     contacts.init_app(host, MEMORY)
 
@@ -101,12 +101,12 @@ def test_inside_a_request_of_the_host_it_is_just_there(host: Flask) -> None:
     assert response.get_json() == {"done": True}
 
 
-def test_outside_of_any_app_it_says_so() -> None:
+def test_python_api_outside_of_an_app_context_raises() -> None:
     with pytest.raises(RuntimeError, match="application context"):
         ContactAdapter().block(NUMBER)
 
 
-def test_in_an_app_without_it_it_says_so(host: Flask) -> None:
+def test_python_api_in_an_app_without_the_extension_raises(host: Flask) -> None:
     with host.app_context(), pytest.raises(RuntimeError, match="no extension named 'contacts'"):
         ContactAdapter(name="contacts").block(NUMBER)
 
@@ -114,7 +114,7 @@ def test_in_an_app_without_it_it_says_so(host: Flask) -> None:
 # Over HTTP
 
 
-def test_the_api_is_mounted_below_its_prefix_and_the_host_stays_as_it_was(host: Flask) -> None:
+def test_http_api_is_mounted_below_its_prefix_and_the_host_is_unchanged(host: Flask) -> None:
     ContactAdapter(host, KEYED)
     client = host.test_client()
     answer = client.post(
@@ -133,7 +133,7 @@ def test_the_api_is_mounted_below_its_prefix_and_the_host_stays_as_it_was(host: 
 
 
 @pytest.mark.parametrize("prefix", ["/whatsapp", "/a/b", ""])
-def test_another_prefix_moves_the_whole_api(host: Flask, prefix: str) -> None:
+def test_url_prefix_moves_the_whole_http_api(host: Flask, prefix: str) -> None:
     config = {**KEYED, "dialects": {"enabled": ["wuts"]}}
     ContactAdapter(host, config, url_prefix=prefix)
     client = host.test_client()
@@ -147,7 +147,7 @@ def test_another_prefix_moves_the_whole_api(host: Flask, prefix: str) -> None:
     assert client.get("/contact-adapter/v1/accounts", headers=HEADERS).status_code == 404
 
 
-def test_no_prefix_at_all_mounts_nothing(host: Flask) -> None:
+def test_url_prefix_none_mounts_no_http_api(host: Flask) -> None:
     before = {rule.rule for rule in host.url_map.iter_rules()}
     contacts = ContactAdapter(
         host, {**KEYED, "dialects": {"enabled": list(NATIVE)}}, url_prefix=None
@@ -157,19 +157,49 @@ def test_no_prefix_at_all_mounts_nothing(host: Flask) -> None:
         assert contacts.block(NUMBER).ok
 
 
-def test_without_keys_nobody_is_served_over_http(host: Flask) -> None:
+def test_http_api_without_keys_is_401(host: Flask) -> None:
     ContactAdapter(host, MEMORY)
     response = host.test_client().get("/contact-adapter/v1/accounts")
     assert response.status_code == 401
 
 
-def test_the_host_may_open_it(host: Flask) -> None:
+WARNING = "no API key is configured, so every HTTP request will be answered 401"
+
+
+def test_http_api_without_keys_is_a_warning_when_it_is_mounted(
+    host: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
+    ContactAdapter(host, MEMORY)
+    (line,) = caplog.messages
+    assert line.startswith(WARNING)
+
+
+@pytest.mark.parametrize(
+    ("config", "options"),
+    [
+        (MEMORY, {"url_prefix": None}),
+        (MEMORY, {"allow_unauthenticated": True}),
+        (KEYED, {}),
+    ],
+    ids=["no HTTP API", "open to everyone", "with a key"],
+)
+def test_no_warning_about_missing_keys(
+    host: Flask,
+    caplog: pytest.LogCaptureFixture,
+    config: dict[str, Any],
+    options: dict[str, Any],
+) -> None:
+    ContactAdapter(host, config, **options)
+    assert caplog.messages == []
+
+
+def test_http_api_without_keys_can_be_opened_by_the_host(host: Flask) -> None:
     ContactAdapter(allow_unauthenticated=True).init_app(host, MEMORY)
     response = host.test_client().get("/contact-adapter/v1/accounts")
     assert response.status_code == 200
 
 
-def test_a_bug_is_an_exception_that_the_host_sees(
+def test_exception_in_a_provider_reaches_the_host(
     host: Flask, plugin: Callable[[str, str], Path]
 ) -> None:
     plugin("failing", FAILING_PLUGIN)
@@ -192,10 +222,10 @@ def test_a_bug_is_an_exception_that_the_host_sees(
         contacts.block(NUMBER)
 
 
-# Several
+# Several instances
 
 
-def test_the_same_name_twice_in_one_app_is_refused(host: Flask) -> None:
+def test_duplicate_name_in_one_app_is_rejected(host: Flask) -> None:
     contacts = ContactAdapter(host, MEMORY)
     with pytest.raises(RuntimeError, match="already has an extension named 'contact_adapter'"):
         contacts.init_app(host, MEMORY)
@@ -203,7 +233,7 @@ def test_the_same_name_twice_in_one_app_is_refused(host: Flask) -> None:
         ContactAdapter(host, MEMORY, url_prefix="/other")
 
 
-def test_two_names_live_in_one_app_with_lists_of_their_own(host: Flask) -> None:
+def test_two_instances_in_one_app_have_separate_block_lists(host: Flask) -> None:
     one = ContactAdapter(host, KEYED, name="one", url_prefix="/one")
     two = ContactAdapter(host, KEYED, name="two", url_prefix="/two")
     with host.app_context():
@@ -215,7 +245,7 @@ def test_two_names_live_in_one_app_with_lists_of_their_own(host: Flask) -> None:
         assert [each["number"] for each in data["contacts"]] == [number]
 
 
-def test_one_instance_serves_two_apps_each_with_its_own_configuration() -> None:
+def test_one_instance_in_two_apps_has_two_configurations() -> None:
     contacts = ContactAdapter()
     apps = [Flask("one"), Flask("two")]
     for app, name in zip(apps, ("first", "second"), strict=True):
@@ -227,10 +257,10 @@ def test_one_instance_serves_two_apps_each_with_its_own_configuration() -> None:
     assert accounts == ["first", "second"]
 
 
-# Where its configuration comes from
+# The configuration
 
 
-def test_the_configuration_is_a_mapping_in_the_hosts_own(host: Flask) -> None:
+def test_configuration_is_a_mapping_in_app_config(host: Flask) -> None:
     host.config["CONTACT_ADAPTER"] = MEMORY
     contacts = ContactAdapter(host)
     with host.app_context():
@@ -239,7 +269,7 @@ def test_the_configuration_is_a_mapping_in_the_hosts_own(host: Flask) -> None:
 
 @pytest.mark.parametrize("kind", [str, Path])
 @pytest.mark.parametrize("place", ["argument", "config"])
-def test_the_configuration_is_the_path_of_a_file(
+def test_configuration_is_the_path_of_a_file(
     host: Flask, tmp_path: Path, kind: type, place: str
 ) -> None:
     path = tmp_path / "adapter.toml"
@@ -251,14 +281,14 @@ def test_the_configuration_is_the_path_of_a_file(
         assert contacts.block(NUMBER).account == "filed"
 
 
-def test_what_is_given_goes_before_what_the_host_has(host: Flask) -> None:
+def test_configuration_argument_overrides_app_config(host: Flask) -> None:
     host.config["CONTACT_ADAPTER"] = {"accounts": {"other": {"provider": "memory"}}}
     contacts = ContactAdapter(host, MEMORY)
     with host.app_context():
         assert contacts.block(NUMBER).account == "support"
 
 
-def test_an_embedded_app_never_starts_the_sandbox_by_itself(
+def test_extension_without_configuration_ignores_the_environment_and_the_sandbox(
     host: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     path = tmp_path / "adapter.toml"
@@ -269,13 +299,13 @@ def test_an_embedded_app_never_starts_the_sandbox_by_itself(
 
 
 @pytest.mark.parametrize("given", [None, 5, [], True])
-def test_a_missing_configuration_is_explained(host: Flask, given: object) -> None:
+def test_missing_configuration_is_an_error(host: Flask, given: object) -> None:
     host.config["CONTACT_ADAPTER"] = given
     with pytest.raises(ConfigurationError, match="a mapping, or the path of a TOML file"):
         ContactAdapter(host)
 
 
-def test_a_bad_configuration_leaves_the_app_as_it_was(host: Flask) -> None:
+def test_invalid_configuration_leaves_the_app_unchanged(host: Flask) -> None:
     before = {rule.rule for rule in host.url_map.iter_rules()}
     with pytest.raises(ConfigurationError):
         ContactAdapter(host, {"accounts": {"a": {"provider": "nobody"}}})
@@ -286,7 +316,7 @@ def test_a_bad_configuration_leaves_the_app_as_it_was(host: Flask) -> None:
     assert response.status_code == 200
 
 
-def test_the_hosts_mapping_is_read_and_not_changed(host: Flask) -> None:
+def test_configuration_mapping_is_not_modified(host: Flask) -> None:
     config = {"accounts": {"support": {"provider": "memory", "aliases": ["x"]}}}
     host.config["CONTACT_ADAPTER"] = config
     ContactAdapter(host)
@@ -294,23 +324,21 @@ def test_the_hosts_mapping_is_read_and_not_changed(host: Flask) -> None:
     assert host.config["CONTACT_ADAPTER"] is config
 
 
-def test_one_object_serves_an_app_once(host: Flask) -> None:
+def test_one_instance_twice_in_one_app_is_rejected(host: Flask) -> None:
     contacts = ContactAdapter(host, MEMORY)
-    with pytest.raises(RuntimeError, match="make a second object"):
+    with pytest.raises(RuntimeError, match="make a second ContactAdapter object"):
         contacts.init_app(host, MEMORY, url_prefix="/second", name="second")
 
 
 @pytest.mark.parametrize("prefix", ["/contact-adapter", "/contact-adapter/"])
-def test_two_of_one_prefix_are_refused_since_one_would_never_be_reached(
-    host: Flask, prefix: str
-) -> None:
+def test_duplicate_prefix_is_rejected(host: Flask, prefix: str) -> None:
     ContactAdapter(host, MEMORY)
     with pytest.raises(RuntimeError, match="url_prefix"):
         ContactAdapter(host, MEMORY, name="second", url_prefix=prefix)
     ContactAdapter(host, MEMORY, name="second", url_prefix=None)
 
 
-def test_a_chunked_body_that_the_host_has_thrown_away_is_no_missing_body(host: Flask) -> None:
+def test_chunked_body_discarded_by_the_host_is_not_a_missing_body(host: Flask) -> None:
     ContactAdapter(host, MEMORY, allow_unauthenticated=True)
     host.before_request(lambda: (request.get_data(cache=False), None)[1])
     response = host.test_client().post(
@@ -320,3 +348,11 @@ def test_a_chunked_body_that_the_host_has_thrown_away_is_no_missing_body(host: F
         environ_overrides={"wsgi.input_terminated": True},
     )
     assert response.get_json()["error"]["code"] == "invalid_json"
+
+
+def test_argument_none_of_init_app_overrides_the_constructor_and_a_missing_one_does_not() -> None:
+    assert repr(UNSET) == "UNSET"
+    for given, expected in ((UNSET, "/from-constructor"), (None, None), ("/other", "/other")):
+        app = Flask("other")
+        ContactAdapter(url_prefix="/from-constructor").init_app(app, KEYED, url_prefix=given)
+        assert app.extensions["contact_adapter"].prefix == expected

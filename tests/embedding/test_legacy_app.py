@@ -1,4 +1,4 @@
-"""A legacy app's own tests pass unchanged, without the extension and with it."""
+"""The test suite of a legacy app passes unchanged, without the extension and with it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FACTORIES = {
     "with": "legacy_app.with_contacts:create_app",
 }
 
-# A process of its own, in which nothing of ours has been imported by somebody else.
+# Run in a separate process, in which only the suite can import the adapter.
 RUN = """
 import sys
 import pytest
@@ -33,7 +33,7 @@ sys.exit(status)
 
 
 def run_suite(factory: str) -> tuple[int, dict[str, str], str]:
-    """Run the legacy app's own tests; return the status, every test's outcome, and the rest."""
+    """Run the suite of the legacy app; return exit status, outcome by test, and output."""
     done = subprocess.run(
         [sys.executable, "-c", RUN, str(APP / "suite")],
         env={"LEGACY_FACTORY": factory, "PYTHONPATH": ":".join([str(HERE), *sys.path[1:]])},
@@ -52,7 +52,7 @@ def runs() -> dict[str, tuple[int, dict[str, str], str]]:
 
 
 @pytest.mark.parametrize("name", FACTORIES)
-def test_the_suite_of_the_legacy_app_passes(
+def test_suite_of_the_legacy_app_passes(
     runs: dict[str, tuple[int, dict[str, str], str]], name: str
 ) -> None:
     status, outcomes, text = runs[name]
@@ -62,14 +62,14 @@ def test_the_suite_of_the_legacy_app_passes(
     assert f"adapter is {'there' if name == 'with' else 'not there'}" in text
 
 
-def test_it_is_the_same_suite_both_times(
+def test_suite_is_the_same_with_and_without_the_extension(
     runs: dict[str, tuple[int, dict[str, str], str]],
 ) -> None:
     assert runs["without"][1] == runs["with"][1]
 
 
-def test_the_suite_finds_an_extension_that_misbehaves(tmp_path: Path) -> None:
-    """One that answers the errors of its host, as some do."""
+def test_suite_detects_an_extension_that_changes_the_host(tmp_path: Path) -> None:
+    """An extension with an app-wide error handler."""
     (tmp_path / "rude.py").write_text(
         "import legacy_app\n"
         "def create_app(config=None):\n"
@@ -86,13 +86,13 @@ def test_the_suite_finds_an_extension_that_misbehaves(tmp_path: Path) -> None:
     assert "FAILED" in outcomes.values()
 
 
-def test_no_file_of_the_legacy_app_knows_of_us_but_the_one_that_adds_us() -> None:
+def test_only_one_file_of_the_legacy_app_imports_the_adapter() -> None:
     for path in APP.rglob("*.py"):
-        knows = re.search(r"^\s*(from|import) adapter", path.read_text("utf-8"), re.M)
-        assert bool(knows) == (path.name == "with_contacts.py"), path
+        imports = re.search(r"^\s*(from|import) adapter", path.read_text("utf-8"), re.M)
+        assert bool(imports) == (path.name == "with_contacts.py"), path
 
 
-def test_with_us_the_legacy_app_blocks_a_contact_over_http_and_in_its_own_code(
+def test_legacy_app_with_the_extension_blocks_over_http_and_in_python(
     tmp_path: Path,
 ) -> None:
     from legacy_app.with_contacts import contacts, create_app

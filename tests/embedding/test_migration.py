@@ -35,7 +35,7 @@ def blocks(language: str) -> list[str]:
 
 
 def apply(patch: str, source: str) -> str:
-    """Return the source with the patch applied, which must fit in exactly one place."""
+    """Return the source with the patch applied; it has to match exactly one place."""
     lines = [line or " " for line in patch.splitlines()]
     assert {line[0] for line in lines} == set(" -+") or {line[0] for line in lines} == set("-+")
     old, new = (
@@ -69,7 +69,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def run_source(source: str, **addresses: str) -> Iterator[FlaskClient]:
-    """Run the app of a source; the addresses in it are replaced by ones on loopback."""
+    """Run the app of a source, with its addresses replaced by addresses on loopback."""
     for written, address in (
         (REAL_WUTS, addresses.get("wuts")),
         (OUR_SERVER, addresses.get("ours")),
@@ -103,7 +103,7 @@ WAYS = ("before", "extension", "dialect")
 
 @pytest.fixture
 def ask(upstream: Upstream, our_server: str) -> Callable[[str, str], tuple[int, Any, list[Seen]]]:
-    """Return a function that asks one of the three apps to block a number."""
+    """Return a function that blocks a number with one of the three apps."""
 
     def call(way: str, number: str = NUMBER) -> tuple[int, Any, list[Seen]]:
         source, addresses = {
@@ -142,7 +142,7 @@ ANSWERS: dict[str, tuple[int, Any]] = {
     "done": (200, DONE),
     "a bad token": (401, {"success": False, "error": "Invalid token"}),
     "a bad number": (400, failure(error_code="VALIDATION_ERROR")),
-    "asleep": (503, failure(error_code="DEVICE_NOT_READY")),
+    "not connected": (503, failure(error_code="DEVICE_NOT_READY")),
     "a failure": (500, failure(error_code="device_error")),
     "a page of a proxy": (502, None),
 }
@@ -191,7 +191,7 @@ def test_the_differences_in_the_guide_are_real(
     assert [ask(way)[0] for way in ("before", "extension")] == [500, 200]
 
 
-def test_the_extension_keeps_nothing_of_the_old_client_and_mounts_no_api(
+def test_extension_migration_removes_the_old_client_and_mounts_no_http_api(
     upstream: Upstream,
 ) -> None:
     source = with_the_extension()
@@ -201,7 +201,7 @@ def test_the_extension_keeps_nothing_of_the_old_client_and_mounts_no_api(
     assert rules == {"/customers/<number>/block", "/static/<path:filename>"}
 
 
-def test_the_dialect_changes_the_address_and_the_credential_and_no_other_line() -> None:
+def test_dialect_migration_changes_base_url_and_token_alone() -> None:
     lines = [line for line in blocks("patch")[1].splitlines() if line.strip()]
     assert [re.split(r" = ", line)[0] for line in lines] == ["-WUTS", "-TOKEN", "+WUTS", "+TOKEN"]
 
@@ -245,7 +245,7 @@ def test_in_the_dialects_responses_only_the_listed_values_change(
 
 
 @pytest.mark.parametrize("answer", [name for name in ANSWERS if "proxy" not in name])
-def test_in_the_dialects_errors_statuses_and_codes_are_those_of_wuts(
+def test_dialect_errors_have_the_statuses_and_codes_of_wuts(
     upstream: Upstream, our_server: str, answer: str
 ) -> None:
     status, document = ANSWERS[answer]

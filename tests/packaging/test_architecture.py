@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import adapter
+from adapter import plugin
 from adapter.registry import load_plugins
 
 ROOT = Path(adapter.__file__).parent
@@ -214,10 +215,19 @@ def test_what_providers_share_is_shared_and_is_no_plugin() -> None:
 
 
 @pytest.mark.parametrize("name", PARTS)
-def test_a_provider_uses_the_public_names_and_no_others(name: str) -> None:
+def test_a_provider_uses_the_names_for_plugin_authors_and_no_others(name: str) -> None:
     file = PARTS[name]
-    assert names_from_adapter(file) <= set(adapter.__all__)
+    assert names_from_adapter(file) == {"plugin"}
     assert not [module for module, _ in imports(file) if module.startswith("adapter.")]
+    used = {
+        node.attr
+        for node in ast.walk(parse(file))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "p"
+    }
+    assert used
+    assert used <= set(plugin.__all__)
     private = [
         node.attr
         for node in ast.walk(parse(file))
@@ -262,7 +272,7 @@ def test_a_provider_knows_no_other_provider(name: str) -> None:
 @pytest.mark.parametrize(
     ("line", "allowed"),
     [
-        ("from adapter import Provider", True),
+        ("from adapter import plugin", True),
         *[(f"from .{name} import anything", True) for name in sorted(SHARED)],
         *[(f"from . import {name}", True) for name in sorted(SHARED)],
         ("from .memory import MemoryProvider", False),

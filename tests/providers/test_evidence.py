@@ -1,4 +1,4 @@
-"""What a response proves, whatever the provider: errors, missing routes, other contacts."""
+"""The evidence in responses, whatever the provider: errors, missing routes, other contacts."""
 
 from __future__ import annotations
 
@@ -14,22 +14,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import BUILT_IN
 
-from adapter import (
+from adapter.evidence import holds_error, says_no_route
+from adapter.plugin import (
     Action,
     Applied,
     Code,
     Command,
     Confirmation,
     Contact,
+    ContactError,
     Headers,
+    HttpRequest,
     HttpResponse,
     Outcome,
     Provider,
+    Relation,
     Secret,
     SecretField,
+    find_values,
     json_response,
+    read_number,
+    read_person,
+    relation,
 )
-from adapter.evidence import holds_error, says_no_route
 from adapter.strict_json import write_json
 
 JSON = st.recursive(
@@ -100,7 +107,7 @@ def test_a_body_without_an_error_holds_none(document: Any) -> None:
     assert not holds_error(document)
 
 
-def test_an_entry_of_a_list_says_nothing_of_the_whole() -> None:
+def test_an_error_in_an_entry_of_a_list_is_not_one_of_the_whole() -> None:
     assert not holds_error({"contacts": [{"error": "x"}]}, arrays=False)
     assert holds_error({"contacts": [], "error": "x"}, arrays=False)
 
@@ -123,7 +130,7 @@ def test_a_refusal_that_says_success_or_shows_the_state_contradicts_itself(
     assert outcome.code is Code.PROVIDER_BAD_RESPONSE
 
 
-def test_a_success_with_a_provider_code_that_no_row_knows_proves_nothing() -> None:
+def test_a_success_with_an_unknown_provider_code_proves_nothing() -> None:
     class Coded(Naming):
         def parse_provider_code(self, document: Any) -> str | None:
             return document.get("reason") if isinstance(document, dict) else None
@@ -134,7 +141,7 @@ def test_a_success_with_a_provider_code_that_no_row_knows_proves_nothing() -> No
     assert outcome.code is Code.PROVIDER_BAD_RESPONSE
 
 
-def test_a_status_of_the_providers_own_that_no_row_knows_is_a_failure_of_its_own() -> None:
+def test_an_own_error_with_an_unknown_status_is_a_provider_error() -> None:
     command = Command(Action.BLOCK, PERSON)
     for status in (406, 413, 415, 423, 451):
         body = {"message": "x", "error": "x", "statusCode": status}
@@ -209,13 +216,13 @@ STATE, ACCEPTED, BAD = "provider_state", "accepted", "provider_bad_response"
         ("5511999999999@s.whatsapp.net", "120363039000000000@g.us", BAD),
     ],
 )
-def test_a_success_is_about_the_person_who_was_asked_for(asked: str, named: str, told: str) -> None:
+def test_a_success_must_name_the_requested_contact(asked: str, named: str, told: str) -> None:
     command = Command(Action.BLOCK, Contact.from_jid(asked))
     outcome = Naming({}).parse_response(command, json_response(200, {"who": named}))
     assert (outcome.code or outcome.confirmation).value == told  # type: ignore[union-attr]
 
 
-def test_a_refusal_about_somebody_else_is_not_ours() -> None:
+def test_a_refusal_of_another_contact_is_a_bad_response() -> None:
     command = Command(Action.BLOCK, PERSON)
     body = {"success": False, "error": "x", "data": {"jid": "14155552671@s.whatsapp.net"}}
     outcome = provider_of("wuts").parse_response(command, json_response(400, body))
@@ -254,9 +261,7 @@ BARE_AND_DOCUMENTED = {("wappfy", "nothing", 401)}
 
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize("name", sorted(set(BUILT_IN) - {"memory"}))
-def test_a_page_that_is_not_the_providers_says_that_the_address_is_wrong(
-    name: str, page: str
-) -> None:
+def test_a_page_of_another_server_means_a_wrong_address(name: str, page: str) -> None:
     provider = provider_of(name)
     for status in (*GATE_STATUSES, 501):
         if (name, page, status) in {*BARE_AND_DOCUMENTED, ("wappfy", "nothing", 501)}:
@@ -277,7 +282,7 @@ def test_a_page_that_is_not_the_providers_says_that_the_address_is_wrong(
         (WahaProvider, {"message": 0, "error": "Not Found", "statusCode": 404}),
     ],
 )
-def test_no_such_route_in_the_servers_own_shape_is_no_missing_session(
+def test_a_missing_route_in_the_servers_own_error_shape_is_not_a_missing_session(
     provider: type[Provider], document: dict[str, Any]
 ) -> None:
     def told(sentence: str) -> Code | None:
@@ -315,7 +320,7 @@ def test_a_missing_session_of_waha_may_be_stopped_and_a_start_helps() -> None:
         (ZApiProvider, {"value": False, "error": "You are not connected."}),
     ],
 )
-def test_a_refusal_that_names_no_cause_blames_nobody_and_is_not_certain(
+def test_a_refusal_without_a_cause_is_an_uncertain_provider_error(
     provider: type[Provider], document: dict[str, Any]
 ) -> None:
     outcome = provider_of(provider.name).parse_response(
@@ -334,8 +339,152 @@ def test_a_400_of_meta_that_is_not_about_the_contact_does_not_blame_the_contact(
     assert outcome.code is not Code.TARGET_REJECTED
 
 
-def test_a_failure_in_the_providers_own_shape_shows_that_the_provider_is_there() -> None:
+def test_a_failure_in_the_providers_own_shape_is_an_own_error() -> None:
     provider, command = provider_of("evolution-api"), Command(Action.BLOCK, PERSON)
     own = {"status": 500, "error": "x", "response": {"message": ["x"]}}
     assert provider.parse_response(command, json_response(500, own)).own_error
     assert not provider.parse_response(command, HttpResponse(500, body=b"<html>")).own_error
+
+
+# -- contacts in bodies
+
+LID = "205227043110953@lid"
+
+
+@pytest.mark.parametrize(
+    ("value", "contact"),
+    [
+        ("5511999999999", PERSON),
+        (5511999999999, PERSON),
+        ("+55 (11) 99999-9999", PERSON),
+        ("5511999999999@c.us", PERSON),
+        (LID, Contact(lid=LID)),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_a_number_is_read_in_any_writing(value: Any, contact: Contact | None) -> None:
+    assert read_number(value) == contact
+
+
+@pytest.mark.parametrize("value", ["x", "55x", [], {}, 5.5, "1@g.us"])
+def test_an_unreadable_number_raises(value: Any) -> None:
+    with pytest.raises(ContactError):
+        read_number(value)
+
+
+@pytest.mark.parametrize(
+    ("jid", "number", "contact"),
+    [
+        (PERSON.jid, None, PERSON),
+        (PERSON.jid, "", PERSON),
+        (PERSON.jid, PERSON.number, PERSON),
+        (PERSON.jid, "551199999999", PERSON),  # without the ninth digit
+        (LID, None, Contact(lid=LID)),
+        (LID, PERSON.number, Contact(PERSON.number, LID)),
+    ],
+)
+def test_a_jid_and_the_number_beside_it_are_one_contact(
+    jid: str, number: Any, contact: Contact
+) -> None:
+    assert read_person(jid, number) == contact
+    for expected in (PERSON, Contact(lid=LID), Contact("14155550123"), Contact(user_id="BR.1")):
+        assert relation(contact, read_person(jid, number, expected)) is Relation.SAME
+
+
+@pytest.mark.parametrize(
+    ("jid", "number"),
+    [(None, PERSON.number), ("", None), (PERSON.jid, "x"), (PERSON.jid, "14155550123"), (7, None)],
+)
+def test_a_jid_that_is_missing_or_of_another_person_than_the_number_raises(
+    jid: Any, number: Any
+) -> None:
+    for expected in (None, PERSON, Contact(user_id="BR.1")):
+        with pytest.raises(ContactError):
+            read_person(jid, number, expected)
+
+
+def test_values_are_found_at_any_depth() -> None:
+    document = {"a": [{"wait": 1}, {"b": {"wait": "2"}}], "wait": [3, {"wait": 4}]}
+    assert list(find_values(document, "wait")) == [[3, {"wait": 4}], 1, "2", 4]
+    others: tuple[Any, ...] = (None, "wait", 1, ["wait"], {})
+    for other in others:
+        assert list(find_values(other, "wait")) == []
+
+
+# -- what a provider declares
+
+
+class Declaring(Provider):
+    """A provider whose options, codes and lists are declared."""
+
+    name = "declaring"
+    title = "Declaring"
+    routes = {"block": ("POST", "/{session}/{token}/{jid}"), "list": ("GET", "/{session}")}
+    provider_code_at = ("/error/code", "/code")
+    error_codes = {
+        "FULL": (400, Code.TARGET_REJECTED, "The list is full."),
+        "ASLEEP": (503, Code.SESSION_NOT_CONNECTED),
+    }
+
+    def build_request(self, command: Command) -> Any:
+        if command.contact is None:
+            return self.request(command, None, {"limit": "9"})
+        return self.request(command, {"x": 1}, jid=command.target.jid or "")
+
+    def parse_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+        return self.list_success(response, response.document)
+
+
+DECLARING = Declaring({"session": "a b", "token": Secret("s3cret"), "size": 5})
+
+
+def test_a_path_is_filled_with_options_and_ids() -> None:
+    assert DECLARING.build_request(Command(Action.BLOCK, PERSON)) == HttpRequest(
+        "POST", f"/a%20b/s3cret/{PERSON.jid}", json={"x": 1}
+    )
+    assert DECLARING.build_request(Command(Action.LIST)) == HttpRequest(
+        "GET", "/a%20b", query={"limit": "9"}
+    )
+    assert DECLARING.request(Command(Action.LIST), session="other").path == "/other"
+    assert "s3cret" not in f"{vars(DECLARING)} {DECLARING!r}"
+
+
+def test_a_path_with_a_missing_id_names_it() -> None:
+    with pytest.raises(ValueError, match=r"/\{session\} needs session"):
+        Declaring({}).request(Command(Action.LIST))
+
+
+@pytest.mark.parametrize(
+    ("document", "provider_code"),
+    [
+        ({"error": {"code": "ASLEEP"}, "code": "FULL"}, "ASLEEP"),
+        ({"error": {"code": 5}, "code": "FULL"}, "FULL"),
+        ({"error": "ASLEEP"}, None),
+        ({"code": None}, None),
+        ([{"code": "FULL"}], None),
+        (None, None),
+    ],
+)
+def test_the_provider_code_is_the_first_text_at_its_pointers(
+    document: Any, provider_code: str | None
+) -> None:
+    assert DECLARING.parse_provider_code(document) == provider_code
+
+
+def test_a_provider_code_may_have_a_message_of_its_own() -> None:
+    outcome = DECLARING.parse_response(
+        Command(Action.BLOCK, PERSON), json_response(409, {"code": "FULL"})
+    )
+    assert (outcome.code, outcome.detail) == (Code.TARGET_REJECTED, "The list is full.")
+
+
+@pytest.mark.parametrize(
+    ("entries", "contacts"),
+    [([PERSON.jid, "1@g.us"], (PERSON,)), ([], ()), ([PERSON.jid, "x"], None)],
+)
+def test_a_list_is_a_success_if_every_entry_is_readable(
+    entries: list[str], contacts: tuple[Contact, ...] | None
+) -> None:
+    outcome = DECLARING.list_success(json_response(200, entries), entries)
+    assert (outcome and outcome.contacts) == contacts

@@ -8,7 +8,7 @@ from adapter.providers.evolution_go import EvolutionGoProvider
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter import Action, Code, Command, Confirmation, Contact, Secret, json_response
+from adapter.plugin import Action, Code, Command, Confirmation, Contact, Secret, json_response
 
 PROVIDER = EvolutionGoProvider({"token": Secret("t")})
 PEOPLE = [
@@ -29,7 +29,7 @@ def respond(jids: Any) -> Any:
 
 
 @given(CHANGES, LISTS)
-def test_a_change_is_believed_as_far_as_the_list_shows_it(
+def test_a_change_is_confirmed_as_far_as_the_list_shows_it(
     command: Command, listed: list[Contact]
 ) -> None:
     outcome = PROVIDER.parse_response(command, respond([person.jid for person in listed]))
@@ -57,14 +57,14 @@ def test_a_list_is_read_whole(listed: list[Contact]) -> None:
     LISTS,
     st.none() | st.integers() | st.lists(st.integers(), min_size=70, max_size=70) | st.text(),
 )
-def test_a_list_with_an_entry_that_names_nobody_is_no_list(
+def test_a_list_with_an_unreadable_entry_is_a_failure(
     command: Command, listed: list[Contact], entry: Any
 ) -> None:
     answer = respond([*(person.jid for person in listed), entry])
     assert PROVIDER.parse_response(command, answer).code is Code.PROVIDER_BAD_RESPONSE
 
 
-def test_no_digit_is_left_to_the_server_to_rewrite() -> None:
+def test_contacts_are_sent_as_whole_jids() -> None:
     for person in PEOPLE:
         sent = PROVIDER.build_request(Command(Action.BLOCK, person)).json
         assert sent == {"number": person.jid}

@@ -11,19 +11,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from adapter.providers.meta_cloud import MetaCloudProvider
 from support import JID, Upstream
-from support.faults import FaultServer, Peer, answer
+from support.raw_server import Peer, RawServer, http_response
 
-from adapter import (
-    Action,
-    Code,
-    Command,
-    ConfigurationError,
-    Contact,
-    Secret,
-    connect,
-    json_response,
-)
+from adapter import Action, Code, Command, ConfigurationError, Contact, Secret, connect
 from adapter.client import Client
+from adapter.plugin import json_response
 from adapter.settings.loader import load_settings
 
 ODD = "eyJ=+&/?#% é\N{SNOWMAN}"
@@ -46,7 +38,7 @@ def page(*numbers: str, after: str | None = None, **paging: Any) -> dict[str, An
 
 
 @contextmanager
-def serving(pages: dict[str, bytes]) -> Iterator[tuple[Client, FaultServer]]:
+def serving(pages: dict[str, bytes]) -> Iterator[tuple[Client, RawServer]]:
     """Serve each page to whoever asks for it by its cursor, the first of them by none.
 
     A cursor that is not known is answered by the page at "*".
@@ -54,20 +46,19 @@ def serving(pages: dict[str, bytes]) -> Iterator[tuple[Client, FaultServer]]:
 
     def play(peer: Peer) -> None:
         while peer.read_request():
-            target = server.heads[-1].split()[1].decode()
-            asked = parse_qs(urlsplit(target).query)
+            asked = parse_qs(urlsplit(peer.target).query)
             assert asked["limit"] == ["1000"]
             peer.write(pages.get(asked.get("after", [""])[0]) or pages["*"])
 
     with (
-        FaultServer(play, b"") as server,
+        RawServer(play, b"") as server,
         connect(configure(f"http://127.0.0.1:{server.port}")) as contacts,
     ):
         yield contacts, server
 
 
 def ok(document: Any) -> bytes:
-    return answer(200, document)
+    return http_response(200, document)
 
 
 def test_all_pages_together_are_the_list() -> None:
@@ -83,7 +74,7 @@ def test_all_pages_together_are_the_list() -> None:
         result = contacts.blocked()
     numbers = [ANNA, BERT, "551188887777", "14155550123"]
     assert result.contacts == tuple(Contact(number) for number in numbers)
-    assert (server.requests, result.attempts) == (len(pages), 1)
+    assert (server.request_count, result.attempts) == (len(pages), 1)
 
 
 def test_the_longest_list_that_there_can_be_is_read() -> None:
@@ -120,15 +111,15 @@ def test_the_longest_list_that_there_can_be_is_read() -> None:
 def test_a_list_of_which_a_page_is_missing_is_no_list(
     status: int, document: Any, code: Code
 ) -> None:
-    pages = {"": ok(page(ANNA, after="1")), "1": answer(status, document)}
+    pages = {"": ok(page(ANNA, after="1")), "1": http_response(status, document)}
     with serving(pages) as (contacts, server):
         result = contacts.blocked()
     assert (result.code, result.contacts) == (code, None)
-    assert server.requests == 2
+    assert server.request_count == 2
 
 
 @pytest.mark.parametrize("action", [Action.BLOCK, Action.UNBLOCK])
-def test_who_is_named_as_added_and_as_removed_is_neither(action: Action) -> None:
+def test_a_user_both_added_and_removed_is_a_bad_response(action: Action) -> None:
     users = [{"input": "+5511999999999", "wa_id": "5511999999999"}]
     provider = MetaCloudProvider({"token": Secret("t"), "phone_number_id": "1", "version": "v23.0"})
     document = {"block_users": {"added_users": users, "removed_users": users}}
@@ -167,7 +158,7 @@ def test_a_list_without_end_is_an_error_and_is_given_up(
     with serving(pages) as (contacts, server):
         result = contacts.blocked()
     assert (result.code, result.contacts) == (Code.PROVIDER_BAD_RESPONSE, None)
-    assert server.requests == requests
+    assert server.request_count == requests
 
 
 @pytest.mark.parametrize(("method", "name"), [("POST", "added_users"), ("DELETE", "removed_users")])
@@ -194,7 +185,7 @@ def test_a_change_names_its_user_in_a_body_whatever_the_method(
         (401, Code.PROVIDER_BAD_RESPONSE),
     ],
 )
-def test_a_refusal_that_names_its_user_as_changed_is_not_believed_and_a_redirect_stays_one(
+def test_a_refusal_with_our_user_as_changed_is_a_bad_response_but_not_a_redirect(
     status: int, code: Code
 ) -> None:
     provider = MetaCloudProvider({"token": Secret("t")})
@@ -210,7 +201,7 @@ def test_a_refusal_that_names_its_user_as_changed_is_not_believed_and_a_redirect
     [{"input": ANNA}, {"input": "+55 11 99999-9999"}, {"wa_id": ANNA}, {"input": None}, ANNA],
     ids=str,
 )
-def test_a_refusal_is_not_believed_in_whatever_signs_it_names_its_user_as_changed(
+def test_a_refusal_with_our_user_in_any_writing_as_changed_is_a_bad_response(
     named: Any,
 ) -> None:
     provider = MetaCloudProvider({"token": Secret("t")})

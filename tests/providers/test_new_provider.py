@@ -17,14 +17,16 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
-from support import BROKEN_PLUGIN, NUMBER, Upstream, call, cli_runner, run_server
+from support import BROKEN_PLUGIN, NUMBER, Upstream, call, cli_runner
 from support.dists import PROVIDER, open_site
 from support.pages import page
+from support.serving import run_server
 from support.wheel import CHECKOUT, closure, make_environment, requirements, run
 
 from adapter.cli import main
 from adapter.registry import load_plugins
-from adapter.scaffold import ScaffoldError, check_name, find_blanks, render_package
+from adapter.scaffold import ScaffoldError, check_name, render_package
+from adapter.testing import find_blanks
 
 pytestmark = pytest.mark.slow
 
@@ -59,13 +61,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_all_that_a_package_needs_is_written(here: Path, name: str) -> None:
+def test_a_package_has_all_its_files(here: Path, name: str) -> None:
     result = new_provider(name)
     assert result.exit_code == 0, result.output
     package = here / f"contact-adapter-{name}"
     module = f"contact_adapter_{name.replace('-', '_')}"
     files = every_file(package)
     assert set(files) == {
+        ".gitignore",
         "README.md",
         "pyproject.toml",
         "setup.cfg",
@@ -86,13 +89,13 @@ def test_the_folder_may_be_named_and_may_be_there_when_it_is_empty(here: Path) -
         assert (here / folder / "setup.cfg").is_file()
 
 
-def test_the_answers_are_dated_to_the_month_in_which_they_are_written() -> None:
+def test_the_responses_are_dated_by_month() -> None:
     answers = json.loads(render_package("acme", NOW)["tests/answers/acme/contacts.json"])
     assert answers["date"] == "2026-11"
 
 
 @pytest.mark.parametrize("name", NO_NAMES)
-def test_what_is_no_name_of_a_provider_is_refused(here: Path, name: str) -> None:
+def test_an_invalid_provider_name_is_refused(here: Path, name: str) -> None:
     result = new_provider("--", name)
     assert result.exit_code == 1
     assert "cannot name a provider" in result.stderr
@@ -101,33 +104,31 @@ def test_what_is_no_name_of_a_provider_is_refused(here: Path, name: str) -> None
 
 
 @pytest.mark.parametrize("name", NAMES + NO_NAMES)
-def test_a_name_is_refused_exactly_where_no_plugin_could_bring_it(
+def test_a_name_is_refused_exactly_if_a_plugin_of_that_name_is_broken(
     tmp_path: Path, name: str
 ) -> None:
     source = PROVIDER.replace('"{name}"', "{name!r}").format(name=name)
     registry = load_plugins()
     with open_site(tmp_path / "site") as site:
-        site.install("strangers", {"stranger": source})
-        refused = load_plugins().find_broken("stranger")
-    if refused is None:
+        site.install("third-party", {"plugin": source})
+        broken = load_plugins().broken
+    if not broken:
         check_name(name, registry)
     else:
         with pytest.raises(ScaffoldError):
             check_name(name, registry)
-    assert (refused is None) is (name in NAMES)
+    assert (not broken) is (name in NAMES)
 
 
-def test_a_name_that_is_taken_is_refused_with_the_plugin_that_has_it(
-    here: Path, tmp_path: Path
-) -> None:
-    stranger = PROVIDER.format(name="strange-one")
+def test_a_name_in_use_is_refused_with_its_plugin(here: Path, tmp_path: Path) -> None:
+    source = PROVIDER.format(name="acme-chat")
     with open_site(tmp_path / "site") as site:
-        site.install("strangers", {"stranger": stranger, "moon": BROKEN_PLUGIN})
+        site.install("third-party", {"acme": source, "moon": BROKEN_PLUGIN})
         for name, owner in (
             ("memory", "contact-adapter:memory"),
-            ("strange-one", "strangers:stranger"),
-            ("stranger", "strangers:stranger"),
-            ("moon", "strangers:moon"),
+            ("acme-chat", "third-party:acme"),
+            ("acme", "third-party:acme"),
+            ("moon", "third-party:moon"),
         ):
             result = new_provider(name)
             assert result.exit_code == 1
@@ -145,12 +146,12 @@ def test_nothing_is_overwritten(here: Path) -> None:
     for folder in ("full", "a-file", "a-link", "no/such/parent", ".", "a-file/below"):
         result = new_provider("acme", "--into", folder)
         assert result.exit_code == 1, folder
-        assert "empty or not there yet" in result.stderr
+        assert "empty or missing" in result.stderr
     assert sorted(here.rglob("*")) == before
     assert every_file(here) == {"full/README.md": "mine", "a-file": "mine too"}
 
 
-def test_nothing_half_written_is_left_behind(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_incomplete_package_is_left(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write, written = Path.write_text, []
 
     def fail_at_the_third(path: Path, *arguments: str) -> int:
@@ -179,7 +180,8 @@ def test_every_blank_has_a_name_of_its_own_and_a_sentence(here: Path) -> None:
     assert all(named), blanks
     names = [found[1] for found in named if found]
     assert len(names) == len(set(names)) >= 12
-    assert {"documentation", "routes", "rows", "request", "success", "refusal"} <= set(names)
+    assert {"documentation", "routes", "list", "error_codes", "request", "success"} <= set(names)
+    assert {"block", "unblock", "blocklist", "refusal"} <= set(names)
 
 
 def test_a_blank_is_found_by_its_word_when_its_sentence_is_gone(here: Path) -> None:
@@ -197,9 +199,11 @@ def test_a_blank_is_found_by_its_word_when_its_sentence_is_gone(here: Path) -> N
 def test_what_is_written_is_formatted_linted_and_typed(here: Path, name: str) -> None:
     new_provider(name)
     package = here / f"contact-adapter-{name}"
-    for command in (["check", "--select", "E,F,I,N,UP,B,RUF"], ["format", "--check"]):
-        ruff = [sys.executable, "-m", "ruff", *command, "--isolated", "--no-cache", "."]
-        done = run(*ruff, cwd=package)
+    project = package / "pyproject.toml"
+    select = '[tool.ruff.lint]\nselect = ["E", "F", "I", "N", "UP", "B", "RUF"]\n'
+    project.write_text(project.read_text("utf-8").replace("[tool.ruff.lint]\n", select), "utf-8")
+    for command in (["check"], ["format", "--check"]):
+        done = run(sys.executable, "-m", "ruff", *command, "--no-cache", ".", cwd=package)
         assert done.returncode == 0, done.stdout
     (module,) = package.glob("*.py")
     done = run(sys.executable, "-m", "mypy", module, cwd=CHECKOUT)
@@ -257,7 +261,7 @@ def failures(output: str) -> dict[str, str]:
     }
 
 
-def test_a_package_with_its_blanks_is_installed_listed_and_answers_honestly(
+def test_a_package_with_blanks_is_installed_and_listed_and_sends_nothing(
     programs: Path, tmp_path: Path, upstream: Upstream
 ) -> None:
     for line in (
@@ -267,7 +271,7 @@ def test_a_package_with_its_blanks_is_installed_listed_and_answers_honestly(
         done = shell(line, programs, tmp_path)
         assert done.returncode == 0, done.stdout + done.stderr
     listed = shell("contact-adapter providers", programs, tmp_path)
-    assert "acme-chat: Acme Chat; block, unblock; no dialect" in listed.stdout
+    assert "acme-chat: Acme Chat; block, unblock, list; no dialect" in listed.stdout
     assert "from contact-adapter-acme-chat 0.1.0" in listed.stdout
     again = shell("contact-adapter new-provider acme-chat --into again", programs, tmp_path)
     assert "'acme-chat' is taken by the plugin contact-adapter-acme-chat:acme-chat" in again.stderr

@@ -1,4 +1,4 @@
-"""What stands in a path: ids that cannot change it, and nothing sent but what was meant."""
+"""Paths: ids cannot change them, and only the intended request is sent."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from support import JID, NUMBER, SESSION, Upstream, account_for, call, run_app, run_upstream
 
-from adapter import Action, ConfigurationError, PluginError, Route
+from adapter import Action, ConfigurationError, PluginError
 from adapter.client import connect
+from adapter.route import Route
 from adapter.settings.loader import load_settings
 from adapter.web.app import create_app, service_state
 
@@ -275,7 +276,7 @@ def evolution() -> Iterator[tuple[Upstream, Flask]]:
 @given(instance=st.one_of(st.just("a"), texts))
 @example(instance="a")
 @example(instance="..")
-def test_an_instance_in_a_native_path_picks_an_account_and_goes_no_further(
+def test_an_instance_in_a_native_path_selects_an_account_and_is_not_sent(
     evolution: tuple[Upstream, Flask], instance: str
 ) -> None:
     upstream, app = evolution
@@ -296,13 +297,14 @@ def test_an_instance_in_a_native_path_picks_an_account_and_goes_no_further(
 ODD_PATH_PLUGIN = """
 from marshmallow import Schema, fields
 
-from adapter import Action, HttpRequest, Provider, Route, hookimpl
+from adapter.route import Route
+from adapter.plugin import Action, HttpRequest, Provider, hookimpl
 
 
 class OddPathProvider(Provider):
     name = "odd-path"
     title = "Odd path"
-    routes = (Route(Action.BLOCK, "POST", "/block"), Route(Action.UNBLOCK, "POST", "/unblock"))
+    routes = {"block": ("POST", "/block"), "unblock": ("POST", "/unblock")}
 
     class Options(Schema):
         path = fields.String(required=True)
@@ -320,8 +322,8 @@ class OddPathProvider(Provider):
 
 
 @hookimpl
-def register_providers():
-    return [OddPathProvider]
+def register(registry):
+    registry.add(OddPathProvider)
 """
 
 ODD_PATHS = (

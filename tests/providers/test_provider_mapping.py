@@ -1,4 +1,4 @@
-"""What each provider's answers mean: the table of the wire formats, cell by cell."""
+"""The meaning of each provider's responses: the table of the wire formats, cell by cell."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from adapter.providers.session_gateway import SessionGatewayDialect, SessionGate
 from adapter.providers.waha import WahaDialect, WahaProvider
 from adapter.providers.wappfy import WappfyDialect, WappfyProvider
 from adapter.providers.wuts import WutsDialect, WutsProvider
+from adapter.providers.z_api import ZApiProvider
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
-from adapter import (
+from adapter.evidence import read_retry_after
+from adapter.plugin import (
     Action,
     Code,
     Command,
@@ -33,7 +35,6 @@ from adapter import (
     PluginError,
     Provider,
     RequestError,
-    Route,
     Secret,
     SessionLocation,
     json_response,
@@ -41,7 +42,6 @@ from adapter import (
     read_number_or_jid,
     read_texts,
 )
-from adapter.evidence import read_retry_after
 from adapter.provider import REFUSED
 
 PERSON = Contact("5511999999999")
@@ -55,6 +55,9 @@ WAPPFY = WappfyProvider({"api_key": Secret("k3y"), "session": "shop", "wire_form
 WAPPFY_GUIDE = WappfyProvider({"api_key": Secret("k3y"), "session": "shop", "wire_format": "guide"})
 GATEWAY = SessionGatewayProvider({"token": Secret("t0ken"), "session": "sess_01HZX"})
 MEMORY = MemoryProvider({})
+Z_API = ZApiProvider(
+    {"instance_id": "3C1A", "token": Secret("t0ken"), "client_token": Secret("t0ken")}
+)
 WAHA = WahaProvider({"api_key": Secret("k3y"), "session": "default"})
 EVOLUTION = EvolutionApiProvider({"api_key": Secret("k3y"), "session": "shop"})
 
@@ -175,7 +178,7 @@ def test_the_session_of_waha_is_called_default_where_none_is_given() -> None:
 
 
 @pytest.mark.parametrize("number", ["5531987654321", "5511987654321", "5215512345678"])
-def test_evolution_api_is_given_no_bare_digits_to_rewrite(number: str) -> None:
+def test_evolution_api_gets_whole_jids(number: str) -> None:
     for action in (Action.BLOCK, Action.UNBLOCK):
         request = EVOLUTION.build_request(Command(action, Contact(number)))
         assert request.json["number"] == f"{number}@s.whatsapp.net"
@@ -195,10 +198,10 @@ class Plain(Provider):
 
     name = "plain"
     title = "Plain"
-    routes = (
-        Route(Action.BLOCK, "PUT", "/people/{jid}/block"),
-        Route(Action.LIST, "GET", "/people"),
-    )
+    routes = {
+        "block": ("PUT", "/people/{jid}/block"),
+        "list": ("GET", "/people"),
+    }
 
     def build_request(self, command: Command) -> HttpRequest:
         if command.contact is None:
@@ -241,7 +244,7 @@ def test_the_headers_of_an_account_are_one_object_and_no_other_account_has_it() 
 
 
 def test_headers_show_no_secret() -> None:
-    for provider in (WUTS, WAPPFY, GATEWAY, WAHA, EVOLUTION):
+    for provider in (WUTS, WAPPFY, GATEWAY, WAHA, EVOLUTION, Z_API):
         shown = f"{provider!r} {provider.headers!r} {provider.headers} {vars(provider)}"
         assert "t0ken" not in shown
         assert "k3y" not in shown
@@ -250,10 +253,10 @@ def test_headers_show_no_secret() -> None:
 @pytest.mark.parametrize(
     ("template", "message"),
     [
-        ("Bearer {tokn}", "X-Key needs tokn, which is no option with a text"),
-        ("{token} {gone}", "X-Key needs gone, which is no option with a text"),
-        ("{token} {size}", "X-Key needs size, which is no option with a text"),
-        ("{token} {nothing}", "X-Key needs nothing, which is no option with a text"),
+        ("Bearer {tokn}", "X-Key needs the option tokn, as a text"),
+        ("{token} {gone}", "X-Key needs the option gone, as a text"),
+        ("{token} {size}", "X-Key needs the option size, as a text"),
+        ("{token} {nothing}", "X-Key needs the option nothing, as a text"),
         ("{token} {}", "X-Key must name an option as {lower_case}"),
         ("{token} {Token}", "X-Key must name an option as {lower_case}"),
         ("{token} {token.reveal}", "X-Key must name an option as {lower_case}"),
@@ -261,7 +264,7 @@ def test_headers_show_no_secret() -> None:
         ("{token} {token", "X-Key must name an option as {lower_case}"),
     ],
 )
-def test_a_template_that_cannot_be_filled_is_said_when_the_provider_is_made(
+def test_a_header_template_that_cannot_be_filled_raises_when_the_provider_is_created(
     template: str, message: str
 ) -> None:
     options = {"token": Secret("t0ken"), "size": 5, "nothing": None, "session": "sh0p"}
@@ -535,7 +538,7 @@ TABLE: list[tuple[str, Provider, Answer, Code | Confirmation]] = [
     TABLE,
     ids=[f"{provider.name}-{cell}-{number}" for number, (cell, provider, *_) in enumerate(TABLE)],
 )
-def test_an_answer_means_what_the_table_says(
+def test_a_response_has_the_meaning_of_the_table(
     cell: str, provider: Provider, answer: Answer, expected: Code | Confirmation
 ) -> None:
     assert read(provider, answer) is expected
@@ -841,7 +844,7 @@ def test_the_memory_has_one_magic_number_for_each_code() -> None:
 
 @pytest.mark.parametrize("number", MAGIC_NUMBERS)
 @pytest.mark.parametrize("action", [Action.BLOCK, Action.UNBLOCK])
-def test_a_magic_number_answers_its_code_and_changes_no_list(number: str, action: Action) -> None:
+def test_a_magic_number_returns_its_code_and_changes_no_list(number: str, action: Action) -> None:
     provider = MemoryProvider({})
     command = Command(action, Contact(number))
     outcome = provider.parse_response(
@@ -853,7 +856,7 @@ def test_a_magic_number_answers_its_code_and_changes_no_list(number: str, action
     assert listed.contacts == ()
 
 
-def test_the_memory_remembers_who_is_blocked_once_and_in_order() -> None:
+def test_the_memory_lists_each_blocked_contact_once_and_in_order() -> None:
     provider = MemoryProvider({})
 
     def do(action: Action, contact: Contact | None = None) -> Outcome:
@@ -995,7 +998,7 @@ headers = st.dictionaries(
     header_fields=headers,
     body=bodies,
 )
-def test_any_answer_is_an_outcome_and_a_success_only_with_the_evidence_of_the_contract(
+def test_any_response_is_an_outcome_and_a_success_only_with_its_evidence(
     provider: Provider,
     proves: Any,
     action: Action,

@@ -1,4 +1,4 @@
-"""What a live test writes: the answers as the contract kit reads them, without secrets and people.
+"""The recorder of live responses: their format, without secrets and people.
 
 The services are on loopback here: our own dialects, and a server of the tests.
 """
@@ -17,20 +17,20 @@ from typing import Any
 import pytest
 from support import BUILT_IN, DIALECTS, Upstream, account_for, free_port
 from support.contracts import ANSWERS, CONTRACTS
-from tools.recorder import Scrubbed, ask, record_accounts, record_live
+from tools import recorder
+from tools.recorder import Scrubbed, record_accounts, record_live
 
-from adapter import Contact, HttpRequest, HttpResponse, json_response
 from adapter.account import Account
+from adapter.plugin import Contact, HttpRequest, HttpResponse, json_response
 from adapter.service import Service
 from adapter.settings.loader import load_settings
-from adapter.testing.contract import LIVE_FILE, ProviderContract, read_answers
+from adapter.testing import LIVE_FILE, ProviderContract, read_answers
 
 pytestmark = [pytest.mark.slow, pytest.mark.no_cover, pytest.mark.usefixtures("few_statuses")]
 
 PERSON = Contact("5531987650123")
 THIRD_PARTY = Contact("4915112345678")
 TOKEN = "live-token-5f1b"
-CLAUSES = [name for name in dir(ProviderContract) if name.startswith("test_")]
 
 
 def account(provider: str, address: str, **more: Any) -> Account:
@@ -39,7 +39,7 @@ def account(provider: str, address: str, **more: Any) -> Account:
 
 
 def record(live: Account, answers: Path) -> str:
-    """Record an account beside the provider's other answers; return what was written."""
+    """Record an account beside the provider's other responses; return the text of the file."""
     name = live.provider.name
     shutil.copytree(ANSWERS / name, answers / name)
     try:
@@ -51,17 +51,17 @@ def record(live: Account, answers: Path) -> str:
 
 
 def keeps_its_contract(name: str, answers: Path) -> None:
-    """Run the contract of a provider that is proven on the day of its live answers."""
+    """Run the contract of a provider that is verified on the day of its live responses."""
     day = json.loads((answers / name / LIVE_FILE).read_text("utf-8"))["date"]
-    proven = type("Proven", (BUILT_IN[name],), {"verified_on": day})
-    attributes = {"provider": proven, "dialect": None, "answers": answers / name}
+    verified = type("Verified", (BUILT_IN[name],), {"verified_on": day})
+    attributes = {"provider": verified, "answers": answers / name}
     contract = type("Contract", (CONTRACTS[name],), attributes)
-    for clause in CLAUSES:
+    for clause in ProviderContract.clauses():
         getattr(contract(), clause)()
 
 
 @pytest.mark.parametrize("name", DIALECTS)
-def test_what_is_recorded_keeps_the_contract_and_names_nobody(
+def test_recorded_responses_keep_the_contract_and_name_nobody(
     name: str, origin: str, tmp_path: Path
 ) -> None:
     live = account(name, f"{origin}/dialects/{name}")
@@ -75,13 +75,13 @@ def test_what_is_recorded_keeps_the_contract_and_names_nobody(
 
 
 class Scripted:
-    """In place of a network: a service that gives its answers one after the other."""
+    """In place of a network: a service that sends its responses one after the other."""
 
-    def __init__(self, *answers: HttpResponse) -> None:
-        self.answers = list(answers)
+    def __init__(self, *responses: HttpResponse) -> None:
+        self.responses = list(responses)
 
     def __call__(self, request: HttpRequest, *_: Any) -> HttpResponse:
-        return self.answers.pop(0)
+        return self.responses.pop(0)
 
 
 def meta_user(key: str) -> HttpResponse:
@@ -95,9 +95,9 @@ def meta_page(*people: Contact, after: str | None = None) -> HttpResponse:
     return json_response(200, {"data": users, **paging})
 
 
-def test_pages_of_a_list_are_recorded_with_the_way_between_them(tmp_path: Path) -> None:
+def test_pages_of_a_list_are_recorded_with_the_request_for_the_next(tmp_path: Path) -> None:
     live = account("meta-cloud", "http://127.0.0.1:1", phone_number_id="100200300400500")
-    live._exchange = Scripted(
+    live.send = Scripted(
         meta_user("added_users"),
         meta_page(PERSON, THIRD_PARTY, after=f"cursor-{THIRD_PARTY.number}"),
         meta_page(Contact("12025550143"), after="cursor-3"),
@@ -122,7 +122,7 @@ def test_pages_of_a_list_are_recorded_with_the_way_between_them(tmp_path: Path) 
     keeps_its_contract("meta-cloud", tmp_path)
 
 
-def test_every_way_to_write_a_number_is_scrubbed() -> None:
+def test_a_number_in_any_notation_is_replaced() -> None:
     scrubbed = Scrubbed(account("wuts", "http://127.0.0.1:1").provider, PERSON)
     others: dict[str, str] = {}
     for text in (
@@ -151,7 +151,7 @@ def test_every_way_to_write_a_number_is_scrubbed() -> None:
     }
 
 
-def test_a_service_that_fails_is_told_of_and_not_recorded_and_the_contact_is_unblocked(
+def test_a_failing_service_is_reported_and_not_recorded_and_the_contact_is_unblocked(
     upstream: Upstream, tmp_path: Path
 ) -> None:
     upstream.will_answer(403, {"success": False, "error": f"{PERSON.number}"})
@@ -164,9 +164,9 @@ def test_a_service_that_fails_is_told_of_and_not_recorded_and_the_contact_is_unb
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_service_that_is_not_there_is_told_of(tmp_path: Path) -> None:
+def test_an_unreachable_service_is_reported(tmp_path: Path) -> None:
     live = account("wappfy", f"http://127.0.0.1:{free_port()}")
-    seen, faults = ask(live, PERSON)
+    seen, faults = recorder.call(live, PERSON)
     live.close()
     assert seen == []
     assert faults == [
@@ -175,7 +175,7 @@ def test_a_service_that_is_not_there_is_told_of(tmp_path: Path) -> None:
     ]
 
 
-def test_a_configuration_file_is_recorded_but_for_what_is_no_service(
+def test_a_configuration_file_is_recorded_except_for_local_providers(
     origin: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LIVE_TOKEN", TOKEN)
@@ -196,7 +196,7 @@ def run_live(**environment: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/live"],
         cwd=ANSWERS.parent.parent,
-        env={**off, **environment},
+        env={**off, **environment, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         timeout=120,
@@ -204,7 +204,7 @@ def run_live(**environment: str) -> str:
     return done.stdout
 
 
-def test_without_the_environment_nothing_live_is_asked() -> None:
+def test_without_the_environment_no_live_service_is_called() -> None:
     out = run_live()
     assert "1 skipped" in out
     assert "set CONTACT_ADAPTER_LIVE" in out

@@ -1,4 +1,4 @@
-"""SIGHUP: configuration and secrets are read again, or the old ones go on; no call is lost."""
+"""SIGHUP: reload of configuration and secrets, or the old ones stay; no call is lost."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from support.serving import ENVIRONMENT, Served, serve
 pytestmark = pytest.mark.slow
 
 BLOCK = "/v1/contacts/block"
-KEEPS = "the configuration was not reloaded, the old one goes on: "
+NOT_RELOADED = "configuration not reloaded, the old one stays in use: "
 
 
 def write_config(folder: Path, address: str, *, key: str = "old-key", rest: str = "") -> Path:
@@ -61,39 +61,40 @@ def served_with_key(folder: Path) -> Iterator[Served]:
         yield served
 
 
-def hang_up(served: Served) -> None:
-    """Send SIGHUP and wait until new workers have taken over, or the log says that none do."""
+def send_sighup(served: Served) -> None:
+    """Send SIGHUP; wait for new workers, or for the log line of a failed reload."""
 
-    def ends() -> int:
-        return served.log.count("Worker exiting") + served.log.count(KEEPS)
+    def count() -> int:
+        return served.log.count("Worker exiting") + served.log.count(NOT_RELOADED)
 
-    before = ends()
+    before = count()
     served.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: ends() > before, "the end of the old worker")
+    wait_until(lambda: count() > before, "the end of the old worker")
 
 
-def test_a_key_that_was_revoked_is_refused_after_sighup_and_the_new_one_serves(
+def test_sighup_replaces_api_keys(
     tmp_path: Path,
 ) -> None:
     with served_with_key(tmp_path) as served:
         (tmp_path / "key").write_text("new-key")
-        assert accepted(served, "old-key")  # until it is told
-        hang_up(served)
+        assert accepted(served, "old-key")  # before SIGHUP
+        send_sighup(served)
         assert accepted(served, "new-key")
         assert not accepted(served, "old-key")
         (tmp_path / "key").write_text("third-key")
-        hang_up(served)
+        send_sighup(served)
         assert accepted(served, "third-key")
         assert not accepted(served, "new-key")
         assert served.stop() == 0
-    assert served.log.count("the configuration was read again") == 2
+    assert served.log.count("configuration reloaded") == 2
+    assert served.log.count("keys.crm: the key has fewer than 16 characters") == 3
     assert not any(f"{name}-key" in served.log for name in ("old", "new", "third"))
 
 
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (lambda folder: (folder / "adapter.toml").write_text("[accounts"), "is no TOML"),
+        (lambda folder: (folder / "adapter.toml").write_text("[accounts"), "is not valid TOML"),
         (lambda folder: (folder / "adapter.toml").unlink(), "cannot be read"),
         (lambda folder: (folder / "key").unlink(), "keys.crm.secret"),
         (lambda folder: (folder / "key").write_text(""), "the secret is empty"),
@@ -104,25 +105,25 @@ def test_a_key_that_was_revoked_is_refused_after_sighup_and_the_new_one_serves(
     ],
     ids=["no TOML", "no file", "no secret", "an empty secret", "two faults"],
 )
-def test_a_configuration_with_a_fault_leaves_the_old_one_serving_and_the_log_says_why(
+def test_sighup_with_an_invalid_configuration_keeps_the_old_one_and_logs_the_fault(
     tmp_path: Path, spoil: object, reason: str
 ) -> None:
     with served_with_key(tmp_path) as served:
         spoil(tmp_path)  # type: ignore[operator]
-        hang_up(served)
+        send_sighup(served)
         assert accepted(served, "old-key")
-        # And it is mended by another.
+        # A later SIGHUP with a valid configuration succeeds.
         write_config(tmp_path, "http://127.0.0.1:1", key="new-key")
-        hang_up(served)
+        send_sighup(served)
         assert accepted(served, "new-key")
         assert served.stop() == 0
-    (line,) = [each for each in served.lines if KEEPS in each]
+    (line,) = [each for each in served.lines if NOT_RELOADED in each]
     assert " ERROR adapter " in line
     assert reason in line
     assert "Traceback" not in served.log
 
 
-def test_a_fault_at_a_sighup_leaves_the_workers_with_what_they_keep_in_memory(
+def test_sighup_with_an_invalid_configuration_keeps_workers_and_block_lists(
     tmp_path: Path,
 ) -> None:
     config = tmp_path / "adapter.toml"
@@ -130,28 +131,28 @@ def test_a_fault_at_a_sighup_leaves_the_workers_with_what_they_keep_in_memory(
     with serve("--config", str(config), env=ENVIRONMENT) as served:
         assert block(served, "").status == 200
         config.write_text("accounts = 1\n")
-        hang_up(served)
+        send_sighup(served)
         listed = call(served.address, "GET", "/v1/contacts/blocked")
         assert listed.json["data"]["count"] == 1
         assert "Worker exiting" not in served.log
         assert served.stop() == 0
-    assert KEEPS in served.log
+    assert NOT_RELOADED in served.log
     assert served.log.count("Booting worker") == 1
 
 
-def test_keys_that_are_gone_do_not_open_a_server_that_strangers_can_reach(tmp_path: Path) -> None:
+def test_sighup_without_keys_does_not_open_a_reachable_server(tmp_path: Path) -> None:
     config = write_config(tmp_path, "http://127.0.0.1:1")
     with serve("--config", str(config), "--host", "0.0.0.0", env=ENVIRONMENT) as served:
         text = config.read_text()
         config.write_text(text[: text.index("[keys.crm]")])
-        hang_up(served)
+        send_sighup(served)
         assert accepted(served, "old-key")
         assert not accepted(served, "")
         assert served.stop() == 0
-    assert f"{KEEPS}no API key is configured" in served.log
+    assert f"{NOT_RELOADED}no API key is configured" in served.log
 
 
-def test_a_call_in_flight_is_answered_over_a_sighup(tmp_path: Path) -> None:
+def test_sighup_does_not_interrupt_a_call_in_flight(tmp_path: Path) -> None:
     with run_upstream(held=True) as upstream:
         upstream.will_answer(200, {"success": True, "data": {"blocked": True}})
         config = write_config(tmp_path, upstream.address)
@@ -172,7 +173,7 @@ def test_a_call_in_flight_is_answered_over_a_sighup(tmp_path: Path) -> None:
     assert found[0].status == 200
 
 
-def test_no_call_is_lost_while_workers_change(tmp_path: Path) -> None:
+def test_sighup_loses_no_call(tmp_path: Path) -> None:
     with served_with_key(tmp_path) as served:
         lost: list[object] = []
         over = threading.Event()
@@ -190,7 +191,7 @@ def test_no_call_is_lost_while_workers_change(tmp_path: Path) -> None:
             caller.start()
         try:
             for _ in range(2):
-                hang_up(served)
+                send_sighup(served)
         finally:
             over.set()
             for caller in callers:
@@ -199,49 +200,49 @@ def test_no_call_is_lost_while_workers_change(tmp_path: Path) -> None:
     assert lost == []
 
 
-def test_the_log_is_set_anew_by_a_sighup(tmp_path: Path) -> None:
+def test_sighup_applies_the_log_settings(tmp_path: Path) -> None:
     config = write_config(tmp_path, "http://127.0.0.1:1")
     with serve("--config", str(config), env=ENVIRONMENT) as served:
         write_config(tmp_path, "http://127.0.0.1:1", rest='[log]\nlevel = "debug"\nformat = "json"')
-        hang_up(served)
+        send_sighup(served)
         assert accepted(served, "old-key")
         wait_until(lambda: '"event": "request"' in served.log, "a line in the new form")
         assert served.stop() == 0
 
 
-def test_a_provider_that_is_not_there_at_a_sighup_leaves_the_old_configuration(
+def test_sighup_with_an_unknown_provider_keeps_the_old_configuration(
     tmp_path: Path,
 ) -> None:
     with served_with_key(tmp_path) as served:
         config = tmp_path / "adapter.toml"
         config.write_text(config.read_text().replace('"wuts"', '"no-such-provider"'))
-        hang_up(served)
+        send_sighup(served)
         assert accepted(served, "old-key")
         assert served.stop() == 0
-    assert f"{KEEPS}accounts.support.provider: no such provider" in served.log
+    assert f"{NOT_RELOADED}accounts.support.provider: no such provider" in served.log
 
 
-MOODY_PLUGIN = """
+FAILING_PLUGIN = """
 from marshmallow import Schema, fields
-from adapter import Action, Provider, Route, hookimpl
+from adapter.plugin import Action, Provider, hookimpl
 from adapter.options import SecretField
 
 
-class Moody(Provider):
-    name = "moody"
-    title = "Moody"
+class Failing(Provider):
+    name = "failing"
+    title = "Failing"
     base_url = "http://127.0.0.1:1"
-    routes = (Route(Action.BLOCK, "POST", "/block"),)
+    routes = {"block": ("POST", "/block"),}
 
     class Options(Schema):
         token = SecretField()
-        mood = fields.String()
+        mode = fields.String()
 
     def __init__(self, options):
         super().__init__(options)
-        if options["mood"] == "ends":
+        if options["mode"] == "ends":
             raise SystemExit(0)
-        if options["mood"] == "fails":
+        if options["mode"] == "fails":
             raise ValueError(options["token"].reveal())
 
     def build_request(self, command):
@@ -252,42 +253,44 @@ class Moody(Provider):
 
 
 @hookimpl
-def register_providers():
-    return [Moody]
+def register(registry):
+    registry.add(Failing)
 """
 
 
 @pytest.mark.parametrize(
-    ("mood", "said"), [("ends", "the plugin raised SystemExit"), ("fails", "ValueError")]
+    ("mode", "said"), [("ends", "the plugin raised SystemExit"), ("fails", "ValueError")]
 )
-def test_a_plugin_that_fails_at_a_sighup_ends_no_server_and_tells_no_secret(
-    mood: str, said: str, tmp_path: Path
+def test_sighup_with_a_failing_plugin_keeps_the_server_and_logs_no_secret(
+    mode: str, said: str, tmp_path: Path
 ) -> None:
     (tmp_path / "site").mkdir()
-    install_plugin(tmp_path / "site", "moody", MOODY_PLUGIN)
+    install_plugin(tmp_path / "site", "failing", FAILING_PLUGIN)
     (tmp_path / "token").write_text("canary-token")
     config = tmp_path / "adapter.toml"
-    text = '[accounts.a]\nprovider = "moody"\ntoken = { file = "token" }\nmood = "fine"\n'
+    text = '[accounts.a]\nprovider = "failing"\ntoken = { file = "token" }\nmode = "fine"\n'
     config.write_text(text)
     path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(tmp_path / "site")]))
     environment = {**ENVIRONMENT, "PYTHONPATH": path}
     with serve("--config", str(config), env=environment) as served:
-        config.write_text(text.replace("fine", mood))
-        hang_up(served)
+        config.write_text(text.replace("fine", mode))
+        send_sighup(served)
         assert accepted(served, "")
         assert served.stop() == 0
-    assert [each.strip().partition(KEEPS)[2] for each in served.lines if KEEPS in each] == [said]
+    assert [
+        each.strip().partition(NOT_RELOADED)[2] for each in served.lines if NOT_RELOADED in each
+    ] == [said]
     assert "canary" not in served.log
 
 
-def test_a_sighup_leaves_no_descriptor_behind(tmp_path: Path) -> None:
+def test_sighup_leaks_no_file_descriptor(tmp_path: Path) -> None:
     with served_with_key(tmp_path) as served:
         folder = Path(f"/proc/{served.process.pid}/fd")
         if not folder.exists():
             pytest.skip("there is no /proc here")
-        hang_up(served)
-        before = len(os.listdir(folder))  # noqa: PTH208 - /proc is no place to be walked lazily
+        send_sighup(served)
+        before = len(os.listdir(folder))  # noqa: PTH208
         for _ in range(3):
-            hang_up(served)
+            send_sighup(served)
         wait_until(lambda: len(os.listdir(folder)) <= before, "as few descriptors")  # noqa: PTH208
         assert served.stop() == 0

@@ -1,4 +1,4 @@
-"""The sandbox: the configuration that needs nothing, through the whole real path."""
+"""The sandbox configuration, over sockets."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def listed(sandbox: str) -> list[str]:
 
 
 @pytest.mark.parametrize("account", [*PROVIDERS, None])
-def test_every_account_blocks_and_unblocks_the_one_list_behind_them(
+def test_every_sandbox_account_changes_the_same_block_list(
     sandbox: str, account: str | None
 ) -> None:
     answer = change(sandbox, "block", account, "+55 11 99999-9999")
@@ -51,7 +51,7 @@ def test_every_account_blocks_and_unblocks_the_one_list_behind_them(
     assert listed(sandbox) == []
 
 
-def test_the_upstream_status_of_each_provider_is_its_own(sandbox: str) -> None:
+def test_upstream_status_is_that_of_the_provider(sandbox: str) -> None:
     statuses = {
         account: change(sandbox, "unblock", account).json["meta"]["upstream"]["status"]
         for account in PROVIDERS
@@ -59,7 +59,7 @@ def test_the_upstream_status_of_each_provider_is_its_own(sandbox: str) -> None:
     assert statuses == {"memory": 200, "wuts": 200, "wappfy": 201, "session-gateway": 204}
 
 
-def test_the_list_is_read_through_the_providers_that_have_one(sandbox: str) -> None:
+def test_list_is_read_with_providers_that_have_one(sandbox: str) -> None:
     change(sandbox, "block", "session-gateway", OTHER_NUMBER)
     answers = {
         account: call(sandbox, "GET", f"/v1/contacts/blocked?account={account}")
@@ -74,7 +74,7 @@ def test_the_list_is_read_through_the_providers_that_have_one(sandbox: str) -> N
 
 
 @pytest.mark.parametrize("account", PROVIDERS)
-def test_a_lid_goes_the_whole_way(sandbox: str, account: str) -> None:
+def test_lid_is_accepted_by_every_sandbox_account(sandbox: str, account: str) -> None:
     for action in ("block", "unblock"):
         answer = call(
             sandbox,
@@ -95,7 +95,7 @@ def test_every_code_of_the_table_has_a_magic_number() -> None:
     ("number", "code"), MAGIC_NUMBERS.items(), ids=[code.value for code in MAGIC_NUMBERS.values()]
 )
 @pytest.mark.parametrize("action", ["block", "unblock"])
-def test_a_magic_number_answers_its_code_and_changes_no_list(
+def test_magic_number_returns_its_code_and_changes_no_list(
     sandbox: str, action: str, number: str, code: Code
 ) -> None:
     answer = change(sandbox, action, "memory", f"+{number}")
@@ -113,7 +113,7 @@ def test_a_magic_number_answers_its_code_and_changes_no_list(
     ("number", "code"), MAGIC_NUMBERS.items(), ids=[code.value for code in MAGIC_NUMBERS.values()]
 )
 @pytest.mark.parametrize("account", NATIVE)
-def test_over_the_wire_a_magic_number_never_claims_more_than_is_true(
+def test_magic_number_over_http_never_overstates_its_outcome(
     sandbox: str, account: str, number: str, code: Code
 ) -> None:
     answer = change(sandbox, "block", account, f"+{number}")
@@ -131,14 +131,14 @@ def test_over_the_wire_a_magic_number_never_claims_more_than_is_true(
 
 
 @pytest.mark.parametrize("account", NATIVE)
-def test_a_bad_target_is_refused_before_the_wire(sandbox: str, account: str) -> None:
+def test_invalid_contact_is_rejected_without_a_call(sandbox: str, account: str) -> None:
     body = {"jid": "120363025246125486@g.us", "account": account}
     answer = call(sandbox, "POST", "/v1/contacts/block", json_body=body)
     assert answer.code == "invalid_target"
     assert answer.json["meta"]["attempts"] == 0
 
 
-def test_the_three_dialects_are_open_to_the_clients_of_their_providers(sandbox: str) -> None:
+def test_sandbox_dialects_serve_clients_of_their_providers(sandbox: str) -> None:
     wuts = call(
         sandbox,
         "POST",
@@ -161,7 +161,7 @@ def test_the_three_dialects_are_open_to_the_clients_of_their_providers(sandbox: 
     assert (wuts.status, wappfy.status, gateway.status) == (200, 200, 204)
 
 
-def test_the_sandbox_sends_nothing_beyond_this_machine(sandbox: str) -> None:
+def test_sandbox_base_urls_are_its_own_address(sandbox: str) -> None:
     settings = load_settings(read_toml(sandbox_path()), own_address=sandbox)
     addresses = {account.base_url for account in settings.accounts.values()}
     assert addresses == {None} | {f"{sandbox}/dialects/{name}" for name in NATIVE}

@@ -1,4 +1,4 @@
-"""The production server, as a process of its own."""
+"""The production server, as a separate process."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """Return the sandbox, served from a folder that has nothing in it."""
+    """Return the sandbox, served from an empty folder."""
     folder = tmp_path_factory.mktemp("elsewhere")
     with serve(cwd=folder) as served:
         yield served
@@ -53,15 +53,13 @@ def write_wuts(path: Path, address: str, keys: bool = False) -> Path:
 
 
 @pytest.mark.parametrize("account", ["memory", "wuts", "wappfy", "session-gateway"])
-def test_the_sandbox_is_served_from_any_folder_with_its_whole_path(
-    sandbox: Served, account: str
-) -> None:
+def test_sandbox_is_served_from_any_folder(sandbox: Served, account: str) -> None:
     answer = block(sandbox.address, account)
     assert answer.status == 200
     assert answer.json["data"]["account"] == account
 
 
-def test_the_address_that_is_shown_is_loopback_and_has_the_documentation(sandbox: Served) -> None:
+def test_printed_address_is_loopback_and_serves_the_docs(sandbox: Served) -> None:
     assert urlsplit(sandbox.address).hostname == "127.0.0.1"
     assert f"docs at {sandbox.address}/docs" in sandbox.log
     assert call(sandbox.address, "GET", "/docs").status == 200
@@ -92,7 +90,7 @@ def test_the_address_that_is_shown_is_loopback_and_has_the_documentation(sandbox
         ("GET", f"/dialects/wuts/{NUMBER}", "/dialects/wuts/<", "code=not_found"),
     ],
 )
-def test_a_request_is_one_line_of_the_log_with_its_id_and_no_number(
+def test_request_is_one_log_line_with_its_id_and_no_number(
     sandbox: Served, method: str, path: str, route: str, end: str
 ) -> None:
     request_id = f"line-{len(sandbox.lines)}-x"
@@ -111,7 +109,7 @@ def test_a_request_is_one_line_of_the_log_with_its_id_and_no_number(
     assert "15005550012" not in sandbox.log
 
 
-def test_the_line_of_a_change_shows_account_provider_and_the_masked_contact(
+def test_log_line_of_a_change_has_account_provider_and_masked_contact(
     sandbox: Served,
 ) -> None:
     block(sandbox.address, "wappfy", headers={"X-Request-Id": "masked"})
@@ -124,9 +122,7 @@ def test_the_line_of_a_change_shows_account_provider_and_the_masked_contact(
 
 
 @pytest.mark.parametrize("given", [NUMBER, f"+{NUMBER}", f"id:{NUMBER}", JID])
-def test_a_number_that_a_caller_uses_as_request_id_is_masked_in_the_log(
-    sandbox: Served, given: str
-) -> None:
+def test_phone_number_as_request_id_is_masked_in_the_log(sandbox: Served, given: str) -> None:
     call(sandbox.address, "GET", "/v1/accounts", headers={"X-Request-Id": given})
     call(
         sandbox.address, "GET", "/livez", headers={"X-Request-Id": f"after-{len(given)}-{given[0]}"}
@@ -137,7 +133,7 @@ def test_a_number_that_a_caller_uses_as_request_id_is_masked_in_the_log(
     assert not found
 
 
-def test_a_body_of_three_megabytes_is_refused_and_the_server_goes_on(sandbox: Served) -> None:
+def test_large_body_is_rejected_and_the_server_keeps_serving(sandbox: Served) -> None:
     body = b'{"number": "' + b"5" * 3_000_000 + b'"}'
     headers = {"Content-Type": "application/json"}
     answer = call(sandbox.address, "POST", "/v1/contacts/block", body=body, headers=headers)
@@ -146,7 +142,7 @@ def test_a_body_of_three_megabytes_is_refused_and_the_server_goes_on(sandbox: Se
     assert block(sandbox.address).status == 200
 
 
-def test_a_chunked_body_is_read_like_any_other_and_bounded_too(sandbox: Served) -> None:
+def test_chunked_body_is_read_up_to_the_limit(sandbox: Served) -> None:
     parts = urlsplit(sandbox.address)
     for chunks, status in (
         ([b'{"number": ', b'"+5511999999999"}'], 200),
@@ -169,7 +165,7 @@ def test_a_chunked_body_is_read_like_any_other_and_bounded_too(sandbox: Served) 
         ("/livez", 405),
     ],
 )
-def test_a_body_that_nobody_reads_does_not_spoil_the_next_call_on_its_connection(
+def test_unread_body_is_not_parsed_as_the_next_request(
     sandbox: Served, path: str, status: int
 ) -> None:
     parts = urlsplit(sandbox.address)
@@ -188,7 +184,7 @@ def test_a_body_that_nobody_reads_does_not_spoil_the_next_call_on_its_connection
     assert b'"accounts"' in document
 
 
-def test_a_bug_shows_neither_caller_nor_log_the_number(tmp_path: Path) -> None:
+def test_exception_in_a_provider_shows_no_number_in_response_and_log(tmp_path: Path) -> None:
     site = tmp_path / "site"
     site.mkdir()
     install_plugin(site, "failing", FAILING_PLUGIN)
@@ -204,7 +200,7 @@ def test_a_bug_shows_neither_caller_nor_log_the_number(tmp_path: Path) -> None:
     assert NUMBER not in served.log + answer.body.decode()
 
 
-def test_sigterm_lets_the_call_in_flight_finish_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_sigterm_waits_for_the_call_in_flight_and_ends_all_processes(tmp_path: Path) -> None:
     with run_upstream(held=True) as upstream:
         upstream.will_answer(200, {"success": True, "data": {"blocked": True}})
         config = write_wuts(tmp_path / "adapter.toml", upstream.address)
@@ -227,7 +223,7 @@ def test_sigterm_lets_the_call_in_flight_finish_and_leaves_nothing_behind(tmp_pa
     assert "Traceback" not in served.log
 
 
-def test_a_provider_that_hangs_leaves_the_server_its_threads(tmp_path: Path) -> None:
+def test_hanging_provider_does_not_block_other_accounts(tmp_path: Path) -> None:
     with run_upstream(held=True) as upstream:
         config = write_wuts(tmp_path / "adapter.toml", upstream.address)
         config.write_text(config.read_text() + '[accounts.other]\nprovider = "memory"\n')
@@ -239,7 +235,7 @@ def test_a_provider_that_hangs_leaves_the_server_its_threads(tmp_path: Path) -> 
             ]
             for caller in callers:
                 caller.start()
-            wait_until(lambda: len(found) == 270 - 256, "the refusal of all that are too many")
+            wait_until(lambda: len(found) == 270 - 256, "the rejected calls")
             assert {answer.code for answer in found} == {"overloaded"}
             assert block(served.address, "other").status == 200
             assert len(found) == 270 - 256
@@ -248,40 +244,40 @@ def test_a_provider_that_hangs_leaves_the_server_its_threads(tmp_path: Path) -> 
                 caller.join(TIMEOUT)
 
 
-def test_a_client_that_never_stops_asking_leaves_the_others_their_turn(sandbox: Served) -> None:
+def test_pipelining_client_does_not_block_other_clients(sandbox: Served) -> None:
     parts = urlsplit(sandbox.address)
-    asked = b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 500
-    with socket.create_connection((str(parts.hostname), parts.port), TIMEOUT) as greedy:
+    requests = b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 500
+    with socket.create_connection((str(parts.hostname), parts.port), TIMEOUT) as client:
 
-        def ask() -> None:
+        def send() -> None:
             with suppress(OSError):
                 while True:
-                    greedy.sendall(asked)
+                    client.sendall(requests)
 
-        def listen() -> None:
+        def receive() -> None:
             with suppress(OSError):
-                while greedy.recv(1 << 20):
+                while client.recv(1 << 20):
                     pass
 
-        threads = [threading.Thread(target=each) for each in (ask, listen)]
+        threads = [threading.Thread(target=each) for each in (send, receive)]
         for thread in threads:
             thread.start()
         try:
             wait_until(lambda: sandbox.log.count("route=/livez") > 1000, "the flood")
             assert block(sandbox.address).status == 200
         finally:
-            greedy.shutdown(socket.SHUT_RDWR)
+            client.shutdown(socket.SHUT_RDWR)
             for thread in threads:
                 thread.join(TIMEOUT)
 
 
-def test_an_idle_server_stops_at_once_with_success() -> None:
+def test_idle_server_stops_at_once_with_exit_status_0() -> None:
     with serve() as served:
         assert served.stop() == 0
         assert not served.survivors()
 
 
-def test_with_keys_it_serves_their_holders_only(tmp_path: Path) -> None:
+def test_server_with_keys_needs_a_key(tmp_path: Path) -> None:
     with run_upstream() as upstream:
         upstream.will_answer(200, {"success": True, "data": {"blocked": True}})
         config = write_wuts(tmp_path / "adapter.toml", upstream.address, keys=True)
@@ -291,20 +287,22 @@ def test_with_keys_it_serves_their_holders_only(tmp_path: Path) -> None:
             right = block(served.address, "support", headers={"Authorization": "Bearer our-key"})
             served.stop()
     assert (without.status, wrong.status, right.status) == (401, 401, 200)
+    (warning,) = [line for line in served.lines if " WARNING " in line]
+    assert " WARNING adapter keys.crm: the key has fewer than 16 characters" in warning
     assert upstream.connections == 1
     assert "our-key" not in served.log
 
 
-def test_a_page_in_a_browser_cannot_use_the_sandbox(sandbox: Served) -> None:
+def test_web_pages_cannot_call_the_sandbox(sandbox: Served) -> None:
     for headers in ({"Origin": "https://evil.example"}, {"Host": "rebound.example"}):
         assert block(sandbox.address, headers=headers).status == 403
 
 
-# What it refuses to do
+# Start and listening address
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
-def test_without_keys_it_listens_for_nobody_else(host: str) -> None:
+def test_server_without_keys_does_not_listen_on_all_interfaces(host: str) -> None:
     status, said = run_to_end("--host", host, "--port", "0")
     assert status == 1
     assert "no API key is configured" in said
@@ -312,19 +310,19 @@ def test_without_keys_it_listens_for_nobody_else(host: str) -> None:
     assert "Traceback" not in said
 
 
-def test_another_loopback_address_is_loopback_too() -> None:
+def test_server_without_keys_listens_on_any_loopback_address() -> None:
     with serve("--host", "127.0.0.2") as served:
         assert urlsplit(served.address).hostname == "127.0.0.2"
         assert block(served.address).status == 200
 
 
-def test_it_serves_everyone_where_it_is_told_to() -> None:
+def test_allow_unauthenticated_serves_every_host_name() -> None:
     with serve("--host", "127.0.0.2", "--allow-unauthenticated") as served:
         answer = block(served.address, headers={"Host": "adapter.internal"})
         assert answer.status == 200
 
 
-def test_a_port_that_is_taken_is_explained() -> None:
+def test_port_in_use_is_explained() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         status, said = run_to_end("--port", str(port))
@@ -334,13 +332,13 @@ def test_a_port_that_is_taken_is_explained() -> None:
 
 
 @pytest.mark.parametrize("prefix", ["/wa", "/wa/"])
-def test_script_name_in_the_environment_serves_below_that_path_and_nowhere_else(
+def test_script_name_of_the_environment_is_the_only_path_that_is_served(
     prefix: str,
 ) -> None:
     with serve(env={**ENVIRONMENT, "SCRIPT_NAME": prefix}) as served:
         root = served.address.removesuffix("/wa")
         assert served.address == f"{root}/wa"
-        for account in ("memory", "wuts"):  # which calls this server, below the path
+        for account in ("memory", "wuts"):  # wuts calls this server, below the path
             assert block(served.address, account).status == 200
         outside = call(root, "GET", "/livez")
     assert (outside.status, outside.code) == (404, "not_found")
@@ -350,51 +348,51 @@ def test_script_name_in_the_environment_serves_below_that_path_and_nowhere_else(
 @pytest.mark.parametrize(
     "name", ["wa", "/wä", "/a b", "/wa?x", "/wa#x", "//evil.example", "/a//b", "/..", "/wa/./b"]
 )
-def test_a_script_name_that_is_no_path_is_explained(name: str) -> None:
+def test_invalid_script_name_is_explained(name: str) -> None:
     status, said = run_to_end("--port", "0", env={**ENVIRONMENT, "SCRIPT_NAME": name})
     assert status == 1
     assert "SCRIPT_NAME must be a path" in said
 
 
 @pytest.mark.parametrize("name", ["SCRIPT_NAME", "Script-Name", "PATH_INFO", "X-Forwarded-Proto"])
-def test_no_header_says_where_the_app_is_mounted(sandbox: Served, name: str) -> None:
+def test_request_headers_do_not_change_the_mount_point(sandbox: Served, name: str) -> None:
     answer = call(sandbox.address, "GET", "/v1/accounts", headers={name: "/v1"})
     assert answer.status in (
         200,
         401,
-    )  # 401: whatever a proxy adds makes a keyless caller a stranger
+    )  # 401: without keys, a forwarded request is rejected
     assert call(sandbox.address, "GET", "/v1/livez", headers={name: "/v1"}).status == 404
 
 
-def test_several_workers_warn_of_block_lists_in_memory_once_and_name_the_accounts() -> None:
+def test_several_workers_log_one_warning_about_block_lists_in_memory() -> None:
     with serve("--workers", "2") as served:
         wait_until(lambda: served.log.count("Booting worker") == 2, "both workers")
         assert served.stop() == 0
-    (line,) = [each for each in served.lines if "block list in each" in each]
+    (line,) = [each for each in served.lines if "separate block list" in each]
     assert " WARNING adapter with 2 workers, these accounts" in line
     assert ": memory; use one worker" in line
 
 
-def test_a_worker_that_is_added_while_it_runs_warns_too() -> None:
+def test_worker_added_at_run_time_logs_the_warning_about_block_lists() -> None:
     with serve() as served:
-        assert "block list in each" not in served.log
+        assert "separate block list" not in served.log
         served.process.send_signal(signal.SIGTTIN)
         wait_until(lambda: "with 2 workers, these accounts" in served.log, "the warning")
         wait_until(lambda: served.log.count("Booting worker") == 2, "both workers")
         assert served.stop() == 0
 
 
-def test_several_workers_are_silent_where_no_list_is_in_memory(tmp_path: Path) -> None:
+def test_several_workers_without_block_lists_in_memory_log_no_warning(tmp_path: Path) -> None:
     config = write_wuts(tmp_path / "adapter.toml", "http://127.0.0.1:1")
     with serve("--config", str(config), "--workers", "2") as served:
         wait_until(lambda: served.log.count("Booting worker") == 2, "both workers")
         assert served.stop() == 0
-    assert "block list in each" not in served.log
+    assert "separate block list" not in served.log
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk to play")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is missing")
 @pytest.mark.parametrize("redirect", ["2>/dev/full", "2>&-"])
-def test_a_log_that_cannot_be_written_stops_no_server(tmp_path: Path, redirect: str) -> None:
+def test_failing_log_output_does_not_stop_the_server(tmp_path: Path, redirect: str) -> None:
     port = free_port()
     line = f'exec "$0" serve --port {port} {redirect}'
     with subprocess.Popen(["/bin/sh", "-c", line, COMMAND], env=ENVIRONMENT) as process:
@@ -407,7 +405,7 @@ def test_a_log_that_cannot_be_written_stops_no_server(tmp_path: Path, redirect: 
             process.wait(TIMEOUT)
 
 
-def test_a_host_that_is_none_is_explained() -> None:
+def test_invalid_host_is_explained() -> None:
     status, said = run_to_end("--host", "256.0.0.1", "--port", "0")
     assert status == 1
     assert "cannot listen on 256.0.0.1" in said

@@ -1,6 +1,6 @@
-"""A secret and a number are let fly like canaries, and looked for in all that we give away.
+"""Canaries: a secret and a phone number, searched for in all output.
 
-A number may stand where the API returns the contact, and nowhere else; a secret nowhere at all.
+The number may appear where the API returns the contact, and nowhere else; a secret nowhere.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ import pytest
 from click.testing import CliRunner
 from flask import Flask
 from support import wait_until
-from support.faults import FAULTS, SHORT, WUTS_OK, FaultServer, Peer, Play, always, answer
+from support.faults import SHORT_DEADLINE
+from support.raw_server import Peer, RawServer, Script, always, http_response
+from support.server_faults import SERVER_FAULTS, WUTS_OK
 from werkzeug.test import TestResponse
 
 import adapter
@@ -27,13 +29,10 @@ from adapter import (
     Code,
     Command,
     ConfigurationError,
+    ConfigurationProblem,
     Contact,
     ContactAdapter,
     ContactError,
-    DialectRequest,
-    Headers,
-    HttpRequest,
-    HttpResponse,
     Outcome,
     OutcomeError,
     PluginError,
@@ -42,9 +41,10 @@ from adapter import (
     Secret,
     connect,
     create_app,
-    json_response,
 )
+from adapter import plugin as plugin_names
 from adapter.cli import main
+from adapter.plugin import DialectRequest, Headers, HttpRequest, HttpResponse, json_response
 from adapter.service import Service
 from adapter.settings.loader import load_settings
 from adapter.web.app import service_state
@@ -57,14 +57,14 @@ UPSTREAM_SECRET = "canary-of-the-provider"
 CALLER_SECRET = "canary-of-the-caller"
 
 CANARIES = (NUMBER, NUMBER[4:], TYPED, "97654-3210", LID[:-4], UPSTREAM_SECRET, CALLER_SECRET)
-"""What must not be found; the number also without its country, and as somebody types it."""
+"""What must not be found; the number also without its country code, and as typed."""
 
 GOOD = {
-    "wuts": answer(200, WUTS_OK),
-    "session-gateway": answer(204),
-    "z-api": answer(200, {"value": True}),
+    "wuts": http_response(200, WUTS_OK),
+    "session-gateway": http_response(204),
+    "z-api": http_response(200, {"value": True}),
 }
-"""A provider with the secret in a header, one with the number in the path, one with both there."""
+"""A provider with the secret in a header, one with the number in the path, one with both."""
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "wuts": {},
@@ -76,21 +76,21 @@ _ECHO = {"success": False, "error": f"{JID} {UPSTREAM_SECRET}", "message": TYPED
 _ECHOING = f"X-Echo: {JID} {UPSTREAM_SECRET}\r\nSet-Cookie: t={UPSTREAM_SECRET}\r\n"
 
 
-def echo(status: int, code: str = "") -> Play:
-    """Return a provider that repeats all that it knows, in its words and in its headers."""
+def echo(status: int, code: str = "") -> Script:
+    """Return a provider that echoes everything in its body, status line and headers."""
     document = {**_ECHO, "error_code": code, "validation": [{"field": "jid", "message": JID}]}
     location = f"Location: http://127.0.0.1:1/{JID}?token={UPSTREAM_SECRET}\r\n"
-    raw = answer(status, document, _ECHOING + location)
-    return always(raw.replace(b" Fault\r\n", f" {JID} {UPSTREAM_SECRET}\r\n".encode(), 1))
+    raw = http_response(status, document, _ECHOING + location)
+    return always(raw.replace(b" Status\r\n", f" {JID} {UPSTREAM_SECRET}\r\n".encode(), 1))
 
 
-def behave(peer: Peer) -> None:
-    """Play no fault at all."""
+def respond_well(peer: Peer) -> None:
+    """Script no fault at all."""
     always(peer.good)(peer)
 
 
-PLAYS: Mapping[str, Play] = {
-    **{fault.name: fault.how for fault in FAULTS},
+SCRIPTS: Mapping[str, Script] = {
+    **{fault.name: fault.how for fault in SERVER_FAULTS},
     **{
         f"{status} that echoes": echo(status)
         for status in (200, 302, 400, 401, 403, 404, 409, 422, 429, 501)
@@ -99,12 +99,12 @@ PLAYS: Mapping[str, Play] = {
     "a number for a code": echo(400, JID),
     "a secret for a code": echo(500, UPSTREAM_SECRET),
     "a status line that echoes": always(f"{JID} {UPSTREAM_SECRET}\r\n\r\n".encode()),
-    "no fault": behave,
+    "no fault": respond_well,
 }
-WAITING = [fault.how for fault in FAULTS if fault.deadline == SHORT]
-"""The plays that nothing but the deadline ends."""
-CLOSING = [fault.how for fault in FAULTS if fault.closes]
-"""The plays whose server ends a connection between calls."""
+WAITING = [fault.how for fault in SERVER_FAULTS if fault.deadline == SHORT_DEADLINE]
+"""The scripts that only the deadline ends."""
+CLOSING = [fault.how for fault in SERVER_FAULTS if fault.closes]
+"""The scripts that close a connection between calls."""
 
 
 def assert_no_canary(text: str, where: str) -> None:
@@ -113,7 +113,7 @@ def assert_no_canary(text: str, where: str) -> None:
 
 
 class Records(logging.Handler):
-    """Every record of every logger, kept as a host's own plain handler would show it."""
+    """All records of all loggers, as a plain handler of the host app would format them."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -122,7 +122,7 @@ class Records(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.loggers.add(record.name)
-        # The line, and whatever else a handler of a stranger may send away: args, extra, facts.
+        # The line, and everything else that a third-party handler may send: args, extra, facts.
         self.texts.append(logging.Formatter("%(levelname)s %(name)s %(message)s").format(record))
         self.texts.append(json.dumps(record.__dict__, default=repr))
 
@@ -133,7 +133,7 @@ class Records(logging.Handler):
 
 @pytest.fixture
 def records() -> Iterator[Records]:
-    """Log everything there is at DEBUG, as a host that looks for a fault does."""
+    """Log everything at DEBUG, as a host app does for debugging."""
     kept = Records()
     root = logging.getLogger()
     levels = {logger: logger.level for logger in (root, logging.getLogger("adapter"))}
@@ -187,8 +187,8 @@ def host_for(provider: str, port: int, deadline: float) -> Iterator[tuple[Flask,
         host.extensions["contact_adapter"].service.close()
 
 
-def assert_answer_is_clean(response: TestResponse) -> None:
-    """Look for canaries in the whole answer but for the contact of a success."""
+def assert_response_is_clean(response: TestResponse) -> None:
+    """Search the whole response for canaries, except the contact of a success."""
     assert_no_canary(str(response.headers), "a header")
     if response.status_code != 200:
         assert_no_canary(response.text, f"a body of {response.status_code}")
@@ -208,8 +208,8 @@ NATIVE: Mapping[str, Callable[[str], dict[str, Any]]] = {
 }
 
 
-def other_face(provider: str, action: str) -> dict[str, Any]:
-    """Return what an old client sends; the unified call where the provider has no dialect."""
+def native_request(provider: str, action: str) -> dict[str, Any]:
+    """Return a native request; a unified one where the provider has no dialect."""
     if provider in NATIVE:
         return NATIVE[provider](action)
     return {"path": f"/v1/contacts/{action}", "json": {"jid": JID}}
@@ -218,29 +218,29 @@ def other_face(provider: str, action: str) -> dict[str, Any]:
 @pytest.mark.slow
 @pytest.mark.no_cover
 @pytest.mark.parametrize("provider", GOOD)
-@pytest.mark.parametrize("play", PLAYS.values(), ids=PLAYS)
-def test_no_canary_gets_out_of_any_face_whatever_a_provider_does(
-    play: Play, provider: str, records: Records
+@pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
+def test_no_canary_in_any_output_for_any_fault_of_a_provider(
+    script: Script, provider: str, records: Records
 ) -> None:
-    deadline = 0.2 if play in WAITING else 5.0
+    deadline = 0.2 if script in WAITING else 5.0
     with (
-        FaultServer(play, GOOD[provider]) as server,
+        RawServer(script, GOOD[provider]) as server,
         app_for(provider, server.port, deadline) as app,
         host_for(provider, server.port, deadline) as (host, contacts),
     ):
         client = app.test_client()
         unified = client.post("/v1/contacts/block", json={"number": TYPED}, headers=BEARER)
-        if play in CLOSING:  # a call that is sent while it closes would be lost
-            wait_until(lambda: server.ended == server.connections, "the end of the connection")
-        native = client.post(**other_face(provider, "unblock"), headers=BEARER)
+        if script in CLOSING:  # a call sent while it closes would be lost
+            wait_until(lambda: server.closed == server.connections, "the end of the connection")
+        native = client.post(**native_request(provider, "unblock"), headers=BEARER)
         with host.app_context():
             result = contacts.block(TYPED)
         for response in (unified, native):
-            assert_answer_is_clean(response)
+            assert_response_is_clean(response)
         metrics = client.get("/metrics", headers=BEARER)
         assert 'account="a"' in metrics.text
         assert_no_canary(metrics.text, "the metrics")
-        assert server.requests >= 3
+        wait_until(lambda: server.request_count >= 3, "the three requests")
     assert_no_canary(f"{result!r} {result}", "a result")
     with suppress(OutcomeError):
         result.raise_for_code()
@@ -250,23 +250,25 @@ def test_no_canary_gets_out_of_any_face_whatever_a_provider_does(
 
 
 @pytest.mark.parametrize("provider", GOOD)
-def test_no_canary_gets_out_where_nobody_listens(provider: str, records: Records) -> None:
-    with FaultServer(always(b""), b"") as server:
+def test_no_canary_in_any_output_for_an_unreachable_provider(
+    provider: str, records: Records
+) -> None:
+    with RawServer(always(b""), b"") as server:
         port = server.port
     with app_for(provider, port) as app:
         client = app.test_client()
         for sent in ({"path": "/v1/contacts/block", "json": {"jid": LID}}, {}):
-            request = sent or other_face(provider, "block")
+            request = sent or native_request(provider, "block")
             response = client.post(**request, headers=BEARER)
             assert response.status_code in (422, 501, 503)  # 422: no number to send
-            assert_answer_is_clean(response)
+            assert_response_is_clean(response)
     assert_no_canary(records.text, "the log")
 
 
 @pytest.fixture(scope="module")
 def refusing() -> Iterator[Flask]:
-    """Return a server whose provider refuses what is not refused before."""
-    echoing = FaultServer(echo(400, "VALIDATION_ERROR"), b"")
+    """Return an app whose provider refuses every request that reaches it."""
+    echoing = RawServer(echo(400, "VALIDATION_ERROR"), b"")
     with echoing as server, app_for("wuts", server.port) as app:
         yield app
 
@@ -300,14 +302,14 @@ def refusing() -> Iterator[Flask]:
         f"/v1/{JID}/",
     ],
 )
-def test_a_request_that_is_refused_is_told_nothing_of_what_it_sent(
+def test_a_refused_request_is_not_repeated_in_its_response(
     refusing: Flask, path: str, sent: dict[str, Any], records: Records
 ) -> None:
     for headers in (BEARER, {"X-API-Key": UPSTREAM_SECRET}):
         sent = {"content_type": "application/json", **sent} if "data" in sent else sent
         response = refusing.test_client().post(path, headers=headers, **sent)
         assert 400 <= response.status_code < 500
-        assert_answer_is_clean(response)
+        assert_response_is_clean(response)
     assert_no_canary(records.text, "the log")
 
 
@@ -315,7 +317,7 @@ def test_a_request_that_is_refused_is_told_nothing_of_what_it_sent(
 
 
 def public_objects() -> Iterator[object]:
-    """Yield one of everything that a host, a plugin or a test may hold and print."""
+    """Yield one of every object that a host app, a plugin or a test may hold and print."""
     contact = Contact(NUMBER, LID)
     command = Command(Action.BLOCK, contact)
     headers = Headers({"Authorization": f"Bearer {UPSTREAM_SECRET}", "X": JID})
@@ -337,7 +339,7 @@ def public_objects() -> Iterator[object]:
                 Contact.parse(**written)
             yield caught.value
     with pytest.raises(RequestError) as refused:
-        adapter.read_contact(number=TYPED + "x")
+        plugin_names.read_contact(number=TYPED + "x")
     yield from (refused.value, refused.value.outcome)
     for provider in GOOD:
         settings = load_settings(config_for(provider, 1))
@@ -354,7 +356,7 @@ def public_objects() -> Iterator[object]:
         yield from (
             state.authenticator,
             state.authenticator._keys,
-            state.authenticator._keys.find(CALLER_SECRET),
+            state.authenticator._keys.find_caller(CALLER_SECRET),
         )
 
 
@@ -372,7 +374,7 @@ def test_no_public_object_shows_a_canary(show: Callable[[object], str]) -> None:
         assert_no_canary(show([each]), f"a list of a {type(each).__name__}")
 
 
-def test_a_public_value_shows_its_fields_with_the_contact_masked() -> None:
+def test_the_repr_of_a_public_value_masks_the_contact() -> None:
     assert repr(Command(Action.BLOCK, Contact(NUMBER))).endswith("contact=Contact(552*******210))")
 
 
@@ -402,7 +404,7 @@ def test_a_public_value_shows_its_fields_with_the_contact_masked() -> None:
     ],
     ids=str,
 )
-def test_a_configuration_that_is_refused_is_explained_without_its_values(
+def test_a_configuration_error_repeats_no_value(
     wrong: dict[str, Any],
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:
@@ -414,7 +416,7 @@ def test_a_configuration_that_is_refused_is_explained_without_its_values(
 # --- exceptions
 
 ODD_PLUGIN = '''
-from adapter import Action, Headers, HttpRequest, Provider, Route, SecretField, hookimpl
+from adapter.plugin import Action, Headers, HttpRequest, Provider, SecretField, hookimpl
 from marshmallow import Schema, fields
 
 
@@ -423,10 +425,9 @@ class OddProvider(Provider):
 
     name = "odd"
     title = "Odd"
-    routes = (
-        Route(Action.BLOCK, "POST", "/contacts/{jid}/block"),
-        Route(Action.UNBLOCK, "POST", "/contacts/{jid}/unblock"),
-    )
+    routes = {"block": ("POST", "/contacts/{jid}/block"),
+        "unblock": ("POST", "/contacts/{jid}/unblock"),
+    }
 
     class Options(Schema):
         token = SecretField(required=True)
@@ -438,29 +439,29 @@ class OddProvider(Provider):
         path = f"/contacts/{jid}/block"
         request = HttpRequest("POST", path, Headers(headers))
         match self.options["bug"]:
-            case "raises with all that it is given":
+            case "raises with all its arguments":
                 raise ValueError(f"{self} {self.options} {command} {command.contact} {request}")
-            case "looks up what is not there":
+            case "looks up a missing key":
                 return {}[command]
-            case "a path that is no path":
+            case "a path with dot segments":
                 return HttpRequest("POST", f"/../{jid}?{token}", Headers(headers))
             case "a path of another host":
                 return HttpRequest("POST", f"//[{jid}/{token}", Headers(headers))
-            case "a port that is none":
+            case "a path that starts with a colon":
                 return HttpRequest("POST", f":{jid}{token}", Headers(headers))
             case "a header of two lines":
                 return HttpRequest("POST", path, Headers({"Authorization": f"{token}\\r\\n{jid}"}))
-            case "a header that is no ASCII":
+            case "a header that is not ASCII":
                 return HttpRequest("POST", path, Headers({"Authorization": f"{token} € {jid}"}))
-            case "a header name that is none":
+            case "an invalid header name":
                 return HttpRequest("POST", path, Headers({f"{token} {jid}": "x"}))
-            case "a header that is no text":
+            case "a header that is not text":
                 return HttpRequest("POST", path, Headers({"Authorization": (token, jid)}))
-            case "a method that is none":
+            case "an invalid method":
                 return HttpRequest(f"POST {token}", path, Headers(headers))
-            case "a body that is no JSON":
+            case "a body that is not JSON":
                 return HttpRequest("POST", path, Headers(headers), json={token: {jid}})
-            case "a query that is no text":
+            case "a query that is not a mapping":
                 return HttpRequest("POST", path, Headers(headers), query=f"{token}{jid}")
         return request
 
@@ -469,34 +470,34 @@ class OddProvider(Provider):
 
 
 @hookimpl
-def register_providers():
-    return [OddProvider]
+def register(registry):
+    registry.add(OddProvider)
 '''
 
 BUGS = (
-    "raises with all that it is given",
-    "looks up what is not there",
-    "a path that is no path",
+    "raises with all its arguments",
+    "looks up a missing key",
+    "a path with dot segments",
     "a path of another host",
-    "a port that is none",
+    "a path that starts with a colon",
     "a header of two lines",
-    "a header that is no ASCII",
-    "a header name that is none",
-    "a header that is no text",
-    "a method that is none",
-    "a body that is no JSON",
-    "a query that is no text",
-    "raises while it reads",
+    "a header that is not ASCII",
+    "an invalid header name",
+    "a header that is not text",
+    "an invalid method",
+    "a body that is not JSON",
+    "a query that is not a mapping",
+    "raises while parsing",
 )
 
 
 @pytest.mark.parametrize("bug", BUGS)
-def test_what_gets_out_of_a_provider_with_a_bug_shows_no_canary(
+def test_no_canary_in_the_exceptions_of_a_faulty_provider(
     bug: str, plugin: Callable[[str, str], Path], records: Records
 ) -> None:
     plugin("odd", ODD_PLUGIN)
     account = {"provider": "odd", "token": Secret(UPSTREAM_SECRET), "bug": bug}
-    with FaultServer(always(answer(200, _ECHO, _ECHOING)), b"") as server:
+    with RawServer(always(http_response(200, _ECHO, _ECHOING)), b"") as server:
         account["base_url"] = f"http://127.0.0.1:{server.port}"
         host = Flask("host")
         contacts = ContactAdapter(host, {"accounts": {"a": account}}, name="embedded")
@@ -506,14 +507,14 @@ def test_what_gets_out_of_a_provider_with_a_bug_shows_no_canary(
             try:
                 result = contacts.block(TYPED)
                 shown = repr(result)
-            except Exception as error:  # noqa: BLE001 - whatever gets out
+            except Exception as error:  # noqa: BLE001 - every exception is searched
                 shown = "".join(traceback.format_exception(error))
         response = app.test_client().post("/v1/contacts/block", json={"number": TYPED})
         host.extensions["embedded"].service.close()
         service_state(app).service.close()
     assert response.status_code >= 500
-    assert_answer_is_clean(response)
-    assert_no_canary(shown, "what gets out")
+    assert_response_is_clean(response)
+    assert_no_canary(shown, "the exception")
     assert_no_canary(records.text, "the log")
 
 
@@ -523,10 +524,12 @@ def test_what_gets_out_of_a_provider_with_a_bug_shows_no_canary(
 @pytest.mark.parametrize("target", [TYPED, JID, LID, f"{NUMBER}x", f"{NUMBER}@g.us"])
 @pytest.mark.parametrize("command", ["block", "unblock"])
 @pytest.mark.parametrize(
-    "play", [behave, echo(400, "VALIDATION_ERROR"), echo(302)], ids=["good", "bad", "redirect"]
+    "script",
+    [respond_well, echo(400, "VALIDATION_ERROR"), echo(302)],
+    ids=["good", "bad", "redirect"],
 )
-def test_a_shell_is_shown_no_canary(
-    play: Play,
+def test_no_canary_in_the_output_of_the_command_line(
+    script: Script,
     command: str,
     target: str,
     tmp_path: Path,
@@ -534,7 +537,7 @@ def test_a_shell_is_shown_no_canary(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("CANARY", UPSTREAM_SECRET)
-    with FaultServer(play, GOOD["wuts"]) as server:
+    with RawServer(script, GOOD["wuts"]) as server:
         config = tmp_path / "adapter.toml"
         config.write_text(
             '[accounts.a]\nprovider = "wuts"\ntoken = { env = "CANARY" }\n'
@@ -564,12 +567,19 @@ base_url = "http://127.0.0.1:%s"
     ids=" ".join,
 )
 @pytest.mark.parametrize(
-    "play",
-    [behave, echo(302), Peer.keep_silent, Peer.reset, always(b"HTTP/1.1 broken\r\n\r\n"), None],
-    ids=["good", "redirect", "silence", "reset", "malformed", "refused"],
+    "script",
+    [
+        respond_well,
+        echo(302),
+        Peer.stay_silent,
+        Peer.reset,
+        always(b"HTTP/1.1 broken\r\n\r\n"),
+        None,
+    ],
+    ids=["good", "redirect", "no response", "reset", "malformed", "refused"],
 )
-def test_a_shell_is_not_shown_a_secret_that_stands_in_the_path(
-    play: Play | None,
+def test_a_secret_in_the_path_is_not_in_the_output_of_the_command_line(
+    script: Script | None,
     arguments: tuple[str, ...],
     tmp_path: Path,
     records: Records,
@@ -577,45 +587,41 @@ def test_a_shell_is_not_shown_a_secret_that_stands_in_the_path(
 ) -> None:
     monkeypatch.setenv("CANARY", UPSTREAM_SECRET)
     config = tmp_path / "adapter.toml"
-    with FaultServer(play or behave, GOOD["z-api"]) as server:
+    with RawServer(script or respond_well, GOOD["z-api"]) as server:
         config.write_text(PATH_SECRET % server.port)
-        if play is not None:
+        if script is not None:
             ran = CliRunner().invoke(main, [*arguments, "--config", str(config)])
-    if play is None:  # nobody listens any more
+    if script is None:  # the server is closed
         ran = CliRunner().invoke(main, [*arguments, "--config", str(config)])
     assert ran.output
-    for head in server.heads:
+    for head in server.requests:
         assert UPSTREAM_SECRET in head.decode().splitlines()[0]
     raised = "".join(traceback.format_exception(ran.exception))
     for text in (ran.output, records.text, raised):
         assert UPSTREAM_SECRET not in text
 
 
-def test_every_class_that_the_package_offers_is_looked_at() -> None:
-    """A new public value has to be added to the objects above, or be one that holds nothing."""
+def test_every_public_dataclass_is_searched() -> None:
+    """A new public dataclass must be added to `public_objects`, or have no data of a call."""
     seen = {type(each) for each in public_objects()}
     values = {
         each
-        for name in adapter.__all__
-        if isinstance(each := getattr(adapter, name), type) and dataclasses.is_dataclass(each)
+        for module in (adapter, plugin_names)
+        for name in module.__all__
+        if isinstance(each := getattr(module, name), type) and dataclasses.is_dataclass(each)
     }
-    holding_nothing = {
-        adapter.Route,
-        adapter.ErrorRule,
-        adapter.ConfigurationProblem,
-        adapter.ContactList,
-    }
+    holding_nothing = {plugin_names.ErrorRule, ConfigurationProblem, plugin_names.ContactList}
     assert {each.__name__ for each in values - holding_nothing - seen} == set()
 
 
-def test_a_plugin_error_names_the_bug_and_nothing_that_was_to_be_sent(
+def test_a_plugin_error_names_the_bug_and_repeats_no_data(
     plugin: Callable[[str, str], Path],
 ) -> None:
     plugin("odd", ODD_PLUGIN)
     account = {
         "provider": "odd",
         "token": Secret(UPSTREAM_SECRET),
-        "bug": "a path that is no path",
+        "bug": "a path with dot segments",
         "base_url": "http://127.0.0.1:1",
     }
     with connect({"accounts": {"a": account}}) as contacts, pytest.raises(PluginError) as caught:

@@ -1,4 +1,4 @@
-"""A bug of a plugin keeps the facts of its call: who was asked, under which id, how often."""
+"""Exceptions of plugins: the facts of the call are kept, and the process goes on."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from conftest import MakeApp
 from flask import Flask
 from support import NUMBER, Upstream, cli_runner, free_port
 
-from adapter import Code, ContactAdapter, HttpRequest, PluginError, Result
+from adapter import Code, ContactAdapter, PluginError, Result
 from adapter.cli import main
 from adapter.client import connect
 from adapter.containment import is_from_outside
+from adapter.plugin import HttpRequest
 from adapter.service import RESULT_ATTRIBUTE, result_of
 
 SOURCE = '''
 from marshmallow import Schema, validates_schema
 
-from adapter import (
-    Action, Dialect, DialectRequest, ErrorRule, HttpRequest, Provider, RequestError, Route,
+from adapter.plugin import (
+    Dialect, DialectRequest, ErrorRule, HttpRequest, Provider, RequestError,
     hookimpl, invalid_field, json_response, read_contact, read_object,
 )
 
@@ -39,7 +40,7 @@ class MyProvider(Provider):
     name = "bug"
     title = "Bug"
     base_url = "{address}"
-    routes = (Route(Action.BLOCK, "POST", "/block"), Route(Action.UNBLOCK, "POST", "/unblock"))
+    routes = {{"block": ("POST", "/block"), "unblock": ("POST", "/unblock")}}
 
     class Options(Schema):
         @validates_schema
@@ -83,13 +84,8 @@ class MyDialect(Dialect):
 
 
 @hookimpl
-def register_providers():
-    return [MyProvider]
-
-
-@hookimpl
-def register_dialects():
-    return [MyDialect]
+def register(registry):
+    registry.add(MyProvider, MyDialect)
 '''
 
 PLACES = ("options", "init", "build", "read", "dialect_init", "dialect", "write")
@@ -103,7 +99,7 @@ LATE = {"read": "raise {}"}
 def config(plugin: Install, upstream: Upstream, raised: str, place: dict[str, str]) -> Any:
     parts = dict.fromkeys(PLACES, "pass")
     parts |= {name: text.format(raised) for name, text in place.items()}
-    sys.modules.pop("plugin_bug", None)  # that of the test before
+    sys.modules.pop("plugin_bug", None)  # imported by the test before
     plugin("bug", SOURCE.format(address=upstream.address, **parts))
     upstream.will_answer(200, {})
     base = {"provider": "bug", "base_url": upstream.address}
@@ -125,7 +121,7 @@ RAISED = ["ZeroDivisionError(1)", "SystemExit(3)", "BaseException()", "OSError(5
 @pytest.mark.parametrize("raised", RAISED)
 @pytest.mark.parametrize(("place", "attempts"), [(EARLY, 0), (LATE, 1)])
 @pytest.mark.parametrize("path", ["/v1/contacts/block", "/dialects/bug/block"])
-def test_an_answer_and_its_log_line_keep_the_facts(
+def test_the_response_and_its_log_line_keep_the_facts(
     path: str,
     place: dict[str, str],
     attempts: int,
@@ -139,21 +135,22 @@ def test_an_answer_and_its_log_line_keep_the_facts(
     caplog.set_level(logging.INFO)
     app = make_app(config(plugin, upstream, raised, place))
     headers = {"X-Request-Id": given} if given else {}
-    answer = app.test_client().post(path, json={"number": NUMBER}, headers=headers)
+    response = app.test_client().post(path, json={"number": NUMBER}, headers=headers)
     assert len(upstream.seen) == attempts
-    request_id = answer.headers["X-Request-Id"]
+    request_id = response.headers["X-Request-Id"]
     if given:
         assert request_id == given
     for seen in upstream.seen:
         assert seen.headers["X-Request-Id"] == request_id
     if path.startswith("/v1"):
-        assert answer.status_code == 500
-        error, meta = answer.get_json()["error"], answer.get_json()["meta"]
+        assert response.status_code == 500
+        document = response.get_json()
+        error, meta = document["error"], document["meta"]
         assert (error["code"], error["outcome"]) == ("internal_error", "unknown")
         assert meta["request_id"] == request_id
         assert (meta["provider"], meta["attempts"]) == ("bug", attempts)
     else:
-        assert answer.headers["X-Contact-Adapter-Code"] == "internal_error"
+        assert response.headers["X-Contact-Adapter-Code"] == "internal_error"
     for line in (*facts(caplog, "request"), *facts(caplog, "call")):
         assert line["request_id"] == request_id
         assert (line["account"], line["provider"], line["action"]) == ("a", "bug", "block")
@@ -167,7 +164,7 @@ def test_an_answer_and_its_log_line_keep_the_facts(
     ["+55 11 99999-9999", "55 / 11 -- 99999_9999", "(11) 99999 : 9999", "5,5,1,1,9999,99999"],
 )
 @pytest.mark.parametrize("place", [EARLY, LATE])
-def test_the_log_of_a_bug_holds_no_digits_of_the_contact_however_they_are_written(
+def test_the_traceback_in_the_log_has_no_digits_of_the_contact(
     place: dict[str, str],
     written: str,
     plugin: Install,
@@ -183,7 +180,7 @@ def test_the_log_of_a_bug_holds_no_digits_of_the_contact_however_they_are_writte
 
 
 @pytest.mark.parametrize(("place", "attempts"), [(EARLY, 0), (LATE, 1)])
-def test_python_sees_the_exception_as_it_is_with_the_facts(
+def test_python_gets_the_exception_itself_with_the_result(
     place: dict[str, str],
     attempts: int,
     plugin: Install,
@@ -207,9 +204,7 @@ def test_python_sees_the_exception_as_it_is_with_the_facts(
     assert (line["request_id"], line["attempts"]) == (result.request_id, attempts)
 
 
-def test_a_second_attempt_that_ends_in_a_bug_is_counted(
-    plugin: Install, upstream: Upstream
-) -> None:
+def test_a_retry_that_raises_is_counted(plugin: Install, upstream: Upstream) -> None:
     mapping = config(plugin, upstream, "KeyError(1)", LATE)
     seen = upstream.seen
     with connect(mapping) as contacts:
@@ -231,7 +226,7 @@ def test_a_second_attempt_that_ends_in_a_bug_is_counted(
     assert result.attempts == 2
 
 
-def test_an_attempt_that_was_begun_counts_whether_or_not_it_sent_something(
+def test_a_begun_attempt_is_counted_even_if_nothing_was_sent(
     plugin: Install, upstream: Upstream
 ) -> None:
     place = {"build": "return HttpRequest('POST', '//', json={{}})"}
@@ -241,8 +236,8 @@ def test_an_attempt_that_was_begun_counts_whether_or_not_it_sent_something(
         result = result_of(caught.value)
         assert result is not None
         assert (result.attempts, upstream.seen) == (1, [])
-    nobody = {"provider": "bug", "base_url": f"http://127.0.0.1:{free_port()}"}
-    with connect({"accounts": {"a": nobody}}) as contacts:
+    unreachable = {"provider": "bug", "base_url": f"http://127.0.0.1:{free_port()}"}
+    with connect({"accounts": {"a": unreachable}}) as contacts:
         contacts.service.accounts["a"].provider.build_request = (  # type: ignore[method-assign]
             lambda command: HttpRequest("POST", "/block", json={})
         )
@@ -251,7 +246,7 @@ def test_an_attempt_that_was_begun_counts_whether_or_not_it_sent_something(
 
 @pytest.mark.parametrize("raised", ["SystemExit(3)", "BaseException()"])
 @pytest.mark.parametrize("place", [EARLY, LATE])
-def test_a_plugin_does_not_end_the_process_of_its_host(
+def test_a_plugin_cannot_end_the_process_of_the_host_app(
     raised: str, place: dict[str, str], plugin: Install, upstream: Upstream
 ) -> None:
     app = Flask(__name__)
@@ -264,7 +259,7 @@ def test_a_plugin_does_not_end_the_process_of_its_host(
 
 @pytest.mark.parametrize("raised", ["SystemExit(0)", "BaseException()"])
 @pytest.mark.parametrize("place", ["options", "init", "dialect_init"])
-def test_a_plugin_does_not_end_the_process_that_makes_its_objects(
+def test_a_plugin_cannot_end_the_process_while_it_is_constructed(
     place: str, raised: str, plugin: Install, upstream: Upstream, make_app: MakeApp
 ) -> None:
     mapping = config(plugin, upstream, raised, {place: "raise {}"})
@@ -274,7 +269,7 @@ def test_a_plugin_does_not_end_the_process_that_makes_its_objects(
 
 
 @pytest.mark.parametrize("place", ["options", "init"])
-def test_check_fails_for_a_plugin_that_ends_the_process_with_success(
+def test_check_fails_for_a_plugin_that_exits_with_status_0(
     place: str, plugin: Install, upstream: Upstream, tmp_path: Path
 ) -> None:
     config(plugin, upstream, "SystemExit(0)", {place: "raise {}"})
@@ -286,7 +281,7 @@ def test_check_fails_for_a_plugin_that_ends_the_process_with_success(
 
 
 @pytest.mark.parametrize("raised", ["KeyboardInterrupt()", "Scheduler()"])
-def test_what_the_surroundings_raise_goes_through(
+def test_exceptions_from_outside_are_not_contained(
     raised: str, plugin: Install, upstream: Upstream, caplog: pytest.LogCaptureFixture
 ) -> None:
     with (
@@ -299,7 +294,7 @@ def test_what_the_surroundings_raise_goes_through(
     assert line["attempts"] == 1
 
 
-def test_gevents_own_are_what_the_surroundings_raise() -> None:
+def test_gevents_exceptions_are_from_outside() -> None:
     gevent = pytest.importorskip("gevent")
     assert is_from_outside(gevent.Timeout())
     assert is_from_outside(gevent.GreenletExit())
@@ -309,34 +304,35 @@ def test_gevents_own_are_what_the_surroundings_raise() -> None:
     assert not is_from_outside(BaseException())
 
 
-def test_a_plugin_cannot_refuse_what_was_sent_already(
+def test_a_plugin_that_refuses_after_sending_is_an_internal_error(
     plugin: Install, upstream: Upstream, make_app: MakeApp
 ) -> None:
     app = make_app(config(plugin, upstream, "invalid_field('number', 'x')", LATE))
-    answer = app.test_client().post("/v1/contacts/block", json={"number": NUMBER})
-    assert answer.get_json()["error"]["code"] == "internal_error"
-    assert answer.get_json()["error"]["outcome"] == "unknown"
+    response = app.test_client().post("/v1/contacts/block", json={"number": NUMBER})
+    error = response.get_json()["error"]
+    assert error["code"] == "internal_error"
+    assert error["outcome"] == "unknown"
 
 
 @pytest.mark.parametrize("raised", ["ZeroDivisionError(1)", "SystemExit(3)"])
 @pytest.mark.parametrize("place", ["dialect", "write"])
-def test_a_bug_of_a_dialect_is_answered(
+def test_an_exception_in_a_dialect_is_an_error_response(
     place: str, raised: str, plugin: Install, upstream: Upstream, make_app: MakeApp
 ) -> None:
     broken = {place: "raise {}"}
     if place == "write":
         broken["dialect"] = "raise invalid_field('number', 'x')"
     app = make_app(config(plugin, upstream, raised, broken))
-    answer = app.test_client().post("/dialects/bug/block", json={"number": NUMBER})
-    assert answer.status_code >= 500
-    assert answer.headers["X-Request-Id"]
+    response = app.test_client().post("/dialects/bug/block", json={"number": NUMBER})
+    assert response.status_code >= 500
+    assert response.headers["X-Request-Id"]
     assert not upstream.seen
 
 
 @pytest.mark.parametrize("raised", ["SystemExit(3)", "BaseException()"])
 @pytest.mark.parametrize("place", ["build", "read", "dialect", "write"])
 @pytest.mark.parametrize("path", ["/dialects/bug/block", "/v1/contacts/block"])
-def test_a_plugin_does_not_end_the_server_of_a_host(
+def test_a_plugin_cannot_end_the_server_of_the_host_app(
     path: str, place: str, raised: str, plugin: Install, upstream: Upstream
 ) -> None:
     broken = {place: "raise {}"}
@@ -345,12 +341,14 @@ def test_a_plugin_does_not_end_the_server_of_a_host(
     app = Flask(__name__)
     mapping = config(plugin, upstream, raised, broken)
     ContactAdapter(app, mapping, allow_unauthenticated=True)
-    answer = app.test_client().post(f"/contact-adapter{path}", json={"number": NUMBER})
+    response = app.test_client().post(f"/contact-adapter{path}", json={"number": NUMBER})
     reached = path.startswith("/dialects") or place in ("build", "read")
-    assert answer.status_code == (500 if reached else 200)
+    assert response.status_code == (500 if reached else 200)
 
 
-def test_a_bug_of_a_plugin_never_opens_the_breaker(plugin: Install, upstream: Upstream) -> None:
+def test_an_exception_in_a_plugin_never_opens_the_breaker(
+    plugin: Install, upstream: Upstream
+) -> None:
     mapping = config(plugin, upstream, "KeyError(1)", LATE)
     mapping["transport"] = {"breaker_threshold": 1}
     with connect(mapping) as contacts:
@@ -360,11 +358,11 @@ def test_a_bug_of_a_plugin_never_opens_the_breaker(plugin: Install, upstream: Up
         assert contacts.service.accounts["a"].resilience.state == "closed"
 
 
-# --- accounts that are not configured
+# --- unknown accounts
 
 
 @pytest.mark.parametrize("name", ["x\n2026 INFO adapter call account=a code=ok", "5511999999999"])
-def test_an_account_that_is_not_configured_is_told_to_nobody(
+def test_an_unknown_account_name_is_neither_returned_nor_logged(
     name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -377,7 +375,7 @@ def test_an_account_that_is_not_configured_is_told_to_nobody(
 
 
 @pytest.mark.parametrize("account", [["x"], {"x": 1}, 1, b"a"])
-def test_an_account_that_is_no_text_is_a_result(account: Any) -> None:
+def test_an_account_name_of_another_type_is_a_result(account: Any) -> None:
     with connect({"accounts": {"a": {"provider": "memory"}}}) as contacts:
         for result in (
             contacts.block(f"+{NUMBER}", account=account),

@@ -1,4 +1,4 @@
-"""Who is calling: API keys are found by their secret alone, and say what they allow."""
+"""API keys: found by their secret, with scopes and accounts."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ RING = ApiKeys(
 
 
 def test_a_key_is_found_by_its_secret() -> None:
-    assert RING.find("crm-secret") == Caller(
+    assert RING.find_caller("crm-secret") == Caller(
         "crm", frozenset({Scope.BLOCK, Scope.READ}), frozenset({"a"}), None
     )
-    assert getattr(RING.find("shop-secret"), "name", None) == "shop"
+    assert getattr(RING.find_caller("shop-secret"), "name", None) == "shop"
 
 
 @pytest.mark.parametrize(
@@ -53,23 +53,23 @@ def test_a_key_is_found_by_its_secret() -> None:
         "x" * 100_000,
     ],
 )
-def test_any_other_text_is_nobody(presented: str) -> None:
-    assert RING.find(presented) is None
+def test_any_other_secret_finds_no_key(presented: str) -> None:
+    assert RING.find_caller(presented) is None
 
 
 @given(st.text(st.characters()))
-def test_any_text_at_all_can_be_asked_for(presented: str) -> None:
-    found = RING.find(presented)
+def test_any_text_may_be_looked_up(presented: str) -> None:
+    found = RING.find_caller(presented)
     assert (found is not None) == (presented in ("crm-secret", "shop-secret"))
 
 
-def test_a_ring_without_keys_knows_nobody() -> None:
+def test_api_keys_without_keys_find_none() -> None:
     assert len(ApiKeys([])) == 0
-    assert ApiKeys([]).find("") is None
+    assert ApiKeys([]).find_caller("") is None
     assert len(RING) == 2
 
 
-def test_a_ring_keeps_no_secret_in_clear() -> None:
+def test_api_keys_keep_no_secret_in_clear() -> None:
     assert "crm-secret" not in repr(vars(RING))
     assert b"crm-secret" not in repr(vars(RING)).encode()
 
@@ -78,12 +78,12 @@ def test_a_ring_keeps_no_secret_in_clear() -> None:
     ("action", "scope"),
     [(Action.BLOCK, "block"), (Action.UNBLOCK, "block"), (Action.LIST, "read")],
 )
-def test_changes_need_the_scope_block_and_reads_the_scope_read(action: Action, scope: str) -> None:
+def test_the_scope_of_each_action(action: Action, scope: str) -> None:
     assert scope_for(action) == scope
 
 
-def test_a_caller_may_do_what_its_scopes_say() -> None:
-    caller = RING.find("shop-secret")
+def test_a_caller_has_its_scopes() -> None:
+    caller = RING.find_caller("shop-secret")
     assert caller is not None
     assert caller.has_scope(Scope.READ)
     assert not caller.has_scope(Scope.BLOCK)
@@ -92,7 +92,7 @@ def test_a_caller_may_do_what_its_scopes_say() -> None:
     assert not caller.can_use("c")
 
 
-def test_anyone_may_do_everything_everywhere() -> None:
+def test_anonymous_has_all_scopes_and_accounts() -> None:
     assert ANONYMOUS.has_scope(Scope.BLOCK)
     assert ANONYMOUS.has_scope(Scope.READ)
     assert ANONYMOUS.can_use("whatever")

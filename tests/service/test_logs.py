@@ -1,4 +1,4 @@
-"""What is logged: a line per call and per failed attempt, with facts and without a person."""
+"""Logging: a line per call and per failed attempt, with facts and without phone numbers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 from conftest import MakeApp
 from flask import Flask
 from support import JID, NUMBER, SESSION, Upstream, account_for, call, wait_until
-from support.faults import FaultServer, Peer, always, answer
+from support.raw_server import Peer, RawServer, always, http_response
 from support.serving import ENVIRONMENT, Served, serve
 
 import adapter.logs
@@ -57,10 +57,10 @@ def lines() -> Iterator[Lines]:
     logger.setLevel(level)
 
 
-# --- what the lines say
+# --- the lines
 
 
-def test_a_request_is_one_line_and_an_attempt_another_under_the_id_that_the_upstream_got(
+def test_a_request_and_an_attempt_have_one_line_each_with_the_request_id_of_the_upstream(
     make_app: MakeApp, upstream: Upstream, lines: Lines
 ) -> None:
     upstream.will_answer(200, {"success": True, "data": {"blocked": True}})
@@ -84,16 +84,14 @@ def test_a_request_is_one_line_and_an_attempt_another_under_the_id_that_the_upst
     }
 
 
-def test_an_attempt_that_went_well_is_for_debugging_since_its_call_has_a_line(
-    make_app: MakeApp, lines: Lines
-) -> None:
-    script = [answer(503), answer(200, {"success": True, "data": {"blocked": True}})]
+def test_a_successful_attempt_is_logged_at_debug(make_app: MakeApp, lines: Lines) -> None:
+    script = [http_response(503), http_response(200, {"success": True, "data": {"blocked": True}})]
 
     def play(peer: Peer) -> None:
         while peer.read_request():
             peer.write(script.pop(0))
 
-    with FaultServer(play, b"") as server:
+    with RawServer(play, b"") as server:
         account = account_for("wuts", f"http://127.0.0.1:{server.port}")
         client = make_app({"accounts": {"a": account}}).test_client()
         client.post(BLOCK, json={"jid": JID})
@@ -106,7 +104,7 @@ def test_an_attempt_that_went_well_is_for_debugging_since_its_call_has_a_line(
 
 
 @pytest.mark.parametrize("given", [None, "not a sane id", "x" * 129])
-def test_a_request_without_a_sane_id_gets_one_that_is_the_same_everywhere(
+def test_a_request_without_a_valid_id_gets_a_new_one(
     make_app: MakeApp, upstream: Upstream, lines: Lines, given: str | None
 ) -> None:
     upstream.will_answer(204)
@@ -123,14 +121,12 @@ def test_a_request_without_a_sane_id_gets_one_that_is_the_same_everywhere(
     assert re.fullmatch(r"[0-9a-f]{32}", ids.pop())
 
 
-def test_every_attempt_has_a_line_and_all_bear_the_id_of_the_request(
-    make_app: MakeApp, lines: Lines
-) -> None:
-    with FaultServer(always(answer(503)), b"") as server:
+def test_every_attempt_has_a_line_with_the_request_id(make_app: MakeApp, lines: Lines) -> None:
+    with RawServer(always(http_response(503)), b"") as server:
         account = account_for("wuts", f"http://127.0.0.1:{server.port}")
         client = make_app({"accounts": {"a": account}}).test_client()
         client.post(BLOCK, json={"jid": JID}, headers={"X-Request-Id": "r-1"})
-        assert server.requests == 2
+        assert server.request_count == 2
     attempts = lines.of("attempt")
     assert [(facts["upstream"], facts["code"]) for facts in attempts] == [
         (503, "provider_unavailable")
@@ -140,9 +136,7 @@ def test_every_attempt_has_a_line_and_all_bear_the_id_of_the_request(
     assert (request["attempts"], request["status"], request["request_id"]) == (2, 503, "r-1")
 
 
-def test_a_native_request_is_one_line_too(
-    make_app: MakeApp, upstream: Upstream, lines: Lines
-) -> None:
+def test_a_native_request_has_one_line(make_app: MakeApp, upstream: Upstream, lines: Lines) -> None:
     upstream.will_answer(204)
     account = account_for("session-gateway", upstream.address)
     app = make_app({"accounts": {"a": account}, "dialects": {"enabled": ["session-gateway"]}})
@@ -180,7 +174,7 @@ def test_a_native_request_is_one_line_too(
         ("PURGE", "/dialects/wuts/contacts/block", 405),
     ],
 )
-def test_whatever_is_asked_is_one_line_and_no_answer_repeats_a_number(
+def test_any_request_has_one_line_and_no_response_repeats_a_number(
     make_app: MakeApp, lines: Lines, method: str, path: str, status: int
 ) -> None:
     config = {"accounts": {"a": {"provider": "memory"}}, "dialects": {"enabled": ["wuts"]}}
@@ -195,7 +189,7 @@ def test_whatever_is_asked_is_one_line_and_no_answer_repeats_a_number(
     assert NUMBER not in f"{shown} {lines.records[-1].getMessage()}"
 
 
-def test_a_call_from_python_has_its_line_under_the_id_of_its_result(lines: Lines) -> None:
+def test_a_call_from_python_has_a_line_with_the_request_id_of_its_result(lines: Lines) -> None:
     service = Service(load_settings({"accounts": {"a": {"provider": "memory"}}}))
     result = Client(service, ANONYMOUS).block(NUMBER)
     (attempt,), (line,) = lines.of("attempt"), lines.of("call")
@@ -204,7 +198,7 @@ def test_a_call_from_python_has_its_line_under_the_id_of_its_result(lines: Lines
     assert lines.of("request") == []
 
 
-def test_a_call_from_python_that_reaches_no_provider_has_its_line_too(lines: Lines) -> None:
+def test_a_call_from_python_that_is_not_sent_has_a_line(lines: Lines) -> None:
     service = Service(load_settings({"accounts": {"a": {"provider": "memory"}}}))
     result = Client(service, ANONYMOUS).block("12")
     assert [(each["code"], each["request_id"]) for each in lines.of("call")] == [
@@ -212,8 +206,8 @@ def test_a_call_from_python_that_reaches_no_provider_has_its_line_too(lines: Lin
     ]
 
 
-def test_a_line_says_the_same_in_its_text_and_in_its_facts(lines: Lines) -> None:
-    adapter.logs.write_line("seen", a="x", b=None, c=NUMBER, d=3)
+def test_a_line_has_equal_text_and_facts(lines: Lines) -> None:
+    adapter.logs.log_event("seen", a="x", b=None, c=NUMBER, d=3)
     (record,) = lines.records
     assert record.getMessage() == f"seen a=x c={MASKED} d=3"
     assert (record.event, record.facts) == ("seen", {"a": "x", "c": MASKED, "d": 3})
@@ -221,11 +215,9 @@ def test_a_line_says_the_same_in_its_text_and_in_its_facts(lines: Lines) -> None
 
 
 @pytest.mark.parametrize("control", ["\n", "\r", "\x1b[2K", "\x7f", "\x85", "\u2028", "\u2029"])
-def test_a_fact_with_control_characters_forges_no_line_in_text_or_json(
-    lines: Lines, control: str
-) -> None:
+def test_control_characters_in_a_fact_forge_no_line(lines: Lines, control: str) -> None:
     forged = f"x{control}2026-11-25 INFO adapter call account=a code=ok"
-    adapter.logs.write_line("call", account=forged, code="bad")
+    adapter.logs.log_event("call", account=forged, code="bad")
     (record,) = lines.records
     shown = forged.replace(control, escape_controls(control))
     assert record.getMessage() == f'call account="{shown}" code=bad'
@@ -236,11 +228,11 @@ def test_a_fact_with_control_characters_forges_no_line_in_text_or_json(
     assert document["account"] == shown
 
 
-def test_a_failure_is_one_record_with_its_traceback_indented_below_and_masked(
+def test_an_error_is_one_record_with_an_indented_and_masked_traceback(
     lines: Lines,
 ) -> None:
     error = ValueError(f"x{NUMBER}\n2026-11-25 INFO adapter call code=ok\u2028y")
-    adapter.logs.write_error("internal_error", error, request_id="a\nb", code=None)
+    adapter.logs.log_exception("internal_error", error, request_id="a\nb", code=None)
     (record,) = lines.records
     assert record.levelno == logging.ERROR
     first, *below = record.getMessage().splitlines()
@@ -253,9 +245,9 @@ def test_a_failure_is_one_record_with_its_traceback_indented_below_and_masked(
     assert document["exception"].splitlines() == below
 
 
-def test_nothing_is_put_together_where_nobody_listens(lines: Lines) -> None:
+def test_a_disabled_level_builds_no_line(lines: Lines) -> None:
     logging.getLogger("adapter").setLevel(logging.WARNING)
-    adapter.logs.write_line("seen", a="x")
+    adapter.logs.log_event("seen", a="x")
     assert lines.records == []
 
 
@@ -279,7 +271,7 @@ def logging_as_it_was() -> Iterator[None]:
     assert logging.root.manager.disable == disabled
 
 
-def test_embedded_nothing_of_the_hosts_logging_is_configured(upstream: Upstream) -> None:
+def test_the_extension_configures_no_logging_of_the_host_app(upstream: Upstream) -> None:
     upstream.will_answer(200, {"success": True, "data": {"blocked": True}})
     config = {
         "accounts": {"a": account_for("wuts", upstream.address)},
@@ -295,13 +287,13 @@ def test_embedded_nothing_of_the_hosts_logging_is_configured(upstream: Upstream)
     assert logging.getLogger("adapter").handlers == []
 
 
-def test_the_app_in_a_server_that_is_not_ours_configures_nothing_either(make_app: MakeApp) -> None:
+def test_the_app_in_a_third_party_server_configures_no_logging(make_app: MakeApp) -> None:
     with logging_as_it_was():
         config = {"accounts": {"a": {"provider": "memory"}}, "log": {"format": "json"}}
         assert make_app(config).test_client().get("/livez").status_code == 200
 
 
-def test_a_host_with_plain_logging_reads_plain_lines(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_host_app_with_plain_logging_gets_plain_lines(caplog: pytest.LogCaptureFixture) -> None:
     host = Flask("host")
     contacts = ContactAdapter(host, {"accounts": {"a": {"provider": "memory"}}})
     with caplog.at_level(logging.INFO), host.app_context():
@@ -313,7 +305,7 @@ def test_a_host_with_plain_logging_reads_plain_lines(caplog: pytest.LogCaptureFi
     )
 
 
-# --- a server of ours
+# --- our server
 
 
 @contextmanager
@@ -344,7 +336,7 @@ def block(served: Served, request_id: str, account: str = "memory") -> None:
 
 
 def send_no_http(served: Served) -> None:
-    """Send what the server below the app complains of."""
+    """Send a request that the server below the app rejects."""
     parts = urlsplit(served.address)
     with socket.create_connection((str(parts.hostname), parts.port), 20) as connection:
         connection.sendall(f"POST /contacts/{JID}/block?q={NUMBER} HTTP/9.9\r\n\r\n".encode())
@@ -352,14 +344,13 @@ def send_no_http(served: Served) -> None:
             pass
 
 
-@pytest.mark.slow
-def test_in_json_every_line_is_an_object_with_its_time_level_logger_and_facts(
+def test_in_json_every_line_is_an_object_with_time_level_logger_and_facts(
     tmp_path: Path,
 ) -> None:
     with logging_server(tmp_path, 'format = "json"') as served:
         block(served, "r-7", "gateway")
         send_no_http(served)
-        wait_until(lambda: "bad_request" in served.log, "the complaint of the server")
+        wait_until(lambda: "bad_request" in served.log, "the log line of the server")
         assert served.stop() == 0
     documents = [json.loads(line) for line in served.lines]
     for document in documents:
@@ -379,25 +370,23 @@ def test_in_json_every_line_is_an_object_with_its_time_level_logger_and_facts(
     assert NUMBER not in served.log
 
 
-@pytest.mark.slow
-def test_a_key_in_a_header_without_a_colon_reaches_no_log(tmp_path: Path) -> None:
+def test_an_api_key_in_a_header_without_a_colon_is_not_logged(tmp_path: Path) -> None:
     with logging_server(tmp_path, 'format = "text"') as served:
         parts = urlsplit(served.address)
         with socket.create_connection((str(parts.hostname), parts.port), 20) as connection:
             connection.sendall(b"GET /livez HTTP/1.1\r\nAuthorization Bearer my-own-key\r\n\r\n")
             while connection.recv(65536):
                 pass
-        wait_until(lambda: "bad_request" in served.log, "the complaint of the server")
+        wait_until(lambda: "bad_request" in served.log, "the log line of the server")
         assert served.stop() == 0
     assert "my-own-key" not in served.log
 
 
-@pytest.mark.slow
-def test_in_text_every_line_has_its_time_level_and_logger(tmp_path: Path) -> None:
+def test_in_text_every_line_has_time_level_and_logger(tmp_path: Path) -> None:
     with logging_server(tmp_path, 'format = "text"') as served:
         block(served, "r-8")
         send_no_http(served)
-        wait_until(lambda: "bad_request" in served.log, "the complaint of the server")
+        wait_until(lambda: "bad_request" in served.log, "the log line of the server")
         assert served.stop() == 0
     first, *lines = served.lines
     assert first.startswith("serving ")
@@ -416,24 +405,23 @@ def test_in_text_every_line_has_its_time_level_and_logger(tmp_path: Path) -> Non
         ("error", set(), set()),
     ],
 )
-def test_the_level_is_respected(
+def test_lines_below_the_level_are_not_logged(
     tmp_path: Path, level: str, least: set[str], most: set[str]
 ) -> None:
     with logging_server(tmp_path, f'level = "{level}"') as served:
         block(served, "r-9", "gateway")
         send_no_http(served)
         if "WARNING" in least:
-            wait_until(lambda: "bad_request" in served.log, "the complaint of the server")
+            wait_until(lambda: "bad_request" in served.log, "the log line of the server")
         assert served.stop() == 0
-    told = set(re.findall(r"\b(DEBUG|INFO|WARNING|ERROR|CRITICAL)\b", served.log))
-    assert least <= told <= most
+    logged = set(re.findall(r"\b(DEBUG|INFO|WARNING|ERROR|CRITICAL)\b", served.log))
+    assert least <= logged <= most
     assert ("request_id=r-9" in served.log) is ("INFO" in most)
     assert "urllib3" not in served.log  # its lines hold paths
     assert NUMBER not in served.log
 
 
-@pytest.mark.slow
-def test_a_caller_that_hangs_up_leaves_no_number_in_the_log(tmp_path: Path) -> None:
+def test_a_caller_that_disconnects_leaves_no_number_in_the_log(tmp_path: Path) -> None:
     with logging_server(tmp_path, 'format = "text"') as served:
         parts = urlsplit(served.address)
         native = f"/dialects/session-gateway/api/v1/sessions/{SESSION}/contacts/{JID}/block"

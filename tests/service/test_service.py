@@ -1,4 +1,4 @@
-"""Performing a command: whose account, what is sent, and what comes back to Python."""
+"""Service and Client: account selection, sending, and results in Python."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def caller(*accounts: str, default: str | None = None) -> Caller:
         pytest.param(None, caller("b"), None, "b", id="the only one of a key"),
     ],
 )
-def test_the_account_is_the_one_that_the_caller_means(
+def test_the_selected_account(
     default: str | None, who: Caller, name: str | None, chosen: str
 ) -> None:
     mapping = {**TWO, "default_account": default} if default else TWO
@@ -68,7 +68,7 @@ def test_the_only_account_needs_no_name() -> None:
 
 
 @pytest.mark.parametrize("who", [ANONYMOUS, caller("a", "b"), caller()])
-def test_without_a_default_the_account_must_be_named(who: Caller) -> None:
+def test_without_a_default_account_a_name_is_required(who: Caller) -> None:
     with pytest.raises(RequestError) as caught:
         service(TWO).choose_account(who)
     assert caught.value.outcome.code is Code.VALIDATION_ERROR
@@ -77,13 +77,13 @@ def test_without_a_default_the_account_must_be_named(who: Caller) -> None:
 
 @pytest.mark.parametrize("name", ["c", "", "A", " a", "a\n", "native-a", "*", "b" * 10_000])
 @pytest.mark.parametrize("who", [ANONYMOUS, caller("a", "b")])
-def test_a_name_that_is_not_configured_is_no_account(who: Caller, name: str) -> None:
+def test_an_unknown_name_is_account_not_found(who: Caller, name: str) -> None:
     with pytest.raises(RequestError) as caught:
         service(TWO).choose_account(who, name)
     assert caught.value.outcome.code is Code.ACCOUNT_NOT_FOUND
 
 
-def test_an_alias_is_a_name_for_native_clients_only() -> None:
+def test_an_alias_is_a_name_in_native_requests_only() -> None:
     both = service(TWO)
     assert both.choose_account(ANONYMOUS, "native-a", native=True) == "a"
     assert both.choose_account(ANONYMOUS, "b", native=True) == "b"
@@ -92,24 +92,24 @@ def test_an_alias_is_a_name_for_native_clients_only() -> None:
     assert caught.value.outcome.code is Code.ACCOUNT_NOT_FOUND
 
 
-def test_an_alias_opens_no_account_of_somebody_else() -> None:
+def test_an_alias_gives_no_access_to_another_callers_account() -> None:
     with pytest.raises(RequestError) as caught:
         service(TWO).choose_account(caller("b"), "native-a", native=True)
     assert caught.value.outcome.code is Code.ACCOUNT_NOT_FOUND
 
 
-def test_a_foreign_account_is_answered_byte_for_byte_like_an_absent_one() -> None:
+def test_the_envelope_of_a_forbidden_account_equals_that_of_an_unknown_one() -> None:
     contacts = Client(service(TWO), caller("b"))
-    answers = []
+    envelopes = []
     for name in ("a", "z"):
         envelope = contacts.block("+5511999999999", account=name).envelope()
         assert envelope["error"]["code"] == "account_not_found"
         envelope["meta"]["request_id"] = "r"
-        answers.append(json.dumps(envelope))
-    assert answers[0] == answers[1]
+        envelopes.append(json.dumps(envelope))
+    assert envelopes[0] == envelopes[1]
 
 
-def test_a_foreign_account_is_answered_alike_by_every_face_of_the_service() -> None:
+def test_the_outcome_of_a_forbidden_account_equals_that_of_an_unknown_one() -> None:
     both = service(TWO)
     outcomes = []
     for name, native in (("a", False), ("z", False), ("native-a", True), ("native-z", True)):
@@ -119,7 +119,7 @@ def test_a_foreign_account_is_answered_alike_by_every_face_of_the_service() -> N
     assert all(outcome == outcomes[0] for outcome in outcomes)
 
 
-def test_a_caller_sees_its_own_accounts_only() -> None:
+def test_a_caller_has_its_own_accounts_only() -> None:
     both = service(TWO)
     assert [each.name for each in both.accounts_of(ANONYMOUS)] == ["a", "b"]
     assert [each.name for each in both.accounts_of(caller("b", "z"))] == ["b"]
@@ -129,7 +129,7 @@ def test_a_caller_sees_its_own_accounts_only() -> None:
 # --- performing
 
 
-def test_a_command_is_performed_and_its_facts_are_told() -> None:
+def test_a_result_has_the_facts_of_its_call() -> None:
     result = service(TWO).perform("a", Command(Action.BLOCK, ANA), request_id="r-1")
     assert result.ok
     assert (result.account, result.provider, result.attempts) == ("a", "memory", 1)
@@ -138,7 +138,7 @@ def test_a_command_is_performed_and_its_facts_are_told() -> None:
     assert result.command == Command(Action.BLOCK, ANA)
 
 
-def test_a_call_without_an_id_gets_one_of_its_own() -> None:
+def test_a_call_without_a_request_id_gets_a_new_one() -> None:
     both = service(TWO)
     ids = {both.perform("a", Command(Action.BLOCK, ANA)).request_id for _ in range(5)}
     assert len(ids) == 5
@@ -154,7 +154,7 @@ def test_two_accounts_keep_two_block_lists() -> None:
         assert contacts.blocked(account="a").contacts == ()
 
 
-def test_performing_for_an_account_that_is_not_configured_is_refused() -> None:
+def test_performing_for_an_unknown_account_is_account_not_found() -> None:
     with pytest.raises(RequestError) as caught:
         service(TWO).perform("z", Command(Action.BLOCK, ANA))
     assert caught.value.outcome.code is Code.ACCOUNT_NOT_FOUND
@@ -171,7 +171,7 @@ def gateway(address: str, **transport: Any) -> dict[str, Any]:
     }
 
 
-def test_what_the_provider_cannot_do_is_never_sent() -> None:
+def test_an_unsupported_action_is_not_sent() -> None:
     with run_upstream() as upstream, connect({"accounts": {"a": gateway(upstream.address)}}) as it:
         result = it.blocked()
         assert upstream.connections == 0
@@ -181,7 +181,7 @@ def test_what_the_provider_cannot_do_is_never_sent() -> None:
     assert result.envelope()["meta"]["upstream"] == {"status": None, "code": None}
 
 
-def test_a_bad_target_is_never_sent() -> None:
+def test_an_invalid_contact_is_not_sent() -> None:
     with run_upstream() as upstream, connect({"accounts": {"a": gateway(upstream.address)}}) as it:
         for result in (
             it.block(jid="120363025246125486@g.us"),
@@ -197,7 +197,7 @@ def test_a_bad_target_is_never_sent() -> None:
         assert upstream.connections == 0
 
 
-def test_a_call_beyond_the_bound_is_answered_overloaded_and_not_sent() -> None:
+def test_a_call_beyond_max_in_flight_is_overloaded_and_not_sent() -> None:
     with run_upstream(held=True) as upstream:
         upstream.status = 204
         account = gateway(upstream.address, max_in_flight=1)
@@ -225,8 +225,8 @@ RAISING = PROVIDER.format(name="raising").replace(
 )
 
 
-def test_a_provider_that_raises_gives_its_place_back(site: Site) -> None:
-    site.install("stranger", {"raising": RAISING})
+def test_a_provider_that_raises_releases_its_bulkhead_slot(site: Site) -> None:
+    site.install("third-party", {"raising": RAISING})
     account = {"provider": "raising", "transport": {"max_in_flight": 1}}
     with connect({"accounts": {"a": account}}) as contacts:
         for _ in range(3):
@@ -234,7 +234,7 @@ def test_a_provider_that_raises_gives_its_place_back(site: Site) -> None:
                 contacts.block("+5511999999999")
 
 
-def test_a_log_line_of_a_call_names_no_contact(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_line_of_a_call_masks_the_contact(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     with connect(TWO) as contacts:
         contacts.block("+5511999999999", account="a")
@@ -245,7 +245,7 @@ def test_a_log_line_of_a_call_names_no_contact(caplog: pytest.LogCaptureFixture)
     assert "15005550006" not in caplog.text
 
 
-def test_a_user_id_goes_with_the_contact_and_is_masked(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_user_id_is_kept_with_the_contact_and_masked(caplog: pytest.LogCaptureFixture) -> None:
     user_id = "BR.00000000000000000001"
     known = Contact(number=ANA.number, user_id=user_id)
     with caplog.at_level(logging.DEBUG, "adapter"), connect(TWO) as contacts:
@@ -253,15 +253,15 @@ def test_a_user_id_goes_with_the_contact_and_is_masked(caplog: pytest.LogCapture
         assert result.command is not None
         assert result.command.contact == known
         assert result.envelope()["data"]["contact"]["user_id"] == user_id
-        alone = contacts.unblock(user_id=user_id, account="a")  # which this provider cannot
+        alone = contacts.unblock(user_id=user_id, account="a")  # unsupported by this provider
         assert alone.code is Code.INVALID_TARGET
         assert list(alone.outcome.fields) == ["user_id"]
     assert user_id not in caplog.text
     assert "00000000000000000001" not in caplog.text
 
 
-def test_a_user_id_is_never_sent_by_a_provider_that_knows_none(site: Site) -> None:
-    site.install("stranger", {"echo": PROVIDER.format(name="echo")})
+def test_a_user_id_is_not_sent_by_a_provider_without_user_ids(site: Site) -> None:
+    site.install("third-party", {"echo": PROVIDER.format(name="echo")})
     with connect({"accounts": {"a": {"provider": "echo"}}}) as contacts:
         result = contacts.block(user_id="BR.00000000000000000001")
         assert result.code is Code.INVALID_TARGET
@@ -270,7 +270,7 @@ def test_a_user_id_is_never_sent_by_a_provider_that_knows_none(site: Site) -> No
         assert contacts.block(ANA.number).ok
 
 
-def test_a_want_of_descriptors_at_the_first_number_of_a_country_is_no_error() -> None:
+def test_a_shortage_of_descriptors_at_the_first_number_of_a_country_is_no_error() -> None:
     program = """
 import resource, sys
 from adapter import connect
@@ -293,7 +293,7 @@ print("good")
 # --- connect
 
 
-def test_connecting_takes_a_mapping_or_a_file(tmp_path: Path) -> None:
+def test_connect_takes_a_mapping_or_a_file(tmp_path: Path) -> None:
     file = tmp_path / "adapter.toml"
     file.write_text('default_region = "BR"\n[accounts.a]\nprovider = "memory"\n')
     for config in (
@@ -301,12 +301,12 @@ def test_connecting_takes_a_mapping_or_a_file(tmp_path: Path) -> None:
         file,
         str(file),
     ):
-        with connect(config) as contacts:  # type: ignore[arg-type]
+        with connect(config) as contacts:
             contacts.block("11 99999-9999").raise_for_code()
             assert contacts.blocked().contacts == (ANA,)
 
 
-def test_a_failure_becomes_an_exception_only_where_asked_to() -> None:
+def test_raise_for_code_raises_a_failure() -> None:
     with connect(TWO) as contacts:
         result = contacts.block("+15005550025", account="a")
         assert result.code is Code.PROVIDER_TIMEOUT
@@ -316,7 +316,7 @@ def test_a_failure_becomes_an_exception_only_where_asked_to() -> None:
         assert caught.value.result is result
 
 
-def test_a_closed_connection_opens_again_when_it_is_used() -> None:
+def test_a_closed_client_opens_again_when_it_is_used() -> None:
     with run_upstream() as upstream:
         upstream.status = 204
         contacts = connect({"accounts": {"a": gateway(upstream.address)}})

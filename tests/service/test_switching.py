@@ -1,4 +1,4 @@
-"""Changing the provider is changing the configuration: the caller sees one and the same API."""
+"""Switching the provider changes the configuration only: callers see the same API."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def switch(tmp_path: Path, make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -
 
 
 def shown(client: FlaskClient, action: str, target: dict[str, str]) -> tuple[int, bytes]:
-    """Return status and envelope, as sent, without what is told of the call itself."""
+    """Return status and envelope, as sent, without the facts of the call."""
     response = client.post(f"/v1/contacts/{action}", json=target, headers=HEADERS)
     envelope, found, _ = response.data.partition(b',"meta":')
     assert found
@@ -96,7 +96,7 @@ def shown(client: FlaskClient, action: str, target: dict[str, str]) -> tuple[int
         {"jid": JID, "number": NUMBER},
     ],
 )
-def test_a_success_is_the_same_bytes_from_every_provider(
+def test_a_success_has_the_same_bytes_with_every_provider(
     switch: Switch, origin: str, provider: str, action: str, target: dict[str, str]
 ) -> None:
     status, envelope = shown(switch("memory", origin), action, target)
@@ -124,7 +124,7 @@ EXPRESSED_BY_EVERY_WIRE = [
 @pytest.mark.no_cover
 @pytest.mark.parametrize("provider", NATIVE)
 @pytest.mark.parametrize("code", EXPRESSED_BY_EVERY_WIRE, ids=lambda code: code.value)
-def test_a_failure_is_the_same_bytes_from_every_provider(
+def test_a_failure_has_the_same_bytes_with_every_provider(
     switch: Switch, origin: str, provider: str, code: Code
 ) -> None:
     number = next(number for number, magic in MAGIC_NUMBERS.items() if magic is code)
@@ -145,7 +145,7 @@ def test_a_failure_is_the_same_bytes_from_every_provider(
         {"phone": NUMBER},
     ],
 )
-def test_what_we_refuse_ourselves_is_the_same_bytes_for_every_provider(
+def test_a_refusal_of_the_adapter_has_the_same_bytes_with_every_provider(
     switch: Switch, provider: str, target: dict[str, str]
 ) -> None:
     address = f"http://127.0.0.1:{free_port()}"
@@ -154,17 +154,17 @@ def test_what_we_refuse_ourselves_is_the_same_bytes_for_every_provider(
     assert shown(switch(provider, address), "block", target) == expected
 
 
-def test_a_provider_that_is_not_there_looks_the_same_whichever_it_is(switch: Switch) -> None:
+def test_an_unreachable_provider_has_the_same_bytes_with_every_provider(switch: Switch) -> None:
     address = f"http://127.0.0.1:{free_port()}"
-    answers = {shown(switch(provider, address), "block", {"jid": JID}) for provider in NATIVE}
-    assert len(answers) == 1
-    status, envelope = answers.pop()
+    bodies = {shown(switch(provider, address), "block", {"jid": JID}) for provider in NATIVE}
+    assert len(bodies) == 1
+    status, envelope = bodies.pop()
     assert status == 503
     assert json.loads(envelope + b"}")["error"]["code"] == "provider_unreachable"
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_what_differs_is_told_in_meta_and_in_how_the_success_is_known(
+def test_only_meta_and_confirmation_differ_between_providers(
     switch: Switch, origin: str, provider: str
 ) -> None:
     response = switch(provider, origin).post(
@@ -177,7 +177,7 @@ def test_what_differs_is_told_in_meta_and_in_how_the_success_is_known(
     assert document["data"]["confirmation"] == ("provider_state" if proven else "accepted")
 
 
-# One status, two meanings: the provider decides what its 501 says
+# One status, two meanings: the provider decides what its 501 means
 
 
 def failure(
@@ -207,7 +207,7 @@ def failure(
         ("wuts", {"success": False, "error": "x"}, "operation_not_supported", 501),
     ],
 )
-def test_a_501_is_a_sleeping_session_of_the_gateway_and_a_missing_feature_of_others(
+def test_a_501_is_a_disconnected_session_of_the_gateway_and_a_missing_feature_of_others(
     make_app: MakeApp, upstream: Upstream, provider: str, document: Any, code: str, status: int
 ) -> None:
     error = failure(make_app, upstream, provider, 501, document)
@@ -225,7 +225,7 @@ def test_a_501_is_a_sleeping_session_of_the_gateway_and_a_missing_feature_of_oth
         ("wuts", {"detail": "Unsupported method (POST)"}),
     ],
 )
-def test_a_501_that_is_not_the_providers_says_that_the_address_is_wrong(
+def test_a_501_of_another_server_is_misaddressed(
     make_app: MakeApp, upstream: Upstream, provider: str, document: Any
 ) -> None:
     error = failure(make_app, upstream, provider, 501, document)
@@ -240,7 +240,7 @@ def test_a_501_that_is_not_the_providers_says_that_the_address_is_wrong(
         {"success": False, "error": {"code": "DEVICE_NOT_READY", "message": "no"}},
     ],
 )
-def test_a_device_that_is_not_ready_is_that_at_every_status(
+def test_device_not_ready_has_one_code_at_every_status(
     make_app: MakeApp, upstream: Upstream, status: int, document: Any
 ) -> None:
     error = failure(make_app, upstream, "wuts", status, document)
@@ -249,7 +249,7 @@ def test_a_device_that_is_not_ready_is_that_at_every_status(
 
 
 @pytest.mark.parametrize("provider", NATIVE)
-def test_a_text_that_holds_a_code_or_a_status_decides_nothing(
+def test_a_code_or_status_within_a_text_is_no_evidence(
     make_app: MakeApp, upstream: Upstream, provider: str
 ) -> None:
     text = "404 429 DEVICE_NOT_READY not_implemented +5511940442950"

@@ -1,14 +1,11 @@
-"""What several test modules need: servers on loopback, configurations, plugins of strangers."""
+"""Helpers of several test modules: servers on loopback, configurations, third-party plugins."""
 
 from __future__ import annotations
 
 import http.client
 import inspect
 import json
-import os
-import re
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -23,10 +20,10 @@ from click.testing import CliRunner
 from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from adapter import Secret, SecretField
 from adapter.codes import Code
+from adapter.plugin import Secret, SecretField
 from adapter.registry import load_plugins
-from adapter.results import write_envelope
+from adapter.results import build_envelope
 from adapter.web.app import service_state
 
 NUMBER = "5511999999999"
@@ -37,7 +34,10 @@ OTHER_NUMBER = "5511988888888"
 NATIVE = ("wuts", "wappfy", "session-gateway")
 """The dialects of the sandbox, each with an account of the same name that talks to it."""
 DIALECTS = (*NATIVE, "waha", "evolution-api")
-"""Every dialect that comes with the adapter."""
+"""The dialects whose native calls the tests of the web layer write by hand.
+
+A further one need not be added: the tests over the registry, such as the contract, have it.
+"""
 PROVIDERS = (*NATIVE, "memory")
 """The providers of the sandbox."""
 BUILT_IN = {name: each.cls for name, each in load_plugins().providers.items()}
@@ -257,7 +257,7 @@ def install_plugin(folder: Path, name: str, source: str) -> None:
 
 
 FAILING_PLUGIN = '''
-from adapter import Action, LocalProvider, Route, hookimpl
+from adapter.plugin import LocalProvider, hookimpl
 
 
 class FailingProvider(LocalProvider):
@@ -265,10 +265,9 @@ class FailingProvider(LocalProvider):
 
     name = "failing"
     title = "Failing"
-    routes = (
-        Route(Action.BLOCK, "POST", "/block/{jid}"),
-        Route(Action.UNBLOCK, "POST", "/unblock/{jid}"),
-    )
+    routes = {"block": ("POST", "/block/{jid}"),
+        "unblock": ("POST", "/unblock/{jid}"),
+    }
 
     def build_request(self, command):
         raise ZeroDivisionError(f"cannot divide {command.contact.jid}")
@@ -281,8 +280,8 @@ class FailingProvider(LocalProvider):
 
 
 @hookimpl
-def register_providers():
-    return [FailingProvider]
+def register(registry):
+    registry.add(FailingProvider)
 '''
 
 BROKEN_PLUGIN = "raise LookupError('the moon is not where it was')\n"
@@ -293,13 +292,13 @@ def without_times(document: Any) -> Any:
     return {**document, "meta": {**document["meta"], "duration_ms": 0}}
 
 
+ENVELOPE_KEYS = list(build_envelope(data=None, request_id=""))
+"""The top-level keys of every envelope."""
+
+
 def code_named(value: str | None) -> Code:
     """Return the code with this value."""
     return next(code for code in Code if code.value == value)
-
-
-ENVELOPE_KEYS = list(write_envelope(data=None, request_id=""))
-"""The top-level keys of every envelope."""
 
 
 def cli_runner() -> CliRunner:
@@ -307,28 +306,3 @@ def cli_runner() -> CliRunner:
     apart = "mix_stderr" in inspect.signature(CliRunner).parameters
     options: dict[str, Any] = {"mix_stderr": False} if apart else {}
     return CliRunner(**options)
-
-
-@contextmanager
-def run_server(
-    program: Path, *options: str, cwd: Path, env: Mapping[str, str] | None = None
-) -> Iterator[str]:
-    """Run an installed `contact-adapter serve` on a free port; give the address that it tells."""
-    with subprocess.Popen(
-        [program, "serve", "--port", "0", *options],
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=cwd,
-        env=os.environ | dict(env or {}),
-    ) as server:
-        assert server.stderr is not None
-        first = server.stderr.readline()
-        reader = threading.Thread(target=server.stderr.read)
-        reader.start()
-        try:
-            found = re.search(r" at (http://[0-9.:]+)\S* ", first)
-            assert found, first
-            yield found[1]
-        finally:
-            server.terminate()
-            reader.join()

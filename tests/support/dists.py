@@ -1,4 +1,4 @@
-"""Distributions of strangers: installed for one test, from the source of their plugins."""
+"""Third-party distributions: installed for one test, from the source of their plugins."""
 
 from __future__ import annotations
 
@@ -12,23 +12,18 @@ from pathlib import Path
 _numbers = itertools.count()
 
 PROVIDER = '''
-from adapter import Action, HttpRequest, LocalProvider, Outcome, Route, Confirmation, hookimpl
-from adapter import json_response
+from adapter.plugin import LocalProvider, hookimpl, json_response
 
 
 class Echo(LocalProvider):
-    """A provider that says yes to everything."""
+    """A provider that accepts every command."""
 
     name = "{name}"
-    title = "A stranger"
-    routes = (
-        Route(Action.BLOCK, "POST", "/block/{{jid}}"),
-        Route(Action.UNBLOCK, "POST", "/unblock/{{jid}}"),
-    )
+    title = "A third party"
+    routes = {{"block": ("POST", "/block/{{jid}}"), "unblock": ("POST", "/unblock/{{jid}}")}}
 
     def build_request(self, command):
-        route = self.route(command.action)
-        return HttpRequest(route.method, route.fill(jid=command.contact.jid))
+        return self.request(command, jid=command.contact.jid)
 
     def handle_request(self, request):
         return json_response(200, {{"done": True}})
@@ -36,13 +31,13 @@ class Echo(LocalProvider):
     def parse_success(self, command, response):
         match response.document:
             case {{"done": True}}:
-                return Outcome.success(Confirmation.ACCEPTED)
+                return self.success(response)
         return None
 
 
 @hookimpl
-def register_providers():
-    return [Echo]
+def register(registry):
+    registry.add(Echo)
 '''
 """The source of a plugin that works; format it with the provider's name."""
 
@@ -60,7 +55,7 @@ class Site:
         """Install a distribution with a module per plugin; return the modules' names by plugin."""
         modules = {}
         for name, source in plugins.items():
-            module = f"stranger_{next(_numbers)}"
+            module = f"third_party_{next(_numbers)}"
             (self.folder / f"{module}.py").write_text(source, "utf-8")
             modules[name] = module
         info = self.folder / f"{distribution.replace('-', '_')}-{version}.dist-info"
@@ -77,7 +72,7 @@ class Site:
 
 @contextmanager
 def open_site(folder: Path) -> Iterator[Site]:
-    """Put `folder` on the import path; forget it and all that came from it afterwards."""
+    """Put `folder` on the import path; remove it and its modules afterwards."""
     folder.mkdir()
     site = Site(folder)
     sys.path.insert(0, str(folder))

@@ -19,7 +19,7 @@ from flask import Flask
 from werkzeug.routing import Map
 
 OWN_LOGGER: Final = "adapter"
-OWN_CONVERTER: Final = "contact_adapter_rest"
+OWN_CONVERTER: Final = "contact_adapter_any_path"
 
 _BY_TRAFFIC: Final = frozenset({"_got_first_request"})
 """What Flask itself notes of an app that has answered."""

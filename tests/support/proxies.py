@@ -1,4 +1,4 @@
-"""Proxies on loopback, good ones and bad ones, written on raw sockets."""
+"""Proxies on loopback, working and faulty, written on raw sockets."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 Serve = Callable[["Proxy", socket.socket], None]
 
 USER, PASSWORD = "proxy-user", "canary: of the proxy"
-"""A login that has to be percent-encoded in a URL."""
+"""A login that must be percent-encoded in a URL."""
 
 
 @dataclass
 class Proxy:
-    """A proxy that counts its connections, and keeps what it was asked for."""
+    """A proxy that counts its connections, and records the requested targets."""
 
     serve: Serve
     context: ssl.SSLContext | None = None
@@ -27,9 +27,9 @@ class Proxy:
     port: int = 0
     connections: int = 0
     tunnels: int = 0
-    asked: list[str] = field(default_factory=list)
+    requested: list[str] = field(default_factory=list)
     stopping: threading.Event = field(default_factory=threading.Event)
-    open: list[socket.socket] = field(default_factory=list)
+    sockets: list[socket.socket] = field(default_factory=list)
     threads: list[threading.Thread] = field(default_factory=list)
 
     def start(self, target: Callable[..., None], *args: object) -> None:
@@ -38,26 +38,26 @@ class Proxy:
         thread.start()
 
     def handle(self, plain: socket.socket) -> None:
-        self.open.append(plain)
+        self.sockets.append(plain)
         with suppress(OSError, ValueError), plain:
             if self.context is None:
                 self.serve(self, plain)
                 return
             with self.context.wrap_socket(plain, server_side=True) as connection:
-                self.open.append(connection)
+                self.sockets.append(connection)
                 self.serve(self, connection)
 
     def relay(self, client: socket.socket, host: str, port: int) -> None:
-        """Carry bytes both ways until one side ends; names are all of loopback."""
-        self.asked.append(f"{host}:{port}")
+        """Relay bytes both ways until one side closes; every name is a name of loopback."""
+        self.requested.append(f"{host}:{port}")
         self.tunnels += 1
         with socket.create_connection(("127.0.0.1", port)) as target:
-            self.open.append(target)
-            self.start(_carry, target, client)
-            _carry(client, target)
+            self.sockets.append(target)
+            self.start(_relay, target, client)
+            _relay(client, target)
 
 
-def _carry(source: socket.socket, sink: socket.socket) -> None:
+def _relay(source: socket.socket, sink: socket.socket) -> None:
     with suppress(OSError, ValueError):
         while data := source.recv(65536):
             sink.sendall(data)
@@ -87,12 +87,12 @@ def run_proxy(serve: Serve, **options: object) -> Iterator[Proxy]:
         proxy.stopping.set()
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
-        for each in list(proxy.open):
+        for each in list(proxy.sockets):
             with suppress(OSError, ValueError):
                 each.shutdown(socket.SHUT_RDWR)
         for thread in list(proxy.threads):
             thread.join(10)
-            assert not thread.is_alive(), "a proxy did not end"
+            assert not thread.is_alive(), "a proxy thread did not end"
 
 
 def read_head(connection: socket.socket) -> str:
@@ -105,8 +105,8 @@ def read_head(connection: socket.socket) -> str:
     return head.decode()
 
 
-def connects(proxy: Proxy, connection: socket.socket) -> None:
-    """Serve CONNECT, and whole URLs with the answer 204, as HTTP proxies do."""
+def http_proxy(proxy: Proxy, connection: socket.socket) -> None:
+    """Serve CONNECT, and absolute URLs with a response 204."""
     while True:
         head = read_head(connection)
         method, target, _ = head.split("\r\n")[0].split(" ")
@@ -125,15 +125,15 @@ def connects(proxy: Proxy, connection: socket.socket) -> None:
             connection.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
             proxy.relay(connection, host, int(port))
             return
-        proxy.asked.append(target)
+        proxy.requested.append(target)
         length = int(head.lower().partition("content-length: ")[2].split("\r\n")[0] or 0)
         while length:
             length -= len(connection.recv(length))
         connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
 
 
-def socks5(proxy: Proxy, connection: socket.socket) -> None:
-    """Serve SOCKS5 (RFC 1928), with a login (RFC 1929) where the proxy has one."""
+def socks5_proxy(proxy: Proxy, connection: socket.socket) -> None:
+    """Serve SOCKS5 (RFC 1928), with a login (RFC 1929) where the proxy requires one."""
 
     def read(count: int) -> bytes:
         data = b""
@@ -167,7 +167,7 @@ def socks5(proxy: Proxy, connection: socket.socket) -> None:
         host = socket.inet_ntop(family, read(4 if kind == 1 else 16))
     port = int.from_bytes(read(2), "big")
     if proxy.status != 200:
-        proxy.asked.append(f"{host}:{port}")
+        proxy.requested.append(f"{host}:{port}")
         reply = proxy.status if proxy.status < 9 else 5
         connection.sendall(bytes([5, reply, 0, 1]) + bytes(6))
         return
@@ -175,14 +175,14 @@ def socks5(proxy: Proxy, connection: socket.socket) -> None:
     proxy.relay(connection, host, port)
 
 
-def hangs(proxy: Proxy, connection: socket.socket) -> None:
-    """Read, and never say a word."""
+def silent_proxy(proxy: Proxy, connection: socket.socket) -> None:
+    """Read, and never respond."""
     while connection.recv(65536):
         pass
 
 
-def dribbles(first: bytes) -> Serve:
-    """Return what writes these bytes again and again, one now and then, and comes to no end."""
+def dripping_proxy(first: bytes) -> Serve:
+    """Return a proxy that writes these bytes again and again, slowly, without end."""
 
     def serve(proxy: Proxy, connection: socket.socket) -> None:
         while True:
@@ -194,14 +194,14 @@ def dribbles(first: bytes) -> Serve:
     return serve
 
 
-def holding(which: int, held: threading.Event, release: threading.Event) -> Serve:
-    """Return a proxy that makes one of its connections slowly, so that much happens meanwhile."""
+def delaying_proxy(which: int, held: threading.Event, release: threading.Event) -> Serve:
+    """Return a SOCKS5 proxy that connects one of its connections only after `release`."""
     numbers = iter(range(1, 99))
 
     def serve(proxy: Proxy, connection: socket.socket) -> None:
         if next(numbers) == which:
             held.set()
             assert release.wait(20)
-        socks5(proxy, connection)
+        socks5_proxy(proxy, connection)
 
     return serve

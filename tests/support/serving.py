@@ -1,4 +1,4 @@
-"""Run the production server as a process of its own."""
+"""Run the production server as a separate process."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,7 +31,7 @@ ENVIRONMENT.pop("CONTACT_ADAPTER_CONFIG", None)
 
 @dataclass
 class Served:
-    """A server that runs, and all that it has written."""
+    """A running server, and the lines of its log."""
 
     process: subprocess.Popen[str]
     lines: list[str] = field(default_factory=list)
@@ -49,7 +50,7 @@ class Served:
         return self.process.wait(TIMEOUT)
 
     def survivors(self) -> bool:
-        """Whether any process of the server's group is left."""
+        """Whether any process of the server's process group is left."""
         try:
             os.killpg(self.process.pid, 0)
         except ProcessLookupError:
@@ -64,7 +65,7 @@ def serve(
     env: Mapping[str, str] = ENVIRONMENT,
     program: Sequence[str | Path] = (COMMAND,),
 ) -> Iterator[Served]:
-    """Run the installed command on a free port until the end of the block."""
+    """Run `contact-adapter serve` on a free port; stop it at the end of the block."""
     with subprocess.Popen(
         [*program, "serve", "--port", "0", *arguments],
         stdout=subprocess.DEVNULL,
@@ -88,7 +89,7 @@ def serve(
                 lambda: served.address or process.poll() is not None, "the address of the server"
             )
             assert process.poll() is None, served.log
-            wait_until(lambda: answers(served.address), "an answer of the server")
+            wait_until(lambda: answers(served.address), "a response of the server")
             yield served
         finally:
             if process.poll() is None:
@@ -101,7 +102,17 @@ def serve(
             reader.join()
 
 
+@contextmanager
+def run_server(
+    program: Path, *options: str, cwd: Path, env: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[str]:
+    """Run another installation's `contact-adapter serve`, as `serve` does; return its address."""
+    with serve(*options, cwd=cwd, env={**os.environ, **env}, program=(program,)) as served:
+        yield served.address
+
+
 def answers(address: str) -> bool:
+    """Whether the server's /livez is 200."""
     try:
         return call(address, "GET", "/livez").status == 200
     except OSError:
@@ -109,7 +120,7 @@ def answers(address: str) -> bool:
 
 
 def accepts(address: str) -> bool:
-    """Whether somebody listens there."""
+    """Whether the address accepts connections."""
     parts = urlsplit(address)
     try:
         socket.create_connection((str(parts.hostname), parts.port), TIMEOUT).close()
@@ -119,7 +130,7 @@ def accepts(address: str) -> bool:
 
 
 def run_to_end(*arguments: str, env: Mapping[str, str] = ENVIRONMENT) -> tuple[int, str]:
-    """Run a server that is expected to refuse; return its exit status and what it wrote."""
+    """Run a server that is expected to fail at its start; return exit status and standard error."""
     ended = subprocess.run(
         [COMMAND, "serve", *arguments],
         capture_output=True,
@@ -134,3 +145,23 @@ def run_to_end(*arguments: str, env: Mapping[str, str] = ENVIRONMENT) -> tuple[i
 def block(address: str, account: str = "memory", **rest: Any) -> Answer:
     body = {"number": "+55 11 99999-9999", "account": account}
     return call(address, "POST", "/v1/contacts/block", json_body=body, **rest)
+
+
+def send_bytes(address: str, *parts: bytes) -> bytes:
+    """Send the parts over one connection; return all bytes until the server closes it."""
+    url = urlsplit(address)
+    received = b""
+    with socket.create_connection((str(url.hostname), url.port), TIMEOUT) as connection:
+        for part in parts:
+            connection.sendall(part)
+        while chunk := connection.recv(65536):
+            received += chunk
+    return received
+
+
+def parse_response(response: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Return status, headers (in lower case) and body of a response."""
+    head, _, body = response.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    headers = dict(line.lower().split(": ", 1) for line in lines)
+    return int(first.split()[1]), headers, body

@@ -1,7 +1,7 @@
-"""Ask live services, and write their answers as the contract kit reads them.
+"""Call live services, and write their responses as the contract kit reads them.
 
-What is written holds no secret, and nobody's number: each is replaced by a placeholder, the same
-one wherever it stands.
+The files hold neither secrets nor phone numbers: each is replaced by a placeholder, the same one in
+every place.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from adapter import (
+from adapter.account import Account
+from adapter.plugin import (
     Action,
     Command,
     Contact,
@@ -28,12 +29,12 @@ from adapter import (
     Secret,
     json_response,
 )
-from adapter.account import Account
 from adapter.service import Service, new_request_id
 from adapter.settings.loader import load_settings
 from adapter.settings.toml_file import read_toml
 from adapter.strict_json import write_json
-from adapter.testing.contract import LIVE_FILE, PLAIN_NUMBER, SEEN_LIVE, _mutations
+from adapter.testing import LIVE_FILE, PLAIN_NUMBER, Provenance, mutations
+from adapter.testing.exchanges import ANY_SUCCESS_STATUS
 
 KEPT_HEADERS = ("Content-Type", "Date", "Retry-After")
 _NUMBER = re.compile(r"[0-9](?:[\s().-]{0,3}[0-9]){7,}")
@@ -43,10 +44,10 @@ Seen = tuple[Command, HttpRequest, HttpResponse]
 
 
 def record_live(config: Path, contact: Contact, answers: Path) -> list[str]:
-    """Ask every account of a configuration; return in words what was written.
+    """Call the service of every account of a configuration; return a line for each written file.
 
-    The contact is blocked and, whatever happened, an unblock is asked for. Raises AssertionError
-    with everything that did not succeed; nothing is written of an account where something did not.
+    The contact is blocked and, whatever the result, unblocked. Raises AssertionError with every
+    call that did not succeed; for an account with such a call, nothing is written.
     """
     service = Service(load_settings(read_toml(config)))
     try:
@@ -56,38 +57,42 @@ def record_live(config: Path, contact: Contact, answers: Path) -> list[str]:
 
 
 def record_accounts(accounts: Iterable[Account], contact: Contact, answers: Path) -> list[str]:
-    """Ask each account of a provider that has a service; see `record_live`."""
+    """Call each account whose provider has a service; see `record_live`."""
     day = datetime.now(UTC).date().isoformat()
     recorded: dict[type[Provider], list[dict[str, Any]]] = {}
     faults: list[str] = []
     for account in accounts:
         if isinstance(account.provider, LocalProvider):
             continue
-        seen, failed = ask(account, contact)
+        seen, failed = call(account, contact)
         faults += failed
         if not failed:
             exchanges = recorded.setdefault(type(account.provider), [])
             exchanges += Scrubbed(account.provider, contact).exchanges(seen)
-    told = []
+    written = []
     for provider, exchanges in recorded.items():
         path = answers / provider.name / LIVE_FILE
         path.parent.mkdir(exist_ok=True)
-        shared = {"source": "the live service", "date": day, "proof": SEEN_LIVE}
+        shared = {
+            "source": "the live service",
+            "date": day,
+            "provenance": Provenance.SEEN_LIVE,
+        }
         document = {**shared, "exchanges": exchanges}
         path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8")
-        told.append(f'{path}: read it, and set verified_on = "{day}" in {provider.__name__}')
-    assert not faults, "\n".join([*faults, *told])
-    return told
+        written.append(f'{path}: read it, and set verified_on = "{day}" in {provider.__name__}')
+    assert not faults, "\n".join([*faults, *written])
+    return written
 
 
-def ask(account: Account, contact: Contact) -> tuple[list[Seen], list[str]]:
-    """Block and unblock the contact, reading the list after each, where there is one.
+def call(account: Account, contact: Contact) -> tuple[list[Seen], list[str]]:
+    """Block and unblock the contact, reading the list after each change, if there is one.
 
-    Return every request with its answer, and in words what did not succeed.
+    Return every request with its response, and a line for each call that did not succeed.
     """
     seen: list[Seen] = []
     faults: list[str] = []
-    exchange = account._exchange
+    send = account.send
     for action in (Action.BLOCK, Action.LIST, Action.UNBLOCK, Action.LIST):
         command = Command(action, None if action is Action.LIST else contact)
         if action not in account.provider.actions():
@@ -96,19 +101,19 @@ def ask(account: Account, contact: Contact) -> tuple[list[Seen], list[str]]:
         def remember(
             request: HttpRequest, *rest: Any, command: Command = command
         ) -> HttpResponse | Outcome:
-            answer = exchange(request, *rest)
+            answer = send(request, *rest)
             if isinstance(answer, HttpResponse):
                 seen.append((command, request, answer))
             return answer
 
-        account._exchange = remember
+        account.send = remember
         try:
-            outcome = account.call(command, new_request_id()).outcome
+            outcome, _ = account.call(command, new_request_id())
         except Exception as error:  # noqa: BLE001 - the contact must not stay blocked for our bug
             faults.append(f"{account.name}: {action} raised {type(error).__name__}")
             continue
         finally:
-            account._exchange = exchange
+            account.send = send
         if outcome.code is not None:
             upstream = outcome.upstream_status
             faults.append(f"{account.name}: {action} became {outcome.code.value} ({upstream})")
@@ -116,7 +121,7 @@ def ask(account: Account, contact: Contact) -> tuple[list[Seen], list[str]]:
 
 
 class Scrubbed:
-    """A provider's exchanges, without its secrets and without the people in them."""
+    """Replaces the secrets of a provider, and the people in its exchanges, by placeholders."""
 
     def __init__(self, provider: Provider, contact: Contact) -> None:
         self._others = count(100)
@@ -135,7 +140,7 @@ class Scrubbed:
         self._right, self._provider = provider, type(provider)({**plain, **secrets})
 
     def exchanges(self, seen: list[Seen]) -> Iterator[dict[str, Any]]:
-        """Give the exchanges as the files of answers hold them."""
+        """Yield the exchanges in the format of the answers files."""
         for command, request, response in seen:
             yield self._exchange(command, request, response)
 
@@ -146,7 +151,7 @@ class Scrubbed:
         return _NUMBER.sub(lambda found: self._placeholder(found[0]), text)
 
     def json(self, value: Any) -> Any:
-        """Return a JSON value, or a mapping of texts, scrubbed all through."""
+        """Return a JSON value, or a mapping of texts, with placeholders in all of it."""
         if isinstance(value, Mapping):
             return {self.text(key): self.json(item) for key, item in value.items()}
         if isinstance(value, list):
@@ -166,25 +171,28 @@ class Scrubbed:
     ) -> dict[str, Any]:
         contact = command.contact and Contact.from_jid(self.text(str(command.contact.jid)))
         scrubbed = Command(command.action, contact)
-        answer = self._answer(response)
-        outcome = self._provider.parse_response(scrubbed, answer)
+        scrubbed_response = self._response(response)
+        outcome = self._provider.parse_response(scrubbed, scrubbed_response)
         real = self._right.parse_response(command, response)
         same = (outcome.code, outcome.confirmation) == (real.code, real.confirmation)
-        assert same, f"{command.action}: without the numbers the answer is read otherwise"
+        assert same, f"{command.action}: without the numbers the response has another outcome"
         written: dict[str, Any] = {
             "title": f"{command.action}: {response.status}",
             "options": self._options,
             "command": {"action": command.action.value, "contact": contact and contact.jid},
             "request": self._request(request),
-            "answer": {"status": answer.status, "headers": dict(answer.headers)},
+            "response": {
+                "status": scrubbed_response.status,
+                "headers": dict(scrubbed_response.headers),
+            },
             "outcome": write_outcome(outcome),
         }
-        if answer.document is not None:
-            written["answer"]["body"] = answer.document
+        if scrubbed_response.document is not None:
+            written["response"]["body"] = scrubbed_response.document
         else:
-            written["answer"]["text"] = answer.body.decode()
+            written["response"]["text"] = scrubbed_response.body.decode()
         if outcome.ok:
-            written["evidence"] = find_evidence(self._provider, scrubbed, answer)
+            written["evidence"] = find_evidence(self._provider, scrubbed, scrubbed_response)
         if outcome.contacts is not None:
             following = self._right.build_next_page(command, response)
             written["next"] = following and self._request(following)
@@ -199,7 +207,7 @@ class Scrubbed:
             "json": self.json(request.json),
         }
 
-    def _answer(self, response: HttpResponse) -> HttpResponse:
+    def _response(self, response: HttpResponse) -> HttpResponse:
         headers = {
             name: self.text(response.headers[name]) if name != "Date" else response.headers[name]
             for name in KEPT_HEADERS
@@ -212,7 +220,7 @@ class Scrubbed:
 
 
 def write_outcome(outcome: Outcome) -> dict[str, Any]:
-    """Return the outcome as the files of answers hold it."""
+    """Return the outcome in the format of the answers files."""
     contacts = None
     if outcome.contacts is not None:
         contacts = [
@@ -232,7 +240,7 @@ def write_outcome(outcome: Outcome) -> dict[str, Any]:
 
 
 def find_evidence(provider: Provider, command: Command, response: HttpResponse) -> list[str]:
-    """Return where in a success is what proves it: every change of it ends the success."""
+    """Return the evidence of a success: the values of which every change ends it."""
 
     def succeeds(status: int, body: bytes) -> bool:
         changed = HttpResponse(status, response.headers, body)
@@ -242,18 +250,19 @@ def find_evidence(provider: Provider, command: Command, response: HttpResponse) 
         return []
     ends: dict[str, bool] = {}
     optional = set()
-    for pointer, what, document in _mutations(response.document):
+    for pointer, what, document in mutations(response.document):
         survived = succeeds(response.status, write_json(document))
         if what != "nothing":
             ends[pointer] = ends.get(pointer, True) and not survived
         elif survived:
             optional.add(pointer)
-    proofs = [pointer for pointer, all_end in ends.items() if pointer and all_end]
+    proving = [pointer for pointer, all_end in ends.items() if pointer and all_end]
     parts = [
         pointer
-        for pointer in proofs
-        if not any(other.startswith(f"{pointer}/") for other in proofs)
+        for pointer in proving
+        if not any(other.startswith(f"{pointer}/") for other in proving)
     ]
     found = [f"{pointer}?" if pointer in optional else pointer for pointer in parts]
     others = set(range(200, 227)) - {response.status}
-    return found if any(succeeds(each, response.body) for each in others) else ["status", *found]
+    several = any(succeeds(each, response.body) for each in others)
+    return [*found, ANY_SUCCESS_STATUS] if several else found

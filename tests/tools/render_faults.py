@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from support.faults import FAULTS, OTHERS, SCENES, Row
+from support.faults import OTHER_ROWS, Row
+from support.server_faults import SERVER_FAULTS
+from support.setup_faults import SETUP_FAULTS
 
 from adapter import Applied, Code
 
@@ -15,8 +17,9 @@ PROVIDERS = ("wuts", "wappfy", "session-gateway")
 _HEAD = """\
 # Faults, and the code of each
 
-Each row is played over real sockets, for each of three providers (`tests/test_faults.py`).
-`tests/render_faults.py` (`make readme`) writes this page from the tests' table. Do not edit it.
+Each row is played over real sockets, for each of three providers, by
+`tests/transport/test_faults.py`. `make readme` writes this page (`tests/tools/render_faults.py`)
+from the tests' table. Do not edit it.
 
 *Outcome*: whether the command took effect; `not_applied` only where that is certain. *Attempts*:
 the attempts that were begun, the first included; 0 means that nothing was sent. A row that names
@@ -54,8 +57,8 @@ def table(rows: Iterable[Row]) -> str:
 def page() -> str:
     """Return the whole page."""
     return (
-        f"{_HEAD}\n## The provider's response\n\n{table(FAULTS)}\n"
-        f"\n## The connection, and the adapter's own bounds\n\n{table((*SCENES, *OTHERS))}\n"
+        f"{_HEAD}\n## The provider's answer\n\n{table(SERVER_FAULTS)}\n"
+        f"\n## The way to it, and our own bounds\n\n{table((*SETUP_FAULTS, *OTHER_ROWS))}\n"
     )
 
 

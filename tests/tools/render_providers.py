@@ -7,9 +7,9 @@ from pathlib import Path
 
 from support.contracts import CONTRACTS
 
-from adapter import ErrorRule, Provenance, Provider
 from adapter.error_rules import HTTP_STATUS_RULES
-from adapter.testing.contract import _BY_STRENGTH, Exchange, ProviderContract, _forms
+from adapter.plugin import ErrorRule, Provider
+from adapter.testing import Exchange, Provenance, ProviderContract, forms_in
 from tools.render_readme import table, verified
 
 PAGE = Path(__file__).parents[2] / "providers" / "RESPONSES.md"
@@ -19,8 +19,8 @@ INFERRED = "⚠ **inferred**"
 _HEAD = f"""\
 # What each provider's responses mean
 
-`tests/render_providers.py` (`make readme`) writes this page from the providers' classes and from
-the recorded responses in `tests/answers/`. Do not edit it.
+`make readme` writes this page (`tests/tools/render_providers.py`) from the providers' classes and
+from the recorded responses in `tests/answers/`. Do not edit it.
 
 [Evidence](README.md#evidence) has this order: a provider code, at any status (its usual status is
 in parentheses); a value of the body; the bare status of a body in the provider's own error shape. A
@@ -45,7 +45,7 @@ def section(provider: type[Provider]) -> str:
     """Return what is known of one provider."""
     name = provider.name
     contract = CONTRACTS[name]()
-    exchanges = contract._exchanges
+    exchanges = contract.exchanges
     facts = [
         f"`{name}`",
         *([f"documentation: <{provider.documentation}>"] if provider.documentation else []),
@@ -54,7 +54,7 @@ def section(provider: type[Provider]) -> str:
     ]
     lines = [
         *successes(exchanges),
-        *(cells(rule) for rule in provider.error_rules),
+        *(cells(rule, known) for rule, known in provenance_of_rules(contract)),
         *bare_statuses(contract),
     ]
     listed = "\n".join(f"- {fact}" for fact in facts)
@@ -62,27 +62,35 @@ def section(provider: type[Provider]) -> str:
 
 
 def forms(provider: type[Provider], exchanges: Iterable[Exchange]) -> Iterator[str]:
-    """Give each form of contacts, with the best provenance of a success in that form."""
+    """Yield each form of contacts, with the best provenance of a request in that form."""
     for form in provider.contact_forms:
-        proofs = [
-            exchange.proof
+        known = [
+            exchange.request_provenance
             for exchange in exchanges
             if exchange.outcome.ok
             and exchange.command.contact is not None
-            and form in _forms(exchange.request, exchange.command.contact)
+            and form in forms_in(exchange.request, exchange.command.contact)
         ]
-        yield f"`{form.value}` ({known_from(strongest([*proofs, Provenance.INFERRED]))})"
+        yield f"`{form.value}` ({known_from(strongest([*known, Provenance.INFERRED]))})"
 
 
-def cells(rule: ErrorRule) -> tuple[str, ...]:
-    """Return the line of an error rule."""
+def provenance_of_rules(contract: ProviderContract) -> Iterator[tuple[ErrorRule, Provenance]]:
+    """Yield the provider's own rules, each with the strongest provenance of its responses."""
+    reached = [(contract.rule_of(each), each.response_provenance) for each in contract.exchanges]
+    for rule in contract.provider.own_rules():
+        known = [provenance for each, provenance in reached if each is rule]
+        yield rule, strongest([*known, Provenance.INFERRED])
+
+
+def cells(rule: ErrorRule, known: Provenance) -> tuple[str, ...]:
+    """Return the line of an error rule of this provenance."""
     status = f"any ({rule.status})" if rule.provider_code else str(rule.status)
     if not rule.provider_code and (
-        rule.status in (200, 500) or (rule.anyone and rule.status == 400)
+        rule.status in (200, 500) or (rule.any_sender and rule.status == 400)
     ):
         status += f", other {rule.status // 100}xx"
     provider_code = f"`{rule.provider_code}`" if rule.provider_code else ""
-    return status, provider_code, body(rule), f"`{rule.code.value}`", known_from(rule.proof)
+    return status, provider_code, body(rule), f"`{rule.code.value}`", known_from(known)
 
 
 def body(rule: ErrorRule) -> str:
@@ -93,51 +101,55 @@ def body(rule: ErrorRule) -> str:
     return said.removeprefix("Whether ").removesuffix(".")
 
 
-def known_from(proof: str) -> str:
+def known_from(provenance: str) -> str:
     """Return a provenance; an inferred one is marked."""
-    return INFERRED if proof == Provenance.INFERRED else proof
+    return INFERRED if provenance == Provenance.INFERRED else provenance
 
 
-def strongest(proofs: Iterable[str]) -> str:
+def strongest(known: Iterable[Provenance]) -> Provenance:
     """Return the strongest provenance."""
-    return max(proofs, key=_BY_STRENGTH.index)
+    return max(known, key=lambda provenance: provenance.strength)
 
 
 def successes(exchanges: Iterable[Exchange]) -> Iterator[tuple[str, ...]]:
-    """Give a line for each form of a success, from its best known response."""
+    """Yield a line for each form of a success, from its best known response."""
     best: dict[tuple[object, ...], Exchange] = {}
     for exchange in exchanges:
         if exchange.outcome.ok:
             outcome = exchange.outcome
-            told = (exchange.command.action, outcome.upstream_status, outcome.confirmation)
-            known = best.setdefault(told, exchange)
-            if strongest([known.proof, exchange.proof]) != known.proof:
-                best[told] = exchange
+            shown = (exchange.command.action, outcome.upstream_status, outcome.confirmation)
+            known = best.setdefault(shown, exchange)
+            if exchange.response_provenance.strength > known.response_provenance.strength:
+                best[shown] = exchange
     actions: dict[tuple[str, ...], list[str]] = {}
     for exchange in best.values():
-        shown = ", ".join(f"`{each}`" for each in exchange.evidence if each != "status")
+        body = ", ".join(f"`{each}`" for each in exchange.evidence)
         line = (
             str(exchange.response.status),
-            shown or "empty",
+            body or "empty",
             f"`{exchange.outcome.confirmation}`",
-            known_from(exchange.proof),
+            known_from(exchange.response_provenance),
         )
         actions.setdefault(line, []).append(exchange.command.action.value)
-    for (status, shown, confirmation, proof), done in sorted(actions.items()):
-        yield status, "", shown, f"{', '.join(done)} done: {confirmation}", proof
+    for (status, body, confirmation, known_as), done in sorted(actions.items()):
+        yield status, "", body, f"{', '.join(done)} done: {confirmation}", known_as
 
 
 def bare_statuses(contract: ProviderContract) -> Iterator[tuple[str, ...]]:
-    """Give a line for each recorded status whose meaning is a shared rule's."""
-    proofs: dict[tuple[int, str], list[str]] = {}
-    for exchange in contract._exchanges:
-        rule = contract._rule(exchange)
+    """Yield a line for each recorded status whose meaning is a shared rule's.
+
+    Inferred pages of a proxy are left out: they are the same for every provider.
+    """
+    found: dict[tuple[int, str], list[Provenance]] = {}
+    for exchange in contract.exchanges:
+        rule, known = contract.rule_of(exchange), exchange.response_provenance
+        own = contract.make_provider(exchange.options).is_own_error(exchange.response)
         shared = any(rule is each for each in HTTP_STATUS_RULES)
-        if rule and shared and exchange.proof != Provenance.INFERRED:
-            told = exchange.response.status, rule.code.value
-            proofs.setdefault(told, []).append(exchange.proof)
-    for (status, code), known in sorted(proofs.items()):
-        yield str(status), "", "", f"`{code}`", known_from(strongest(known))
+        if rule and shared and (own or known is not Provenance.INFERRED):
+            line = exchange.response.status, rule.code.value
+            found.setdefault(line, []).append(known)
+    for (status, code), provenances in sorted(found.items()):
+        yield str(status), "", "", f"`{code}`", known_from(strongest(provenances))
 
 
 if __name__ == "__main__":

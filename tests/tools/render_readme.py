@@ -9,9 +9,10 @@ import click
 from adapter.providers.memory import MAGIC_NUMBERS
 from support.pages import find_pages
 
-from adapter import Action, Code, LocalProvider, Provider, Secret, create_app
+from adapter import Action, Code, Secret, create_app
 from adapter.cli import main
 from adapter.error_rules import HTTP_STATUS_RULES
+from adapter.plugin import LocalProvider, Provider
 from adapter.registry import load_plugins
 
 _PLACE = re.compile(r"(<!-- table: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -92,8 +93,10 @@ def http_statuses() -> str:
 def _shared_rules() -> Iterator[tuple[str, ...]]:
     for status in sorted({rule.status for rule in HTTP_STATUS_RULES}):
         rows = [rule for rule in HTTP_STATUS_RULES if rule.status == status]
-        others = [rule for rule in rows if rule.anyone] or [
-            rule for rule in HTTP_STATUS_RULES if rule.anyone and rule.status == status // 100 * 100
+        others = [rule for rule in rows if rule.any_sender] or [
+            rule
+            for rule in HTTP_STATUS_RULES
+            if rule.any_sender and rule.status == status // 100 * 100
         ]
         own = rows[0].code
         unknown = " (`provider_error` with an unknown provider code)"

@@ -1,4 +1,4 @@
-"""Fixed headers of an account: they reach every request, and what others write stays theirs."""
+"""Fixed headers of an account: sent with every request, except names that have another owner."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from support import BUILT_IN, account_for, run_upstream
 
-from adapter import ConfigurationError, Headers, HttpRequest, Secret
+from adapter import ConfigurationError, Secret
 from adapter.client import connect
-from adapter.header_rules import OUR_HEADERS
+from adapter.header_rules import RESERVED_HEADERS
+from adapter.plugin import Headers, HttpRequest
 from adapter.settings.loader import load_settings
 from adapter.settings.model import TransportSettings
 from adapter.settings.toml_file import read_toml
@@ -23,7 +24,7 @@ def configure(provider: str = "wuts", address: str = "http://127.0.0.1:1", **hea
     return {"accounts": {"a": {**account_for(provider, address), "headers": headers}}}
 
 
-def test_every_request_of_the_account_carries_them_and_no_other_accounts() -> None:
+def test_every_request_of_the_account_has_its_headers() -> None:
     with run_upstream() as upstream:
         upstream.will_answer(200, {"success": True, "data": {"blocked": True}})
         own = {"CF-Access-Client-Id": "id.access", "X-Gate": Secret(f"Basic {CANARY}")}
@@ -49,8 +50,8 @@ def faults(config: Any) -> dict[str, str]:
     return {problem.path: problem.message for problem in caught.value.problems}
 
 
-@pytest.mark.parametrize("name", sorted({*OUR_HEADERS, "Host", "Proxy-Authorization"}))
-def test_what_the_adapter_writes_is_not_an_accounts_to_set(name: str) -> None:
+@pytest.mark.parametrize("name", sorted({*RESERVED_HEADERS, "Host", "Proxy-Authorization"}))
+def test_headers_of_the_adapter_are_rejected(name: str) -> None:
     found = faults(configure(**{name: CANARY}))
     assert "written by the adapter" in found[f"accounts.a.headers.{name}"]
 
@@ -63,13 +64,13 @@ def test_what_the_adapter_writes_is_not_an_accounts_to_set(name: str) -> None:
         *("X-HTTP-Method-Override", "X-Method-Override", "X-HTTP-Method", "if-anything"),
     ],
 )
-def test_what_would_make_another_request_is_not_an_accounts_to_set(name: str) -> None:
+def test_headers_that_change_the_request_are_rejected(name: str) -> None:
     found = faults(configure(**{name: CANARY}))
-    assert "would change what the requests ask for" in found[f"accounts.a.headers.{name}"]
+    assert "would change the meaning of the requests" in found[f"accounts.a.headers.{name}"]
 
 
 @pytest.mark.parametrize("provider", sorted(set(BUILT_IN) - {"memory"}))
-def test_what_the_provider_writes_is_not_an_accounts_to_set(provider: str) -> None:
+def test_headers_of_the_provider_are_rejected(provider: str) -> None:
     for name in BUILT_IN[provider].header_templates:
         for written in (name, name.upper()):
             found = faults(configure(provider, **{written: CANARY}))
@@ -93,19 +94,17 @@ def test_what_the_provider_writes_is_not_an_accounts_to_set(provider: str) -> No
         ({"X-A": {"value": CANARY}}, ".X-A", "env"),
     ],
 )
-def test_a_header_that_cannot_be_sent_is_a_fault(
-    headers: dict[str, Any], path: str, words: str
-) -> None:
+def test_an_invalid_header_is_rejected(headers: dict[str, Any], path: str, words: str) -> None:
     found = faults(configure(**headers))
     assert words in found[f"accounts.a.headers{path}"]
 
 
-def test_a_provider_without_requests_has_no_headers() -> None:
+def test_headers_for_a_local_provider_are_rejected() -> None:
     config = {"accounts": {"a": {"provider": "memory", "headers": {"X-A": "x"}}}}
     assert "remove the table" in faults(config)["accounts.a.headers"]
 
 
-def test_values_are_given_by_reference_too_and_shown_by_nothing(
+def test_header_values_by_reference_are_read_and_never_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GATE", f"Basic {CANARY}")
@@ -132,7 +131,7 @@ def test_values_are_given_by_reference_too_and_shown_by_nothing(
     assert CANARY not in f"{settings!r} {headers!r}"
 
 
-def test_a_header_that_the_provider_builds_later_is_the_providers() -> None:
+def test_a_header_that_the_provider_builds_replaces_the_accounts() -> None:
     with run_upstream() as upstream:
         upstream.status = 204
         transport = Transport(upstream.address, TransportSettings(), {"x-own": "account"})

@@ -1,7 +1,8 @@
-"""The circuit breaker by itself: what opens it, who is the probe, and whose clock it goes by."""
+"""The circuit breaker: threshold, pause, probe, and the clock."""
 
 from __future__ import annotations
 
+import inspect
 import time
 
 import pytest
@@ -9,13 +10,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from adapter.transport.breaker import BREAKER_STATES, Admission, Breaker
+from adapter.transport.breaker import BREAKER_STATES, Breaker, Permit
+from adapter.transport.resilience import Resilience
 
 THRESHOLD, PAUSE = 3, 10.0
 
 
 class Clock:
-    """A clock that is moved by hand."""
+    """A clock that is set by hand."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -24,129 +26,129 @@ class Clock:
         return self.now
 
 
-def admitted(breaker: Breaker) -> Admission:
-    admission = breaker.admit()
-    assert isinstance(admission, Admission)
-    return admission
+def permitted(breaker: Breaker) -> Permit:
+    permit = breaker.acquire()
+    assert isinstance(permit, Permit)
+    return permit
 
 
 def opened(clock: Clock) -> Breaker:
     breaker = Breaker(THRESHOLD, PAUSE, clock)
     for _ in range(THRESHOLD):
-        breaker.settle(admitted(breaker), healthy=False)
+        breaker.record(permitted(breaker), healthy=False)
     assert breaker.state == "opened"
     return breaker
 
 
 @pytest.mark.parametrize(
-    ("told", "state"),
+    ("recorded", "state"),
     [
-        pytest.param([False] * 3, "opened", id="three failures in a row"),
+        pytest.param([False] * 3, "opened", id="three consecutive failures"),
         pytest.param([False] * 2, "closed", id="two failures"),
         pytest.param([False, False, True, False, False], "closed", id="a success between them"),
-        pytest.param([False, False, None, False], "opened", id="what shows nothing between them"),
-        pytest.param([None] * 20, "closed", id="nothing that shows anything"),
+        pytest.param([False, False, None, False], "opened", id="an unknown between them"),
+        pytest.param([None] * 20, "closed", id="unknown only"),
     ],
 )
-def test_failures_in_a_row_open_it(told: list[bool | None], state: str) -> None:
+def test_breaker_opens_after_consecutive_failures(recorded: list[bool | None], state: str) -> None:
     breaker = Breaker(THRESHOLD, PAUSE, Clock())
-    for healthy in told:
-        breaker.settle(admitted(breaker), healthy=healthy)
+    for healthy in recorded:
+        breaker.record(permitted(breaker), healthy=healthy)
     assert breaker.state == state
 
 
 @pytest.mark.parametrize(
     ("after", "wait"), [(0.0, 10), (0.5, 10), (9.0, 1), (9.9, 1), (10.0, None), (11.0, None)]
 )
-def test_an_open_one_says_how_long_it_stays_so(after: float, wait: int | None) -> None:
+def test_an_opened_breaker_returns_the_seconds_until_its_probe(
+    after: float, wait: int | None
+) -> None:
     clock = Clock()
     breaker = opened(clock)
     clock.now += after
-    answer = breaker.admit()
-    assert answer == wait if wait is not None else isinstance(answer, Admission)
+    acquired = breaker.acquire()
+    if wait is None:
+        assert isinstance(acquired, Permit)
+    else:
+        assert acquired == wait
 
 
 @pytest.mark.parametrize(("healthy", "state"), [(True, "closed"), (False, "opened")])
-def test_the_probe_decides(healthy: bool, state: str) -> None:
+def test_breaker_state_after_the_probe(healthy: bool, state: str) -> None:
     clock = Clock()
     breaker = opened(clock)
     clock.now += PAUSE
-    probe = admitted(breaker)
+    probe = permitted(breaker)
     assert probe.probe
     assert breaker.state == "half-opened"
-    assert breaker.admit() == 1
-    breaker.settle(probe, healthy=healthy)
+    assert breaker.acquire() == 1
+    breaker.record(probe, healthy=healthy)
     assert breaker.state == state
 
 
-def test_after_a_probe_that_shows_nothing_the_next_one_is_the_probe() -> None:
+def test_breaker_permits_the_next_probe_after_one_with_unknown_health() -> None:
     clock = Clock()
     breaker = opened(clock)
     clock.now += PAUSE
-    breaker.settle(admitted(breaker), healthy=None)
-    assert admitted(breaker).probe
-    assert breaker.admit() == 1
+    breaker.record(permitted(breaker), healthy=None)
+    assert permitted(breaker).probe
+    assert breaker.acquire() == 1
 
 
-def test_an_attempt_from_before_it_opened_has_nothing_to_say_any_more() -> None:
+def test_breaker_ignores_results_from_before_it_opened() -> None:
     clock = Clock()
     breaker = Breaker(THRESHOLD, PAUSE, clock)
-    late = [admitted(breaker) for _ in range(THRESHOLD + 2)]
+    late = [permitted(breaker) for _ in range(THRESHOLD + 2)]
     for each in late[:THRESHOLD]:
-        breaker.settle(each, healthy=False)
-    breaker.settle(late[-1], healthy=True)
+        breaker.record(each, healthy=False)
+    breaker.record(late[-1], healthy=True)
     assert breaker.state == "opened"
     clock.now += PAUSE
-    probe = admitted(breaker)
-    breaker.settle(late[-2], healthy=False)
+    probe = permitted(breaker)
+    breaker.record(late[-2], healthy=False)
     assert breaker.state == "half-opened"
-    breaker.settle(probe, healthy=True)
+    breaker.record(probe, healthy=True)
     assert breaker.state == "closed"
 
 
-def test_setting_the_time_of_day_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    breaker = Breaker(1, 0.01)
-    breaker.settle(admitted(breaker), healthy=False)
-    real = time.time
-    monkeypatch.setattr(time, "time", lambda: real() - 3600)
-    ends = time.monotonic() + 5
-    while not isinstance(breaker.admit(), Admission):
-        assert time.monotonic() < ends
+@pytest.mark.parametrize("kind", [Breaker, Resilience])
+def test_breaker_clock_is_monotonic_by_default(kind: type) -> None:
+    assert inspect.signature(kind).parameters["clock"].default is time.monotonic
 
 
 class Machine(RuleBasedStateMachine):
-    """Any order of attempts that begin, end and wait, beside a model of what is promised."""
+    """Any order of attempts that start, end and wait, compared with a model of the breaker."""
 
     def __init__(self) -> None:
         super().__init__()
         self.clock = Clock()
         self.breaker = Breaker(THRESHOLD, PAUSE, self.clock)
-        self.flying: list[tuple[Admission, str]] = []
-        self.probe: Admission | None = None
+        self.in_flight: list[Permit] = []
+        self.probe: Permit | None = None
 
     @rule()
     def begin(self) -> None:
         before = self.breaker.state
-        answer = self.breaker.admit()
-        if isinstance(answer, int):
+        acquired = self.breaker.acquire()
+        if isinstance(acquired, int):
             assert before != "closed"
-            assert 1 <= answer <= PAUSE
+            assert 1 <= acquired <= PAUSE
             return
-        assert answer.probe is (before != "closed")
-        if answer.probe:
+        assert acquired.probe is (before != "closed")
+        if acquired.probe:
             assert self.probe is None, "two probes at a time"
-            self.probe = answer
+            self.probe = acquired
             assert self.breaker.state == "half-opened"
         else:
-            self.flying.append((answer, before))
+            self.in_flight.append(acquired)
 
-    @precondition(lambda self: self.flying)
+    @precondition(lambda self: self.in_flight)
     @rule(data=st.data(), healthy=st.sampled_from([True, False, None]))
     def end(self, data: st.DataObject, healthy: bool | None) -> None:
-        index = data.draw(st.integers(0, len(self.flying) - 1))
-        admission, _ = self.flying.pop(index)
+        index = data.draw(st.integers(0, len(self.in_flight) - 1))
+        permit = self.in_flight.pop(index)
         before = self.breaker.state
-        self.breaker.settle(admission, healthy=healthy)
+        self.breaker.record(permit, healthy=healthy)
         assert self.breaker.state in (before, "opened" if before == "closed" else before)
         if healthy is not False:
             assert self.breaker.state == before
@@ -155,7 +157,7 @@ class Machine(RuleBasedStateMachine):
     @rule(healthy=st.sampled_from([True, False, None]))
     def end_probe(self, healthy: bool | None) -> None:
         assert self.probe is not None
-        self.breaker.settle(self.probe, healthy=healthy)
+        self.breaker.record(self.probe, healthy=healthy)
         self.probe = None
         names = {True: "closed", False: "opened", None: "half-opened"}
         assert self.breaker.state == names[healthy]

@@ -1,4 +1,4 @@
-"""Idle connections grow old, and what is wrong with them is never the provider's fault."""
+"""Idle connections: expiry, loss, reuse, and the breaker, which does not count stale ones."""
 
 from __future__ import annotations
 
@@ -11,59 +11,59 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from support import wait_until
-from support.faults import FaultServer, Peer, answer
+from support import TIMEOUT, wait_until
+from support.raw_server import Peer, RawServer, http_response
 
 from adapter import Applied, Code, Result, Secret
 from adapter.client import Client, connect
-from adapter.transport.pool import _Idle
+from adapter.transport.pool import _IdleConnections
 
 NUMBER = "+5511999999999"
-GOOD = answer(200, {"success": True, "data": {"blocked": True}})
+GOOD = http_response(200, {"success": True, "data": {"blocked": True}})
 
 
-class Forgetful:
-    """An upstream whose old connections are forgotten on the way once `forgets` is set.
+class StaleConnections:
+    """An upstream whose old connections are stale once `stale` is set, as behind a dropped NAT.
 
-    They swallow what is sent (`swallow`), or are reset by it.
+    They drop what is sent (`drop`), or reset the connection.
     """
 
-    def __init__(self, swallow: bool) -> None:
-        self.swallow = swallow
-        self.forgets = threading.Event()
-        self.together: threading.Barrier | None = None
+    def __init__(self, drop: bool) -> None:
+        self.drop = drop
+        self.stale = threading.Event()
+        self.barrier: threading.Barrier | None = None
 
     def __call__(self, peer: Peer) -> None:
-        old = not self.forgets.is_set()
+        old = not self.stale.is_set()
         while peer.read_request():
-            if old and self.forgets.is_set():
-                if self.swallow:
-                    peer.keep_silent()
+            if old and self.stale.is_set():
+                if self.drop:
+                    peer.stay_silent()
                     return
                 peer.reset()
                 return
-            if self.together is not None and old:
-                self.together.wait(20)
+            if self.barrier is not None and old:
+                self.barrier.wait(TIMEOUT)
             peer.write(peer.good)
 
 
 @contextmanager
-def contacts_for(server: FaultServer, **transport: Any) -> Iterator[Client]:
+def client_for(server: RawServer, **transport: Any) -> Iterator[Client]:
     table = {
         "provider": "wuts",
         "base_url": f"http://127.0.0.1:{server.port}",
         "token": Secret("t"),
         "transport": transport,
     }
-    with connect({"accounts": {"a": table}}) as contacts:
-        yield contacts
+    with connect({"accounts": {"a": table}}) as client:
+        yield client
 
 
-def many(contacts: Client, count: int) -> list[Result]:
-    """Make calls at the same time."""
+def concurrent_calls(client: Client, count: int) -> list[Result]:
+    """Make concurrent calls."""
     found: list[Result] = []
     threads = [
-        threading.Thread(target=lambda: found.append(contacts.block(NUMBER))) for _ in range(count)
+        threading.Thread(target=lambda: found.append(client.block(NUMBER))) for _ in range(count)
     ]
     for thread in threads:
         thread.start()
@@ -72,132 +72,132 @@ def many(contacts: Client, count: int) -> list[Result]:
     return found
 
 
-def fill(contacts: Client, upstream: Forgetful, count: int) -> None:
-    """Leave as many idle connections."""
-    upstream.together = threading.Barrier(count)
-    assert all(result.ok for result in many(contacts, count))
+def create_idle(client: Client, upstream: StaleConnections, count: int) -> None:
+    """Create `count` idle connections."""
+    upstream.barrier = threading.Barrier(count)
+    assert all(result.ok for result in concurrent_calls(client, count))
 
 
-def state(contacts: Client) -> str:
-    return contacts.service.accounts["a"].resilience.state
+def state(client: Client) -> str:
+    return client.service.accounts["a"].resilience.state
 
 
-def test_twenty_idle_connections_that_were_forgotten_cost_one_deadline_and_no_breaker() -> None:
-    upstream = Forgetful(swallow=True)
+def test_twenty_stale_idle_connections_cost_one_timeout_and_leave_the_breaker_closed() -> None:
+    upstream = StaleConnections(drop=True)
     with (
-        FaultServer(upstream, GOOD) as server,
-        contacts_for(server, deadline=0.4, connect_timeout=0.2, breaker_threshold=5) as contacts,
+        RawServer(upstream, GOOD) as server,
+        client_for(server, deadline=0.4, connect_timeout=0.2, breaker_threshold=5) as client,
     ):
-        fill(contacts, upstream, 20)
-        upstream.forgets.set()
-        results = [contacts.block(NUMBER) for _ in range(10)]
+        create_idle(client, upstream, 20)
+        upstream.stale.set()
+        results = [client.block(NUMBER) for _ in range(10)]
     assert results[0].code is Code.PROVIDER_TIMEOUT
     assert all(result.ok for result in results[1:])
 
 
-def test_twenty_calls_at_once_on_forgotten_connections_leave_the_breaker_closed() -> None:
-    upstream = Forgetful(swallow=True)
+def test_concurrent_calls_on_stale_idle_connections_leave_the_breaker_closed() -> None:
+    upstream = StaleConnections(drop=True)
     with (
-        FaultServer(upstream, GOOD) as server,
-        contacts_for(server, deadline=0.4, connect_timeout=0.2, breaker_threshold=1) as contacts,
+        RawServer(upstream, GOOD) as server,
+        client_for(server, deadline=0.4, connect_timeout=0.2, breaker_threshold=1) as client,
     ):
-        fill(contacts, upstream, 20)
-        upstream.forgets.set()
-        codes = {result.code for result in many(contacts, 20)}
+        create_idle(client, upstream, 20)
+        upstream.stale.set()
+        codes = {result.code for result in concurrent_calls(client, 20)}
         assert codes <= {None, Code.PROVIDER_TIMEOUT}
-        assert state(contacts) == "closed"
-        assert contacts.block(NUMBER).ok
+        assert state(client) == "closed"
+        assert client.block(NUMBER).ok
 
 
-def test_connections_that_are_reset_cost_no_call() -> None:
-    upstream = Forgetful(swallow=False)
+def test_idle_connections_that_are_reset_fail_no_call() -> None:
+    upstream = StaleConnections(drop=False)
     with (
-        FaultServer(upstream, GOOD) as server,
-        contacts_for(server, breaker_threshold=1) as contacts,
+        RawServer(upstream, GOOD) as server,
+        client_for(server, breaker_threshold=1) as client,
     ):
-        fill(contacts, upstream, 5)
-        upstream.forgets.set()
-        results = [contacts.block(NUMBER) for _ in range(5)]
-        assert state(contacts) == "closed"
+        create_idle(client, upstream, 5)
+        upstream.stale.set()
+        results = [client.block(NUMBER) for _ in range(5)]
+        assert state(client) == "closed"
     assert all(result.ok for result in results)
     assert [result.attempts for result in results] == [2, 1, 1, 1, 1]
 
 
-def test_a_provider_that_is_gone_for_new_connections_too_opens_the_breaker() -> None:
+def test_timeouts_on_new_connections_open_the_breaker() -> None:
     silent = threading.Event()
 
-    def play(peer: Peer) -> None:
+    def script(peer: Peer) -> None:
         while peer.read_request():
             if silent.is_set():
-                peer.keep_silent()
+                peer.stay_silent()
                 return
             peer.write(peer.good)
 
     with (
-        FaultServer(play, GOOD) as server,
-        contacts_for(server, deadline=0.1, connect_timeout=0.1, breaker_threshold=2) as contacts,
+        RawServer(script, GOOD) as server,
+        client_for(server, deadline=0.1, connect_timeout=0.1, breaker_threshold=2) as client,
     ):
-        assert contacts.block(NUMBER).ok
+        assert client.block(NUMBER).ok
         silent.set()
-        codes = [contacts.block(NUMBER).code for _ in range(4)]
+        codes = [client.block(NUMBER).code for _ in range(4)]
     assert codes == [Code.PROVIDER_TIMEOUT] * 3 + [Code.CIRCUIT_OPEN]
 
 
-def test_the_probe_goes_over_a_new_connection() -> None:
-    """Of three connections two fail and open the breaker; the third is idle, and forgotten."""
+def test_the_breaker_probe_uses_a_new_connection() -> None:
+    """Two idle connections: the first call fails and opens the breaker; the other one is stale."""
     down = threading.Event()
     up = threading.Event()
-    together = threading.Barrier(2)
+    barrier = threading.Barrier(2)
 
-    def play(peer: Peer) -> None:
+    def script(peer: Peer) -> None:
         old = not up.is_set()
         while peer.read_request():
             if not down.is_set():
-                together.wait(20)
+                barrier.wait(TIMEOUT)
                 peer.write(peer.good)
             elif not up.is_set():
-                peer.write(answer(500, "<html>", kind="text/html"))
+                peer.write(http_response(500, "<html>", kind="text/html"))
             elif old:
-                peer.keep_silent()
+                peer.stay_silent()
                 return
             else:
                 peer.write(peer.good)
 
     with (
-        FaultServer(play, GOOD) as server,
-        contacts_for(server, breaker_threshold=1, breaker_pause=0.05, deadline=5.0) as contacts,
+        RawServer(script, GOOD) as server,
+        client_for(server, breaker_threshold=1, breaker_pause=0.05, deadline=5.0) as client,
     ):
-        assert all(result.ok for result in many(contacts, 2))
+        assert all(result.ok for result in concurrent_calls(client, 2))
         down.set()
-        assert contacts.block(NUMBER).code is not None
-        assert state(contacts) == "opened"
+        assert client.block(NUMBER).code is not None
+        assert state(client) == "opened"
         up.set()
         first: list[Result] = []
 
         def try_again() -> bool:
-            first.append(contacts.block(NUMBER))
+            first.append(client.block(NUMBER))
             return first[-1].code is not Code.CIRCUIT_OPEN
 
         wait_until(try_again, "the end of the pause")
         assert first[-1].ok
 
 
-def test_an_idle_connection_is_not_used_beyond_its_age() -> None:
-    upstream = Forgetful(swallow=True)
+def test_an_idle_connection_is_closed_after_its_timeout() -> None:
+    upstream = StaleConnections(drop=True)
     with (
-        FaultServer(upstream, GOOD) as server,
-        contacts_for(server, idle_timeout=0.1) as contacts,
+        RawServer(upstream, GOOD) as server,
+        client_for(server, idle_timeout=0.1) as client,
     ):
-        fill(contacts, upstream, 5)
-        upstream.forgets.set()
+        create_idle(client, upstream, 5)
+        upstream.stale.set()
         ends = time.monotonic() + 0.1
-        wait_until(lambda: time.monotonic() > ends, "the end of their age")
-        assert contacts.block(NUMBER).ok
+        wait_until(lambda: time.monotonic() > ends, "the idle timeout")
+        assert client.block(NUMBER).ok
         assert server.connections == 6
-        wait_until(lambda: server.ended == 5, "the old ones, closed by the next call")
+        wait_until(lambda: server.closed == 5, "the expired connections, closed by the next call")
 
 
-def test_a_younger_connection_outlives_the_loss_of_an_older_one() -> None:
+def test_a_younger_idle_connection_stays_open_when_an_older_one_is_lost() -> None:
     class Connection:
         def __init__(self, idle_since: float) -> None:
             self.idle_since = idle_since
@@ -206,19 +206,19 @@ def test_a_younger_connection_outlives_the_loss_of_an_older_one() -> None:
         def close(self) -> None:
             self.closed = True
 
-    idle = _Idle(timeout=1e9)
+    idle = _IdleConnections(timeout=1e9)
     connections = [Connection(moment) for moment in (1.0, 2.0, 2.0, 3.0)]
-    idle._waiting.extend(connections)  # type: ignore[arg-type]
-    idle.close_until(2.0)
+    idle._connections.extend(connections)  # type: ignore[arg-type]
+    idle.close_idle_since(2.0)
     assert [each.closed for each in connections] == [True, True, True, False]
 
 
-def test_sockets_are_kept_alive_by_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sockets_use_tcp_keepalive(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
-    exchange = socket.socket.connect
+    connect_plain = socket.socket.connect
 
     def connecting(self: socket.socket, address: Any) -> None:
-        exchange(self, address)
+        connect_plain(self, address)
         if type(self).__name__ == "PlainSocket":
             seen.append(self.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
             if hasattr(socket, "TCP_KEEPIDLE"):
@@ -228,59 +228,59 @@ def test_sockets_are_kept_alive_by_the_system(monkeypatch: pytest.MonkeyPatch) -
     import adapter.transport.sockets
 
     monkeypatch.setattr(adapter.transport.sockets.PlainSocket, "connect", connecting)
-    with FaultServer(Forgetful(swallow=True), GOOD) as server, contacts_for(server) as contacts:
-        assert contacts.block(NUMBER).ok
+    with RawServer(StaleConnections(drop=True), GOOD) as server, client_for(server) as client:
+        assert client.block(NUMBER).ok
     assert seen == [1]
 
 
-def test_second_attempts_on_new_connections_leave_no_more_idle_ones_than_calls_at_a_time() -> None:
+def test_retries_on_new_connections_leave_one_idle_connection_per_concurrent_call() -> None:
     def busy(peer: Peer) -> None:
         while peer.read_request():
-            peer.write(answer(429, {"success": False}, "Retry-After: 0\r\n"))
+            peer.write(http_response(429, {"success": False}, "Retry-After: 0\r\n"))
 
-    with FaultServer(busy, GOOD) as server, contacts_for(server) as contacts:
-        attempts = sum(contacts.block(NUMBER).attempts for _ in range(4))
+    with RawServer(busy, GOOD) as server, client_for(server) as client:
+        attempts = sum(client.block(NUMBER).attempts for _ in range(4))
         assert attempts == 8
         assert server.connections == 5
-        wait_until(lambda: server.ended == 4, "the ones that were replaced")
+        wait_until(lambda: server.closed == 4, "the replaced connections")
 
 
-# --- a response that is no good
+# --- reuse after a response
 
 
-def test_a_late_answer_to_one_call_never_serves_the_next() -> None:
-    """The upstream answers each request of a connection one too late."""
+def test_a_late_response_never_serves_the_next_call() -> None:
+    """The upstream sends each response of a connection one request late."""
 
-    def play(peer: Peer) -> None:
+    def script(peer: Peer) -> None:
         peer.read_request()
-        peer.write(answer(200, {"success": True, "data": {"nothing": "that is known"}}))
+        peer.write(http_response(200, {"success": True, "data": {"nothing": "that is known"}}))
         while peer.read_request():
-            peer.write(answer(200, {"success": True, "data": {"blocked": True}}))
+            peer.write(http_response(200, {"success": True, "data": {"blocked": True}}))
 
-    with FaultServer(play, GOOD) as server, contacts_for(server) as contacts:
-        assert contacts.block(NUMBER).code is Code.PROVIDER_BAD_RESPONSE
-        assert contacts.block(NUMBER).code is Code.PROVIDER_BAD_RESPONSE
+    with RawServer(script, GOOD) as server, client_for(server) as client:
+        assert client.block(NUMBER).code is Code.PROVIDER_BAD_RESPONSE
+        assert client.block(NUMBER).code is Code.PROVIDER_BAD_RESPONSE
         assert server.connections == 2
 
 
-def test_a_response_that_is_understood_leaves_its_connection_to_the_next_call() -> None:
-    def play(peer: Peer) -> None:
+def test_the_connection_of_a_parsed_error_response_is_reused() -> None:
+    def script(peer: Peer) -> None:
         while peer.read_request():
-            peer.write(answer(401, {"success": False, "error": "Invalid token"}))
+            peer.write(http_response(401, {"success": False, "error": "Invalid token"}))
 
-    with FaultServer(play, GOOD) as server, contacts_for(server) as contacts:
+    with RawServer(script, GOOD) as server, client_for(server) as client:
         for _ in range(3):
-            assert contacts.block(NUMBER).code is not None
+            assert client.block(NUMBER).code is not None
         assert server.connections == 1
 
 
-# --- shortages of our own
+# --- resource shortages of this process
 
 
 @pytest.mark.parametrize(
     "number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL]
 )
-def test_a_shortage_of_our_own_is_overloaded_and_says_nothing_of_the_provider(
+def test_a_resource_shortage_is_overloaded_and_leaves_the_breaker_closed(
     number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import adapter.transport.sockets
@@ -289,36 +289,36 @@ def test_a_shortage_of_our_own_is_overloaded_and_says_nothing_of_the_provider(
         raise OSError(number, "no more")
 
     with (
-        FaultServer(Forgetful(swallow=True), GOOD) as server,
-        contacts_for(server, breaker_threshold=1) as contacts,
+        RawServer(StaleConnections(drop=True), GOOD) as server,
+        client_for(server, breaker_threshold=1) as client,
         monkeypatch.context() as patch,
     ):
         patch.setattr(adapter.transport.sockets.PlainSocket, "connect", refuse)
         for _ in range(3):
-            result = contacts.block(NUMBER)
+            result = client.block(NUMBER)
             assert (result.code, result.applied) == (Code.OVERLOADED, Applied.NOT_APPLIED)
             assert result.retry_after == 1
             assert result.attempts == 1
-        assert server.requests == 0
-        assert state(contacts) == "closed"
+        assert server.request_count == 0
+        assert state(client) == "closed"
         patch.undo()
-        assert contacts.block(NUMBER).ok
+        assert client.block(NUMBER).ok
 
 
-def test_running_out_of_descriptors_is_overloaded() -> None:
+def test_a_shortage_of_file_descriptors_is_overloaded() -> None:
     resource = pytest.importorskip("resource")
     with (
-        FaultServer(Forgetful(swallow=True), GOOD) as server,
-        contacts_for(server, breaker_threshold=1) as contacts,
+        RawServer(StaleConnections(drop=True), GOOD) as server,
+        client_for(server, breaker_threshold=1) as client,
     ):
         used = socket.socket()
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (used.fileno(), hard))
         try:
-            result = contacts.block(NUMBER)
+            result = client.block(NUMBER)
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             used.close()
         assert result.code is Code.OVERLOADED
-        assert state(contacts) == "closed"
-        assert contacts.block(NUMBER).ok
+        assert state(client) == "closed"
+        assert client.block(NUMBER).ok

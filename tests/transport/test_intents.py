@@ -1,4 +1,4 @@
-"""The newest wish wins: no second attempt undoes what a newer call has asked for."""
+"""The newest intent wins: no retry undoes a newer call for the same contact."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import call, run_app, wait_until
-from support.faults import FaultServer, Peer, answer
-from support.proxies import holding, run_proxy
+from support import TIMEOUT, call, run_app, wait_until
+from support.proxies import delaying_proxy, run_proxy
+from support.raw_server import Peer, RawServer, http_response
 
 from adapter import Action, Applied, Code, Command, Contact, Result, Retry, Secret
 from adapter.client import Client, connect
-from adapter.transport.intents import _SHARED, Intents, share_intents
+from adapter.transport.intents import _SHARED, Intents, shared_intents
 from adapter.web.app import create_app, service_state
 
 NUMBER = "5511999999999"
 LID = "123456789012345@lid"
-OK = answer(200, {"success": True, "data": {"blocked": True}})
+OK = http_response(200, {"success": True, "data": {"blocked": True}})
 
 
 def block(**ids: str) -> Command:
@@ -36,12 +36,14 @@ def unblock(**ids: str) -> Command:
 
 
 @pytest.mark.parametrize(
-    ("older", "newer", "overruled"),
+    ("older", "newer", "superseded"),
     [
         pytest.param(block(number=NUMBER), unblock(number=NUMBER), True, id="the opposite"),
-        pytest.param(unblock(number=NUMBER), block(number=NUMBER), True, id="the other way round"),
+        pytest.param(unblock(number=NUMBER), block(number=NUMBER), True, id="unblock, then block"),
         pytest.param(block(number=NUMBER), block(number=NUMBER), False, id="the same again"),
-        pytest.param(block(number=NUMBER), unblock(number="14155552671"), False, id="another"),
+        pytest.param(
+            block(number=NUMBER), unblock(number="14155552671"), False, id="another contact"
+        ),
         pytest.param(
             block(number=NUMBER), unblock(number="551199999999"), True, id="without the ninth digit"
         ),
@@ -52,19 +54,19 @@ def unblock(**ids: str) -> Command:
         pytest.param(block(lid=LID), unblock(number=NUMBER), False, id="nothing connects them"),
     ],
 )
-def test_a_newer_wish_for_the_opposite_overrules(
-    older: Command, newer: Command, overruled: bool
+def test_a_newer_opposite_intent_supersedes(
+    older: Command, newer: Command, superseded: bool
 ) -> None:
     intents = Intents()
     first = intents.begin(older)
-    assert not first.is_overruled()
+    assert not first.is_superseded()
     second = intents.begin(newer)
-    assert first.is_overruled() is overruled
-    assert not second.is_overruled()
+    assert first.is_superseded() is superseded
+    assert not second.is_superseded()
     second.end()
-    assert first.is_overruled() is overruled, "also when the newer call is over"
+    assert first.is_superseded() is superseded, "also when the newer call is over"
     first.end()
-    assert len(intents._wishes) == 0
+    assert len(intents._calls) == 0
 
 
 numbers = st.sampled_from([NUMBER, "14155552671"])
@@ -72,35 +74,35 @@ steps = st.lists(st.tuples(st.booleans(), numbers, st.integers(0, 3)), max_size=
 
 
 @given(steps)
-def test_of_any_calls_those_are_overruled_that_an_opposite_wish_followed(
+def test_any_calls_are_superseded_by_a_later_opposite_intent(
     made: list[tuple[bool, str, int]],
 ) -> None:
     intents = Intents()
-    flying: list[Any] = []
-    wished: list[tuple[Action, str]] = []
+    in_flight: list[Any] = []
+    intended: list[tuple[Action, str]] = []
     for blocked, number, ended in made:
         command = block(number=number) if blocked else unblock(number=number)
-        flying.append((intents.begin(command), command, len(wished)))
-        wished.append((command.action, number))
-        for intent, its, place in flying:
-            later = wished[place + 1 :]
+        in_flight.append((intents.begin(command), command, len(intended)))
+        intended.append((command.action, number))
+        for intent, its, place in in_flight:
+            later = intended[place + 1 :]
             opposite = Action.UNBLOCK if its.action is Action.BLOCK else Action.BLOCK
-            assert intent.is_overruled() is ((opposite, its.target.number) in later)
-        for _ in range(min(ended, len(flying))):
-            flying.pop(0)[0].end()
-        assert len(intents._wishes) <= len(flying)
-    for intent, _, _ in flying:
+            assert intent.is_superseded() is ((opposite, its.target.number) in later)
+        for _ in range(min(ended, len(in_flight))):
+            in_flight.pop(0)[0].end()
+        assert len(intents._calls) <= len(in_flight)
+    for intent, _, _ in in_flight:
         intent.end()
-    assert len(intents._wishes) == 0
+    assert len(intents._calls) == 0
 
 
-def test_threads_leave_nothing_behind() -> None:
+def test_threads_leave_no_entries() -> None:
     intents = Intents()
 
     def work(which: int) -> None:
         for turn in range(300):
             intent = intents.begin((block, unblock)[(which + turn) % 2](number=NUMBER))
-            intent.is_overruled()
+            intent.is_superseded()
             intent.end()
 
     threads = [threading.Thread(target=work, args=(which,)) for which in range(8)]
@@ -108,14 +110,14 @@ def test_threads_leave_nothing_behind() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(intents._wishes) == 0
+    assert len(intents._calls) == 0
 
 
-# --- over a wire: the answer to the first call is lost after it was applied
+# --- over a socket: the response to the first call is lost after it took effect
 
 
 class Upstream:
-    """Applies the first call and loses its answer, once it is told to; then all goes well."""
+    """Applies the first call and closes its connection after `lose`; later calls succeed."""
 
     def __init__(self) -> None:
         self.lose = threading.Event()
@@ -124,14 +126,13 @@ class Upstream:
 
     def __call__(self, peer: Peer) -> None:
         while peer.read_request():
-            head = peer._server.heads[-1].decode()
-            action = "unblock" if "/unblock" in head.split("\r\n")[0] else "block"
+            action = "unblock" if "/unblock" in peer.target else "block"
             self.state.append(action)
             if self.losing and len(self.state) == 1:
-                assert self.lose.wait(20)
+                assert self.lose.wait(TIMEOUT)
                 return
             done = {"success": True, "data": {"blocked": action == "block", "action": action}}
-            peer.write(answer(200, done))
+            peer.write(http_response(200, done))
 
 
 def config(port: int) -> dict[str, Any]:
@@ -145,10 +146,8 @@ def config(port: int) -> dict[str, Any]:
 
 
 @contextmanager
-def first_call_in_flight(
-    contacts: Client, upstream: Upstream, found: list[Result]
-) -> Iterator[None]:
-    thread = threading.Thread(target=lambda: found.append(contacts.block(f"+{NUMBER}")))
+def first_call_in_flight(client: Client, upstream: Upstream, found: list[Result]) -> Iterator[None]:
+    thread = threading.Thread(target=lambda: found.append(client.block(f"+{NUMBER}")))
     thread.start()
     try:
         wait_until(lambda: upstream.state, "the first call")
@@ -161,24 +160,24 @@ def first_call_in_flight(
 Newer = Callable[[Client, str], object]
 
 
-def by_python(contacts: Client, address: str) -> object:
-    return contacts.unblock(f"+{NUMBER}").ok
+def by_python(client: Client, address: str) -> object:
+    return client.unblock(f"+{NUMBER}").ok
 
 
-def by_jid(contacts: Client, address: str) -> object:
-    return contacts.unblock(jid=f"{NUMBER}@c.us").ok
+def by_jid(client: Client, address: str) -> object:
+    return client.unblock(jid=f"{NUMBER}@c.us").ok
 
 
-def by_the_other_form(contacts: Client, address: str) -> object:
-    return contacts.unblock(jid="551199999999@s.whatsapp.net").ok
+def by_the_other_form(client: Client, address: str) -> object:
+    return client.unblock(jid="551199999999@s.whatsapp.net").ok
 
 
-def by_http(contacts: Client, address: str) -> object:
+def by_http(client: Client, address: str) -> object:
     body = {"number": f"+{NUMBER}"}
     return call(address, "POST", "/v1/contacts/unblock", json_body=body).status == 200
 
 
-def by_a_dialect(contacts: Client, address: str) -> object:
+def by_a_dialect(client: Client, address: str) -> object:
     body = {"number": NUMBER}
     path = "/dialects/wuts/contacts/unblock"
     return call(address, "POST", path, json_body=body).status == 200
@@ -187,27 +186,27 @@ def by_a_dialect(contacts: Client, address: str) -> object:
 @pytest.mark.parametrize(
     "newer", [by_python, by_jid, by_the_other_form, by_http, by_a_dialect], ids=lambda f: f.__name__
 )
-def test_a_lost_block_is_not_sent_again_once_an_unblock_has_begun(newer: Newer) -> None:
+def test_a_lost_block_is_not_retried_after_an_unblock_has_begun(newer: Newer) -> None:
     upstream, found = Upstream(), list[Result]()
-    with FaultServer(upstream, OK) as server:
+    with RawServer(upstream, OK) as server:
         app = create_app(config(server.port), allow_unauthenticated=True)
-        contacts = service_state(app).contacts  # of the same process as the server below
-        with run_app(lambda _: app) as address, first_call_in_flight(contacts, upstream, found):
-            assert newer(contacts, address)
+        client = service_state(app).contacts  # in the same process as the server below
+        with run_app(lambda _: app) as address, first_call_in_flight(client, upstream, found):
+            assert newer(client, address)
     assert upstream.state == ["block", "unblock"]
     [lost] = found
     assert (lost.code, lost.applied) == (Code.PROVIDER_CONNECTION_LOST, Applied.UNKNOWN)
     assert lost.attempts == 1
-    assert lost.outcome.advice is Retry.NEVER, "who sends it again undoes the unblock"
+    assert lost.outcome.advice is Retry.NEVER, "sending it again would undo the unblock"
     assert "newer call" in lost.message
 
 
-@pytest.mark.parametrize("where", ["another connect()", "an app", "another name of it"])
-def test_all_that_call_one_upstream_account_share_its_newest_wish(where: str) -> None:
+@pytest.mark.parametrize("where", ["another connect()", "an app", "another account name"])
+def test_all_callers_of_one_upstream_account_share_its_intents(where: str) -> None:
     upstream, found = Upstream(), list[Result]()
-    with FaultServer(upstream, OK) as server, ExitStack() as stack:
+    with RawServer(upstream, OK) as server, ExitStack() as stack:
         settings = config(server.port)
-        contacts = stack.enter_context(connect(settings))
+        client = stack.enter_context(connect(settings))
         if where == "an app":
             app = create_app(settings, allow_unauthenticated=True)
             other = service_state(app).contacts
@@ -217,7 +216,7 @@ def test_all_that_call_one_upstream_account_share_its_newest_wish(where: str) ->
             named = {**settings["accounts"]["a"], "token": Secret("t"), "aliases": []}
             named["base_url"] += "/"
             other = stack.enter_context(connect({"accounts": {"b": named}}))
-        with first_call_in_flight(contacts, upstream, found):
+        with first_call_in_flight(client, upstream, found):
             assert other.unblock(f"+{NUMBER}").ok
         other.close()
     assert upstream.state == ["block", "unblock"]
@@ -231,7 +230,7 @@ def shared(**changed: Any) -> Intents:
         "options": {"token": Secret("t"), "session": "s", "nested": {"a": [1, Secret("x")]}},
         "headers": {},
     }
-    return share_intents(**{**facts, **changed})
+    return shared_intents(**{**facts, **changed})
 
 
 @pytest.mark.parametrize(
@@ -249,20 +248,18 @@ def shared(**changed: Any) -> Intents:
         ({"headers": {"X-Tenant": "one"}}, False),
     ],
 )
-def test_an_upstream_account_is_told_by_all_that_leads_to_it(
-    changed: dict[str, Any], same: bool
-) -> None:
+def test_the_identity_of_an_upstream_account(changed: dict[str, Any], same: bool) -> None:
     held = shared()
     assert (shared(**changed) is held) is same
 
 
-def test_nothing_is_kept_of_an_account_that_nobody_holds() -> None:
+def test_the_intents_of_an_account_are_held_weakly() -> None:
     gone = weakref.ref(shared(options={"token": Secret("canary")}))
     gc.collect()
     assert gone() is None
 
 
-def test_two_lists_in_memory_share_no_wish() -> None:
+def test_two_local_block_lists_share_no_intents() -> None:
     settings = {"accounts": {"a": {"provider": "memory"}}}
     with connect(settings) as one, connect(settings) as other:
         first, second = (each.service.accounts["a"].resilience.intents for each in (one, other))
@@ -270,16 +267,16 @@ def test_two_lists_in_memory_share_no_wish() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_child_knows_no_wish_of_its_parent() -> None:
-    with connect(config(9)) as contacts:
-        account = contacts.service.accounts["a"]
+def test_a_forked_child_has_no_intents_of_its_parent() -> None:
+    with connect(config(9)) as client:
+        account = client.service.accounts["a"]
         account.resilience.intents.begin(block(number=NUMBER))
-        _SHARED._lock.acquire()  # as another thread may when the fork comes
+        _SHARED._lock.acquire()  # as another thread may at the time of the fork
         try:
             child = os.fork()
             if not child:
                 with suppress(BaseException):
-                    os._exit(0 if not account.resilience.intents._wishes else 1)
+                    os._exit(0 if not account.resilience.intents._calls else 1)
                 os._exit(2)
         finally:
             _SHARED._lock.release()
@@ -287,12 +284,15 @@ def test_a_child_knows_no_wish_of_its_parent() -> None:
 
 
 @pytest.mark.parametrize("which", [1, 2], ids=["first attempt", "second attempt"])
-def test_a_call_that_is_overruled_while_it_connects_sends_nothing(which: int) -> None:
+def test_a_call_superseded_while_connecting_sends_nothing(which: int) -> None:
     held, release = threading.Event(), threading.Event()
     upstream, found = Upstream(), list[Result]()
     upstream.lose.set()
     upstream.losing = which == 2
-    with FaultServer(upstream, OK) as server, run_proxy(holding(which, held, release)) as proxy:
+    with (
+        RawServer(upstream, OK) as server,
+        run_proxy(delaying_proxy(which, held, release)) as proxy,
+    ):
         settings = config(server.port)
         limits = {"breaker_threshold": 1 if which == 1 else 2, "connect_timeout": 20.0}
         settings["accounts"]["a"]["transport"] = {
@@ -300,14 +300,14 @@ def test_a_call_that_is_overruled_while_it_connects_sends_nothing(which: int) ->
             "deadline": 30.0,
             "proxy": f"socks5://127.0.0.1:{proxy.port}",
         }
-        with connect(settings) as contacts:
-            thread = threading.Thread(target=lambda: found.append(contacts.block(f"+{NUMBER}")))
+        with connect(settings) as client:
+            thread = threading.Thread(target=lambda: found.append(client.block(f"+{NUMBER}")))
             thread.start()
-            assert held.wait(20)
-            assert contacts.unblock(f"+{NUMBER}").ok
+            assert held.wait(TIMEOUT)
+            assert client.unblock(f"+{NUMBER}").ok
             release.set()
             thread.join()
-            assert contacts.service.accounts["a"].resilience.state == "closed"
+            assert client.service.accounts["a"].resilience.state == "closed"
     [older] = found
     assert (older.outcome.advice, older.retry_after) == (Retry.NEVER, None)
     assert "newer call" in older.message
@@ -324,27 +324,27 @@ def test_a_call_that_is_overruled_while_it_connects_sends_nothing(which: int) ->
 @pytest.mark.parametrize(
     "other",
     [
-        lambda contacts: contacts.block(f"+{NUMBER}"),
-        lambda contacts: contacts.unblock("+14155552671"),
-        lambda contacts: contacts.unblock(f"+{NUMBER}", account="b"),
+        lambda client: client.block(f"+{NUMBER}"),
+        lambda client: client.unblock("+14155552671"),
+        lambda client: client.unblock(f"+{NUMBER}", account="b"),
     ],
-    ids=["the same wish", "for another contact", "of another account"],
+    ids=["the same intent", "for another contact", "of another account"],
 )
-def test_any_other_call_leaves_the_second_attempt_alone(
+def test_any_other_call_allows_the_retry(
     other: Callable[[Client], Result],
 ) -> None:
     upstream, found = Upstream(), list[Result]()
-    with FaultServer(upstream, OK) as server:
+    with RawServer(upstream, OK) as server:
         accounts = config(server.port)["accounts"]
         accounts["b"] = {**accounts["a"], "token": Secret("another"), "aliases": []}
-        with connect({"accounts": accounts, "default_account": "a"}) as contacts:
-            with first_call_in_flight(contacts, upstream, found):
-                assert other(contacts).ok
+        with connect({"accounts": accounts, "default_account": "a"}) as client:
+            with first_call_in_flight(client, upstream, found):
+                assert other(client).ok
             assert found[0].ok
             assert found[0].attempts == 2
 
 
-def test_a_call_that_was_certainly_not_applied_stays_so_when_it_is_overruled() -> None:
+def test_a_superseded_call_keeps_its_certain_outcome() -> None:
     release = threading.Event()
     seen: list[str] = []
 
@@ -352,17 +352,17 @@ def test_a_call_that_was_certainly_not_applied_stays_so_when_it_is_overruled() -
         while peer.read_request():
             seen.append("x")
             if len(seen) == 1:
-                assert release.wait(20)
-                peer.write(answer(429, {}, "Retry-After: 0\r\n"))
+                assert release.wait(TIMEOUT)
+                peer.write(http_response(429, {}, "Retry-After: 0\r\n"))
             else:
-                peer.write(answer(200, {"success": True, "data": {"blocked": False}}))
+                peer.write(http_response(200, {"success": True, "data": {"blocked": False}}))
 
     found: list[Result] = []
-    with FaultServer(busy, OK) as server, connect(config(server.port)) as contacts:
-        thread = threading.Thread(target=lambda: found.append(contacts.block(f"+{NUMBER}")))
+    with RawServer(busy, OK) as server, connect(config(server.port)) as client:
+        thread = threading.Thread(target=lambda: found.append(client.block(f"+{NUMBER}")))
         thread.start()
         wait_until(lambda: seen, "the first call")
-        assert contacts.unblock(f"+{NUMBER}").ok
+        assert client.unblock(f"+{NUMBER}").ok
         release.set()
         thread.join()
     assert (found[0].code, found[0].applied) == (

@@ -1,4 +1,4 @@
-"""CORS: off by default; where a dialect has origins, their pages may call it and no other may."""
+"""CORS: off by default; with `cors_origins`, pages of these origins alone can call a dialect."""
 
 from __future__ import annotations
 
@@ -83,9 +83,7 @@ def block(client: FlaskClient, origin: str | None = None, **rest: Any) -> TestRe
 
 
 @pytest.mark.parametrize("origin", [PAGE, "http://localhost:3000"])
-def test_a_preflight_of_a_configured_origin_is_answered_without_a_key(
-    client: FlaskClient, origin: str
-) -> None:
+def test_preflight_of_a_configured_origin_needs_no_key(client: FlaskClient, origin: str) -> None:
     response = client.options(EVOLUTION, headers={"Origin": origin, **PREFLIGHT})
     assert response.status_code == 204
     assert response.data == b""
@@ -99,7 +97,7 @@ def test_a_preflight_of_a_configured_origin_is_answered_without_a_key(
 
 
 @pytest.mark.parametrize("origin", OTHERS)
-def test_a_preflight_of_another_origin_gets_no_header_and_asks_for_a_key(
+def test_preflight_of_another_origin_has_no_cors_headers_and_needs_a_key(
     client: FlaskClient, origin: str
 ) -> None:
     response = client.options(EVOLUTION, headers={"Origin": origin, **PREFLIGHT})
@@ -113,20 +111,20 @@ def test_a_preflight_of_another_origin_gets_no_header_and_asks_for_a_key(
     [{"Origin": OTHERS[0]}, PREFLIGHT, {}],
     ids=["another origin", "no origin", "neither"],
 )
-def test_options_that_are_no_preflight_are_answered_as_ever(
+def test_options_without_preflight_headers_is_unchanged(
     client: FlaskClient, headers: dict[str, str]
 ) -> None:
     assert client.options(EVOLUTION, headers=headers).status_code == 401
 
 
-def test_any_options_of_a_configured_origin_are_answered(client: FlaskClient) -> None:
+def test_any_options_request_of_a_configured_origin_is_a_preflight(client: FlaskClient) -> None:
     response = client.options(EVOLUTION, headers={"Origin": PAGE})
     assert response.status_code == 204
     assert cors_headers(response)["Access-Control-Allow-Origin"] == PAGE
 
 
 @pytest.mark.parametrize("names", ["", "a" * 2000, "x y", "x\ty", "a,,b", "é"])
-def test_a_preflight_that_names_no_sane_headers_is_allowed_none(
+def test_preflight_with_invalid_header_names_allows_no_headers(
     client: FlaskClient, names: str
 ) -> None:
     headers = {"Origin": PAGE, **PREFLIGHT, "Access-Control-Request-Headers": names}
@@ -146,7 +144,7 @@ SENT: list[tuple[int, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("status", "sent"), SENT)
-def test_every_answer_to_a_configured_origin_may_be_read_by_its_page(
+def test_every_response_to_a_configured_origin_has_cors_headers(
     client: FlaskClient, status: int, sent: dict[str, Any]
 ) -> None:
     response = block(client, PAGE, **sent)
@@ -160,16 +158,16 @@ def test_every_answer_to_a_configured_origin_may_be_read_by_its_page(
 
 @pytest.mark.parametrize("origin", [*OTHERS, None])
 @pytest.mark.parametrize(("status", "sent"), SENT)
-def test_no_answer_to_another_origin_may_be_read(
+def test_no_response_to_another_origin_has_cors_headers(
     client: FlaskClient, status: int, sent: dict[str, Any], origin: str | None
 ) -> None:
     response = block(client, origin, **sent)
-    assert response.status_code == status  # who has the key is no web page
+    assert response.status_code == status  # a caller with a key is served from any origin
     assert cors_headers(response) == {}
     assert response.headers["Vary"] == "Origin"
 
 
-def test_a_bug_of_ours_may_be_read_too(make_app: MakeApp, plugin: Any) -> None:
+def test_internal_error_has_cors_headers(make_app: MakeApp, plugin: Any) -> None:
     plugin("failing", FAILING_PLUGIN)
     client = make_app(config_for(PAGE, provider="failing")).test_client()
     response = block(client, PAGE)
@@ -177,7 +175,7 @@ def test_a_bug_of_ours_may_be_read_too(make_app: MakeApp, plugin: Any) -> None:
     assert response.headers["Access-Control-Allow-Origin"] == PAGE
 
 
-def test_the_origins_of_one_dialect_are_not_those_of_another(client: FlaskClient) -> None:
+def test_origins_are_per_dialect(client: FlaskClient) -> None:
     headers = {"Origin": PAGE, "Authorization": "Bearer k"}
     response = client.post(WUTS, json={"jid": JID}, headers=headers)
     assert response.status_code == 200
@@ -190,7 +188,7 @@ def test_the_origins_of_one_dialect_are_not_those_of_another(client: FlaskClient
         assert cors_headers(answer) == {}
 
 
-def test_every_origin_is_allowed_where_the_star_is_configured(make_app: MakeApp) -> None:
+def test_star_allows_every_origin(make_app: MakeApp) -> None:
     client = make_app(config_for("*"), allow_unauthenticated=False).test_client()
     for origin in (PAGE, "null", "https://other.example"):
         for response in (
@@ -204,7 +202,7 @@ def test_every_origin_is_allowed_where_the_star_is_configured(make_app: MakeApp)
 
 
 @pytest.mark.parametrize("access", [AnonymousAccess.LOOPBACK, AnonymousAccess.EVERYONE])
-def test_a_server_without_keys_takes_the_calls_of_a_configured_origin_alone(
+def test_server_without_keys_accepts_configured_origins_alone(
     access: AnonymousAccess,
 ) -> None:
     app = build_app(config_for(PAGE, keys=False), access=access)
@@ -214,7 +212,7 @@ def test_a_server_without_keys_takes_the_calls_of_a_configured_origin_alone(
         response = block(client, origin)
         assert response.status_code == 403
         assert response.headers["X-Contact-Adapter-Code"] == "permission_denied"
-        assert "Origin: is of another site" in response.text
+        assert "Origin: is another site" in response.text
         assert cors_headers(response) == {}
     headers = {"Origin": PAGE}
     assert client.post(WUTS, json={"jid": JID}, headers=headers).status_code == 403
@@ -223,7 +221,7 @@ def test_a_server_without_keys_takes_the_calls_of_a_configured_origin_alone(
     service_state(app).service.close()
 
 
-def test_the_star_without_keys_is_warned_of(
+def test_star_without_keys_logs_a_warning(
     make_app: MakeApp, caplog: pytest.LogCaptureFixture
 ) -> None:
     make_app(config_for("*", keys=False))
@@ -234,7 +232,7 @@ def test_the_star_without_keys_is_warned_of(
     assert "cors_origins" not in caplog.text
 
 
-def test_a_preflight_and_a_call_over_a_socket() -> None:
+def test_preflight_and_call_over_a_socket() -> None:
     with run_app(lambda _: create_app(config_for(PAGE))) as address:
         preflight = call(address, "OPTIONS", EVOLUTION, headers={"Origin": PAGE, **PREFLIGHT})
         assert (preflight.status, preflight.body) == (204, b"")
@@ -246,7 +244,7 @@ def test_a_preflight_and_a_call_over_a_socket() -> None:
         assert answer.headers.get_all("Access-Control-Allow-Origin") == [PAGE]
 
 
-# In an app of others
+# In a host app
 
 
 def host_with(config: dict[str, Any]) -> Flask:
@@ -262,7 +260,7 @@ def host_with(config: dict[str, Any]) -> Flask:
     return host
 
 
-def test_a_host_with_cors_of_its_own_is_left_alone_by_default() -> None:
+def test_cors_of_the_host_is_unchanged_by_default() -> None:
     client = host_with(config_for()).test_client()
     response = block(client, PAGE, path=f"/contact-adapter{EVOLUTION}")
     assert response.status_code == 201
@@ -270,7 +268,7 @@ def test_a_host_with_cors_of_its_own_is_left_alone_by_default() -> None:
     assert "Vary" not in response.headers
 
 
-def test_in_a_host_the_configured_origins_of_a_dialect_hold() -> None:
+def test_configured_origins_apply_in_a_host() -> None:
     client = host_with(config_for(PAGE)).test_client()
     response = block(client, PAGE, path=f"/contact-adapter{EVOLUTION}")
     assert response.headers["Access-Control-Allow-Origin"] == PAGE
@@ -290,7 +288,7 @@ def test_in_a_host_the_configured_origins_of_a_dialect_hold() -> None:
         ["capacitor://localhost", "chrome-extension://abcdefghijklmnop"],
     ],
 )
-def test_exact_origins_are_taken(origins: list[str]) -> None:
+def test_exact_origins_are_accepted(origins: list[str]) -> None:
     mounts = {each.name: each for each in load_settings(config_for(*origins)).dialects}
     assert mounts["evolution-api"].cors_origins == tuple(origins)
     assert mounts["wuts"].cors_origins == ()
@@ -315,7 +313,7 @@ def test_exact_origins_are_taken(origins: list[str]) -> None:
         ["*", "https://app.example"],
     ],
 )
-def test_what_no_browser_would_send_is_refused_and_told_how_to_write_it(origins: list[str]) -> None:
+def test_invalid_origin_is_a_configuration_error_with_the_valid_form(origins: list[str]) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load_settings(config_for(*origins))
     (problem,) = caught.value.problems
@@ -324,7 +322,7 @@ def test_what_no_browser_would_send_is_refused_and_told_how_to_write_it(origins:
 
 
 @given(st.text(), st.lists(st.text()))
-def test_no_header_is_ever_written_for_an_origin_that_is_not_configured(
+def test_no_cors_header_for_any_origin_that_is_not_configured(
     origin: str, configured: list[str]
 ) -> None:
     found = Cors(configured).headers(origin)

@@ -1,4 +1,4 @@
-"""Arbitrary requests and arbitrary outcomes: every answer is described, none is an accident."""
+"""Generated requests and outcomes: every response is a described one."""
 
 from __future__ import annotations
 
@@ -10,17 +10,12 @@ from typing import Any
 
 import pytest
 import schemathesis
-from adapter.providers.evolution_api import EvolutionApiDialect
-from adapter.providers.session_gateway import SessionGatewayDialect
-from adapter.providers.waha import WahaDialect
-from adapter.providers.wappfy import WappfyDialect
-from adapter.providers.wuts import WutsDialect
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis.specs.openapi import checks as openapi_checks
 from support import DIALECTS, JID, NUMBER, SESSION, key_for
 
-from adapter import (
+from adapter.plugin import (
     Action,
     Code,
     Command,
@@ -34,12 +29,11 @@ from adapter import (
     Outcome,
     RequestError,
 )
+from adapter.registry import load_plugins
 from adapter.strict_json import read_json
 from adapter.web.app import create_app
 
-pytestmark = [pytest.mark.slow, pytest.mark.no_cover]
-
-# --- the whole server, by its own description
+# --- the whole server, by its OpenAPI document
 
 CONFIG: dict[str, Any] = {
     "accounts": {"support": {"provider": "memory", "aliases": [SESSION]}},
@@ -50,7 +44,7 @@ KEYED = {**CONFIG, "keys": {"k": key_for("k", scopes=("block", "read", "metrics"
 WITHOUT_GENERATED_KEYS = schemathesis.Config.from_dict(
     {"generation": {"with-security-parameters": False}}
 )
-"""Of two keys in two headers only one would be ours, and the other one no fault of the server."""
+"""A generated key in the second header would make the request unauthenticated."""
 
 opened = schemathesis.openapi.from_wsgi(
     "/openapi.json", create_app(CONFIG, allow_unauthenticated=True)
@@ -64,51 +58,49 @@ bounded = settings(
 
 
 def excluded_checks(case: schemathesis.Case[Any]) -> list[Any]:
-    """Return the checks that cannot apply to an operation; all others do."""
+    """Return the checks that do not apply to the operation."""
     excluded = []
     if case.operation.path.startswith("/dialects/"):
-        # A dialect refuses a method as its provider does, for which that is a path unknown to it.
+        # For a wrong method, a dialect responds as its provider does: with an unknown path.
         excluded.append(openapi_checks.unsupported_method)
     if case.method == "POST":
-        # A text is a number or JID of a person by the numbering plan, which no schema can say.
+        # Valid numbers and JIDs depend on the numbering plan, which no schema can express.
         excluded.append(openapi_checks.positive_data_acceptance)
     return excluded
 
 
 @opened.parametrize()
 @bounded
-def test_every_answer_is_one_that_the_document_describes(case: schemathesis.Case[Any]) -> None:
+def test_every_response_is_described_by_the_document(case: schemathesis.Case[Any]) -> None:
     response = case.call_and_validate(excluded_checks=excluded_checks(case))
     assert {"x-request-id", "cache-control"} <= set(response.headers)
 
 
 @keyed.parametrize()
 @bounded
-def test_with_keys_too_and_no_operation_goes_without_one(case: schemathesis.Case[Any]) -> None:
+def test_every_response_with_keys_is_described_and_every_operation_needs_a_key(
+    case: schemathesis.Case[Any],
+) -> None:
     case.call_and_validate(headers={"X-API-Key": "k"}, excluded_checks=excluded_checks(case))
 
 
 @keyed.include(path_regex=r"^/(v1|metrics|dialects)").parametrize()
 @bounded
-def test_without_a_key_nothing_is_learnt(case: schemathesis.Case[Any]) -> None:
+def test_every_operation_without_a_key_is_unauthenticated(case: schemathesis.Case[Any]) -> None:
     response = case.call()
-    if case.method == "OPTIONS" and response.status_code == 200:  # tells the methods, as HTTP does
+    if case.method == "OPTIONS" and response.status_code == 200:  # the allowed methods
         assert response.text == ""
     else:
         assert response.status_code in (401, 404, 405)
 
 
-# --- the dialects, by themselves
+# --- the dialects alone
 
-PROVIDERS: Mapping[str, type[Dialect]] = {
-    "wuts": WutsDialect,
-    "wappfy": WappfyDialect,
-    "session-gateway": SessionGatewayDialect,
-    "waha": WahaDialect,
-    "evolution-api": EvolutionApiDialect,
+NATIVE: Mapping[str, type[Dialect]] = {
+    name: each.cls for name, each in load_plugins().dialects.items()
 }
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
-PERSON, HIDDEN = Contact(NUMBER), Contact(lid="4711@lid")
+WITH_NUMBER, LID_ALONE = Contact(NUMBER), Contact(lid="4711@lid")
 
 words = st.one_of(
     st.text(max_size=12),
@@ -136,7 +128,7 @@ requests = st.builds(
     method=methods,
     path=st.one_of(
         st.sampled_from(
-            [route.template for each in PROVIDERS.values() for route in each.provider.routes]
+            [route.template for each in NATIVE.values() for route in each.provider.all_routes()]
         ).flatmap(
             lambda template: st.builds(
                 lambda session, jid: re.sub(
@@ -172,7 +164,7 @@ calls = st.builds(
             *(
                 Command(action, each)
                 for action in (Action.BLOCK, Action.UNBLOCK)
-                for each in (PERSON, HIDDEN)
+                for each in (WITH_NUMBER, LID_ALONE)
             ),
         ]
     ),
@@ -181,20 +173,20 @@ calls = st.builds(
 )
 
 
-@pytest.mark.parametrize("name", PROVIDERS)
+@pytest.mark.parametrize("name", NATIVE)
 @settings(max_examples=150, deadline=None)
 @given(request=requests)
-def test_any_native_request_is_understood_or_refused(name: str, request: HttpRequest) -> None:
-    dialect = PROVIDERS[name]()
+def test_any_dialect_request_is_accepted_or_rejected(name: str, request: HttpRequest) -> None:
+    dialect = NATIVE[name]()
     credential = dialect.parse_credential(request)
     assert credential is None or credential in " ".join(request.headers.values())
-    call, refusal = None, None
+    call, rejection = None, None
     try:
         call = dialect.parse_request(request)
     except RequestError as error:
-        refusal = error.outcome.code
+        rejection = error.outcome.code
     if call is None:
-        assert refusal in {
+        assert rejection in {
             *(Code.NOT_FOUND, Code.METHOD_NOT_ALLOWED, Code.VALIDATION_ERROR, Code.INVALID_TARGET)
         }
         return
@@ -218,34 +210,36 @@ def assert_well_formed(response: HttpResponse) -> None:
         assert response.status in (201, 204)
 
 
-@pytest.mark.parametrize("name", PROVIDERS)
+@pytest.mark.parametrize("name", NATIVE)
 @settings(max_examples=100, deadline=None)
 @given(outcome=failures, call=st.none() | calls)
-def test_any_failure_is_a_well_formed_native_answer_with_a_documented_status(
+def test_any_failure_is_a_well_formed_dialect_response_with_a_documented_status(
     name: str, outcome: Outcome, call: DialectRequest | None
 ) -> None:
-    dialect = PROVIDERS[name]()
+    dialect = NATIVE[name]()
     response = dialect.build_response(outcome, call, now=NOW)
     assert_well_formed(response)
     assert response.body
-    assert response.status in {row.status for row in dialect.provider.all_rules()}
+    assert response.status in {rule.status for rule in dialect.provider.all_rules()}
     assert response.headers.get("Retry-After") == (
         None if outcome.retry_after is None else str(outcome.retry_after)
     )
 
 
-contacts = st.lists(st.sampled_from([PERSON, HIDDEN, Contact(NUMBER, "4711@lid")]), max_size=3)
+contacts = st.lists(
+    st.sampled_from([WITH_NUMBER, LID_ALONE, Contact(NUMBER, "4711@lid")]), max_size=3
+)
 
 
-@pytest.mark.parametrize("name", PROVIDERS)
+@pytest.mark.parametrize("name", NATIVE)
 @settings(max_examples=50, deadline=None)
 @given(call=calls, confirmation=st.sampled_from(list(Confirmation)), found=contacts)
-def test_any_success_is_a_well_formed_native_answer(
+def test_any_success_is_a_well_formed_dialect_response(
     name: str, call: DialectRequest, confirmation: Confirmation, found: list[Contact]
 ) -> None:
-    dialect = PROVIDERS[name]()
+    dialect = NATIVE[name]()
     if call.command.action not in dialect.provider.actions():
-        call = DialectRequest(Command(Action.BLOCK, PERSON), call.session, call.form)
+        call = DialectRequest(Command(Action.BLOCK, WITH_NUMBER), call.session, call.form)
     listed = tuple(found) if call.command.action is Action.LIST else None
     response = dialect.build_response(Outcome.success(confirmation, contacts=listed), call, now=NOW)
     assert_well_formed(response)

@@ -1,4 +1,4 @@
-"""A server without keys serves callers on its own machine, and nobody whom a proxy passes on."""
+"""A server without keys serves requests from its own machine, and no forwarded request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONFIG = {
     "accounts": {"support": {"provider": "memory", "aliases": [SESSION]}},
     "dialects": {"enabled": list(DIALECTS)},
 }
-BY_PROXIES = [
+PROXY_HEADERS = [
     "Forwarded",
     "X-Forwarded",
     "X-Forwarded-For",
@@ -67,7 +67,7 @@ BY_PROXIES = [
     "X-Remote-Addr",
     "x-FORWARDED-for",
 ]
-BY_CALLERS = [
+ORDINARY_HEADERS = [
     "Host",
     "Accept",
     "Accept-Encoding",
@@ -103,8 +103,8 @@ def local() -> Iterator[FlaskClient]:
     service_state(app).service.close()
 
 
-@pytest.mark.parametrize("header", BY_PROXIES)
-def test_what_a_proxy_passed_on_is_answered_401_and_told_to_configure_keys(
+@pytest.mark.parametrize("header", PROXY_HEADERS)
+def test_forwarded_request_is_401_with_the_advice_to_configure_keys(
     local: FlaskClient, header: str
 ) -> None:
     response = local.post("/v1/contacts/block", json={"number": NUMBER}, headers={header: "1"})
@@ -115,20 +115,20 @@ def test_what_a_proxy_passed_on_is_answered_401_and_told_to_configure_keys(
     assert "configure [keys]" in message
 
 
-@pytest.mark.parametrize("header", BY_CALLERS)
-def test_what_callers_send_themselves_is_no_sign_of_a_proxy(header: str) -> None:
+@pytest.mark.parametrize("header", ORDINARY_HEADERS)
+def test_ordinary_headers_are_not_proxy_headers(header: str) -> None:
     assert find_proxy_header([environ_name(header)]) is None
 
 
-@given(st.sampled_from(BY_PROXIES), st.lists(st.sampled_from(BY_CALLERS)))
-def test_one_header_of_a_proxy_among_any_others_is_found(proxys: str, others: list[str]) -> None:
-    names = [*map(environ_name, others), environ_name(proxys)]
+@given(st.sampled_from(PROXY_HEADERS), st.lists(st.sampled_from(ORDINARY_HEADERS)))
+def test_proxy_header_is_found_among_any_others(proxy_header: str, others: list[str]) -> None:
+    names = [*map(environ_name, others), environ_name(proxy_header)]
     assert find_proxy_header(names) is not None
     assert find_proxy_header(reversed(names)) is not None
 
 
 @given(st.from_regex(r"X_FORWARDED_[A-Z_]{1,40}", fullmatch=True))
-def test_every_name_of_the_forwarded_kind_is_a_sign(name: str) -> None:
+def test_every_forwarded_header_is_a_proxy_header(name: str) -> None:
     found = find_proxy_header([f"HTTP_{name}"])
     assert found is not None
     assert len(found) <= 64
@@ -148,7 +148,7 @@ CALLS = [
 
 
 @pytest.mark.parametrize(("method", "path"), CALLS)
-def test_the_rule_holds_for_every_face(local: FlaskClient, method: str, path: str) -> None:
+def test_forwarded_request_is_401_in_every_api(local: FlaskClient, method: str, path: str) -> None:
     headers = {"X-Forwarded-For": "203.0.113.9", "Via": "1.1 proxy"}
     response = local.open(path, method=method, headers=headers)
     assert response.status_code == 401
@@ -156,27 +156,27 @@ def test_the_rule_holds_for_every_face(local: FlaskClient, method: str, path: st
     assert response.headers["WWW-Authenticate"].startswith("Bearer")
 
 
-def test_over_a_socket_a_proxys_request_is_refused_and_a_callers_is_served() -> None:
+def test_forwarded_request_is_rejected_over_a_socket_and_a_direct_one_is_served() -> None:
     with run_app(lambda _: build_app(CONFIG, access=AnonymousAccess.LOOPBACK)) as address:
         path = f"/v1/contacts/block?number={NUMBER}"
-        passed_on = {"X-Forwarded-For": "203.0.113.9", "Via": "1.1 nginx"}
-        assert call(address, "POST", path, headers=passed_on).status == 401
+        forwarded = {"X-Forwarded-For": "203.0.113.9", "Via": "1.1 nginx"}
+        assert call(address, "POST", path, headers=forwarded).status == 401
         assert call(address, "POST", path).status == 200
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/openapi.json", "/docs/"])
-def test_what_needs_no_key_is_served_behind_a_proxy_too(local: FlaskClient, path: str) -> None:
+def test_health_and_docs_are_served_behind_a_proxy(local: FlaskClient, path: str) -> None:
     assert local.get(path, headers={"X-Forwarded-For": "203.0.113.9"}).status_code == 200
 
 
-def test_with_keys_a_proxy_is_welcome() -> None:
+def test_forwarded_request_with_a_key_is_served() -> None:
     app = build_app({**CONFIG, "keys": {"crm": key_for("k")}}, access=AnonymousAccess.LOOPBACK)
     headers = {"X-API-Key": "k", "X-Forwarded-For": "203.0.113.9", "Host": "api.example"}
     assert app.test_client().get("/v1/accounts", headers=headers).status_code == 200
     service_state(app).service.close()
 
 
-def test_open_to_everyone_a_proxy_is_welcome() -> None:
+def test_forwarded_request_is_served_with_access_for_everyone() -> None:
     headers = {"X-Forwarded-For": "203.0.113.9", "Via": "1.1 nginx", "X-Real-IP": "203.0.113.9"}
     app = create_app(CONFIG, allow_unauthenticated=True)
     assert app.test_client().get("/v1/accounts", headers=headers).status_code == 200
@@ -187,7 +187,7 @@ def test_open_to_everyone_a_proxy_is_welcome() -> None:
     service_state(app).service.close()
 
 
-def test_the_403_of_a_foreign_page_says_that_it_is_the_origin(local: FlaskClient) -> None:
+def test_403_of_another_origin_names_the_origin_header(local: FlaskClient) -> None:
     headers = {"Origin": "https://evil.example"}
     error = local.get("/v1/accounts", headers=headers).get_json()["error"]
     assert error["code"] == "permission_denied"
@@ -195,7 +195,7 @@ def test_the_403_of_a_foreign_page_says_that_it_is_the_origin(local: FlaskClient
     assert "API key" not in error["message"]
 
 
-def test_the_403_of_a_foreign_name_says_that_it_is_the_host(local: FlaskClient) -> None:
+def test_403_of_another_host_name_names_the_host_header(local: FlaskClient) -> None:
     error = local.get("/v1/accounts", headers={"Host": "rebound.example"}).get_json()["error"]
     assert error["code"] == "permission_denied"
     assert list(error["fields"]) == ["Host"]
@@ -209,7 +209,7 @@ def test_the_403_of_a_foreign_name_says_that_it_is_the_host(local: FlaskClient) 
         ("/dialects/waha/api/contacts/block", "contactId=%s&session=my-session"),
     ],
 )
-def test_a_form_of_a_foreign_page_changes_nothing(
+def test_form_of_another_origin_changes_nothing(
     local: FlaskClient, path: str, body: str, kind: str
 ) -> None:
     headers = {"Origin": "https://evil.example"}

@@ -1,4 +1,4 @@
-"""Numbers about the calls: what they are called, what they count, and whom they cannot name."""
+"""The metrics: names, labels and values, and no contact in any label."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from support import (
     run_upstream,
     wait_until,
 )
-from support.faults import FaultServer, always, answer
+from support.raw_server import RawServer, always, http_response
 from support.serving import ENVIRONMENT, Served, serve
 
 from adapter.codes import Action, Code
@@ -49,11 +49,11 @@ LABELS: Mapping[str, tuple[str, set[str]]] = {
     "contact_adapter_in_flight": ("gauge", {"account", "provider"}),
     "contact_adapter_breaker_state": ("gauge", {"account", "provider"}),
 }
-"""Names and labels that dashboards and alerts are built on: they are added to, never changed."""
+"""Names and labels used by dashboards and alerts: new ones are added, none is changed."""
 
 
 class Numbers:
-    """What /metrics says."""
+    """The response of /metrics."""
 
     def __init__(self, text: str) -> None:
         self.families: dict[str, Metric] = {
@@ -63,7 +63,7 @@ class Numbers:
         }
 
     def find(self, name: str, **labels: str) -> float | None:
-        """Return the one sample of this name with these labels; None where there is none."""
+        """Return the sample of this name with these labels; None without one."""
         found = [
             sample.value
             for family in self.families.values()
@@ -75,7 +75,7 @@ class Numbers:
 
     @property
     def label_values(self) -> set[str]:
-        """Every value of every label but of the buckets' bounds."""
+        """All label values, except for bucket bounds."""
         return {
             value
             for family in self.families.values()
@@ -98,15 +98,13 @@ def change(client: FlaskClient, action: str = "block", **rest: Any) -> int:
 
 @pytest.fixture
 def front(make_app: MakeApp, upstream: Upstream) -> FlaskClient:
-    """Return a client of an app with one WUTS account, whose upstream says yes."""
+    """Return a client of an app with one WUTS account, whose upstream reports success."""
     upstream.will_answer(200, {"success": True, "data": {"blocked": True}})
     config = {"accounts": {"a": account_for("wuts", upstream.address)}}
     return make_app(config).test_client()
 
 
-def test_the_numbers_have_these_names_types_and_labels(
-    front: FlaskClient, upstream: Upstream
-) -> None:
+def test_metrics_have_these_names_types_and_labels(front: FlaskClient, upstream: Upstream) -> None:
     upstream.will_answer(503)  # so that there is a retry to count
     change(front)
     families = read(front).families
@@ -120,7 +118,9 @@ def test_the_numbers_have_these_names_types_and_labels(
     assert all(family.documentation for family in families.values())
 
 
-def test_the_answer_is_in_the_format_of_prometheus_and_like_every_other(front: FlaskClient) -> None:
+def test_metrics_response_has_the_prometheus_format_and_the_common_headers(
+    front: FlaskClient,
+) -> None:
     response = front.get("/metrics", headers={"X-Request-Id": "r-1"})
     assert response.mimetype == "text/plain"
     assert response.mimetype_params == {"version": "0.0.4", "charset": "utf-8"}
@@ -128,12 +128,12 @@ def test_the_answer_is_in_the_format_of_prometheus_and_like_every_other(front: F
     assert response.headers["Cache-Control"] == "no-store"
 
 
-def test_a_call_is_counted_by_account_provider_action_and_code(
+def test_call_is_counted_by_account_provider_action_and_code(
     front: FlaskClient, upstream: Upstream
 ) -> None:
     change(front)
     change(front)
-    change(front, "unblock")  # the upstream says that the contact is blocked
+    change(front, "unblock")  # the upstream reports the contact as blocked
     upstream.will_answer(401, {"success": False, "error": "Invalid token"})
     change(front)
     upstream.will_answer(200, {"success": True, "data": {"items": [], "count": 0}})
@@ -151,7 +151,7 @@ def test_a_call_is_counted_by_account_provider_action_and_code(
     }
 
 
-def test_the_time_of_every_call_is_counted_once(front: FlaskClient) -> None:
+def test_duration_of_every_call_is_observed_once(front: FlaskClient) -> None:
     for _ in range(3):
         change(front)
     numbers = read(front)
@@ -161,7 +161,7 @@ def test_the_time_of_every_call_is_counted_once(front: FlaskClient) -> None:
     assert numbers.find(f"{name}_bucket", **WHO, action="block", le="+Inf") == 3
 
 
-def test_every_code_that_a_call_ends_with_is_a_value_of_the_label(make_app: MakeApp) -> None:
+def test_every_code_of_a_call_is_a_label_value(make_app: MakeApp) -> None:
     client = make_app({"accounts": {"a": {"provider": "memory"}}}).test_client()
     for number in MAGIC_NUMBERS:
         change(client, json={"number": number})
@@ -169,7 +169,7 @@ def test_every_code_that_a_call_ends_with_is_a_value_of_the_label(make_app: Make
     assert {sample.labels["code"] for sample in samples} == {code.value for code in Code}
 
 
-def test_a_call_on_its_way_is_in_flight_and_then_no_longer(make_app: MakeApp) -> None:
+def test_call_is_in_flight_until_it_ends(make_app: MakeApp) -> None:
     with run_upstream(held=True) as upstream:
         upstream.will_answer(200, {"success": True, "data": {"blocked": True}})
         app = make_app({"accounts": {"a": account_for("wuts", upstream.address)}})
@@ -184,7 +184,7 @@ def test_a_call_on_its_way_is_in_flight_and_then_no_longer(make_app: MakeApp) ->
         assert read(app.test_client()).find("contact_adapter_in_flight", **WHO) == 0
 
 
-def test_a_provider_that_raises_leaves_nothing_in_flight_and_is_counted(
+def test_exception_in_a_provider_is_counted_and_not_left_in_flight(
     make_app: MakeApp, plugin: Callable[[str, str], Path]
 ) -> None:
     plugin("failing", FAILING_PLUGIN)
@@ -201,15 +201,15 @@ def test_a_provider_that_raises_leaves_nothing_in_flight_and_is_counted(
 @pytest.mark.parametrize(
     ("play", "retried"),
     [
-        pytest.param(always(answer(401)), False, id="refused"),
+        pytest.param(always(http_response(401)), False, id="refused"),
         pytest.param(lambda peer: peer.read_request(), True, id="closed"),
-        pytest.param(always(answer(503)), True, id="503"),
+        pytest.param(always(http_response(503)), True, id="503"),
     ],
 )
-def test_retries_are_the_attempts_beyond_the_first_that_the_provider_saw(
+def test_retries_are_the_attempts_after_the_first(
     make_app: MakeApp, play: Any, retried: bool
 ) -> None:
-    with FaultServer(play, b"") as server:
+    with RawServer(play, b"") as server:
         account = account_for("wuts", f"http://127.0.0.1:{server.port}")
         settings = {"breaker_threshold": 0}
         client = make_app({"accounts": {"a": account}, "transport": settings}).test_client()
@@ -217,13 +217,13 @@ def test_retries_are_the_attempts_beyond_the_first_that_the_provider_saw(
             client.post(BLOCK, json={"number": NUMBER}).get_json()["meta"]["attempts"]
             for _ in range(3)
         ]
-        assert sum(attempts) == server.requests
+        assert sum(attempts) == server.request_count
     retries = read(client).find("contact_adapter_retries_total", **WHO) or 0
     assert retries == sum(attempts) - 3
     assert (retries > 0) is retried
 
 
-def test_the_state_of_the_breaker_is_told(make_app: MakeApp, upstream: Upstream) -> None:
+def test_breaker_state_is_exposed(make_app: MakeApp, upstream: Upstream) -> None:
     upstream.will_answer(500, {})
     account = account_for("wuts", upstream.address)
     settings = {"breaker_threshold": 2, "breaker_pause": 300.0}
@@ -236,7 +236,7 @@ def test_the_state_of_the_breaker_is_told(make_app: MakeApp, upstream: Upstream)
     assert len(upstream.seen) == 2
 
 
-def test_a_breaker_that_closes_again_is_told_too(make_app: MakeApp, upstream: Upstream) -> None:
+def test_breaker_state_is_updated_when_it_closes(make_app: MakeApp, upstream: Upstream) -> None:
     upstream.will_answer(500, {})
     account = account_for("wuts", upstream.address)
     settings = {"breaker_threshold": 1, "breaker_pause": 0.05}
@@ -269,7 +269,7 @@ HOSTILE: tuple[tuple[str, str, dict[str, Any]], ...] = (
 )
 
 
-def test_no_caller_can_make_a_label_value(make_app: MakeApp) -> None:
+def test_no_request_can_create_a_label_value(make_app: MakeApp) -> None:
     config = {
         "accounts": {"a": {"provider": "memory", "aliases": [SESSION]}},
         "dialects": {"enabled": list(NATIVE)},
@@ -285,7 +285,7 @@ def test_no_caller_can_make_a_label_value(make_app: MakeApp) -> None:
     assert values <= {"a", "memory", "ok", *Action, *Code}
 
 
-# --- who may read them
+# --- access
 
 
 @pytest.mark.parametrize(
@@ -298,7 +298,7 @@ def test_no_caller_can_make_a_label_value(make_app: MakeApp) -> None:
         ({"Authorization": "Bearer prometheus"}, 200),
     ],
 )
-def test_with_keys_the_numbers_are_for_those_with_the_scope(
+def test_metrics_with_keys_need_the_metrics_scope(
     make_app: MakeApp, headers: dict[str, str], status: int
 ) -> None:
     keys = {
@@ -312,7 +312,7 @@ def test_with_keys_the_numbers_are_for_those_with_the_scope(
     assert ("WWW-Authenticate" in response.headers) is (status == 401)
 
 
-def test_a_key_for_the_numbers_alone_can_do_nothing_else(make_app: MakeApp) -> None:
+def test_key_with_the_metrics_scope_alone_has_no_other_access(make_app: MakeApp) -> None:
     keys = {"prometheus": key_for("prometheus", scopes=("metrics",))}
     client = make_app({"accounts": {"a": {"provider": "memory"}}, "keys": keys}).test_client()
     headers = {"X-API-Key": "prometheus"}
@@ -322,7 +322,7 @@ def test_a_key_for_the_numbers_alone_can_do_nothing_else(make_app: MakeApp) -> N
 
 @pytest.fixture
 def on_loopback() -> Iterator[Flask]:
-    """Return what `serve` builds where no key is configured."""
+    """Return the app of `serve` without a key."""
     app = build_app({"accounts": {"a": {"provider": "memory"}}}, access=AnonymousAccess.LOOPBACK)
     yield app
     service_state(app).service.close()
@@ -337,13 +337,13 @@ def on_loopback() -> Iterator[Flask]:
         ({"Host": "localhost", "Origin": "https://evil.example"}, 403),
     ],
 )
-def test_without_keys_the_numbers_are_for_this_machine(
+def test_metrics_without_keys_are_served_on_loopback(
     on_loopback: Flask, headers: dict[str, str], status: int
 ) -> None:
     assert on_loopback.test_client().get("/metrics", headers=headers).status_code == status
 
 
-def test_without_keys_and_without_leave_nobody_reads_them(make_app: MakeApp) -> None:
+def test_metrics_without_keys_are_unauthenticated(make_app: MakeApp) -> None:
     app = make_app({"accounts": {"a": {"provider": "memory"}}}, allow_unauthenticated=False)
     assert app.test_client().get("/metrics").status_code == 401
 
@@ -363,8 +363,7 @@ def shared_folders(folder: Path) -> list[Path]:
     return list(folder.glob("contact-adapter-*"))
 
 
-@pytest.mark.slow
-def test_the_numbers_of_several_workers_are_one_whoever_is_asked(tmp_path: Path) -> None:
+def test_metrics_of_several_workers_are_merged(tmp_path: Path) -> None:
     made = 0
     with serve("--workers", "2", env={**ENVIRONMENT, "TMPDIR": str(tmp_path)}) as served:
         wait_until(lambda: served.log.count("Booting worker") == 2, "the second worker")
@@ -393,8 +392,7 @@ def test_the_numbers_of_several_workers_are_one_whoever_is_asked(tmp_path: Path)
         assert numbers.find("contact_adapter_breaker_state", **SANDBOX) == 0
 
 
-@pytest.mark.slow
-def test_a_worker_that_ends_leaves_what_it_counted_and_takes_its_state_along(
+def test_counters_of_an_exited_worker_stay_and_its_gauges_are_removed(
     tmp_path: Path,
 ) -> None:
     with serve("--workers", "2", env={**ENVIRONMENT, "TMPDIR": str(tmp_path)}) as served:
@@ -411,7 +409,7 @@ def test_a_worker_that_ends_leaves_what_it_counted_and_takes_its_state_along(
         counted = numbers.find("contact_adapter_calls_total", **SANDBOX, action="block", code="ok")
         assert counted == 6
         assert numbers.find("contact_adapter_in_flight", **SANDBOX) is None
-        # A worker that is asked to stop while it starts would not hear of it.
+        # A worker that is still starting would miss the signal.
         wait_until(
             lambda: ask(served) and len(list(shared.glob("gauge_livemax_*"))) == 2,
             "an answer of each new worker",
@@ -420,8 +418,7 @@ def test_a_worker_that_ends_leaves_what_it_counted_and_takes_its_state_along(
     assert shared_folders(tmp_path) == []
 
 
-@pytest.mark.slow
-def test_one_worker_needs_no_folder(tmp_path: Path) -> None:
+def test_multiprocess_folder_is_not_created_for_one_worker(tmp_path: Path) -> None:
     with serve(env={**ENVIRONMENT, "TMPDIR": str(tmp_path)}) as served:
         block(served)
         counted = ask(served).find(
@@ -432,8 +429,7 @@ def test_one_worker_needs_no_folder(tmp_path: Path) -> None:
         assert served.stop() == 0
 
 
-@pytest.mark.slow
-def test_a_folder_that_the_environment_names_is_used_and_stays(tmp_path: Path) -> None:
+def test_multiprocess_folder_of_the_environment_is_used_and_kept(tmp_path: Path) -> None:
     env = {**ENVIRONMENT, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
     with serve(env=env) as served:
         block(served)

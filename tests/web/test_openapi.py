@@ -1,4 +1,4 @@
-"""The OpenAPI document and its page: exactly what is served."""
+"""The OpenAPI document and Swagger UI describe exactly what is served."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ def document(app: Flask) -> dict[str, Any]:
         {**CONFIG, "dialects": {"enabled": ["wuts"], "wuts": {"prefix": "/old", "host": "a.b"}}},
     ],
 )
-def test_the_document_is_valid_openapi_3_1(make_app: MakeApp, config: dict[str, Any]) -> None:
+def test_document_is_valid_openapi_3_1(make_app: MakeApp, config: dict[str, Any]) -> None:
     document = describe(make_app(config))
     assert document["openapi"].startswith("3.1")
     errors = [error.message for error in OpenAPIV31SpecValidator(document).iter_errors()]
     assert errors == []
 
 
-def test_its_paths_and_methods_are_what_the_app_serves(
+def test_document_paths_and_methods_are_those_of_the_app(
     app: Flask, document: dict[str, Any]
 ) -> None:
     served = {
@@ -84,12 +84,12 @@ def test_its_paths_and_methods_are_what_the_app_serves(
     assert {each for each in served if each[0] not in OUTSIDE_OF_ROUTES} == described
 
 
-def test_its_native_paths_are_the_routes_of_the_enabled_dialects(document: dict[str, Any]) -> None:
+def test_document_has_the_routes_of_enabled_dialects(document: dict[str, Any]) -> None:
     settings = load_settings(CONFIG)
     expected = {
         (f"/dialects/{mount.name}{route.template}", route.method.lower())
         for mount in settings.dialects
-        for route in mount.dialect.provider.routes
+        for route in mount.dialect.provider.all_routes()
     }
     described = {
         (path, method)
@@ -101,7 +101,7 @@ def test_its_native_paths_are_the_routes_of_the_enabled_dialects(document: dict[
     assert len(expected) == 10
 
 
-def test_a_dialect_that_is_not_served_is_not_described(make_app: MakeApp) -> None:
+def test_disabled_dialect_is_not_described(make_app: MakeApp) -> None:
     config = {**CONFIG, "dialects": {"enabled": ["wuts"], "wuts": {"prefix": "/old/wuts"}}}
     paths = describe(make_app(config))["paths"]
     native = {
@@ -120,7 +120,7 @@ def test_a_dialect_that_is_not_served_is_not_described(make_app: MakeApp) -> Non
     [code for code in Code if code not in {Code.NOT_FOUND, Code.METHOD_NOT_ALLOWED}],
     ids=lambda code: code.value,
 )
-def test_every_code_stands_under_its_status(
+def test_every_code_is_described_under_its_status(
     document: dict[str, Any], action: str, code: Code
 ) -> None:
     responses = document["paths"][f"/v1/contacts/{action}"]["post"]["responses"]
@@ -130,7 +130,7 @@ def test_every_code_stands_under_its_status(
     assert places == [str(code.http_status)]
 
 
-def test_the_code_of_an_error_is_an_open_text_with_known_values(document: dict[str, Any]) -> None:
+def test_error_code_is_an_extensible_enum(document: dict[str, Any]) -> None:
     described = document["components"]["schemas"]["Error"]["properties"]["code"]
     assert described["type"] == "string"
     assert described["x-extensible-enum"] == [code.value for code in Code]
@@ -140,20 +140,20 @@ def test_the_code_of_an_error_is_an_open_text_with_known_values(document: dict[s
         assert validator.is_valid(code)
 
 
-def test_what_blocked_means_is_described(document: dict[str, Any]) -> None:
+def test_blocked_is_described_as_the_requested_state(document: dict[str, Any]) -> None:
     described = document["components"]["schemas"]["Change"]["properties"]
-    assert "asked for, and accepted" in described["blocked"]["description"]
+    assert "which the provider accepted" in described["blocked"]["description"]
     for confirmation in Confirmation:
         assert f"`{confirmation.value}`" in described["confirmation"]["description"]
 
 
-def test_ready_is_described_as_what_it_is(document: dict[str, Any]) -> None:
+def test_readyz_is_described(document: dict[str, Any]) -> None:
     description = document["paths"]["/readyz"]["get"]["description"]
-    assert "No provider is asked" in description
+    assert "No provider is called" in description
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_form_is_described_where_a_dialect_takes_one(
+def test_form_is_described_where_a_dialect_accepts_it(
     document: dict[str, Any], dialect: str
 ) -> None:
     mount = next(each for each in load_settings(CONFIG).dialects if each.name == dialect)
@@ -168,7 +168,7 @@ def test_a_form_is_described_where_a_dialect_takes_one(
     assert found == forms | ({"application/json"} if mount.dialect.takes_body else set())
 
 
-def test_every_documented_answer_has_the_headers_that_every_answer_carries(
+def test_every_described_response_has_the_common_headers(
     document: dict[str, Any],
 ) -> None:
     for path, operations in document["paths"].items():
@@ -180,16 +180,16 @@ def test_every_documented_answer_has_the_headers_that_every_answer_carries(
                 assert ("WWW-Authenticate" in response["headers"]) is (status == "401")
 
 
-def test_an_address_of_several_actions_is_described_with_all_of_them(
+def test_path_of_several_actions_is_described_with_all_of_them(
     document: dict[str, Any],
 ) -> None:
     for mount in load_settings(CONFIG).dialects:
-        for route in mount.dialect.provider.routes:
+        for route in mount.dialect.provider.all_routes():
             operation = document["paths"][mount.prefix + route.template][route.method.lower()]
             assert re.search(rf"\b{route.action}\b", operation["summary"])
 
 
-def test_every_operation_has_an_id_of_its_own(document: dict[str, Any]) -> None:
+def test_operation_ids_are_unique(document: dict[str, Any]) -> None:
     ids = [
         operation["operationId"]
         for operations in document["paths"].values()
@@ -198,7 +198,7 @@ def test_every_operation_has_an_id_of_its_own(document: dict[str, Any]) -> None:
     assert len(ids) == len(set(ids))
 
 
-def test_keys_are_described_where_they_are_needed(keyed: Flask, app: Flask) -> None:
+def test_keys_are_described_where_they_are_required(keyed: Flask, app: Flask) -> None:
     with_keys, without = describe(keyed), describe(app)
     schemes = with_keys["components"]["securitySchemes"]
     assert {scheme["type"] for scheme in schemes.values()} == {"http", "apiKey"}
@@ -210,7 +210,7 @@ def test_keys_are_described_where_they_are_needed(keyed: Flask, app: Flask) -> N
     assert "securitySchemes" not in without["components"]
 
 
-# What is answered is what is described
+# Responses match the document
 
 BLOCK = "/v1/contacts/block"
 CALLS: list[tuple[str, str, dict[str, Any]]] = [
@@ -239,7 +239,7 @@ CALLS: list[tuple[str, str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("method", "path", "sent"), CALLS)
-def test_what_is_answered_is_what_is_described(
+def test_responses_match_the_described_schemas(
     keyed: Flask, method: str, path: str, sent: dict[str, Any]
 ) -> None:
     client = keyed.test_client()
@@ -248,7 +248,10 @@ def test_what_is_answered_is_what_is_described(
     code = (response.get_json()["error"] or {}).get("code")
     document = describe(keyed)
     described = document["paths"][path][method]["responses"]
-    if code in ("not_found", "method_not_allowed"):  # of a magic number: HTTP has them everywhere
+    if code in (
+        "not_found",
+        "method_not_allowed",
+    ):  # by a magic number
         return
     assert str(response.status_code) in described
     found = described[str(response.status_code)]
@@ -264,7 +267,7 @@ def test_what_is_answered_is_what_is_described(
         assert name not in response.headers or name in found["headers"]
 
 
-def test_the_described_schema_would_notice_a_wrong_answer(document: dict[str, Any]) -> None:
+def test_described_schema_rejects_a_wrong_response(document: dict[str, Any]) -> None:
     responses = document["paths"][BLOCK]["post"]["responses"]
     components = {"components": document["components"]}
     for status in ("200", "422"):
@@ -275,7 +278,7 @@ def test_the_described_schema_would_notice_a_wrong_answer(document: dict[str, An
         )
 
 
-def test_the_described_body_takes_what_is_taken_and_refuses_what_is_refused(
+def test_described_body_accepts_and_rejects_what_the_app_does(
     document: dict[str, Any],
 ) -> None:
     body = document["paths"][BLOCK]["post"]["requestBody"]["content"]["application/json"]
@@ -289,7 +292,7 @@ def test_the_described_body_takes_what_is_taken_and_refuses_what_is_refused(
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_what_is_answered_natively_has_a_described_status(app: Flask, dialect: str) -> None:
+def test_dialect_responses_have_described_statuses(app: Flask, dialect: str) -> None:
     paths = describe(app)["paths"]
     prefix = f"/dialects/{dialect}"
     path = next(
@@ -307,7 +310,7 @@ def test_what_is_answered_natively_has_a_described_status(app: Flask, dialect: s
         assert "X-Contact-Adapter-Code" in response.headers
 
 
-# The page
+# Swagger UI
 
 
 class _Links(HTMLParser):
@@ -320,7 +323,7 @@ class _Links(HTMLParser):
 
 
 @pytest.mark.parametrize("page", ["/docs", "/docs/"])
-def test_the_page_needs_nothing_from_outside_this_server(app: Flask, page: str) -> None:
+def test_docs_page_loads_nothing_from_other_servers(app: Flask, page: str) -> None:
     client = app.test_client()
     response = client.get(page)
     assert response.status_code == 200
@@ -329,7 +332,7 @@ def test_the_page_needs_nothing_from_outside_this_server(app: Flask, page: str) 
     links.feed(response.text)
     assert len(links.found) >= 3
     for link in links.found:
-        # From /docs and from /docs/ alike, only an absolute path means the same file.
+        # Only an absolute path is the same file from /docs and from /docs/.
         assert re.match(r"/[^/]", link)
         asset = client.get(link)
         assert asset.status_code == 200

@@ -1,9 +1,8 @@
-"""The pages, the document and its servers below a prefix, whoever says that there is one."""
+"""The docs page and the OpenAPI document below a prefix, however the prefix is set."""
 
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,7 +12,8 @@ from urllib.parse import urljoin, urlsplit
 import pytest
 from flask import Flask
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from support import NUMBER, call, key_for, run_server
+from support import NUMBER, call, key_for
+from support.serving import ENVIRONMENT, serve
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.test import Client, TestResponse
@@ -38,7 +38,7 @@ HOST = Flask("host")
 
 
 def by_environ(app: Flask) -> Get:
-    """Ask as a server does that was told of the prefix (`SCRIPT_NAME`)."""
+    """Return a client of a server with SCRIPT_NAME."""
     client = Client(app)
     return lambda path: client.get(
         path.removeprefix("/wa"), environ_overrides={"SCRIPT_NAME": "/wa"}
@@ -46,18 +46,18 @@ def by_environ(app: Flask) -> Get:
 
 
 def by_mount(app: Flask) -> Get:
-    """Ask through an app that has ours mounted."""
+    """Return a client of a WSGI app in which the app is mounted."""
     return Client(DispatcherMiddleware(HOST, {"/wa": app})).get
 
 
 def by_proxy(app: Flask) -> Get:
-    """Ask as a proxy does that cuts the prefix off and tells it in a header."""
+    """Return a client behind a proxy that removes the prefix and sends X-Forwarded-Prefix."""
     client = Client(ProxyFix(app, x_prefix=1))
     headers = {"X-Forwarded-Prefix": "/wa"}
     return lambda path: client.get(path.removeprefix("/wa"), headers=headers)
 
 
-WAYS = [by_environ, by_mount, by_proxy]
+CLIENTS = [by_environ, by_mount, by_proxy]
 
 
 class _Links(HTMLParser):
@@ -78,30 +78,28 @@ def links_of(page: str, response: TestResponse) -> list[str]:
     return [urlsplit(link).path for link in (*found, redirect)]
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("client_of", CLIENTS)
 @pytest.mark.parametrize("page", ["/wa/docs", "/wa/docs/", "/wa/docs/index.html"])
-def test_every_link_of_the_page_is_below_the_prefix_and_leads_somewhere(
-    app: Flask, way: Callable[[Flask], Get], page: str
+def test_links_of_the_docs_page_are_below_the_prefix_and_work(
+    app: Flask, client_of: Callable[[Flask], Get], page: str
 ) -> None:
-    get = way(app)
+    get = client_of(app)
     response = get(page)
     assert response.status_code == 200
     links = links_of(page, response)
     assert len(links) >= 5
     for link in links:
         assert link.startswith("/wa/")
-        if link.endswith("/oauth2-redirect.html"):  # of a login that this API has not
+        if link.endswith("/oauth2-redirect.html"):  # for OAuth, which this API does not have
             continue
         answer = get(link)
         assert answer.status_code == 200
         answer.close()
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_the_document_says_that_the_api_is_below_the_prefix(
-    app: Flask, way: Callable[[Flask], Get]
-) -> None:
-    get = way(app)
+@pytest.mark.parametrize("client_of", CLIENTS)
+def test_document_server_is_the_prefix(app: Flask, client_of: Callable[[Flask], Get]) -> None:
+    get = client_of(app)
     document = get("/wa/openapi.json").get_json()
     assert document["servers"] == [{"url": "/wa"}]
     assert list(OpenAPIV31SpecValidator(document).iter_errors()) == []
@@ -118,7 +116,7 @@ def test_without_a_prefix_everything_is_at_the_root(app: Flask) -> None:
     assert client.get("/openapi.json").get_json()["servers"] == [{"url": "/"}]
 
 
-def test_two_mounts_of_one_app_do_not_see_each_other(app: Flask) -> None:
+def test_two_mount_points_of_one_app_are_independent(app: Flask) -> None:
     get = Client(DispatcherMiddleware(HOST, {"/one": app, "/two": app})).get
     for root in ("/one", "/two", "/one"):
         assert get(f"{root}/openapi.json").get_json()["servers"] == [{"url": root}]
@@ -138,7 +136,7 @@ def test_two_mounts_of_one_app_do_not_see_each_other(app: Flask) -> None:
         "/a\\b",
     ],
 )
-def test_a_hostile_prefix_stays_a_path_of_this_server(app: Flask, prefix: str) -> None:
+def test_hostile_prefix_stays_a_path_of_this_server(app: Flask, prefix: str) -> None:
     client = Client(app)
     response = client.get("/docs/", environ_overrides={"SCRIPT_NAME": prefix})
     assert response.text.count("<script") == client.get("/docs/").text.count("<script")
@@ -149,7 +147,7 @@ def test_a_hostile_prefix_stays_a_path_of_this_server(app: Flask, prefix: str) -
     assert re.fullmatch(r"/[^/\\\s<>\"'][^\\\s<>\"']*", document["servers"][0]["url"])
 
 
-def test_more_prefixes_than_are_remembered_are_served_alike(app: Flask) -> None:
+def test_more_prefixes_than_are_cached_are_served(app: Flask) -> None:
     client = Client(app)
     for number in [*range(20), 0]:
         root = {"SCRIPT_NAME": f"/p{number}"}
@@ -157,32 +155,31 @@ def test_more_prefixes_than_are_remembered_are_served_alike(app: Flask) -> None:
         assert document["servers"] == [{"url": f"/p{number}"}]
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_what_is_not_there_is_an_envelope_below_the_prefix_too(
-    app: Flask, way: Callable[[Flask], Get]
+@pytest.mark.parametrize("client_of", CLIENTS)
+def test_not_found_is_an_envelope_below_the_prefix(
+    app: Flask, client_of: Callable[[Flask], Get]
 ) -> None:
-    response = way(app)("/wa/docs/nothing-here.js")
+    response = client_of(app)("/wa/docs/nothing-here.js")
     assert response.status_code == 404
     assert response.get_json()["error"]["code"] == "not_found"
 
 
-def test_a_dialect_at_its_own_host_name_is_found_below_a_prefix_too(app: Flask) -> None:
+def test_dialect_with_a_host_name_is_served_below_a_prefix(app: Flask) -> None:
     mounted = Client(DispatcherMiddleware(HOST, {"/wa": app}))
     response = mounted.get("/wa/contacts/blocklist", headers={"Host": "wuts.example"})
     assert response.status_code == 200
     assert response.headers["X-Contact-Adapter-Code"] == "ok"
 
 
-@pytest.mark.slow
-def test_the_server_is_told_of_the_prefix_by_its_environment(tmp_path: Path) -> None:
-    program = Path(sys.executable).with_name("contact-adapter")
-    with run_server(program, cwd=tmp_path, env={"SCRIPT_NAME": "/wa"}) as address:
-        assert call(address, "GET", "/wa/livez").status == 200
-        assert call(address, "GET", "/wa/openapi.json").json["servers"] == [{"url": "/wa"}]
-        assert b'href="/wa/docs/index.css"' in call(address, "GET", "/wa/docs").body
+def test_script_name_of_the_environment_is_the_prefix(tmp_path: Path) -> None:
+    with serve(cwd=tmp_path, env={**ENVIRONMENT, "SCRIPT_NAME": "/wa"}) as served:
+        assert served.address.endswith("/wa")
+        assert call(served.address, "GET", "/livez").status == 200
+        assert call(served.address, "GET", "/openapi.json").json["servers"] == [{"url": "/wa"}]
+        assert b'href="/wa/docs/index.css"' in call(served.address, "GET", "/docs").body
 
 
-def test_the_unified_api_answers_below_the_prefix() -> None:
+def test_unified_api_is_served_below_the_prefix() -> None:
     app = create_app({**CONFIG, "keys": {"crm": key_for("k")}})
     client = Client(DispatcherMiddleware(HOST, {"/wa": app}))
     response = client.post(

@@ -1,4 +1,4 @@
-"""The shapes of requests: what is taken, and that every fault is named by its field."""
+"""The schemas of requests and responses: what they accept, and faults by field."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from marshmallow import RAISE
 
 from adapter.codes import Code, Confirmation
 from adapter.errors import RequestError
-from adapter.results import write_envelope
+from adapter.results import build_envelope
 from adapter.web.schemas import (
-    MAX_STRANGE,
+    MAX_UNKNOWN_FIELDS,
     AccountSchema,
     AccountsEnvelope,
     ChangeEnvelope,
@@ -21,13 +21,13 @@ from adapter.web.schemas import (
     ProvidersEnvelope,
     StatusEnvelope,
     TargetSchema,
-    load,
+    load_document,
 )
 
 
-def refused(document: dict[Any, Any]) -> dict[str, tuple[str, ...]]:
+def faults_of(document: dict[Any, Any]) -> dict[str, tuple[str, ...]]:
     with pytest.raises(RequestError) as caught:
-        load(TargetSchema(), document)
+        load_document(TargetSchema(), document)
     assert caught.value.outcome.code is Code.VALIDATION_ERROR
     return dict(caught.value.outcome.fields)
 
@@ -44,26 +44,26 @@ def refused(document: dict[Any, Any]) -> dict[str, tuple[str, ...]]:
         {"account": "x" * 128},
     ],
 )
-def test_a_request_of_texts_is_taken_as_it_is(document: dict[str, str]) -> None:
-    assert load(TargetSchema(), document) == document
+def test_document_of_texts_is_returned_unchanged(document: dict[str, str]) -> None:
+    assert load_document(TargetSchema(), document) == document
 
 
 @pytest.mark.parametrize("value", [5511999999999, 1.5, True, None, [], {}, ["5511999999999"]])
 @pytest.mark.parametrize("name", ["number", "jid", "user_id", "account"])
-def test_what_is_no_text_is_refused_and_never_converted(name: str, value: Any) -> None:
-    found = refused({name: value})
+def test_other_types_are_rejected_and_never_converted(name: str, value: Any) -> None:
+    found = faults_of({name: value})
     assert list(found) == [name]
     assert "must be text" in found[name][0]
 
 
-def test_an_unknown_field_is_refused_by_its_name_with_the_known_ones() -> None:
-    found = refused({"number": "1", "phone": "2", "Jid": "3"})
+def test_unknown_field_is_rejected_by_name_with_the_known_fields() -> None:
+    found = faults_of({"number": "1", "phone": "2", "Jid": "3"})
     assert set(found) == {"phone", "Jid"}
     assert "account, jid, number, user_id" in found["phone"][0]
 
 
-def test_every_fault_is_named_at_once() -> None:
-    assert set(refused({"number": 1, "jid": None, "account": [], "x": 1})) == {
+def test_every_fault_is_reported_at_once() -> None:
+    assert set(faults_of({"number": 1, "jid": None, "account": [], "x": 1})) == {
         "number",
         "jid",
         "account",
@@ -71,42 +71,40 @@ def test_every_fault_is_named_at_once() -> None:
     }
 
 
-def test_a_text_that_is_too_long_is_refused_without_repeating_it() -> None:
-    found = refused(
+def test_long_text_is_rejected_without_repeating_it() -> None:
+    found = faults_of(
         {"number": "5" * 2049, "jid": "5" * 65, "account": "5" * 129, "user_id": "5" * 136}
     )
     assert found == {
-        "number": ("is longer than 2048 characters",),  # which a link may have
+        "number": ("is longer than 2048 characters",),  # the limit for links
         "jid": ("is longer than 64 characters",),
         "account": ("is longer than 128 characters",),
         "user_id": ("is longer than 135 characters",),
     }
 
 
-def test_the_name_of_an_unknown_field_is_cut() -> None:
-    (name,) = refused({"x" * 10_000: 1})
+def test_name_of_an_unknown_field_is_truncated() -> None:
+    (name,) = faults_of({"x" * 10_000: 1})
     assert name == "x" * 64
 
 
 @given(st.integers(min_value=0, max_value=40), st.text(min_size=1, max_size=200))
-def test_unknown_fields_are_named_up_to_a_bound_and_the_rest_is_counted(
-    count: int, stem: str
-) -> None:
+def test_unknown_fields_above_the_limit_are_counted(count: int, stem: str) -> None:
     document: dict[str, Any] = {f"{number} {stem}": 1 for number in range(count)}
-    found = refused({**document, "number": 1})
+    found = faults_of({**document, "number": 1})
     assert "must be text" in found["number"][0]
     named = [name for name in found if name not in ("number", "others")]
-    assert len(named) == min(count, MAX_STRANGE)
+    assert len(named) == min(count, MAX_UNKNOWN_FIELDS)
     assert all(len(name) <= 64 for name in named)
-    assert ("others" in found) is (count > MAX_STRANGE)
-    if count > MAX_STRANGE:
-        assert found["others"] == (f"{count - MAX_STRANGE} more are not known here",)
+    assert ("others" in found) is (count > MAX_UNKNOWN_FIELDS)
+    if count > MAX_UNKNOWN_FIELDS:
+        assert found["others"] == (f"{count - MAX_UNKNOWN_FIELDS} more unknown fields",)
 
 
-def test_a_read_takes_an_account_and_nothing_else() -> None:
-    assert load(AccountSchema(), {"account": "a"}) == {"account": "a"}
+def test_account_schema_accepts_an_account_alone() -> None:
+    assert load_document(AccountSchema(), {"account": "a"}) == {"account": "a"}
     with pytest.raises(RequestError):
-        load(AccountSchema(), {"number": "5511999999999"})
+        load_document(AccountSchema(), {"number": "5511999999999"})
 
 
 names = st.sampled_from(["number", "jid", "user_id", "account"]) | st.text(max_size=70)
@@ -114,9 +112,9 @@ values = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_s
 
 
 @given(st.dictionaries(names, values | st.lists(values) | st.dictionaries(names, values)))
-def test_any_object_is_taken_or_refused_by_field(document: dict[str, Any]) -> None:
+def test_any_object_is_accepted_or_rejected_by_field(document: dict[str, Any]) -> None:
     try:
-        taken = load(TargetSchema(), document)
+        taken = load_document(TargetSchema(), document)
     except RequestError as error:
         assert error.outcome.code is Code.VALIDATION_ERROR  # noqa: PT017 - both ways are fine
         assert error.outcome.fields  # noqa: PT017
@@ -125,7 +123,7 @@ def test_any_object_is_taken_or_refused_by_field(document: dict[str, Any]) -> No
         assert taken == document
 
 
-# --- the published shapes refuse what is not promised
+# --- schemas of responses
 
 
 def change(**rest: Any) -> dict[str, Any]:
@@ -136,10 +134,10 @@ def change(**rest: Any) -> dict[str, Any]:
         "confirmation": "accepted",
         "contact": {"jid": "x@lid", "number": None, "lid": "x@lid", "user_id": None},
     }
-    return write_envelope(data={**data, **rest}, request_id="r")
+    return build_envelope(data={**data, **rest}, request_id="r")
 
 
-def test_the_shape_of_a_change_takes_all_confirmations() -> None:
+def test_change_schema_accepts_all_confirmations() -> None:
     for confirmation in Confirmation:
         assert ChangeEnvelope().validate(change(confirmation=confirmation.value)) == {}
 
@@ -158,7 +156,7 @@ def test_the_shape_of_a_change_takes_all_confirmations() -> None:
         {key: value for key, value in change().items() if key != "meta"},
     ],
 )
-def test_the_shape_of_a_change_refuses_what_is_none(envelope: dict[str, Any]) -> None:
+def test_change_schema_rejects_other_values(envelope: dict[str, Any]) -> None:
     assert ChangeEnvelope(unknown=RAISE).validate(envelope) != {}
 
 
@@ -166,7 +164,7 @@ def test_the_shape_of_a_change_refuses_what_is_none(envelope: dict[str, Any]) ->
     ("name", "value"),
     [("code", 5), ("outcome", "maybe"), ("retry", "later"), ("retry_after", "soon")],
 )
-def test_the_shape_of_a_failure_has_closed_lists_but_for_its_code(name: str, value: str) -> None:
+def test_failure_schema_has_closed_enums_except_for_the_code(name: str, value: Any) -> None:
     error: dict[str, Any] = {
         "code": "not_found",
         "message": "x",
@@ -175,13 +173,13 @@ def test_the_shape_of_a_failure_has_closed_lists_but_for_its_code(name: str, val
         "retry_after": None,
         "fields": {},
     }
-    assert FailureEnvelope().validate(write_envelope(data=None, error=error, request_id="r")) == {}
-    wrong = write_envelope(data=None, error={**error, name: value}, request_id="r")
+    assert FailureEnvelope().validate(build_envelope(data=None, error=error, request_id="r")) == {}
+    wrong = build_envelope(data=None, error={**error, name: value}, request_id="r")
     assert list(FailureEnvelope().validate(wrong)["error"]) == [name]
-    later = write_envelope(data=None, error={**error, "code": "of_next_year"}, request_id="r")
+    later = build_envelope(data=None, error={**error, "code": "of_next_year"}, request_id="r")
     assert FailureEnvelope().validate(later) == {}
     lacking = {key: text for key, text in error.items() if key != name}
-    wrong = write_envelope(data=None, error=lacking, request_id="r")
+    wrong = build_envelope(data=None, error=lacking, request_id="r")
     assert list(FailureEnvelope().validate(wrong)["error"]) == [name]
 
 
@@ -216,10 +214,8 @@ def test_the_shape_of_a_failure_has_closed_lists_but_for_its_code(name: str, val
         ),
     ],
 )
-def test_the_shapes_of_the_reads_take_what_is_promised_and_nothing_less(
-    schema: Any, data: dict[str, Any]
-) -> None:
-    assert schema().validate(write_envelope(data=data, request_id="r")) == {}
+def test_schemas_of_reads_accept_complete_data_alone(schema: Any, data: dict[str, Any]) -> None:
+    assert schema().validate(build_envelope(data=data, request_id="r")) == {}
     for name in data:
         less = {key: value for key, value in data.items() if key != name}
-        assert schema().validate(write_envelope(data=less, request_id="r")) != {}
+        assert schema().validate(build_envelope(data=less, request_id="r")) != {}

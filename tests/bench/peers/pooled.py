@@ -1,9 +1,11 @@
 """The naive view with a session, whose pool has a connection for every thread."""
 
+from __future__ import annotations
+
 import os
 
 import requests
-from flask import Flask, jsonify, request
+from flask import Flask, Response, jsonify, request
 from requests.adapters import HTTPAdapter
 
 URL = os.environ["UPSTREAM"] + "/contacts/block"
@@ -17,7 +19,7 @@ session.mount("http://", HTTPAdapter(pool_maxsize=32))
 
 
 @app.post("/block")
-def block():
+def block() -> tuple[Response, int]:
     jid = request.get_json()["number"] + "@s.whatsapp.net"
-    answer = session.post(URL, json={"jid": jid}, timeout=15)
-    return jsonify(answer.json()), answer.status_code
+    response = session.post(URL, json={"jid": jid}, timeout=15)
+    return jsonify(response.json()), response.status_code

@@ -1,0 +1,124 @@
+"""Decide what a provider's response means: by provider code, then body, then status.
+
+`Provider.parse_response` is the entry. The provider's own functions read its body; the order of the
+evidence and the checks of contradictions are the same for all providers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from adapter.codes import Applied, Code, Confirmation
+from adapter.contacts.contact import ContactError
+from adapter.contacts.identity import Relation, relation
+from adapter.error_rules import ErrorRule
+from adapter.evidence import holds_error, says_no_route
+from adapter.http import HttpResponse
+from adapter.results import Command, Outcome
+
+if TYPE_CHECKING:
+    from adapter.provider import Provider
+
+REFUSED: Final = "was refused by the provider"
+"""Our message for a field that a provider rejects. The provider's text may hold a phone number."""
+
+_NO_ROUTE_STATUSES: Final = frozenset({404, 405})
+_NOT_FOLLOWED: Final = frozenset({307, 308})
+"""Redirects of the same request to another address, which prove that it was not done here.
+
+A 303 follows a request that was done, and 301 and 302 are used alike (RFC 9110, section 15.4).
+"""
+
+
+def read_response(provider: Provider, command: Command, response: HttpResponse) -> Outcome:
+    """Return the outcome that the response to `command` proves."""
+    if 300 <= response.status <= 399:
+        moved = response.status in _NOT_FOLLOWED
+        code = Code.PROVIDER_REDIRECTED if moved else Code.PROVIDER_MISADDRESSED
+        return _fail(code, response)
+    if response.status in _NO_ROUTE_STATUSES and says_no_route(response.document):
+        return _fail(Code.PROVIDER_MISADDRESSED, response)
+    provider_code = provider.parse_provider_code(response.document)
+    rule = find_rule(provider, response, provider_code)
+    if rule is not None:
+        refused = response.status < 500 or rule.code.applied is Applied.NOT_APPLIED
+        if refused and provider.shows_success(command, response):
+            return _fail(Code.PROVIDER_BAD_RESPONSE, response)
+        outcome = _read_failure(provider, rule, response)
+    else:
+        success = None if provider_code is not None else _read_success(provider, command, response)
+        outcome = success or _fail(Code.PROVIDER_BAD_RESPONSE, response)
+    if command.contact is None:
+        return outcome
+    return _compare_contact(provider, command, response, outcome)
+
+
+def find_rule(
+    provider: Provider, response: HttpResponse, provider_code: str | None
+) -> ErrorRule | None:
+    """Return the rule that the response is evidence for; None if it may be a success."""
+    table = provider.rule_table
+    if isinstance(provider_code, str) and provider_code in table.by_provider_code:
+        return table.by_provider_code[provider_code]
+    own: bool | None = None
+    for rule in table.by_status.get(response.status, ()):
+        if rule.where is not None:
+            if rule.where(response.document):
+                return rule
+            continue
+        if rule.status != response.status and rule.code is Code.TARGET_REJECTED:
+            continue  # of a hundred, only the exact status blames the contact
+        if rule.any_sender:
+            return rule
+        own = provider.is_own_error(response) if own is None else own
+        if own and not (provider_code is not None and rule.code is Code.TARGET_REJECTED):
+            return rule
+    return None
+
+
+def _read_success(provider: Provider, command: Command, response: HttpResponse) -> Outcome | None:
+    """Return the success that a 2xx proves; None with an error in its body."""
+    if not 200 <= response.status <= 299:
+        return None
+    if holds_error(response.document, arrays=command.contact is not None):
+        return None
+    return provider.parse_success(command, response)
+
+
+def _read_failure(provider: Provider, rule: ErrorRule, response: HttpResponse) -> Outcome:
+    rejected = rule.code is Code.TARGET_REJECTED
+    named = provider.parse_rejected_fields(response.document) if rejected else ()
+    may_wait = rule.code.carries_retry_after
+    return Outcome.failure(
+        rule.code,
+        retry_after=provider.parse_retry_after(response) if may_wait else None,
+        fields={name: (REFUSED,) for name in ("number", "jid") if name in named},
+        upstream_status=response.status,
+        provider_code=rule.provider_code,
+        detail=rule.message,
+        advice=rule.retry,
+        own_error=rule.provider_code is not None or provider.is_own_error(response),
+    )
+
+
+def _compare_contact(
+    provider: Provider, command: Command, response: HttpResponse, outcome: Outcome
+) -> Outcome:
+    """Return the outcome, corrected by the contact that the response names."""
+    try:
+        named = provider.parse_named_contact(command, response.document)
+    except ContactError:
+        return _fail(Code.PROVIDER_BAD_RESPONSE, response) if outcome.ok else outcome
+    if named is None or named is command.contact:
+        return outcome
+    found = relation(command.target, named)
+    if found is Relation.DIFFERENT:
+        return _fail(Code.PROVIDER_BAD_RESPONSE, response)
+    if found is Relation.INCOMPARABLE and outcome.ok:
+        return replace(outcome, confirmation=Confirmation.ACCEPTED)
+    return outcome
+
+
+def _fail(code: Code, response: HttpResponse) -> Outcome:
+    return Outcome.failure(code, upstream_status=response.status)

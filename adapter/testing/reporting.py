@@ -1,0 +1,87 @@
+"""The texts of the kit's messages: faults, outcomes, and the place in the author's files."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from adapter.dialect import Dialect
+from adapter.error_rules import ErrorRule
+from adapter.provider import LocalProvider, Provider
+from adapter.results import Outcome
+
+MOST_SHOWN: Final = 8
+"""The number of faults of one kind that a message lists."""
+
+_BASES: Final = (Provider, LocalProvider, Dialect)
+
+
+def require(*groups: tuple[Iterable[str], str]) -> None:
+    """Raise AssertionError if there are faults. A group is faults, and how to mend them."""
+    __tracebackhide__ = True  # pytest then shows the clause, not this line
+    parts = []
+    for faults, mend in groups:
+        found = list(dict.fromkeys(faults))
+        if not found:
+            continue
+        shown = [f"  - {fault}" for fault in found[:MOST_SHOWN]]
+        if len(found) > MOST_SHOWN:
+            shown.append(f"  … and {len(found) - MOST_SHOWN} more")
+        parts.append("\n".join([f"{len(found)} fault(s):", *shown, f"To mend this: {mend}"]))
+    if parts:
+        raise AssertionError("\n".join(parts))
+
+
+def place_of(owner: type, name: str) -> str:
+    """Return where an attribute of a class is defined: `AcmeProvider.parse_success in acme.py`.
+
+    For an attribute that only the adapter's base class has, that is where to define it.
+    """
+    classes = [each for each in owner.__mro__ if each not in _BASES]
+    found = next((each for each in classes if name in vars(each)), owner)
+    file = file_of(found)
+    return f"{found.__name__}.{name} in {Path(file).name}" if file else f"{found.__name__}.{name}"
+
+
+def file_of(owner: type) -> str | None:
+    """Return the path of the file that defines a class; None where there is no file."""
+    return getattr(sys.modules.get(owner.__module__), "__file__", None)
+
+
+def describe_exception(error: BaseException, owner: type) -> str:
+    """Return the type of an exception, and the last line in the files of a class that led to it.
+
+    `owner` is the class of a provider or a dialect. The exception's own text may hold a secret.
+    """
+    files = {file_of(each) for each in inspect.getmro(owner) if each not in (*_BASES, object)}
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.filename in files]
+    name = type(error).__name__
+    if not own:
+        return name
+    return f"{name} in {own[-1].name} ({Path(own[-1].filename).name}, line {own[-1].lineno})"
+
+
+def describe_outcome(outcome: Any) -> str:
+    """Return an outcome in a few words; anything else, such as an exception, as its own text."""
+    if not isinstance(outcome, Outcome):
+        return str(outcome)
+    words = [outcome.code.value if outcome.code else f"a success ({outcome.confirmation})"]
+    words += [
+        f"{name} {getattr(outcome, name)!r}"
+        for name in ("contacts", "retry_after", "upstream_status", "provider_code")
+        if getattr(outcome, name) is not None
+    ]
+    if outcome.fields:
+        words.append(f"fields {sorted(outcome.fields)}")
+    return ", ".join(words)
+
+
+def describe_rule(rule: ErrorRule) -> str:
+    """Return an error rule in a few words: its code, status and evidence."""
+    evidence = rule.provider_code or (rule.where.__name__ if rule.where else "the status alone")
+    return f"{rule.code.value} ({rule.status}, {evidence})"

@@ -1,0 +1,120 @@
+"""The clauses about requests: what a command becomes, and how it names its contact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from adapter.contacts.forms import ContactForm
+from adapter.http import HttpRequest
+from adapter.results import Command
+from adapter.testing.base import ContractBase
+from adapter.testing.calls import Failed, call_service, try_building
+from adapter.testing.exchanges import Exchange
+from adapter.testing.naming import as_json, forms_in
+from adapter.testing.pointers import same
+from adapter.testing.reporting import require
+
+
+class RequestsContract(ContractBase):
+    """The requests of a provider."""
+
+    def test_every_request_is_the_recorded_one(self) -> None:
+        """A command becomes exactly the request that the provider's documentation shows."""
+        first = [exchange for exchange in self.exchanges if not self._is_later(exchange)]
+        faults = [
+            f"{exchange.name}: {fault}"
+            for exchange in first
+            for fault in differences(self.built(exchange), exchange.request)
+        ]
+        recorded = {exchange.command.action for exchange in self.exchanges}
+        faults += [
+            f"no exchange of {action} has its first request"
+            for action in sorted(recorded - {exchange.command.action for exchange in first})
+        ]
+        where = self.place_of("build_request")
+        require((faults, f"correct {where}, or `request` in the answers file."))
+
+    def test_the_same_command_makes_the_same_request(self) -> None:
+        """Building a request is pure: no clock, no counter, no memory of earlier commands."""
+        faults = []
+        for exchange in self.exchanges:
+            provider = self.make_provider(exchange.options)
+            built = [self.built(exchange, each) for each in (provider, provider, None)]
+            if built[0] != built[1] or built[0] != built[2]:
+                faults.append(f"{exchange.name}: a second request differs from the first")
+        where = self.place_of("build_request")
+        require((faults, f"let {where} depend on the options and the command alone."))
+
+    def test_a_contact_is_named_in_the_declared_forms(self) -> None:
+        """A request names its contact in a form of `contact_forms`; others are refused unsent.
+
+        Each declared form is in a recorded request.
+        """
+        declared = set(self.tested.contact_forms)
+        shown: set[ContactForm] = set()
+        for exchange in self.exchanges:
+            if exchange.command.contact is not None:
+                shown |= forms_in(exchange.request, exchange.command.contact)
+        unshown = sorted(
+            f"no recorded request names a contact by {form}" for form in declared - shown
+        )
+        faults = []
+        for options in self.option_sets:
+            for command in self.all_commands():
+                fault = self._naming_fault(options, command, declared)
+                if fault:
+                    faults.append(f"{command.action} of {command.contact}: {fault}")
+        forms = self.place_of("contact_forms")
+        mend = (
+            f"make {forms} and {self.place_of('build_request')} agree; name_contact and "
+            "require_number refuse a contact that has no such form."
+        )
+        record = f"correct {forms}, or record an exchange for each form."
+        require((unshown, record), (sorted(faults), mend))
+
+    def _is_later(self, exchange: Exchange) -> bool:
+        """Whether the exchange is about a page to which another one leads."""
+        return any(
+            each is not exchange and each.next == exchange.request for each in self.exchanges
+        )
+
+    def _naming_fault(
+        self, options: Mapping[str, Any], command: Command, declared: set[ContactForm]
+    ) -> str:
+        """Return what is wrong with the way the command's contact is named, or refused."""
+        contact = command.contact
+        if contact is None:
+            return ""
+        built = try_building(self.make_provider(options), command)
+        if not any(form.write(contact) for form in declared):
+            if isinstance(built, HttpRequest) or not built.is_refusal:
+                return "it has no declared form, and build_request raises no RequestError"
+            _, sent = call_service(self.tested, self.load(options), command)
+            return f"it has no declared form, and something was sent: {sent}" if sent else ""
+        if not isinstance(built, HttpRequest):
+            return str(built)
+        found = forms_in(built, contact)
+        if found and found <= declared:
+            return ""
+        return f"its form in the request is {sorted(found) or 'unknown'}"
+
+
+def differences(built: HttpRequest | Failed | None, recorded: HttpRequest | None) -> Iterator[str]:
+    """Yield each part in which a request is not the recorded one."""
+    if isinstance(built, Failed):
+        yield str(built)
+        return
+    if built is None or recorded is None:
+        if built is not recorded:
+            yield "a next page is recorded" if recorded else "no next page is recorded"
+        return
+    for part in ("method", "path", "headers", "query", "json"):
+        is_now, should_be = getattr(built, part), getattr(recorded, part)
+        if part == "headers":
+            equal = is_now == should_be
+            is_now, should_be = dict(is_now), dict(should_be)
+        else:
+            equal = same(as_json(is_now), should_be)
+        if not equal:
+            yield f"{part} is {is_now!r}, not {should_be!r}"

@@ -1,0 +1,179 @@
+"""The clauses about responses: codes, statuses and texts, and what they mean."""
+
+from __future__ import annotations
+
+from adapter.codes import Code
+from adapter.http import HttpResponse
+from adapter.results import Command, Outcome
+from adapter.testing.base import ContractBase
+from adapter.testing.calls import Failed, same_outcome, try_parsing
+from adapter.testing.hostile import foreign_pages
+from adapter.testing.mutations import echoes, retold
+from adapter.testing.proofs import proves
+from adapter.testing.reporting import describe_outcome, describe_rule, require
+from adapter.testing.samples import PLAIN_NUMBER, TRICKY_NUMBERS
+
+_NO_CODE = "some-other-text"
+
+
+class ResponsesContract(ContractBase):
+    """The responses of a provider."""
+
+    def test_every_response_is_parsed_as_recorded(self) -> None:
+        """A response becomes the recorded outcome, upstream status and provider code included."""
+        faults = []
+        for exchange in self.exchanges:
+            outcome = self.parsed(exchange)
+            if not same_outcome(outcome, exchange.outcome):
+                was, should_be = describe_outcome(outcome), describe_outcome(exchange.outcome)
+                faults.append(f"{exchange.name}: is parsed as {was}, not as {should_be}")
+        mend = (
+            f"correct {self.place_of('error_codes')}, its error_rules or parse_success, or "
+            "`outcome` in the answers file."
+        )
+        require((faults, mend))
+
+    def test_a_response_parsed_twice_has_the_same_outcome(self) -> None:
+        """Parsing a response is pure: earlier responses do not matter."""
+        faults = []
+        for exchange in self.exchanges:
+            provider = self.make_provider(exchange.options)
+            first = self.parsed(exchange, provider)
+            for other in self.exchanges:
+                self.parsed(other, provider)
+            again = self.parsed(exchange, provider)
+            if not same_outcome(again, first):
+                was, now = describe_outcome(first), describe_outcome(again)
+                faults.append(f"{exchange.name}: first {was}, then {now}")
+        where = self.place_of("parse_response")
+        require((faults, f"let {where} depend on the command and the response alone."))
+
+    def test_every_rule_and_every_action_has_a_response(self) -> None:
+        """Each of the provider's own rules is reached by a response; each action succeeds once."""
+        reached = [self.rule_of(exchange) for exchange in self.exchanges]
+        unreached = [
+            f"no response reaches the rule {describe_rule(rule)}"
+            for rule in self.tested.own_rules()
+            if not any(rule is each for each in reached)
+        ]
+        succeeded = {each.command.action for each in self.exchanges if each.outcome.ok}
+        routed = {route.action for route in self.tested.all_routes()}
+        missing = [f"no response is a success of {each}" for each in sorted(routed - succeeded)]
+        codes, routes = self.place_of("error_codes"), self.place_of("routes")
+        require(
+            (unreached, f"record a response for it, or remove it from {codes}, or error_rules."),
+            (missing, f"record an exchange of the action, or remove it from {routes}."),
+        )
+
+    def test_a_bare_status_has_the_shared_meaning(self) -> None:
+        """The status of a page that is not the provider's has the meaning of the shared rules.
+
+        Such a page blames neither the contact nor the session, and nothing about it is certain. A
+        body that is evidence of a success, such as `[]` of an empty list, contradicts the status.
+        """
+        known = {
+            rule.status: rule.code for rule in reversed(self.tested.all_rules()) if rule.any_sender
+        }
+        faults = []
+        for provider, command in self.questions():
+            for status in self.error_statuses:
+                expected = known.get(status, known[status // 100 * 100])
+                bare = provider.is_own_error(HttpResponse(status))  # documented without a body
+                for what, response in foreign_pages(status)[bare:]:
+                    outcome = try_parsing(provider, command, response)
+                    if not isinstance(outcome, Outcome) or outcome.code is not expected:
+                        if self._contradicts_itself(command, response, outcome):
+                            continue
+                        faults.append(
+                            f"{command.action}: {status} with {what} is parsed as "
+                            f"{describe_outcome(outcome)}, not as {expected.value}"
+                        )
+        mend = (
+            f"let {self.place_of('is_own_error')} accept the provider's own shape alone; put "
+            "what the provider documents into error_codes or error_rules, and nothing else."
+        )
+        require((faults, mend))
+
+    def test_a_redirect_is_a_failure(self) -> None:
+        """A status from 300 to 399 is a failure without blame, whatever the body is.
+
+        307 and 308 are `provider_redirected`; any other may stand for a change that was made.
+        """
+        faults = []
+        bodies = {exchange.response.body for exchange in self.exchanges} | {b""}
+        responses = [HttpResponse(300, body=body) for body in sorted(bodies)]
+        redirects = [each.at_status(status) for status in range(300, 400) for each in responses]
+        for provider, command in self.questions():
+            for response in redirects:
+                outcome = try_parsing(provider, command, response)
+                moved = response.status in (307, 308)
+                expected = Code.PROVIDER_REDIRECTED if moved else Code.PROVIDER_MISADDRESSED
+                if not isinstance(outcome, Outcome) or outcome.code is not expected:
+                    what = describe_outcome(outcome)
+                    faults.append(f"{command.action}: {response.status} is parsed as {what}")
+        where = self.place_of("parse_response")
+        require((faults, f"leave 3xx to the base class, in {where}."))
+
+    def test_digits_in_a_text_change_no_outcome(self) -> None:
+        """Texts echo phone numbers, and a phone number may contain 404, 429 or 501."""
+        faults = []
+        for exchange in self.exchanges:
+            provider, command = self.make_provider(exchange.options), exchange.command
+            expected = {
+                what: try_parsing(provider, command, response)
+                for what, response in echoes(exchange.response, PLAIN_NUMBER)
+            }
+            for number in TRICKY_NUMBERS:
+                for what, response in echoes(exchange.response, number):
+                    outcome = try_parsing(provider, command, response)
+                    if not same_outcome(outcome, expected[what]):
+                        was, other = describe_outcome(outcome), describe_outcome(expected[what])
+                        faults.append(
+                            f"{exchange.name}: with the number {number} in {what} it is {was}, "
+                            f"with another number {other}"
+                        )
+        where = self.place_of("parse_response")
+        require((faults, f"search no text in {where}; read a code, a field or the status."))
+
+    def test_a_provider_code_inside_a_text_is_not_read(self) -> None:
+        """A text of an error that merely contains a provider code is not that code.
+
+        Texts repeat what a caller sent, and sentences may name a code in passing.
+        """
+        faults = []
+        tried = set()
+        for exchange in self.exchanges:
+            given = exchange.response
+            key = (exchange.command.action, given.status, given.body)
+            if exchange.outcome.ok or key in tried:
+                continue
+            tried.add(key)
+            provider, command = self.make_provider(exchange.options), exchange.command
+            expected = {
+                where: try_parsing(provider, command, response)
+                for where, response in retold(given, f"x{_NO_CODE}x")
+            }
+            for code in sorted(self.tested.provider_codes()):
+                for where, response in retold(given, f"x{code}x"):
+                    outcome = try_parsing(provider, command, response)
+                    if not same_outcome(outcome, expected[where]):
+                        was, other = describe_outcome(outcome), describe_outcome(expected[where])
+                        faults.append(
+                            f"{exchange.name}: with x{code}x at {where or 'the root'} it is {was}, "
+                            f"with any other text {other}"
+                        )
+        where = self.place_of("parse_provider_code")
+        require((faults, f"compare the whole text in {where}; never search a part of it."))
+
+    def _contradicts_itself(
+        self, command: Command, response: HttpResponse, outcome: Outcome | Failed
+    ) -> bool:
+        """Whether a failure has the body of a recorded success, and is parsed as uncertain."""
+        return (
+            isinstance(outcome, Outcome)
+            and outcome.code is Code.PROVIDER_BAD_RESPONSE
+            and any(
+                proves(each, command.action, response.at_status(each.response.status))
+                for each in self.exchanges
+            )
+        )

@@ -1,0 +1,210 @@
+"""The command line: the configuration file, and `contact-adapter check`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support import (
+    FAILING_PLUGIN,
+    NUMBER,
+    PROVIDERS,
+    Upstream,
+)
+from support.cli import on_path, run, run_installed
+
+pytest_plugins = ["support.cli_fixtures"]
+
+
+# The configuration file
+
+
+def test_config_option_overrides_the_environment_which_overrides_the_sandbox(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def names(*arguments: str) -> set[str]:
+        document = json.loads(run("accounts", "--json", *arguments).stdout)
+        return {each["name"] for each in document["data"]["accounts"]}
+
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.toml").write_text(f'[accounts.{name}]\nprovider = "memory"\n')
+    assert names() == set(PROVIDERS)
+    monkeypatch.setenv("CONTACT_ADAPTER_CONFIG", str(tmp_path / "one.toml"))
+    assert names() == {"one"}
+    assert names("--config", str(tmp_path / "two.toml")) == {"two"}
+
+
+# check
+
+
+def test_check_reports_a_valid_configuration() -> None:
+    result = run("check")
+    assert result.exit_code == 0
+    assert "valid; 4 account(s)" in result.stdout
+
+
+BAD = """
+default_acount = "support"
+
+[accounts.support]
+provider = "wutz"
+
+[accounts.sales]
+provider = "session-gateway"
+base_url = "http://gateway.example.com"
+token = { env = "NO_SUCH_VARIABLE_HERE" }
+sesion = "s"
+
+[keys.crm]
+secret = "in-the-clear-secret"
+scopes = ["blok"]
+accounts = ["suport"]
+
+[dialects]
+enabled = ["wut"]
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("check",), ("accounts",), ("block", NUMBER), ("serve", "--port", "0"), ("providers",)],
+)
+def test_every_command_reports_every_fault_of_the_configuration(
+    write: Callable[[str], str], arguments: tuple[str, ...]
+) -> None:
+    result = run(*arguments, "--config", write(BAD))
+    assert result.exit_code == 1
+    for path in (
+        "default_acount: unknown key (did you mean default_account?)",
+        "accounts.support.provider: no such provider (did you mean wuts?)",
+        "accounts.sales.base_url: ",
+        "accounts.sales.token: the environment has no variable of the given name",
+        "accounts.sales.sesion: unknown key (did you mean session?)",
+        "accounts.sales.session: is required",
+        "keys.crm.secret: ",
+        "keys.crm.scopes",
+        "keys.crm.accounts: no such account (did you mean support?)",
+        "dialects.enabled: has a name that is not an installed dialect (did you mean wuts?)",
+    ):
+        assert path in result.stderr
+    for secret in ("in-the-clear-secret", "NO_SUCH_VARIABLE_HERE"):
+        assert secret not in result.output
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("text", [None, "accounts = ", "\xff", "accounts = 1", ""])
+def test_unusable_configuration_file_is_explained(tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / "adapter.toml"
+    if text is not None:
+        path.write_text(text, "latin-1")
+    result = run("check", "--config", str(path))
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: ")
+    assert "Traceback" not in result.output
+
+
+def test_configuration_that_is_not_a_regular_file_is_rejected(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path / "fifo", Path("/dev/zero"), tmp_path):
+        for command in (("check",), ("serve", "--port", "0")):
+            result = run_installed(*command, "--config", str(path))
+            assert result.returncode == 1
+            assert f"{path}: cannot be read: it is a " in result.stderr
+            assert "Traceback" not in result.stderr
+
+
+def test_loop_of_accounts_is_rejected_and_shown(
+    write: Callable[[str], str],
+) -> None:
+    config = write(
+        '[accounts.a]\nprovider = "wuts"\ntoken = { file = "token" }\n'
+        'base_url = { self = "/dialects/wuts" }\n[dialects]\nenabled = ["wuts"]\n'
+    )
+    Path(config).with_name("token").write_text("any")
+    for command in (("check",), ("serve", "--port", "0")):
+        result = run_installed(*command, "--config", config)
+        assert result.returncode == 1
+        assert "accounts.a.base_url: " in result.stderr
+        assert "a → a" in result.stderr
+
+
+KEY = """
+[accounts.support]
+provider = "memory"
+[keys.crm]
+secret = { file = "key" }
+scopes = ["read"]
+accounts = ["*"]
+"""
+
+
+@pytest.mark.parametrize(("length", "warned"), [(5, True), (15, True), (16, False), (43, False)])
+def test_check_warns_about_a_short_api_key_by_its_name(
+    write: Callable[[str], str], length: int, warned: bool
+) -> None:
+    config = write(KEY)
+    secret = "k3y-" + "x" * (length - 4)
+    Path(config).with_name("key").write_text(secret)
+    result = run("check", "--config", config)
+    assert result.exit_code == 0
+    assert "valid; 1 account(s)" in result.stdout
+    warning = (
+        "warning: keys.crm: the key has fewer than 16 characters and can be guessed; make a new "
+        'one with: python -c "import secrets; print(secrets.token_urlsafe(32))"'
+    )
+    lines = [line for line in result.stdout.splitlines() if line.startswith("warning: ")]
+    assert lines == ([warning] if warned else [])
+    assert secret not in result.output
+
+
+def test_check_sends_nothing(wuts: tuple[str, Upstream]) -> None:
+    config, upstream = wuts
+    for command in ("check", "accounts", "providers"):
+        assert run(command, "--config", config).exit_code == 0
+    assert upstream.connections == 0
+
+
+def test_check_live_reads_the_block_list_alone(wuts: tuple[str, Upstream]) -> None:
+    config, upstream = wuts
+    upstream.will_answer(200, {"success": True, "data": {"items": [], "count": 0}})
+    result = run("check", "--live", "--config", config)
+    assert result.exit_code == 0
+    assert "support: ok\n" in result.stdout
+    assert [(each.method, each.path) for each in upstream.seen] == [("GET", "/contacts/blocklist")]
+
+
+def test_check_live_fails_with_a_failing_account(wuts: tuple[str, Upstream]) -> None:
+    config, upstream = wuts
+    upstream.will_answer(401, {"success": False, "error": "Invalid token"})
+    result = run("check", "--live", "--config", config)
+    assert result.exit_code == 1
+    assert "support: provider_auth_failed\n" in result.stdout
+
+
+def test_check_live_reports_an_account_without_a_block_list(
+    write: Callable[[str], str], upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEY", "k")
+    config = write(
+        '[accounts.a]\nprovider = "wappfy"\nsession = "s"\napi_key = { env = "KEY" }\n'
+        f'base_url = "{upstream.address}"\n'
+    )
+    result = run("check", "--live", "--config", config)
+    assert result.exit_code == 0
+    assert "a: not checked; wappfy has no block list to read\n" in result.stdout
+    assert upstream.connections == 0
+
+
+def test_exception_in_a_provider_is_printed_without_a_number(
+    plugin: Callable[[str, str], Path], write: Callable[[str], str]
+) -> None:
+    folder = plugin("failing", FAILING_PLUGIN)
+    config = write('[accounts.a]\nprovider = "failing"\n')
+    environment = {**os.environ, "PYTHONPATH": on_path(folder)}
+    result = run_installed("block", NUMBER, "--config", config, env=environment)
+    assert result.returncode != 0
+    assert "ZeroDivisionError" in result.stderr
+    assert NUMBER not in result.stderr + result.stdout

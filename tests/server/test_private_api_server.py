@@ -1,0 +1,396 @@
+"""Canaries: one test per undocumented attribute of gunicorn and gevent that the server uses.
+
+Each fails when a release removes the attribute or changes its meaning. The clients below are real
+sockets; gunicorn's worker serves them in this process, on gevent's own sockets.
+"""
+
+from __future__ import annotations
+
+import _socket
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import gevent
+import pytest
+from gevent import get_hub, getcurrent, socket
+from gunicorn.config import Config
+from gunicorn.http import errors
+from gunicorn.http2 import negotiation
+from gunicorn.workers.base import Worker as BaseWorker
+from gunicorn.workers.ggevent import GeventWorker
+from support import TIMEOUT, call
+from support.serving import ENVIRONMENT, parse_response, send_bytes, serve
+
+from adapter.server import worker as worker_module
+from adapter.server.worker import Worker
+
+REQUEST = b"GET /path HTTP/1.1\r\nHost: localhost\r\n\r\n"
+LAST_REQUEST = b"GET /path HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
+class RecordingLog:
+    """A logger of gunicorn that records the names of the methods called."""
+
+    def __init__(self) -> None:
+        self.called: list[str] = []
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_, **__: self.called.append(name)
+
+
+class App:
+    """The part of gunicorn's application that a worker uses."""
+
+    def wsgi(self) -> Any:
+        def respond(_environ: Any, start: Any) -> list[bytes]:
+            start("200 OK", [("Content-Length", "2")])
+            return [b"ok"]
+
+        return respond
+
+
+def config(**settings: Any) -> Config:
+    made = Config()
+    for name, value in settings.items():
+        made.set(name, value)
+    return made
+
+
+def make_worker(
+    kind: type[GeventWorker] = Worker, sockets: list[Any] | None = None, **settings: Any
+) -> Any:
+    app: Any = App()
+    log: Any = RecordingLog()
+    made = kind(0, os.getppid(), sockets or [], app, 30, config(**settings), log)
+    made.load_wsgi()
+    _workers.append(made)
+    return made
+
+
+_workers: list[Any] = []
+
+
+@pytest.fixture(autouse=True)
+def _close_workers() -> Iterator[None]:
+    yield
+    while _workers:
+        _workers.pop().tmp.close()
+
+
+@contextmanager
+def connection() -> Iterator[tuple[Any, Any, Any]]:
+    """Give a listener, the server's side of a connection, and the client's side."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        client = socket.create_connection(listener.getsockname(), TIMEOUT)
+        served, _ = listener.accept()
+        with client, served:
+            yield listener, served, client
+
+
+def handle(worker: Any, *sent: bytes) -> bytes:
+    """Let the worker handle one connection; return all bytes that the client receives."""
+    with connection() as (listener, served, client):
+        serving = gevent.spawn(worker.handle, listener, served, ("127.0.0.1", 1))
+        for part in sent:
+            client.sendall(part)
+        received = b""
+        with gevent.Timeout(TIMEOUT):
+            while chunk := client.recv(65536):
+                received += chunk
+            serving.get()
+    return received
+
+
+# gunicorn's worker
+
+
+def test_gunicorn_worker_handle_serves_one_connection_in_its_own_greenlet() -> None:
+    greenlets = []
+
+    class Recording(Worker):
+        def handle_request(self, *request: Any) -> Any:
+            greenlets.append((getcurrent(), len(self._clients)))
+            return super().handle_request(*request)
+
+    worker = make_worker(Recording)
+    assert handle(worker, REQUEST, LAST_REQUEST).count(b"HTTP/1.1 200 OK") == 2
+    assert len({greenlet for greenlet, _ in greenlets}) == 1
+    assert greenlets[0][0] is not getcurrent()
+    assert [clients for _, clients in greenlets] == [1, 1]
+    assert worker._clients == {}
+
+
+def test_gunicorn_worker_handle_request_is_called_for_each_request() -> None:
+    requests = []
+
+    class Recording(Worker):
+        def handle_request(self, *request: Any) -> Any:
+            requests.append(request[1].uri)
+            return super().handle_request(*request)
+
+    handle(make_worker(Recording), REQUEST, REQUEST, LAST_REQUEST)
+    assert requests == ["/path"] * 3
+
+
+def test_gunicorn_worker_handle_request_lets_other_greenlets_run_first() -> None:
+    order: list[str] = []
+
+    class Recording(GeventWorker):
+        def handle_request(self, *_: Any) -> Any:
+            order.append("request")
+
+    class Ours(Worker, Recording):
+        pass
+
+    worker = make_worker(Ours)
+    gevent.spawn(order.append, "other greenlet")
+    worker.handle_request(None, None, None, None)
+    assert order == ["other greenlet", "request"]
+
+
+def test_gunicorn_worker_timeout_ctx_is_entered_before_each_request() -> None:
+    timeouts = []
+
+    class Recording(Worker):
+        def timeout_ctx(self) -> Any:
+            timeout = super().timeout_ctx()
+            timeouts.append((timeout.seconds, timeout._client.gettimeout()))
+            return timeout
+
+    handle(make_worker(Recording, keepalive=7), REQUEST, LAST_REQUEST)
+    # gunicorn's `handle` makes the socket blocking: that is how the first head is recognized.
+    assert timeouts == [(worker_module.READ_TIMEOUT, None), (7, worker_module.READ_TIMEOUT)]
+
+
+def test_gunicorn_worker_timeout_ctx_ends_the_connection_at_the_read_timeout(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(worker_module, "READ_TIMEOUT", 0.05)
+    assert handle(make_worker(), b"GET /path HTTP/1.1\r\n") == b""
+
+
+def test_gunicorn_worker_timeout_ctx_ends_an_idle_connection_at_the_keepalive_timeout() -> None:
+    received = handle(make_worker(keepalive=1), REQUEST)
+    assert received.count(b"HTTP/1.1 200 OK") == 1
+
+
+def test_gunicorn_worker_handle_error_is_called_with_the_parse_error() -> None:
+    arguments = BaseWorker.handle_error.__code__.co_varnames[:5]
+    assert arguments == ("self", "req", "client", "addr", "exc")
+    seen = []
+
+    class Recording(Worker):
+        def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+            seen.append(type(exc))
+            super().handle_error(req, client, addr, exc)
+
+    status, _, _ = parse_response(handle(make_worker(Recording), b"GET / HTTP/9.9\r\n\r\n"))
+    assert (status, seen) == (400, [errors.InvalidHTTPVersion])
+
+
+def test_gunicorn_worker_load_wsgi_sets_the_attribute_wsgi_from_the_application() -> None:
+    worker = make_worker(GeventWorker)
+    assert list(worker.wsgi({}, lambda *_: None)) == [b"ok"]
+
+
+def test_gunicorn_worker_log_is_the_attribute_that_its_code_logs_with() -> None:
+    """With gunicorn's own `handle_error`, the parse error would be in the log."""
+
+    class Loud(Worker):
+        handle_error = GeventWorker.handle_error
+
+    loud = make_worker(GeventWorker)
+    handle(loud, b"GET / HTTP/9.9\r\n\r\n")
+    assert loud.log.called == ["warning"]
+    worker = make_worker(Loud)
+    log = worker.log
+    assert isinstance(log, RecordingLog)
+    handle(worker, b"GET / HTTP/9.9\r\n\r\n", b"")
+    assert log.called == []
+    handle(worker, LAST_REQUEST)
+    assert log.called == ["access"]
+
+
+def test_gunicorn_log_lines_about_a_client_are_written_in_the_greenlet_of_its_connection() -> None:
+    """The filter is by greenlet, so that it does not depend on gunicorn's texts."""
+    greenlets = []
+
+    class Log(RecordingLog):
+        def warning(self, *_: Any, **__: Any) -> None:
+            greenlets.append(getcurrent())
+
+    worker = make_worker(GeventWorker)
+    worker.log = Log()
+    with connection() as (listener, served, client):
+        serving = gevent.spawn(worker.handle, listener, served, ("127.0.0.1", 1))
+        client.sendall(b"GET / HTTP/9.9\r\n\r\n")
+        serving.join(TIMEOUT)
+    assert greenlets == [serving]
+
+
+def test_gunicorn_worker_run_serves_its_sockets_with_handle_and_stops_when_not_alive() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        address = listener.getsockname()
+        worker = make_worker(sockets=[listener])
+        running = gevent.spawn(worker.run)
+        with socket.create_connection(address, TIMEOUT) as client:
+            client.sendall(LAST_REQUEST)
+            assert client.recv(65536).startswith(b"HTTP/1.1 200 OK")
+        worker.alive = False
+        running.get(timeout=TIMEOUT)
+
+
+def test_gunicorn_worker_notify_is_called_while_serving_and_while_stopping() -> None:
+    calls = []
+
+    class Recording(Worker):
+        def notify(self) -> None:
+            calls.append(self.alive)
+            super().notify()
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        worker = make_worker(Recording, sockets=[listener])
+        running = gevent.spawn(worker.run)
+        with socket.create_connection(listener.getsockname(), TIMEOUT) as idle:
+            idle.sendall(REQUEST)
+            assert idle.recv(65536).startswith(b"HTTP/1.1 200 OK")
+            worker.alive = False
+            running.get(timeout=TIMEOUT)  # graceful_timeout is 30 s: `notify` closes the idle one
+            assert idle.recv(1) == b""
+    assert calls[0] is True
+    assert False in calls
+
+
+def test_gunicorn_errors_are_parse_exceptions_or_os_errors() -> None:
+    kinds = {
+        each
+        for each in vars(errors).values()
+        if isinstance(each, type) and issubclass(each, Exception)
+    }
+    assert issubclass(errors.NoMoreData, OSError)
+    assert issubclass(errors.ConfigurationProblem, errors.ParseException)
+    assert all(issubclass(each, (errors.ParseException, OSError)) for each in kinds)
+
+
+@pytest.mark.parametrize("kind", [kind for kind, _ in worker_module._PARSE_ERRORS])
+def test_gunicorn_errors_that_have_a_message_of_ours_are_parse_exceptions(
+    kind: type[Exception],
+) -> None:
+    assert issubclass(kind, errors.ParseException)
+
+
+@pytest.mark.parametrize("kind", worker_module._APP_ERRORS)
+def test_gunicorn_errors_of_response_headers_are_raised_for_the_app(kind: type[Exception]) -> None:
+    name = "a b" if kind.__name__ == "InvalidResponseHeaderName" else "X"
+
+    class BadApp(App):
+        def wsgi(self) -> Any:
+            def respond(_environ: Any, start: Any) -> list[bytes]:
+                start("200 OK", [(name, "a\nb")])
+                return [b""]
+
+            return respond
+
+    seen = []
+
+    class Recording(Worker):
+        def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+            seen.append(type(exc))
+            super().handle_error(req, client, addr, exc)
+
+    worker = make_worker(Recording)
+    worker.app = BadApp()
+    worker.load_wsgi()
+    status, _, _ = parse_response(handle(worker, LAST_REQUEST))
+    assert (status, seen) == (500, [kind])
+
+
+# gunicorn and HTTP/2
+
+
+@pytest.mark.parametrize("cleartext", ["prior-knowledge", "upgrade", "both", "off"])
+def test_gunicorn_http2_is_disabled_by_the_worker_whatever_is_configured(
+    cleartext: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    peer = ("127.0.0.1", 1)
+    settings: dict[str, Any] = {"http_protocols": "h2,h1", "http2_cleartext": cleartext}
+    enabled = config(**settings)
+    allowed = [negotiation.prior_knowledge_allowed, negotiation.upgrade_allowed]
+    assert any(each(enabled, peer) for each in allowed) == (cleartext != "off")
+    worker = make_worker(**settings)
+    assert not any(each(worker.cfg, peer) for each in allowed)
+    assert worker.cfg.http_protocols == ["h1"]  # also the list for TLS, in ALPN
+    assert caplog.messages == [
+        "HTTP/2 is not supported; remove h2 from gunicorn's http_protocols",
+    ]
+
+
+def test_gunicorn_http2_disabled_by_default_is_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+    assert make_worker().cfg.http_protocols == ["h1"]
+    assert caplog.messages == []
+
+
+def test_gunicorn_http2_cannot_be_enabled_for_the_server() -> None:
+    env = {**ENVIRONMENT, "GUNICORN_CMD_ARGS": "--http-protocols=h2,h1 --http2-cleartext=both"}
+    with serve(env=env) as served:
+        preface = send_bytes(served.address, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        assert parse_response(preface)[0] == 400
+        upgrade = {"Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAAQAAP__", "Connection": "Upgrade"}
+        assert call(served.address, "GET", "/livez", headers=upgrade).status == 200
+
+
+# gevent
+
+
+def test_gevent_socket_private_sock_shutdown_keeps_unread_data() -> None:
+    with connection() as (_, served, client):
+        assert isinstance(served._sock, _socket.socket)
+        reading = gevent.spawn(lambda: [served.recv(65536), served.recv(65536)])
+        gevent.sleep(0)  # it waits for data now
+        client.sendall(REQUEST)
+        served._sock.shutdown(socket.SHUT_RD)
+        assert reading.get(timeout=TIMEOUT) == [REQUEST, b""]
+
+
+def test_gevent_socket_private_sock_shutdown_ends_a_pending_read() -> None:
+    with connection() as (_, served, _client):
+        reading = gevent.spawn(served.recv, 1)
+        gevent.sleep(0)
+        served._sock.shutdown(socket.SHUT_RD)
+        assert reading.get(timeout=TIMEOUT) == b""
+
+
+def test_gevent_hub_threadpool_maxsize_is_the_number_of_simultaneous_dns_lookups() -> None:
+    pool = get_hub().threadpool
+    original = pool.maxsize
+    many = original + 10
+    together = threading.Barrier(many)
+    pool.maxsize = many
+    try:
+        lookups = [pool.spawn(together.wait, TIMEOUT) for _ in range(many)]
+        positions = [each.get(timeout=TIMEOUT) for each in lookups]
+        assert len(positions) == many
+        assert set(positions) == set(range(many))
+    finally:
+        pool.maxsize = original
+
+
+def test_gevent_hub_threadpool_maxsize_is_set_by_the_worker() -> None:
+    pool = get_hub().threadpool
+    original = pool.maxsize
+    worker = make_worker()
+    worker.alive = False
+    try:
+        worker.run()
+        assert pool.maxsize == worker_module.DNS_THREADS
+    finally:
+        pool.maxsize = original
