@@ -26,9 +26,7 @@ MOST_LINES = 420
 
 SLEEPS = {
     "support/__init__.py": "wait_until looks again and again until it has happened",
-    "server/test_unreadable.py": "a caller that sends its body slowly",
-    "transport/test_lists.py": "pages that come slowly; a breaker's pause is over",
-    "transport/test_transport.py": "a DNS lookup that outlasts the deadline",
+    "server/test_timeouts.py": "a caller that sends its body slowly",
 }
 """The files that may sleep: a slow peer is their subject. All others wait for an event."""
 
@@ -37,7 +35,7 @@ OLD_WORDS = {
     r"\bstranger": "third party, unknown caller",
     r"\bsick": "unhealthy",
     r"\bmachine code": "provider code",
-    r"(?<!\bthere )\bis no ": "is not a, has no",
+    r"(?<!\bthere )\bis no (?!longer)": "is not a, has no",
 }
 """Words of earlier versions, as regular expressions, with what to write in their place."""
 
