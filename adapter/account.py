@@ -159,7 +159,7 @@ class _Call:
                 # A list that takes long does not show an unhealthy provider.
                 attempt.health_unknown = attempt.health_unknown or bool(requested)
                 if attempt.no_long_response_slot and is_list:  # a change may have taken effect
-                    return Outcome.failure(Code.OVERLOADED, retry_after=1, detail=_NO_SLOT)
+                    return Outcome.failure(Code.OVERLOADED, retry_after=1, message=_NO_SLOT)
                 if requested and attempt.deadline >= deadline and _is_timeout(failure, deadline):
                     break  # each page came in time, and all together exceed the list's deadline
                 return failure

@@ -356,10 +356,9 @@ def _write_result(result: Result, as_json: bool) -> None:
     if as_json:
         _print_json(result.envelope())
     elif result.code is not None:
-        code = result.code
         click.echo(
-            f"{code.value}: {code.message} "
-            f"(outcome: {code.applied.value}; retry: {code.retry.value})",
+            f"{result.code.value}: {result.message} "
+            f"(outcome: {result.applied}; retry: {result.retry})",
             err=True,
         )
         for name, messages in result.outcome.fields.items():

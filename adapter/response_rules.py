@@ -96,8 +96,8 @@ def _read_failure(provider: Provider, rule: ErrorRule, response: HttpResponse) -
         fields={name: (REFUSED,) for name in ("number", "jid") if name in named},
         upstream_status=response.status,
         provider_code=rule.provider_code,
-        detail=rule.message,
-        advice=rule.retry,
+        message=rule.message,
+        retry=rule.retry,
         own_error=rule.provider_code is not None or provider.is_own_error(response),
     )
 

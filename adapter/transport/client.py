@@ -95,14 +95,14 @@ class Transport:
             attempt.health_unknown = True
             if attempt.sent:
                 return Outcome.failure(Code.PROVIDER_TIMEOUT)
-            return Outcome.failure(Code.OVERLOADED, retry_after=1, detail=_DEADLINE_PASSED)
+            return Outcome.failure(Code.OVERLOADED, retry_after=1, message=_DEADLINE_PASSED)
         prepared = self._prepare(request, request_id)
         timeout = AttemptTimeout(attempt, self._settings.connect_timeout)
         try:
             adapter = self._open_adapter()
             raw = adapter.call(prepared, timeout)
         except SupersededError:
-            return Outcome.failure(Code.PROVIDER_CONFLICT, detail=SUPERSEDED, advice=Retry.NEVER)
+            return Outcome.failure(Code.PROVIDER_CONFLICT, message=SUPERSEDED, retry=Retry.NEVER)
         except ResponseTooLargeError as error:
             code = Code.PROVIDER_RESPONSE_TOO_LARGE
             return Outcome.failure(code, upstream_status=error.status)
