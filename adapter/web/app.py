@@ -209,6 +209,7 @@ def _add_docs(app: Flask) -> None:
 _CODE_BY_STATUS: Final[Mapping[int | None, Code]] = {
     code.http_status: code
     for code in (
+        Code.BAD_REQUEST,
         Code.UNSUPPORTED_MEDIA_TYPE,
         Code.PAYLOAD_TOO_LARGE,
         Code.METHOD_NOT_ALLOWED,

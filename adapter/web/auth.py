@@ -20,6 +20,9 @@ from adapter.urls import is_loopback
 from adapter.web.cors import NO_CORS, Cors
 from adapter.web.forwarded import find_proxy_header
 
+CHALLENGE: Final = 'Bearer realm="contact-adapter"'
+"""The `WWW-Authenticate` header of every response with status 401."""
+
 
 class AnonymousAccess(Enum):
     """Which requests are served where no API key is configured. With a key, all need one."""

@@ -21,6 +21,7 @@ from adapter.redaction import redact_request_id
 from adapter.results import Outcome, Result
 from adapter.service import describe_call, new_request_id
 from adapter.strict_json import Json, write_json
+from adapter.web.auth import CHALLENGE
 from adapter.web.body import invalid_body, unsupported_body
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class RequestContext:
         if status == HTTPStatus.NO_CONTENT:
             del response.headers["Content-Length"]
         if code is Code.UNAUTHENTICATED:
-            response.headers["WWW-Authenticate"] = 'Bearer realm="contact-adapter"'
+            response.headers["WWW-Authenticate"] = CHALLENGE
         self.log_request(status, code, result)
         return response
 
