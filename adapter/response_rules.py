@@ -1,4 +1,7 @@
-"""Decide what a provider's response means: by provider code, then body, then status.
+"""Decide what a provider's response means.
+
+The order of evidence: a redirect, the sentence of a missing route (`Cannot POST /…`) at 404 or 405,
+the provider code, the body, the status.
 
 `Provider.parse_response` is the entry. The provider's own functions read its body; the order of the
 evidence and the checks of contradictions are the same for all providers.
