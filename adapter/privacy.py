@@ -29,9 +29,10 @@ def mask_digit_runs(text: str) -> str:
 
 
 def mask_phone_numbers(text: str) -> str:
-    """Return `text` with every possible phone number masked, unless it is part of an id.
+    """Return `text` with every run of 8 to 20 digits masked, unless it is part of an id.
 
-    Digits next to a letter or a dash, as in hexadecimal ids and UUIDs, stay readable.
+    Digits next to a letter or a dash, as in hexadecimal ids and UUIDs, stay readable. So do seven
+    digits, which only the shortest phone numbers have: a process id of Linux has as many.
     """
     return _LONE_NUMBER.sub(lambda run: mask_number(run.group()), text)
 

@@ -20,6 +20,7 @@ from adapter.privacy import (
     escape_controls,
     mask_digit_runs,
     mask_number,
+    mask_phone_numbers,
     mask_traceback,
 )
 
@@ -114,6 +115,11 @@ def test_numbers_in_a_log_line_are_masked(around: str) -> None:
 def test_a_request_id_stays_readable_in_a_log_line() -> None:
     line = "request_id=0123456789abcdef0123456789abcdef trace=a1b2-12345678-c3d4"
     assert formatted(line) == f"INFO {line}"
+
+
+def test_process_ids_in_a_log_line_stay_readable() -> None:
+    line = "Booting worker with pid: 4194304, port 65535, 1000000 ms"
+    assert mask_phone_numbers(line) == line
 
 
 def test_numbers_in_the_exception_of_a_log_line_are_masked() -> None:
