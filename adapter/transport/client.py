@@ -16,8 +16,8 @@ from adapter.codes import Code, Retry
 from adapter.errors import PluginError
 from adapter.header_rules import HEADER_NAME, HEADER_VALUE, RESERVED_HEADERS, HeaderOwner
 from adapter.http import NO_HEADERS, Headers, HttpRequest, HttpResponse
-from adapter.privacy import Secret
 from adapter.results import Outcome
+from adapter.secret import Secret
 from adapter.settings.model import TransportSettings
 from adapter.strict_json import Json, write_json
 from adapter.transport.attempt import Attempt, SupersededError

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from flask import Request
 
-from adapter.auth import ANONYMOUS, ApiKeys, Caller, describe_short_keys
+from adapter.api_keys import ANONYMOUS, ApiKeys, Caller, describe_short_keys
 from adapter.codes import Code, Scope
 from adapter.errors import RequestError
 from adapter.logs import log

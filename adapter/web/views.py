@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Blueprint, Request, Response
 
-from adapter.auth import Caller, scope_for
+from adapter.api_keys import Caller, scope_for
 from adapter.codes import Action, Code, Scope
 from adapter.contacts.contact import MAX_TEXT
 from adapter.containment import contain

@@ -14,15 +14,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapter.logs import MaskingFormatter
 from adapter.privacy import (
-    MaskingFormatter,
-    Secret,
     escape_controls,
     mask_digit_runs,
     mask_number,
     mask_phone_numbers,
     mask_traceback,
 )
+from adapter.secret import Secret
 
 NUMBER = "5511999999999"
 digits = st.text(alphabet="0123456789", min_size=8, max_size=20)

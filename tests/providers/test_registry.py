@@ -19,8 +19,8 @@ from support.dists import PROVIDER, Site, open_site
 from adapter.cli import main
 from adapter.client import connect
 from adapter.errors import ConfigurationError, PluginError
-from adapter.privacy import Secret
 from adapter.registry import BrokenPlugin, PluginInfo, PluginRegistry, load_plugins
+from adapter.secret import Secret
 from adapter.settings.loader import load_settings
 from adapter.web.app import create_app, service_state
 from adapter.web.introspection import describe_plugins

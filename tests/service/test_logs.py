@@ -22,9 +22,9 @@ from support.serving import ENVIRONMENT, Served, serve
 
 import adapter.logs
 from adapter import ContactAdapter
-from adapter.auth import ANONYMOUS
+from adapter.api_keys import ANONYMOUS
 from adapter.client import Client
-from adapter.privacy import MaskingFormatter, escape_controls
+from adapter.privacy import escape_controls
 from adapter.service import Service
 from adapter.settings.loader import load_settings
 
@@ -222,7 +222,7 @@ def test_control_characters_in_a_fact_forge_no_line(lines: Lines, control: str) 
     shown = forged.replace(control, escape_controls(control))
     assert record.getMessage() == f'call account="{shown}" code=bad'
     assert record.facts == {"account": shown, "code": "bad"}
-    text = MaskingFormatter("%(levelname)s %(message)s").format(record)
+    text = adapter.logs.MaskingFormatter("%(levelname)s %(message)s").format(record)
     assert text == f"INFO {record.getMessage()}"
     document = json.loads(adapter.logs.JsonFormatter().format(record))
     assert document["account"] == shown
