@@ -90,12 +90,12 @@ class Account:
         provider receives the request id without the digits of the contact.
         """
         ensure_own_process()
-        if command.action not in self.provider.actions():
+        if command.action not in contain(self.provider.actions):
             return Outcome.failure(Code.OPERATION_NOT_SUPPORTED), 0
         contact = command.contact
         try:
             if contact is not None and contact.jid is None:
-                self.provider.name_contact(contact)  # a plugin may not support user ids
+                contain(self.provider.name_contact, contact)  # a plugin may not support user ids
             request = contain(self.provider.build_request, command)
         except RequestError as error:
             return error.outcome, 0
