@@ -73,7 +73,7 @@ def outcome_of_error(error: BaseException, attempt: Attempt) -> Outcome:
     is_shortage = any(isinstance(cause, ResourceShortageError) for cause in causes)
     if is_shortage or (attempt.health_unknown and not attempt.sent):
         attempt.health_unknown = True
-        return Outcome.failure(Code.OVERLOADED, retry_after=1, detail=_RESOURCE_SHORTAGE)
+        return Outcome.failure(Code.OVERLOADED, retry_after=1, message=_RESOURCE_SHORTAGE)
     for error_types, code in _CODES_BY_ERROR:
         if any(isinstance(cause, error_types) for cause in causes):
             return Outcome.failure(code)
@@ -85,9 +85,9 @@ def outcome_of_proxy_error(error: ProxyError) -> Outcome:
 
     Where it, or the provider behind it, is unavailable now, a retry may succeed.
     """
-    detail = f"The configured proxy (transport.proxy) {error.reason}."
-    advice = None if error.unavailable else Retry.AFTER_ACTION
-    return Outcome.failure(Code.PROVIDER_UNREACHABLE, detail=detail, advice=advice)
+    message = f"The configured proxy (transport.proxy) {error.reason}."
+    retry = None if error.unavailable else Retry.AFTER_ACTION
+    return Outcome.failure(Code.PROVIDER_UNREACHABLE, message=message, retry=retry)
 
 
 def _wrapped_errors(error: BaseException) -> list[BaseException]:

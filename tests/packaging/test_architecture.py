@@ -168,7 +168,7 @@ def test_only_the_transport_talks_to_a_network(name: str) -> None:
         assert "ssl" not in modules
 
 
-@pytest.mark.parametrize("name", ["codes", "privacy", "http", "strict_json", "results"])
+@pytest.mark.parametrize("name", ["codes", "privacy", "secret", "http", "strict_json", "results"])
 def test_the_lowest_modules_need_the_standard_library_alone(name: str) -> None:
     assert packages(CORE[name]) <= sys.stdlib_module_names | {"adapter"}
 

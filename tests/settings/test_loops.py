@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from support.settings import MEMORY, OWN, key, one, problems, wuts
 
-from adapter.privacy import Secret
+from adapter.secret import Secret
 from adapter.settings.loader import load_settings
 
 LOOPS = {

@@ -143,7 +143,7 @@ def test_a_proxy_handshake_ends_at_the_connect_timeout(
     assert isinstance(outcome, Outcome)
     assert (outcome.code, outcome.applied) == (Code.PROVIDER_UNREACHABLE, Applied.NOT_APPLIED)
     if scheme.startswith("http") or serve is silent_proxy:
-        assert outcome.advice is None
+        assert outcome.retry is Retry.AFTER_DELAY
         assert "transport.proxy) cannot be reached" in outcome.message
 
 
@@ -173,7 +173,7 @@ def test_an_unreachable_proxy_is_named_and_retried(
             outcome, attempts = account.call(BLOCK, "r")
     assert (outcome.code, outcome.applied) == (Code.PROVIDER_UNREACHABLE, Applied.NOT_APPLIED)
     assert "transport.proxy) cannot be reached" in outcome.message
-    assert outcome.advice is None
+    assert outcome.retry is Retry.AFTER_DELAY
     assert attempts == 2
 
 
@@ -189,7 +189,7 @@ def test_an_https_proxy_with_an_untrusted_certificate_is_named(
         outcome, attempts = account.call(BLOCK, "r")
         assert account.resilience.state == "closed"
     assert outcome.code is Code.PROVIDER_UNREACHABLE
-    assert outcome.advice is Retry.AFTER_ACTION
+    assert outcome.retry is Retry.AFTER_ACTION
     assert "transport.proxy) has a certificate" in outcome.message
     assert attempts == 1
 
@@ -307,7 +307,7 @@ def test_the_breaker_counts_an_unreachable_host_and_no_refusal_by_the_proxy(
     ):
         outcome, _ = account.call(BLOCK, "r")
         assert (outcome.code, outcome.applied) == (Code.PROVIDER_UNREACHABLE, Applied.NOT_APPLIED)
-        assert outcome.advice is (Retry.AFTER_ACTION if state == "closed" else None)
+        assert outcome.retry is (Retry.AFTER_ACTION if state == "closed" else Retry.AFTER_DELAY)
         assert account.resilience.state == state
         assert "transport.proxy" in outcome.message
 
