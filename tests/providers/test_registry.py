@@ -299,6 +299,8 @@ BROKEN |= {
 }
 
 
+@pytest.mark.no_cover
+@pytest.mark.slow
 @pytest.mark.parametrize(("source", "reason"), BROKEN.values(), ids=BROKEN)
 def test_a_broken_plugin_is_listed_with_its_reason_and_the_others_work(
     site: Site, source: str, reason: str
@@ -314,6 +316,7 @@ def test_a_broken_plugin_is_listed_with_its_reason_and_the_others_work(
         assert contacts.block("+5511999999999").ok
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("source", "reason"), BROKEN.values(), ids=BROKEN)
 def test_selecting_a_broken_plugin_raises_with_its_exception_as_the_cause(
     site: Site, source: str, reason: str
@@ -488,6 +491,7 @@ os._exit(0 if all(look.value for look in looks) else 1)
 """
 
 
+@pytest.mark.slow
 def test_greenlets_wait_for_the_import_of_a_plugin(site: Site) -> None:
     pytest.importorskip("gevent")
     source = "import gevent\nfor _ in range(9): gevent.sleep(0)\n" + PROVIDER.format(name="echo")

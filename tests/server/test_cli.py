@@ -224,6 +224,7 @@ def test_unknown_command_or_option_has_exit_status_2(arguments: tuple[str, ...])
     assert run(*arguments).exit_code == 2
 
 
+@pytest.mark.slow
 def test_installed_command_works_in_any_folder(tmp_path: Path) -> None:
     result = run_installed("block", NUMBER, "--json", cwd=tmp_path)
     assert result.returncode == 0
@@ -232,6 +233,7 @@ def test_installed_command_works_in_any_folder(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_installed_command_fails_with_exit_status_1(tmp_path: Path) -> None:
     result = run_installed("block", "15005550012", cwd=tmp_path)
     assert result.returncode == 1
@@ -239,6 +241,7 @@ def test_installed_command_fails_with_exit_status_1(tmp_path: Path) -> None:
     assert result.stderr.startswith("session_not_connected: ")
 
 
+@pytest.mark.slow
 def test_broken_plugin_of_an_account_is_printed_with_its_traceback(tmp_path: Path) -> None:
     site = tmp_path / "site"
     site.mkdir()

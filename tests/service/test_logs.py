@@ -384,6 +384,7 @@ def send_no_http(served: Served) -> None:
             pass
 
 
+@pytest.mark.slow
 def test_in_json_every_line_is_an_object_with_time_level_logger_and_facts(
     tmp_path: Path,
 ) -> None:
@@ -410,6 +411,7 @@ def test_in_json_every_line_is_an_object_with_time_level_logger_and_facts(
     assert NUMBER not in served.log
 
 
+@pytest.mark.slow
 def test_an_api_key_in_a_header_without_a_colon_is_not_logged(tmp_path: Path) -> None:
     with logging_server(tmp_path, 'format = "text"') as served:
         parts = urlsplit(served.address)
@@ -422,6 +424,7 @@ def test_an_api_key_in_a_header_without_a_colon_is_not_logged(tmp_path: Path) ->
     assert "my-own-key" not in served.log
 
 
+@pytest.mark.slow
 def test_in_text_every_line_has_time_level_and_logger(tmp_path: Path) -> None:
     with logging_server(tmp_path, 'format = "text"') as served:
         block(served, "r-8")
@@ -461,6 +464,7 @@ def test_lines_below_the_level_are_not_logged(
     assert NUMBER not in served.log
 
 
+@pytest.mark.slow
 def test_a_caller_that_disconnects_leaves_no_number_in_the_log(tmp_path: Path) -> None:
     with logging_server(tmp_path, 'format = "text"') as served:
         parts = urlsplit(served.address)

@@ -120,6 +120,7 @@ def test_a_proxy_that_does_not_connect_is_named_and_not_applied(
     assert "does not connect" in outcome.message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize(
     "serve",
@@ -194,6 +195,7 @@ def test_an_https_proxy_with_an_untrusted_certificate_is_named(
     assert attempts == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_slow_upstream_behind_a_proxy_ends_at_the_deadline(
     scheme: str, authority: Authority
@@ -347,6 +349,7 @@ def refuse(proxy: Any, connection: socket.socket) -> None:
     connection.sendall(b"\x05\x05\x00\x01" + bytes(6))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("otherwise", [refuse, silent_proxy])
 def test_a_socks5_proxy_tries_each_address_with_its_share_of_the_timeout(
     otherwise: Serve, authority: Authority, monkeypatch: pytest.MonkeyPatch
