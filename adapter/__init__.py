@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from adapter.codes import Action, Applied, Code, Confirmation, Retry
 from adapter.contacts.contact import Contact, ContactError
 from adapter.errors import ConfigurationError, ConfigurationProblem, PluginError, RequestError
-from adapter.privacy import Secret
 from adapter.results import Command, ContactList, Outcome, OutcomeError, Result
+from adapter.secret import Secret
 
 if TYPE_CHECKING:
     from adapter.client import Client, connect

@@ -91,12 +91,12 @@ class Account:
         provider receives the request id without the digits of the contact.
         """
         ensure_own_process()
-        if command.action not in self.provider.actions():
+        if command.action not in contain(self.provider.actions):
             return Outcome.failure(Code.OPERATION_NOT_SUPPORTED), 0
         contact = command.contact
         try:
             if contact is not None and contact.jid is None:
-                self.provider.name_contact(contact)  # a plugin may not support user ids
+                contain(self.provider.name_contact, contact)  # a plugin may not support user ids
             request = contain(self.provider.build_request, command)
         except RequestError as error:
             return error.outcome, 0
@@ -165,7 +165,7 @@ class _Call:
                 # A list that takes long does not show an unhealthy provider.
                 attempt.health_unknown = attempt.health_unknown or bool(requested)
                 if attempt.no_long_response_slot and is_list:  # a change may have taken effect
-                    return Outcome.failure(Code.OVERLOADED, retry_after=1, detail=_NO_SLOT)
+                    return Outcome.failure(Code.OVERLOADED, retry_after=1, message=_NO_SLOT)
                 if requested and attempt.deadline >= deadline and _is_timeout(failure, deadline):
                     break  # each page came in time, and all together exceed the list's deadline
                 return failure

@@ -16,22 +16,23 @@ import click
 from flask import Flask
 
 from adapter import logs
-from adapter.auth import ANONYMOUS, describe_short_keys
+from adapter.api_keys import ANONYMOUS, describe_short_keys
 from adapter.client import Client
 from adapter.codes import Action
+from adapter.config_names import display_key
 from adapter.contacts.contact import detect_field
 from adapter.errors import ConfigurationError, PluginError
-from adapter.names import display_key
 from adapter.privacy import mask_digit_runs, mask_traceback
 from adapter.registry import load_plugins
 from adapter.results import Command, Result, build_envelope
 from adapter.scaffold import ScaffoldError, check_name, package_name, write_package
 from adapter.service import Service, new_request_id
 from adapter.settings.loader import load_settings
+from adapter.settings.locations import CONFIG_VARIABLE, DEFAULT_ADDRESS, find_config
 from adapter.settings.model import Settings
 from adapter.settings.toml_file import read_toml
 from adapter.urls import is_loopback, is_plain_url
-from adapter.web.app import CONFIG_VARIABLE, DEFAULT_ADDRESS, build_app, find_config, service_state
+from adapter.web.app import build_app, service_state
 from adapter.web.auth import AnonymousAccess, warn_about_short_keys
 from adapter.web.introspection import describe_accounts, describe_plugins
 
@@ -356,10 +357,9 @@ def _write_result(result: Result, as_json: bool) -> None:
     if as_json:
         _print_json(result.envelope())
     elif result.code is not None:
-        code = result.code
         click.echo(
-            f"{code.value}: {code.message} "
-            f"(outcome: {code.applied.value}; retry: {code.retry.value})",
+            f"{result.code.value}: {result.message} "
+            f"(outcome: {result.applied}; retry: {result.retry})",
             err=True,
         )
         for name, messages in result.outcome.fields.items():

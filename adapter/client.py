@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from adapter.auth import ANONYMOUS, Caller
+from adapter.api_keys import ANONYMOUS, Caller
 from adapter.codes import Action
 from adapter.errors import RequestError
 from adapter.logs import log_event

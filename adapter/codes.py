@@ -81,7 +81,7 @@ class Code(Enum):
     BAD_REQUEST = (
         "bad_request", 400, Retry.NEVER, Applied.NOT_APPLIED,
         "The request is not valid HTTP.",
-        "not valid HTTP, or its head is too large, at the server; `fields` has the reason",
+        "not valid HTTP, or its head is too large, in the standalone app; `fields` has the reason",
     )
     INVALID_JSON = (
         "invalid_json", 400, Retry.NEVER, Applied.NOT_APPLIED,

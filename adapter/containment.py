@@ -39,8 +39,9 @@ def contain(
 def is_from_outside(error: BaseException) -> bool:
     """Whether an exception comes from outside of the plugin, to end its call.
 
-    GeneratorExit does not: it is raised in a waiting generator, and there is none here. Ctrl-C
-    raises KeyboardInterrupt where Python's own handler has the signal; in our workers it does not.
+    GeneratorExit does not count: Python raises it in a suspended generator, and a call of a plugin
+    is not one. KeyboardInterrupt counts where Python's own handler has SIGINT, so that Ctrl-C
+    raises it; our workers have another handler.
     """
     if isinstance(error, KeyboardInterrupt):
         return signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -22,10 +22,13 @@ class ErrorRule:
     - Neither: the bare `status` of a response in the provider's own error shape
       (`Provider.is_own_error`). With `any_sender`, of any response, since a proxy may have sent it.
 
-    A bare status of 200, 400 or 500 also covers the rest of its hundred, after the rules of the
-    exact status, unless it blames the contact. A dialect sends the first rule of a code: its status
-    and provider code. `message` and `retry` replace the code's own message and retry advice, where
-    more is known about this failure.
+    With `where` or a bare status, a rule at 200, 400 or 500 also covers the rest of its hundred:
+    it counts where no rule of the exact status applies. A bare status that blames the contact
+    covers its exact status only. `status` is from 200 to 299, or from 400 to 599.
+
+    A dialect sends the first rule of a code whose status is 400 or more: its status and provider
+    code. `message` and `retry` replace the code's own message and retry advice, where more is known
+    about this failure.
     """
 
     code: Code
@@ -38,7 +41,7 @@ class ErrorRule:
 
 
 class RuleTable:
-    """The rules of one provider, by their evidence. The first rule of a list goes first."""
+    """The rules of one provider, by evidence. Of rules with the same evidence, the first counts."""
 
     def __init__(self, rules: tuple[ErrorRule, ...]) -> None:
         self.by_provider_code: Mapping[str, ErrorRule] = {
@@ -111,8 +114,11 @@ def check_error_rules(where: str, error_rules: Any) -> None:
 
 
 def _check_status(name: str, status: Any) -> None:
-    if not isinstance(status, int) or not 100 <= status <= 599:
-        raise PluginError(f"{name} has the status {status!r}; write one from 100 to 599")
+    """Refuse a status that no final response has, and a 3xx, whose meaning is fixed."""
+    if not isinstance(status, int) or not (200 <= status <= 299 or 400 <= status <= 599):
+        raise PluginError(
+            f"{name} has the status {status!r}; write one from 200 to 299, or from 400 to 599"
+        )
 
 
 HTTP_STATUS_RULES: Final = (
@@ -135,7 +141,7 @@ HTTP_STATUS_RULES: Final = (
     ErrorRule(Code.PROVIDER_ERROR, 400),  # of 400 and 422 with an unknown provider code
     ErrorRule(Code.PROVIDER_MISADDRESSED, 400, any_sender=True),
 )
-"""The meaning of HTTP statuses where a provider has no rule of its own: the last rules of each.
+"""The meaning of the HTTP statuses. They follow the provider's own rules.
 
 The last rule covers every other 4xx: a page of another sender is evidence against neither the
 contact nor the session, and nothing about it is certain.

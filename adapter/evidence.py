@@ -44,7 +44,7 @@ def holds_error(document: Json, *, arrays: bool = True) -> bool:
 
     An error is a key such as `error`, `errors` or `error_code` with a value that is not empty, a
     status of 400 or more or with the text `failed` or such, or `success: false`. Without `arrays`,
-    arrays are ignored: an entry of a list is no evidence about the whole.
+    arrays are ignored: an entry of a list proves nothing about the whole.
     """
     if isinstance(document, list):
         return arrays and any(holds_error(each) for each in document if isinstance(each, dict))

@@ -9,11 +9,11 @@ import json
 import logging
 import traceback
 from collections.abc import Mapping
+from copy import copy
 from typing import Any, Final
 
 from adapter.contacts.contact import Contact
 from adapter.privacy import (
-    MaskingFormatter,
     escape_controls,
     indent_lines,
     mask_number,
@@ -84,6 +84,33 @@ def _quote(fact: object) -> object:
     return fact
 
 
+class MaskingFormatter(logging.Formatter):
+    """A log formatter that masks phone numbers and keeps every record on one line.
+
+    A traceback follows its record in indented lines. In a message, digits that are part of an id
+    (hexadecimal, or joined by dashes) stay readable.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as text, with numbers masked and control characters escaped."""
+        if hasattr(record, "facts"):  # `log_event` and `log_exception` have masked and escaped it
+            return self.compose(record)
+        plain = copy(record)
+        plain.msg, plain.args = escape_controls(mask_phone_numbers(record.getMessage())), None
+        plain.exc_info = plain.exc_text = plain.stack_info = None
+        return self.compose(plain, self._format_traces(record))
+
+    def compose(self, record: logging.LogRecord, traces: str = "") -> str:
+        """Return the record, whose message is masked and escaped, followed by its traceback."""
+        line = super().format(record)
+        return f"{line}\n{indent_lines(traces)}" if traces else line
+
+    def _format_traces(self, record: logging.LogRecord) -> str:
+        """Return the traceback and the stack of the record, with numbers masked."""
+        found = self.formatException(record.exc_info) if record.exc_info else record.exc_text
+        return mask_traceback("\n".join(filter(None, (found, record.stack_info))))
+
+
 class JsonFormatter(MaskingFormatter):
     """A log formatter that writes each record as one JSON object, masked and escaped."""
 
@@ -101,14 +128,14 @@ class JsonFormatter(MaskingFormatter):
         return json.dumps(line)
 
 
-def configure(level: str, form: str) -> None:
-    """Send the log of this process to standard error, as text or `json`.
+def configure(level: str, log_format: str) -> None:
+    """Send the log of this process to standard error, as `text` or `json`.
 
     Only for the server and the command line: a host app configures its own logging.
     """
     formatter: logging.Formatter = (
         JsonFormatter()
-        if form == "json"
+        if log_format == "json"
         else MaskingFormatter("%(asctime)s %(levelname)s %(name)s %(message)s")
     )
     # No format shows these facts; "Optimization" in the logging HOWTO documents the switches.

@@ -9,8 +9,8 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields
 
 from adapter.files import MAX_SECRET, FileError, read_file
-from adapter.privacy import Secret
 from adapter.route import PATH_ID_RULE, is_path_id
+from adapter.secret import Secret
 
 
 class Options(Schema):

@@ -25,7 +25,6 @@ from adapter.evidence import (
 from adapter.hookspecs import Registry, hookimpl
 from adapter.http import Headers, HttpRequest, HttpResponse, json_response
 from adapter.options import Options, SecretField, session_field
-from adapter.privacy import Secret
 from adapter.provider import LocalProvider, Provider, SessionLocation
 from adapter.request_fields import (
     invalid_field,
@@ -36,6 +35,7 @@ from adapter.request_fields import (
     require_number,
 )
 from adapter.results import Command, ContactList, Outcome
+from adapter.secret import Secret
 from adapter.strict_json import Json, StrictJsonError, read_json
 
 __all__ = [

@@ -1,10 +1,8 @@
-"""Mask phone numbers, escape control characters, and hide secrets in logs and messages."""
+"""Mask phone numbers and escape control characters in logs and messages."""
 
 from __future__ import annotations
 
-import logging
 import re
-from copy import copy
 
 _DIGIT_RUN = re.compile(r"\d{7,}")
 _LONE_NUMBER = re.compile(r"(?<![0-9A-Za-z-])\d{8,20}(?![0-9A-Za-z-])")
@@ -29,9 +27,10 @@ def mask_digit_runs(text: str) -> str:
 
 
 def mask_phone_numbers(text: str) -> str:
-    """Return `text` with every possible phone number masked, unless it is part of an id.
+    """Return `text` with every run of 8 to 20 digits masked, unless it is part of an id.
 
-    Digits next to a letter or a dash, as in hexadecimal ids and UUIDs, stay readable.
+    Digits next to a letter or a dash, as in hexadecimal ids and UUIDs, stay readable. So do seven
+    digits, which only the shortest phone numbers have: a process id of Linux has as many.
     """
     return _LONE_NUMBER.sub(lambda run: mask_number(run.group()), text)
 
@@ -65,59 +64,3 @@ def indent_lines(text: str) -> str:
     Each line is indented, and its control characters are escaped. Only a newline ends a line.
     """
     return "\n".join(f"    {escape_controls(line)}" for line in text.rstrip("\n").split("\n"))
-
-
-class MaskingFormatter(logging.Formatter):
-    """A log formatter that masks phone numbers and keeps every record on one line.
-
-    A traceback follows its record in indented lines. In a message, digits that are part of an id
-    (hexadecimal, or joined by dashes) stay readable.
-    """
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the record as text, with numbers masked and control characters escaped."""
-        if hasattr(record, "facts"):  # `log_event` and `log_exception` have masked and escaped it
-            return self.compose(record)
-        plain = copy(record)
-        plain.msg, plain.args = escape_controls(mask_phone_numbers(record.getMessage())), None
-        plain.exc_info = plain.exc_text = plain.stack_info = None
-        return self.compose(plain, self._format_traces(record))
-
-    def compose(self, record: logging.LogRecord, traces: str = "") -> str:
-        """Return the record, whose message is masked and escaped, followed by its traceback."""
-        line = super().format(record)
-        return f"{line}\n{indent_lines(traces)}" if traces else line
-
-    def _format_traces(self, record: logging.LogRecord) -> str:
-        """Return the traceback and the stack of the record, with numbers masked."""
-        found = self.formatException(record.exc_info) if record.exc_info else record.exc_text
-        return mask_traceback("\n".join(filter(None, (found, record.stack_info))))
-
-
-class Secret:
-    """A credential that is revealed only by `reveal()`.
-
-    `repr`, `str` and formatting return `Secret(***)`. A Secret cannot be pickled, so that it never
-    leaves the process inside another object.
-    """
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def reveal(self) -> str:
-        """Return the credential itself."""
-        return self._text
-
-    def __repr__(self) -> str:
-        return "Secret(***)"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._text == self._text
-
-    def __hash__(self) -> int:
-        return hash(self._text)
-
-    def __reduce__(self) -> str:
-        raise TypeError("a Secret cannot be pickled or copied")

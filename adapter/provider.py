@@ -35,11 +35,11 @@ from adapter.evidence import (
 )
 from adapter.http import Headers, HttpRequest, HttpResponse
 from adapter.options import Options
-from adapter.privacy import Secret
 from adapter.response_rules import REFUSED as REFUSED
 from adapter.response_rules import find_rule, read_response
 from adapter.results import Command, ContactList, Outcome
 from adapter.route import PLACEHOLDER, Route, has_loose_braces, read_routes
+from adapter.secret import Secret
 from adapter.strict_json import Json
 
 

@@ -1,4 +1,7 @@
-"""Decide what a provider's response means: by provider code, then body, then status.
+"""Decide what a provider's response means.
+
+The order of evidence: a redirect, the sentence of a missing route (`Cannot POST /…`) at 404 or 405,
+the provider code, the body, the status.
 
 `Provider.parse_response` is the entry. The provider's own functions read its body; the order of the
 evidence and the checks of contradictions are the same for all providers.
@@ -96,8 +99,8 @@ def _read_failure(provider: Provider, rule: ErrorRule, response: HttpResponse) -
         fields={name: (REFUSED,) for name in ("number", "jid") if name in named},
         upstream_status=response.status,
         provider_code=rule.provider_code,
-        detail=rule.message,
-        advice=rule.retry,
+        message=rule.message,
+        retry=rule.retry,
         own_error=rule.provider_code is not None or provider.is_own_error(response),
     )
 

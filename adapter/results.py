@@ -56,10 +56,10 @@ class Outcome:
     """What a response, or its absence, proves: a success (`confirmation`) or a failure (`code`).
 
     `contacts` are the persons of a successful list, `others` is the count of its entries that are
-    not persons; `retry_after` is in seconds. The remaining fields state how the outcome is known
-    and are ignored in comparisons: the upstream status, the provider code, `detail` and `advice`
-    (message and retry advice of a provider's rule, in place of those of the code), and `own_error`:
-    the response has the provider's own error shape, which proves that the provider was reached.
+    not persons; `retry_after` is in seconds. The remaining fields are ignored in
+    comparisons: `upstream_status`, `provider_code`, `message` and `retry` (those of the code where
+    none are given; a success has neither), and `own_error`: the response has the provider's own
+    error shape, which proves that the provider was reached.
     """
 
     code: Code | None = None
@@ -70,13 +70,16 @@ class Outcome:
     upstream_status: int | None = field(default=None, compare=False)
     provider_code: str | None = field(default=None, compare=False)
     others: int = 0
-    detail: str = field(default="", compare=False)
-    advice: Retry | None = field(default=None, compare=False)
+    message: str = field(default="", compare=False)
+    retry: Retry | None = field(default=None, compare=False)
     own_error: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         if (self.code is None) == (self.confirmation is None):
             raise ValueError("an outcome has either a code or a confirmation")
+        if self.code is not None:
+            object.__setattr__(self, "message", self.message or self.code.message)
+            object.__setattr__(self, "retry", self.retry or self.code.retry)
 
     @classmethod
     def failure(
@@ -87,19 +90,19 @@ class Outcome:
         fields: Mapping[str, tuple[str, ...]] = _NO_FIELDS,
         upstream_status: int | None = None,
         provider_code: str | None = None,
-        detail: str = "",
-        advice: Retry | None = None,
+        message: str = "",
+        retry: Retry | None = None,
         own_error: bool = False,
     ) -> Self:
-        """Return a failure with this code."""
+        """Return a failure with this code; `message` and `retry` replace those of the code."""
         return cls(
             code=code,
             retry_after=retry_after,
             fields=fields,
             upstream_status=upstream_status,
             provider_code=provider_code,
-            detail=detail,
-            advice=advice,
+            message=message,
+            retry=retry,
             own_error=own_error,
         )
 
@@ -122,7 +125,7 @@ class Outcome:
 
     @property
     def ok(self) -> bool:
-        """Whether the command took effect."""
+        """Whether the outcome is a success. After a failure, see `applied`."""
         return self.code is None
 
     @property
@@ -130,18 +133,13 @@ class Outcome:
         """Whether the command took effect; it may be unknown."""
         return Applied.APPLIED if self.code is None else self.code.applied
 
-    @property
-    def message(self) -> str:
-        """The message for the failure; empty on success."""
-        return self.detail or ("" if self.code is None else self.code.message)
-
 
 class OutcomeError(Exception):
     """A failed result as an exception, raised by `Result.raise_for_code`."""
 
     def __init__(self, result: Result) -> None:
-        code = result.outcome.code
-        super().__init__(f"{code.value}: {code.message}" if code is not None else "no failure")
+        code = result.code
+        super().__init__(f"{code.value}: {result.message}" if code is not None else "no failure")
         self.result = result
 
 
@@ -164,7 +162,7 @@ class Result:
 
     @property
     def ok(self) -> bool:
-        """Whether the command took effect."""
+        """Whether the outcome is a success. After a failure, see `applied`."""
         return self.outcome.ok
 
     @property
@@ -191,6 +189,11 @@ class Result:
     def message(self) -> str:
         """The message for the failure; empty on success."""
         return self.outcome.message
+
+    @property
+    def retry(self) -> Retry | None:
+        """When to send the same command again; None on success."""
+        return self.outcome.retry
 
     @property
     def fields(self) -> Mapping[str, tuple[str, ...]]:
@@ -252,14 +255,14 @@ def build_contact(contact: Contact) -> dict[str, str | None]:
 
 def build_error(outcome: Outcome) -> dict[str, Any] | None:
     """Return the `error` of an envelope; None on success."""
-    code = outcome.code
-    if code is None:
+    code, retry = outcome.code, outcome.retry
+    if code is None or retry is None:
         return None
     return {
         "code": code.value,
         "message": outcome.message,
         "outcome": code.applied.value,
-        "retry": (outcome.advice or code.retry).value,
+        "retry": retry.value,
         "retry_after": outcome.retry_after,
         "fields": {name: list(messages) for name, messages in outcome.fields.items()},
     }

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from adapter.account import Account
-from adapter.auth import Caller
+from adapter.api_keys import Caller
 from adapter.codes import Code
 from adapter.contacts.contact import Contact
 from adapter.contacts.numbering import load_numbering_plans

@@ -28,11 +28,14 @@ hypothesis.settings.load_profile("any machine")
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Return two workers per core for `--numprocesses auto`: many tests wait."""
-    if config.option.numprocesses != "auto":
-        return None
-    return min(2 * (os.cpu_count() or 1), 16)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return the number of test workers, which often wait.
+
+    That is two per core for `--numprocesses auto`, and one more than cores for `logical`, which
+    `make test-fast` has: there, collecting the tests costs more than waiting.
+    """
+    cores = os.cpu_count() or 1
+    return min(2 * cores if config.option.numprocesses == "auto" else cores + 1, 16)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -14,7 +14,6 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any, cast
 
 import click
@@ -27,9 +26,10 @@ from gunicorn.glogging import Logger
 from adapter import logs
 from adapter.errors import ConfigurationError, PluginError
 from adapter.provider import LocalProvider
-from adapter.settings.model import MULTIPROCESS_VARIABLE, Settings
+from adapter.settings.locations import MULTIPROCESS_VARIABLE, config_folder
+from adapter.settings.model import Settings
 from adapter.urls import is_mount_path
-from adapter.web.app import sandbox_path, service_state
+from adapter.web.app import service_state
 from adapter.web.auth import warn_about_short_keys
 
 _MAX_OPEN_FILES = 65536
@@ -123,10 +123,6 @@ def _raise_open_file_limit() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _config_file() -> Path:
-    return sandbox_path().with_name("gunicorn.conf.py")
-
-
 class _Logger(Logger):
     """gunicorn's error log, written by our handlers: the same level, format and masking.
 
@@ -176,7 +172,7 @@ class _Server(Application):  # type: ignore[misc, unused-ignore]
 
     def load_config(self) -> None:
         """Read gunicorn.conf.py, then apply our settings and the caller's."""
-        self.load_config_from_file(str(_config_file()))
+        self.load_config_from_file(str(config_folder() / "gunicorn.conf.py"))
         self.cfg.set("bind", self._bind)
         self.cfg.set("logger_class", _Logger)
         self.cfg.set("nworkers_changed", self._warn_about_split_lists)

@@ -9,8 +9,8 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
+from adapter.config_names import display_name
 from adapter.files import MAX_CONFIG, FileError, read_file
-from adapter.names import display_name
 from adapter.plugin_checks import ACCOUNT_KEYS
 from adapter.provider import LocalProvider, Provider
 from adapter.registry import PluginRegistry

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from adapter.names import display_unknown_key
+from adapter.config_names import display_unknown_key
 from adapter.registry import PluginRegistry
 from adapter.settings.model import DialectSettings
 from adapter.settings.schema import DialectSchema

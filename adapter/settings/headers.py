@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from adapter.config_names import display_key
 from adapter.header_rules import HEADER_NAME, HEADER_VALUE, RESERVED_HEADERS
-from adapter.names import display_key
-from adapter.privacy import Secret
 from adapter.provider import LocalProvider, Provider
+from adapter.secret import Secret
 from adapter.settings.validation import Validator
 
 _CHANGES_MEANING: Final = re.compile(

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from adapter.codes import Scope
-from adapter.names import display_name
-from adapter.privacy import Secret
+from adapter.config_names import display_name
+from adapter.secret import Secret
 from adapter.settings.model import KeySettings
 from adapter.settings.schema import KeySchema
 from adapter.settings.validation import Validator

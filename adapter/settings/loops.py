@@ -9,13 +9,13 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from adapter.codes import Action
+from adapter.config_names import display_name
 from adapter.contacts import Contact
 from adapter.containment import contain
 from adapter.dialect import Dialect
 from adapter.http import HttpRequest
-from adapter.names import display_name
-from adapter.privacy import Secret
 from adapter.results import Command
+from adapter.secret import Secret
 from adapter.settings.account_names import AccountNames
 from adapter.settings.model import AccountSettings, Settings
 from adapter.settings.validation import Validator

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from adapter.codes import Scope
-from adapter.privacy import Secret
+from adapter.secret import Secret
 
 if TYPE_CHECKING:
     from adapter.dialect import Dialect
@@ -24,12 +24,6 @@ Every call may use as much without a reservation; longer lists count as long res
 
 EVERY_ORIGIN: Final = "*"
 """In `cors_origins`: allow the pages of every origin."""
-
-MULTIPROCESS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""The environment variable of prometheus_client for the folder where workers share their metrics.
-
-It is defined here, since it is needed before prometheus_client is imported.
-"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import unquote, urlsplit
 
-from adapter.privacy import Secret
+from adapter.secret import Secret
 from adapter.settings.model import PROXY_PORTS, Proxy
 from adapter.urls import is_plain_url
 

@@ -10,10 +10,10 @@ import phonenumbers
 from marshmallow import INCLUDE, Schema, ValidationError, fields, validate, validates_schema
 
 from adapter.codes import Scope
+from adapter.config_names import NAME, holds_phone_number
 from adapter.logs import FORMATS, LEVELS
-from adapter.names import NAME, holds_phone_number
 from adapter.options import SecretField
-from adapter.privacy import Secret
+from adapter.secret import Secret
 from adapter.settings.model import EVERY_ORIGIN, MAX_BODY
 from adapter.urls import MOUNT_PATH
 

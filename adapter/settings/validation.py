@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from marshmallow import Schema, ValidationError, fields
 
+from adapter.config_names import display_key, display_name, display_unknown_key
 from adapter.containment import contain
 from adapter.errors import ConfigurationProblem
-from adapter.names import display_key, display_name, display_unknown_key
 from adapter.settings.schema import TopSchema
 
 _MESSAGES: Final[tuple[tuple[type[fields.Field[Any]], Mapping[str, str]], ...]] = (

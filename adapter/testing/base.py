@@ -19,9 +19,9 @@ from adapter.dialect import Dialect
 from adapter.error_rules import ErrorRule
 from adapter.http import HttpRequest, HttpResponse
 from adapter.options import SecretField
-from adapter.privacy import Secret
 from adapter.provider import Provider
 from adapter.results import MAX_RETRY_AFTER, Command, Outcome
+from adapter.secret import Secret
 from adapter.testing.calls import Failed, try_building, try_parsing
 from adapter.testing.discovery import find_dialect
 from adapter.testing.exchanges import Exchange, read_answers

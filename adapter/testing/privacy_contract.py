@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from adapter.http import HttpRequest
-from adapter.privacy import Secret
 from adapter.provider import LocalProvider
 from adapter.results import Outcome, OutcomeError, Result, build_error
+from adapter.secret import Secret
 from adapter.testing.base import ContractBase
 from adapter.testing.calls import Records, try_building, try_parsing
 from adapter.testing.mutations import echoes

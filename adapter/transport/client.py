@@ -16,8 +16,8 @@ from adapter.codes import Code, Retry
 from adapter.errors import PluginError
 from adapter.header_rules import HEADER_NAME, HEADER_VALUE, RESERVED_HEADERS, HeaderOwner
 from adapter.http import NO_HEADERS, Headers, HttpRequest, HttpResponse
-from adapter.privacy import Secret
 from adapter.results import Outcome
+from adapter.secret import Secret
 from adapter.settings.model import TransportSettings
 from adapter.strict_json import Json, write_json
 from adapter.transport.attempt import Attempt, SupersededError
@@ -98,13 +98,13 @@ class Transport:
             attempt.health_unknown = True
             if attempt.sent:
                 return Outcome.failure(Code.PROVIDER_TIMEOUT)
-            return Outcome.failure(Code.OVERLOADED, retry_after=1, detail=_DEADLINE_PASSED)
+            return Outcome.failure(Code.OVERLOADED, retry_after=1, message=_DEADLINE_PASSED)
         prepared = self._prepare(request, request_id)
         try:
             adapter = self._open_adapter()
             body = cast("ResponseBody", adapter.send(prepared, stream=True, timeout=attempt).raw)
         except SupersededError:
-            return Outcome.failure(Code.PROVIDER_CONFLICT, detail=SUPERSEDED, advice=Retry.NEVER)
+            return Outcome.failure(Code.PROVIDER_CONFLICT, message=SUPERSEDED, retry=Retry.NEVER)
         except ResponseTooLargeError as error:
             code = Code.PROVIDER_RESPONSE_TOO_LARGE
             return Outcome.failure(code, upstream_status=error.status)

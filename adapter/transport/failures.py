@@ -45,7 +45,7 @@ def outcome_of_error(error: requests.RequestException, attempt: Attempt) -> Outc
     is_shortage = isinstance(error, ResourceShortageError)
     if is_shortage or (attempt.health_unknown and not attempt.sent):
         attempt.health_unknown = True
-        return Outcome.failure(Code.OVERLOADED, retry_after=1, detail=_RESOURCE_SHORTAGE)
+        return Outcome.failure(Code.OVERLOADED, retry_after=1, message=_RESOURCE_SHORTAGE)
     for error_type, code in _CODES_BY_ERROR:
         if isinstance(error, error_type):
             return Outcome.failure(code)
@@ -57,6 +57,6 @@ def outcome_of_proxy_error(error: ProxyError) -> Outcome:
 
     Where it, or the provider behind it, is unavailable now, a retry may succeed.
     """
-    detail = f"The configured proxy (transport.proxy) {error.reason}."
-    advice = None if error.unavailable else Retry.AFTER_ACTION
-    return Outcome.failure(Code.PROVIDER_UNREACHABLE, detail=detail, advice=advice)
+    message = f"The configured proxy (transport.proxy) {error.reason}."
+    retry = None if error.unavailable else Retry.AFTER_ACTION
+    return Outcome.failure(Code.PROVIDER_UNREACHABLE, message=message, retry=retry)

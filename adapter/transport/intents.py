@@ -14,8 +14,8 @@ from weakref import WeakValueDictionary
 from adapter.codes import Action
 from adapter.contacts.contact import Contact
 from adapter.contacts.identity import identity_key
-from adapter.privacy import Secret
 from adapter.results import Command
+from adapter.secret import Secret
 from adapter.transport.forking import reset_in_child
 
 SUPERSEDED: Final = "A newer call requests the opposite for this contact."

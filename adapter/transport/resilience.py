@@ -271,11 +271,10 @@ def _without_retry_advice(outcome: Outcome) -> Outcome:
 
     Advice to act first stays.
     """
-    code = outcome.code
-    if code is None or (outcome.advice or code.retry) not in (Retry.NOW, Retry.AFTER_DELAY):
+    if outcome.retry not in (Retry.NOW, Retry.AFTER_DELAY):
         return outcome
-    detail = f"{outcome.message} {SUPERSEDED}"
-    return replace(outcome, retry_after=None, advice=Retry.NEVER, detail=detail)
+    message = f"{outcome.message} {SUPERSEDED}"
+    return replace(outcome, retry_after=None, retry=Retry.NEVER, message=message)
 
 
 def shows_healthy(outcome: Outcome) -> bool | None:
@@ -304,5 +303,5 @@ def is_retryable(outcome: Outcome) -> bool:
     if outcome.code is Code.PROVIDER_RATE_LIMITED:
         return outcome.retry_after is not None
     if outcome.code in _RETRYABLE_CODES:
-        return outcome.advice is not Retry.AFTER_ACTION  # a proxy would refuse again
+        return outcome.retry is not Retry.AFTER_ACTION  # a proxy would refuse again
     return outcome.code in _TRANSIENT_CODES and outcome.upstream_status in _TRANSIENT_STATUSES

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -16,11 +15,12 @@ from flask.sessions import NullSession, SessionInterface
 from werkzeug.exceptions import HTTPException
 
 from adapter.codes import Code, Scope
-from adapter.errors import ConfigurationError, ConfigurationProblem, RequestError
+from adapter.errors import RequestError
 from adapter.logs import log_exception
 from adapter.results import Outcome
 from adapter.service import describe_call, result_of
 from adapter.settings.loader import load_settings
+from adapter.settings.locations import DEFAULT_ADDRESS, find_config
 from adapter.settings.toml_file import read_toml
 from adapter.web.auth import (
     AnonymousAccess,
@@ -36,35 +36,9 @@ from adapter.web.views import respond_data
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-CONFIG_VARIABLE: Final = "CONTACT_ADAPTER_CONFIG"
-"""The environment variable that names the configuration file."""
-
 EXTENSION_NAME: Final = "contact_adapter"
 
-DEFAULT_ADDRESS: Final = "http://127.0.0.1:8000"
-"""The default URL of a server."""
-
 _SERVER_EXTRA = ("apispec", "flask_swagger_ui", "prometheus_client")
-
-
-def sandbox_path() -> Path:
-    """Return the sandbox's configuration: in an installed package, or beside it in a checkout."""
-    package = Path(__file__).parent.parent
-    installed = package / "config" / "sandbox.toml"
-    return installed if installed.is_file() else package.parent / "config" / "sandbox.toml"
-
-
-def find_config(given: str | Path | None = None) -> Path:
-    """Return the configuration file: the given one, else the environment's, else the sandbox.
-
-    Raises ConfigurationError for an empty environment variable.
-    """
-    named = given if given is not None else os.environ.get(CONFIG_VARIABLE)
-    if named == "":
-        raise ConfigurationError(
-            [ConfigurationProblem(CONFIG_VARIABLE, "is empty; name a file, or unset it")]
-        )
-    return Path(named) if named is not None else sandbox_path()
 
 
 def create_app(
@@ -103,6 +77,7 @@ def build_app(
     _add_health(app)
     _add_metrics(app)
     _add_docs(app)
+    _complete_foreign_responses(app)
     _add_error_handlers(app)
     prefixes = {mount.host: mount.prefix for mount in settings.dialects if mount.host is not None}
     if prefixes:
@@ -196,9 +171,15 @@ def _add_docs(app: Flask) -> None:
 
     add_docs(app, service_state(app).service.settings)
 
+
+def _complete_foreign_responses(app: Flask) -> None:
+    """Give the common headers and a log line to responses that no RequestContext has made.
+
+    They are Flask's own, such as redirects and responses to OPTIONS, and those of the docs.
+    """
+
     @app.after_request
     def complete(response: Response) -> Response:
-        """Add headers and the log line to responses that no RequestContext has made."""
         if "X-Request-Id" not in response.headers:
             context = RequestContext.from_request()
             context.add_common_headers(response)
@@ -209,6 +190,7 @@ def _add_docs(app: Flask) -> None:
 _CODE_BY_STATUS: Final[Mapping[int | None, Code]] = {
     code.http_status: code
     for code in (
+        Code.BAD_REQUEST,
         Code.UNSUPPORTED_MEDIA_TYPE,
         Code.PAYLOAD_TOO_LARGE,
         Code.METHOD_NOT_ALLOWED,

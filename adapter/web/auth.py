@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from flask import Request
 
-from adapter.auth import ANONYMOUS, ApiKeys, Caller, describe_short_keys
+from adapter.api_keys import ANONYMOUS, ApiKeys, Caller, describe_short_keys
 from adapter.codes import Code, Scope
 from adapter.errors import RequestError
 from adapter.logs import log
@@ -19,6 +19,13 @@ from adapter.settings.model import KeySettings
 from adapter.urls import is_loopback
 from adapter.web.cors import NO_CORS, Cors
 from adapter.web.forwarded import find_proxy_header
+
+CHALLENGE: Final = 'Bearer realm="contact-adapter"'
+"""The `WWW-Authenticate` header of every response with status 401."""
+
+
+KEY_NAME: Final = "contact_adapter.key"
+"""The variable of the WSGI environment with the name of the request's API key, for its log line."""
 
 
 class AnonymousAccess(Enum):
@@ -44,6 +51,8 @@ class Authenticator:
     def authenticate(self, secret: str | None, request: Request, cors: Cors = NO_CORS) -> Caller:
         """Return the caller of the key `secret`; without any key configured, ANONYMOUS.
 
+        The name of the key is left in the request's environment, under KEY_NAME.
+
         Raises RequestError: `unauthenticated` for a missing or unknown key. Without any key
         configured, a web page of another origin that `cors` does not allow is
         `permission_denied`: its requests come from the browser of an unaware user. With
@@ -54,6 +63,7 @@ class Authenticator:
             caller = self._keys.find_caller(secret) if secret else None
             if caller is None:
                 raise RequestError(Outcome.failure(Code.UNAUTHENTICATED))
+            request.environ[KEY_NAME] = caller.name
             return caller
         if self.refuses_all:
             raise RequestError(Outcome.failure(Code.UNAUTHENTICATED))

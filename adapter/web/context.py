@@ -17,10 +17,11 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from adapter.codes import Code
 from adapter.errors import RequestError
 from adapter.logs import log_event
-from adapter.redaction import redact_request_id
+from adapter.redaction import redact_contact, redact_request_id
 from adapter.results import Outcome, Result
 from adapter.service import describe_call, new_request_id
 from adapter.strict_json import Json, write_json
+from adapter.web.auth import CHALLENGE, KEY_NAME
 from adapter.web.body import invalid_body, unsupported_body
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class RequestContext:
         if status == HTTPStatus.NO_CONTENT:
             del response.headers["Content-Length"]
         if code is Code.UNAUTHENTICATED:
-            response.headers["WWW-Authenticate"] = 'Bearer realm="contact-adapter"'
+            response.headers["WWW-Authenticate"] = CHALLENGE
         self.log_request(status, code, result)
         return response
 
@@ -130,9 +131,13 @@ class RequestContext:
         call = describe_call(result) if result is not None else {}
         request_id = call.pop("request_id", redact_request_id(self.request_id, None))
         method = self.request.method
+        key = self.request.environ.get(KEY_NAME)
+        if key is not None and result is not None and result.command is not None:
+            key = redact_contact(key, result.command.contact)
         facts = {
             "method": method if method in _METHODS else "-",
             "route": rule.rule if rule is not None else "-",
+            "key": key,
             **call,
             "status": status,
             "code": code.value if code else "ok",

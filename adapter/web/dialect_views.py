@@ -11,7 +11,7 @@ from urllib.parse import quote
 from flask import Blueprint, Request, Response
 from werkzeug.routing import PathConverter
 
-from adapter.auth import scope_for
+from adapter.api_keys import scope_for
 from adapter.containment import contain
 from adapter.dialect import Dialect, DialectRequest
 from adapter.errors import RequestError

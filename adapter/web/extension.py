@@ -10,7 +10,7 @@ from typing import Any, Final
 from flask import Blueprint, Flask, current_app, has_app_context
 from werkzeug.routing import Map, Rule
 
-from adapter.auth import ANONYMOUS
+from adapter.api_keys import ANONYMOUS
 from adapter.client import Client
 from adapter.containment import contain
 from adapter.errors import ConfigurationError, ConfigurationProblem

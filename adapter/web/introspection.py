@@ -7,6 +7,7 @@ from typing import Any
 
 from adapter.account import Account
 from adapter.codes import Action
+from adapter.containment import contain
 from adapter.settings.model import Settings
 
 
@@ -16,7 +17,7 @@ def describe_accounts(accounts: Iterable[Account]) -> list[dict[str, Any]]:
         {
             "name": account.name,
             "provider": account.provider.name,
-            "actions": list_actions(account.provider.actions()),
+            "actions": list_actions(contain(account.provider.actions)),
         }
         for account in accounts
     ]
@@ -38,7 +39,7 @@ def describe_plugins(settings: Settings, *, in_full: bool = False) -> dict[str, 
                 "name": name,
                 "title": each.cls.title,
                 "origin": each.plugin.origin,
-                "actions": list_actions(each.cls.actions()),
+                "actions": list_actions(contain(each.cls.actions)),
                 "session": each.cls.session_location.value,
                 "contacts": [form.value for form in each.cls.contact_forms],
                 "confirmation": each.cls.confirmation.value,

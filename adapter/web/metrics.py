@@ -11,7 +11,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from adapter.account import Account
 from adapter.results import Command, Result
 from adapter.service import Service
-from adapter.settings.model import MULTIPROCESS_VARIABLE
+from adapter.settings.locations import MULTIPROCESS_VARIABLE
 from adapter.transport.breaker import BREAKER_STATES
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"

@@ -15,6 +15,7 @@ from adapter.codes import Action, Code
 from adapter.dialect import Dialect
 from adapter.route import Route
 from adapter.settings.model import Settings
+from adapter.web.auth import CHALLENGE
 from adapter.web.body import FORM_TYPE
 from adapter.web.dialect_views import CODE_HEADER, CONFIRMATION_HEADER
 from adapter.web.schemas import (
@@ -195,7 +196,7 @@ def _headers(*codes: Code) -> dict[str, Any]:
     if any(code.carries_retry_after for code in codes):
         headers["Retry-After"] = {"schema": {"type": "integer"}, "description": "Seconds to wait."}
     if Code.UNAUTHENTICATED in codes:
-        headers["WWW-Authenticate"] = {**text, "description": "Always `Bearer`."}
+        headers["WWW-Authenticate"] = {**text, "description": f"Always `{CHALLENGE}`."}
     return headers
 
 

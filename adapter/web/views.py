@@ -7,10 +7,9 @@ from typing import Any
 
 from flask import Blueprint, Request, Response
 
-from adapter.auth import Caller, scope_for
+from adapter.api_keys import Caller, scope_for
 from adapter.codes import Action, Code, Scope
 from adapter.contacts.contact import MAX_TEXT
-from adapter.containment import contain
 from adapter.errors import RequestError
 from adapter.request_fields import invalid_field
 from adapter.results import Command, Outcome, build_envelope
@@ -59,7 +58,7 @@ class ApiViews:
                 caller = self._authenticator.authenticate(
                     read_api_key(context.request), context.request
                 )
-                return contain(view, context, caller)
+                return view(context, caller)
             except RequestError as error:
                 return context.respond_result(context.failure_result(error.outcome))
 

@@ -23,7 +23,7 @@ import requests
 from flask import Flask
 
 from adapter import Action, Command, Contact, Secret, create_app
-from adapter.auth import ANONYMOUS
+from adapter.api_keys import ANONYMOUS
 from adapter.client import Client
 from adapter.logs import configure
 from adapter.service import Service

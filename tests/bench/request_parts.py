@@ -54,7 +54,7 @@ RULES: Final = (
     Rule("adapter/logs.py", LOG),
     Rule("adapter/privacy.py", LOG),
     Rule("adapter/redaction.py", LOG),
-    Rule("adapter/auth.py", AUTH),
+    Rule("adapter/api_keys.py", AUTH),
     Rule("adapter/settings/account_names.py", AUTH),
     Rule("adapter/request_fields.py", CONTACT),
     Rule("adapter/contacts/", CONTACT),

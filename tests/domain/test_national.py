@@ -272,6 +272,8 @@ def test_a_number_without_its_area_code_is_refused(text: str, region: str) -> No
 HOMES = ["AT", "BR", "CN", "DE", "FI", "GB", "ID", "IN", "IT", "US", "XK"]
 
 
+@pytest.mark.no_cover
+@pytest.mark.slow
 @pytest.mark.parametrize("home", [None, *HOMES])
 def test_a_country_code_is_never_read_as_part_of_a_national_number(home: str | None) -> None:
     for region in REGIONS:

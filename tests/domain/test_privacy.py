@@ -14,14 +14,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapter.logs import MaskingFormatter
 from adapter.privacy import (
-    MaskingFormatter,
-    Secret,
     escape_controls,
     mask_digit_runs,
     mask_number,
+    mask_phone_numbers,
     mask_traceback,
 )
+from adapter.secret import Secret
 
 NUMBER = "5511999999999"
 digits = st.text(alphabet="0123456789", min_size=8, max_size=20)
@@ -114,6 +115,11 @@ def test_numbers_in_a_log_line_are_masked(around: str) -> None:
 def test_a_request_id_stays_readable_in_a_log_line() -> None:
     line = "request_id=0123456789abcdef0123456789abcdef trace=a1b2-12345678-c3d4"
     assert formatted(line) == f"INFO {line}"
+
+
+def test_process_ids_in_a_log_line_stay_readable() -> None:
+    line = "Booting worker with pid: 4194304, port 65535, 1000000 ms"
+    assert mask_phone_numbers(line) == line
 
 
 def test_numbers_in_the_exception_of_a_log_line_are_masked() -> None:

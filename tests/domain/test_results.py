@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.codes import Action, Applied, Code, Confirmation
+from adapter.codes import Action, Applied, Code, Confirmation, Retry
 from adapter.contacts import Contact
 from adapter.results import Command, Outcome, OutcomeError, Result, build_envelope
 from adapter.web.schemas import BlockedEnvelope, ChangeEnvelope, FailureEnvelope
@@ -86,6 +86,7 @@ def test_a_success_is_applied_and_has_no_message(confirmation: Confirmation) -> 
     assert outcome.applied is Applied.APPLIED
     assert outcome.code is None
     assert outcome.message == ""
+    assert outcome.retry is None
 
 
 @pytest.mark.parametrize("code", Code)
@@ -94,7 +95,15 @@ def test_a_failure_has_the_facts_of_its_code(code: Code) -> None:
     assert not outcome.ok
     assert outcome.applied is code.applied
     assert outcome.message == code.message
+    assert outcome.retry is code.retry
     assert outcome.confirmation is None
+
+
+def test_a_failure_may_have_a_message_and_retry_advice_of_its_own() -> None:
+    code = Code.TARGET_REJECTED
+    outcome = Outcome.failure(code, message="The list is full.", retry=Retry.AFTER_ACTION)
+    assert (outcome.message, outcome.retry) == ("The list is full.", Retry.AFTER_ACTION)
+    assert outcome == Outcome.failure(code)
 
 
 def test_upstream_status_and_provider_code_are_ignored_in_comparisons() -> None:
@@ -318,6 +327,13 @@ def test_raise_for_code_returns_a_success_and_raises_a_failure() -> None:
         bad.raise_for_code()
     assert caught.value.result is bad
     assert str(caught.value) == "provider_timeout: The provider did not respond in time."
+
+
+def test_an_outcome_error_has_the_message_of_the_outcome() -> None:
+    failure = Outcome.failure(Code.TARGET_REJECTED, message="The list is full.")
+    with pytest.raises(OutcomeError) as caught:
+        Result(failure, Command(Action.BLOCK, ANA)).raise_for_code()
+    assert str(caught.value) == "target_rejected: The list is full."
 
 
 def test_a_result_has_the_properties_of_its_outcome() -> None:

@@ -300,6 +300,7 @@ def read_results(running: subprocess.Popen[str]) -> list[tuple[str, str, int]]:
     return [tuple(json.loads(line)) for line in out.splitlines()]
 
 
+@pytest.mark.slow
 def test_parent_and_child_use_separate_connections_after_a_fork(recorder: Recorder) -> None:
     with run_program(CALL_AT_ONCE, recorder.address) as running:
         said = read_results(running)
@@ -315,6 +316,7 @@ def test_parent_and_child_use_separate_connections_after_a_fork(recorder: Record
     assert ports["before"] == ports["parent"]
 
 
+@pytest.mark.slow
 def test_calls_in_flight_of_the_parent_are_not_counted_in_the_child() -> None:
     with (
         run_recorder(held=True) as recorder,
@@ -324,6 +326,7 @@ def test_calls_in_flight_of_the_parent_are_not_counted_in_the_child() -> None:
     assert said == [("child", "ok"), ("parent", "ok")]
 
 
+@pytest.mark.slow
 def test_breaker_probe_of_the_parent_does_not_block_the_child() -> None:
     """A half-open breaker admits one call at a time, which may be in another process."""
     breaker = {"breaker_threshold": 1, "breaker_pause": 0.1}

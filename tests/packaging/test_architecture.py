@@ -197,7 +197,7 @@ def test_the_transport_uses_no_private_name_of_its_dependencies(name: str) -> No
     assert private == []
 
 
-@pytest.mark.parametrize("name", ["codes", "privacy", "http", "strict_json", "results"])
+@pytest.mark.parametrize("name", ["codes", "privacy", "secret", "http", "strict_json", "results"])
 def test_the_lowest_modules_need_the_standard_library_alone(name: str) -> None:
     assert packages(CORE[name]) <= sys.stdlib_module_names | {"adapter"}
 

@@ -33,7 +33,7 @@ ENDPOINT = in_project("adapter/web/views.py", "ApiViews._add.<locals>.endpoint")
     ("part", "inner"),
     [
         ("Flask", [Function(f"{SITE}/werkzeug/routing/map.py", "MapAdapter.match")]),
-        ("auth, account lookup", [in_project("adapter/auth.py", "ApiKeys.find"), ENDPOINT]),
+        ("auth, account lookup", [in_project("adapter/api_keys.py", "ApiKeys.find"), ENDPOINT]),
         (
             "body, validation",
             [
@@ -105,7 +105,7 @@ def test_each_rule_of_a_part_fits_a_module_and_a_name(rule: Rule) -> None:
 
 
 def test_the_parts_of_a_profile_are_sorted_and_add_up_to_the_sum() -> None:
-    log, auth = in_project("adapter/logs.py", "write"), in_project("adapter/auth.py", "find")
+    log, auth = in_project("adapter/logs.py", "write"), in_project("adapter/api_keys.py", "find")
     samples = [Sample(9_000_000, 3, [log]), Sample(27_000_000, 9, [auth])]
     lines = report(Profile([36, 40, 50], 1000, samples), 5).splitlines()
     assert [re.split(r"  +", line) for line in lines[2:6]] == [

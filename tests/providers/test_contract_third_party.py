@@ -20,6 +20,7 @@ import adapter
 from adapter.testing import ProviderContract
 
 
+@pytest.mark.slow
 def test_the_kit_needs_no_test_library_and_the_adapter_does_not_need_the_kit() -> None:
     every = [f"adapter.{path.stem}" for path in Path(adapter.__file__).parent.glob("*.py")]
     core = sorted(set(every) - {"adapter.__init__"})
@@ -111,6 +112,7 @@ def run_pytest(folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_third_party_runs_the_kit_in_a_folder_of_its_own(tmp_path: Path) -> None:
     write_package(tmp_path)
     good, count = run_pytest(tmp_path), len(ProviderContract.clauses())

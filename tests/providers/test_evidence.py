@@ -305,8 +305,8 @@ def test_a_missing_session_of_waha_may_be_stopped_and_a_start_helps() -> None:
     )
     assert outcome.code is Code.SESSION_NOT_FOUND
     assert "stopped" in outcome.message
-    assert outcome.advice is not None
-    assert outcome.advice.value == "after_action"
+    assert outcome.retry is not None
+    assert outcome.retry.value == "after_action"
 
 
 @pytest.mark.parametrize(
@@ -476,7 +476,7 @@ def test_a_provider_code_may_have_a_message_of_its_own() -> None:
     outcome = DECLARING.parse_response(
         Command(Action.BLOCK, PERSON), json_response(409, {"code": "FULL"})
     )
-    assert (outcome.code, outcome.detail) == (Code.TARGET_REJECTED, "The list is full.")
+    assert (outcome.code, outcome.message) == (Code.TARGET_REJECTED, "The list is full.")
 
 
 @pytest.mark.parametrize(

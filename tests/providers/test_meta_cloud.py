@@ -77,6 +77,7 @@ def test_all_pages_together_are_the_list() -> None:
     assert (server.request_count, result.attempts) == (len(pages), 1)
 
 
+@pytest.mark.slow
 def test_the_longest_list_that_there_can_be_is_read() -> None:
     size, count = 1000, 64
     numbers = [str(5511900000000 + number) for number in range(size * count)]

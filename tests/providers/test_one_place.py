@@ -13,6 +13,8 @@ import pytest
 from support.pages import page
 from support.wheel import CHECKOUT, closure, make_environment, requirements, run
 
+pytestmark = pytest.mark.slow
+
 GUIDE = page("providers/README.md").section("Write a provider")
 TOP = ("adapter", "config", "providers", "tests", ".github")
 

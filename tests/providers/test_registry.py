@@ -19,8 +19,8 @@ from support.dists import PROVIDER, Site, open_site
 from adapter.cli import main
 from adapter.client import connect
 from adapter.errors import ConfigurationError, PluginError
-from adapter.privacy import Secret
 from adapter.registry import BrokenPlugin, PluginInfo, PluginRegistry, load_plugins
+from adapter.secret import Secret
 from adapter.settings.loader import load_settings
 from adapter.web.app import create_app, service_state
 from adapter.web.introspection import describe_plugins
@@ -256,7 +256,7 @@ WRONG = {
     "error_codes = {'A': (400, Code.PROVIDER_ERROR, 1)}": "error_codes: 'A' must be a text",
     "error_codes = {1: (400, Code.PROVIDER_ERROR)}": "error_codes: 1 must be a text that maps to",
     "error_codes = {'A': (42, Code.PROVIDER_ERROR)}": (
-        "error_codes: 'A' has the status 42; write one from 100 to 599"
+        "error_codes: 'A' has the status 42; write one from 200 to 299, or from 400 to 599"
     ),
     "error_rules = (404,)": "error_rules[0] must be an ErrorRule; write p.ErrorRule(",
     "error_rules = ErrorRule(Code.PROVIDER_ERROR, 404)": "error_rules must be a tuple; write (",
@@ -264,7 +264,16 @@ WRONG = {
         "error_rules[0]: the first argument must be a Code"
     ),
     "error_rules = (ErrorRule(Code.PROVIDER_ERROR, 600),)": (
-        "error_rules[0] has the status 600; write one from 100 to 599"
+        "error_rules[0] has the status 600; write one from 200 to 299, or from 400 to 599"
+    ),
+    "error_rules = (ErrorRule(Code.PROVIDER_ERROR, 150, any_sender=True),)": (
+        "error_rules[0] has the status 150; write one from 200 to 299, or from 400 to 599"
+    ),
+    "error_rules = (ErrorRule(Code.PROVIDER_ERROR, 302),)": (
+        "error_rules[0] has the status 302; write one from 200 to 299, or from 400 to 599"
+    ),
+    "error_codes = {'A': (302, Code.PROVIDER_ERROR)}": (
+        "error_codes: 'A' has the status 302; write one from 200 to 299, or from 400 to 599"
     ),
     "error_rules = (ErrorRule(Code.PROVIDER_ERROR, 400, provider_code=7),)": (
         "error_rules[0]: provider_code must be a text"
@@ -290,6 +299,8 @@ BROKEN |= {
 }
 
 
+@pytest.mark.no_cover
+@pytest.mark.slow
 @pytest.mark.parametrize(("source", "reason"), BROKEN.values(), ids=BROKEN)
 def test_a_broken_plugin_is_listed_with_its_reason_and_the_others_work(
     site: Site, source: str, reason: str
@@ -305,6 +316,7 @@ def test_a_broken_plugin_is_listed_with_its_reason_and_the_others_work(
         assert contacts.block("+5511999999999").ok
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("source", "reason"), BROKEN.values(), ids=BROKEN)
 def test_selecting_a_broken_plugin_raises_with_its_exception_as_the_cause(
     site: Site, source: str, reason: str
@@ -479,6 +491,7 @@ os._exit(0 if all(look.value for look in looks) else 1)
 """
 
 
+@pytest.mark.slow
 def test_greenlets_wait_for_the_import_of_a_plugin(site: Site) -> None:
     pytest.importorskip("gevent")
     source = "import gevent\nfor _ in range(9): gevent.sleep(0)\n" + PROVIDER.format(name="echo")

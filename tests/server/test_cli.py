@@ -22,6 +22,7 @@ from support import (
 )
 from support.cli import MASKED, on_path, run, run_installed
 from support.dists import PROVIDER
+from support.raw_server import RawServer, always, http_response
 
 from adapter.codes import Code
 
@@ -65,8 +66,29 @@ def test_failure_has_exit_status_1(number: str, code: Code, as_json: bool) -> No
     else:
         assert result.stdout == ""
         assert result.stderr.startswith(f"{code.value}: {code.message}")
-        assert code.applied.value in result.stderr
+        assert f"(outcome: {code.applied.value}; retry: {code.retry.value})" in result.stderr
         assert number not in result.output
+
+
+def test_failure_has_the_message_and_retry_advice_of_the_providers_rule(
+    write: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = b'{"message":"x","error":"Not Found","statusCode":404}'
+    monkeypatch.setenv("WAHA_KEY", "k")
+    with RawServer(always(http_response(404, body))) as server:
+        config = write(
+            f'[accounts.a]\nprovider = "waha"\nbase_url = "http://127.0.0.1:{server.port}"\n'
+            'api_key = { env = "WAHA_KEY" }\n'
+        )
+        human = run("block", NUMBER, "--config", config)
+        machine = run("block", NUMBER, "--config", config, "--json")
+    error = json.loads(machine.stdout)["error"]
+    assert human.stderr == (
+        "session_not_found: The account's session is unknown to the provider, or stopped. "
+        "(outcome: not_applied; retry: after_action)\n"
+    )
+    assert human.stderr.startswith(f"{error['code']}: {error['message']} ")
+    assert f"retry: {error['retry']})" in human.stderr
 
 
 @pytest.mark.parametrize(
@@ -202,6 +224,7 @@ def test_unknown_command_or_option_has_exit_status_2(arguments: tuple[str, ...])
     assert run(*arguments).exit_code == 2
 
 
+@pytest.mark.slow
 def test_installed_command_works_in_any_folder(tmp_path: Path) -> None:
     result = run_installed("block", NUMBER, "--json", cwd=tmp_path)
     assert result.returncode == 0
@@ -210,6 +233,7 @@ def test_installed_command_works_in_any_folder(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_installed_command_fails_with_exit_status_1(tmp_path: Path) -> None:
     result = run_installed("block", "15005550012", cwd=tmp_path)
     assert result.returncode == 1
@@ -217,6 +241,7 @@ def test_installed_command_fails_with_exit_status_1(tmp_path: Path) -> None:
     assert result.stderr.startswith("session_not_connected: ")
 
 
+@pytest.mark.slow
 def test_broken_plugin_of_an_account_is_printed_with_its_traceback(tmp_path: Path) -> None:
     site = tmp_path / "site"
     site.mkdir()

@@ -106,6 +106,7 @@ def test_unusable_configuration_file_is_explained(tmp_path: Path, text: str | No
     assert "Traceback" not in result.output
 
 
+@pytest.mark.slow
 def test_configuration_that_is_not_a_regular_file_is_rejected(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     for path in (tmp_path / "fifo", Path("/dev/zero"), tmp_path):
@@ -116,6 +117,7 @@ def test_configuration_that_is_not_a_regular_file_is_rejected(tmp_path: Path) ->
             assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_loop_of_accounts_is_rejected_and_shown(
     write: Callable[[str], str],
 ) -> None:
@@ -198,6 +200,7 @@ def test_check_live_reports_an_account_without_a_block_list(
     assert upstream.connections == 0
 
 
+@pytest.mark.slow
 def test_exception_in_a_provider_is_printed_without_a_number(
     plugin: Callable[[str, str], Path], write: Callable[[str], str]
 ) -> None:

@@ -15,6 +15,8 @@ from support.serving import ENVIRONMENT, Served, block, parse_response, send_byt
 
 from adapter.codes import Code
 
+pytestmark = pytest.mark.slow
+
 DASHED = "55-11-99999-9999"
 HEAD = b"GET /livez HTTP/1.1\r\nHost: x\r\n"
 

@@ -174,11 +174,13 @@ def test_gunicorn_worker_timeout_ctx_ends_the_connection_at_the_read_timeout(
     assert handle(make_worker(), b"GET /path HTTP/1.1\r\n") == b""
 
 
+@pytest.mark.slow
 def test_gunicorn_worker_timeout_ctx_ends_an_idle_connection_at_the_keepalive_timeout() -> None:
     received = handle(make_worker(keepalive=1), REQUEST)
     assert received.count(b"HTTP/1.1 200 OK") == 1
 
 
+@pytest.mark.slow
 def test_gunicorn_worker_handle_error_is_called_with_the_parse_error() -> None:
     arguments = BaseWorker.handle_error.__code__.co_varnames[:5]
     assert arguments == ("self", "req", "client", "addr", "exc")
@@ -233,6 +235,7 @@ def test_gunicorn_log_lines_about_a_client_are_written_in_the_greenlet_of_its_co
     assert greenlets == [serving]
 
 
+@pytest.mark.slow
 def test_gunicorn_worker_run_serves_its_sockets_with_handle_and_stops_when_not_alive() -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -247,6 +250,7 @@ def test_gunicorn_worker_run_serves_its_sockets_with_handle_and_stops_when_not_a
         running.get(timeout=TIMEOUT)
 
 
+@pytest.mark.slow
 def test_gunicorn_worker_notify_is_called_while_serving_and_while_stopping() -> None:
     calls = []
 
@@ -288,6 +292,7 @@ def test_gunicorn_errors_that_have_a_message_of_ours_are_parse_exceptions(
     assert issubclass(kind, errors.ParseException)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", worker_module._APP_ERRORS)
 def test_gunicorn_errors_of_response_headers_are_raised_for_the_app(kind: type[Exception]) -> None:
     name = "a b" if kind.__name__ == "InvalidResponseHeaderName" else "X"
@@ -339,6 +344,7 @@ def test_gunicorn_http2_disabled_by_default_is_no_warning(caplog: pytest.LogCapt
     assert caplog.messages == []
 
 
+@pytest.mark.slow
 def test_gunicorn_http2_cannot_be_enabled_for_the_server() -> None:
     env = {**ENVIRONMENT, "GUNICORN_CMD_ARGS": "--http-protocols=h2,h1 --http2-cleartext=both"}
     with serve(env=env) as served:

@@ -11,8 +11,9 @@ from support import JID, NATIVE, NUMBER, OTHER_NUMBER, PROVIDERS, Answer, call, 
 from adapter.codes import Applied, Code
 from adapter.error_rules import FALLBACK_CODES
 from adapter.settings.loader import load_settings
+from adapter.settings.locations import sandbox_path
 from adapter.settings.toml_file import read_toml
-from adapter.web.app import build_app, sandbox_path
+from adapter.web.app import build_app
 from adapter.web.auth import AnonymousAccess
 
 

@@ -16,6 +16,8 @@ import pytest
 from support import NUMBER, TIMEOUT, call
 from support.serving import Served, block, parse_response, send_bytes, serve
 
+pytestmark = pytest.mark.slow
+
 SHORT_TIMEOUTS = """
 import sys
 from gevent import monkey

@@ -257,6 +257,31 @@ def test_a_plugin_cannot_end_the_process_of_the_host_app(
     assert type(caught.value.__cause__).__name__ == raised.partition("(")[0]
 
 
+@pytest.mark.parametrize("method", ["actions", "name_contact"])
+def test_a_plugins_own_actions_and_names_of_contacts_are_contained(method: str) -> None:
+    def leave(*_: object) -> Any:
+        raise SystemExit(3)
+
+    with connect({"accounts": {"a": {"provider": "memory"}}}) as contacts:
+        setattr(contacts.service.accounts["a"].provider, method, leave)
+        with pytest.raises(PluginError, match="the plugin raised SystemExit"):
+            contacts.block(user_id="BR.00000000000000000001")
+
+
+@pytest.mark.parametrize("path", ["/v1/accounts", "/v1/contacts/blocked"])
+def test_an_exception_of_a_view_is_not_taken_for_one_of_a_plugin(
+    path: str, make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leave(*_: object, **__: object) -> Any:
+        raise SystemExit(3)
+
+    monkeypatch.setattr("adapter.web.views.describe_accounts", leave)
+    monkeypatch.setattr("adapter.service.Service.choose_account", leave)
+    app = make_app({"accounts": {"a": {"provider": "memory"}}})
+    with pytest.raises(SystemExit):
+        app.test_client().get(path)
+
+
 @pytest.mark.parametrize("raised", ["SystemExit(0)", "BaseException()"])
 @pytest.mark.parametrize("place", ["options", "init", "dialect_init"])
 def test_a_plugin_cannot_end_the_process_while_it_is_constructed(

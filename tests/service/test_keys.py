@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.auth import ANONYMOUS, ApiKeys, Caller, scope_for
+from adapter.api_keys import ANONYMOUS, ApiKeys, Caller, scope_for
 from adapter.codes import Action, Scope
-from adapter.privacy import Secret
+from adapter.secret import Secret
 from adapter.settings.model import KeySettings
 
 

@@ -22,9 +22,10 @@ from support.serving import ENVIRONMENT, Served, serve
 
 import adapter.logs
 from adapter import ContactAdapter
-from adapter.auth import ANONYMOUS
+from adapter.api_keys import ANONYMOUS
 from adapter.client import Client
-from adapter.privacy import MaskingFormatter, escape_controls
+from adapter.privacy import escape_controls
+from adapter.secret import Secret
 from adapter.service import Service
 from adapter.settings.loader import load_settings
 
@@ -189,6 +190,45 @@ def test_any_request_has_one_line_and_no_response_repeats_a_number(
     assert NUMBER not in f"{shown} {lines.records[-1].getMessage()}"
 
 
+@pytest.mark.parametrize("path", [BLOCK, "/dialects/wuts/block", "/metrics", "/v1/providers"])
+def test_a_request_line_has_the_name_of_the_api_key(
+    make_app: MakeApp, lines: Lines, path: str
+) -> None:
+    keys = {
+        "crm": {"secret": Secret("k" * 20), "scopes": ["block", "read"], "accounts": ["a"]},
+        "prometheus": {"secret": Secret("p" * 20), "scopes": ["metrics"], "accounts": ["*"]},
+    }
+    app = make_app(
+        {
+            "accounts": {"a": {"provider": "memory"}},
+            "dialects": {"enabled": ["wuts"]},
+            "keys": keys,
+        }
+    )
+    method = "POST" if path.endswith("block") else "GET"
+    name, secret = ("prometheus", "p" * 20) if path == "/metrics" else ("crm", "k" * 20)
+    headers = {"Authorization": f"Bearer {secret}"}
+    app.test_client().open(path, method=method, json={"jid": JID}, headers=headers)
+    app.test_client().open(path, method=method, json={"jid": JID})
+    known, unknown = lines.of("request")
+    assert known["key"] == name
+    assert "key" not in unknown
+    texts = [each.getMessage() for each in lines.records if each.event == "request"]
+    assert f" key={name} " in texts[0]
+    assert all(secret not in text for text in texts)
+
+
+def test_the_name_of_an_api_key_shows_no_digits_of_the_contact(
+    make_app: MakeApp, lines: Lines
+) -> None:
+    key = {"secret": Secret("k" * 20), "scopes": ["block"], "accounts": ["a"]}
+    config = {"accounts": {"a": {"provider": "memory"}}, "keys": {f"crm-{NUMBER[-7:]}": key}}
+    client = make_app(config).test_client()
+    client.post(BLOCK, json={"jid": JID}, headers={"X-API-Key": "k" * 20})
+    (facts,) = lines.of("request")
+    assert facts["key"] == "crm-*******"
+
+
 def test_a_call_from_python_has_a_line_with_the_request_id_of_its_result(lines: Lines) -> None:
     service = Service(load_settings({"accounts": {"a": {"provider": "memory"}}}))
     result = Client(service, ANONYMOUS).block(NUMBER)
@@ -222,7 +262,7 @@ def test_control_characters_in_a_fact_forge_no_line(lines: Lines, control: str) 
     shown = forged.replace(control, escape_controls(control))
     assert record.getMessage() == f'call account="{shown}" code=bad'
     assert record.facts == {"account": shown, "code": "bad"}
-    text = MaskingFormatter("%(levelname)s %(message)s").format(record)
+    text = adapter.logs.MaskingFormatter("%(levelname)s %(message)s").format(record)
     assert text == f"INFO {record.getMessage()}"
     document = json.loads(adapter.logs.JsonFormatter().format(record))
     assert document["account"] == shown
@@ -344,6 +384,7 @@ def send_no_http(served: Served) -> None:
             pass
 
 
+@pytest.mark.slow
 def test_in_json_every_line_is_an_object_with_time_level_logger_and_facts(
     tmp_path: Path,
 ) -> None:
@@ -370,6 +411,7 @@ def test_in_json_every_line_is_an_object_with_time_level_logger_and_facts(
     assert NUMBER not in served.log
 
 
+@pytest.mark.slow
 def test_an_api_key_in_a_header_without_a_colon_is_not_logged(tmp_path: Path) -> None:
     with logging_server(tmp_path, 'format = "text"') as served:
         parts = urlsplit(served.address)
@@ -382,6 +424,7 @@ def test_an_api_key_in_a_header_without_a_colon_is_not_logged(tmp_path: Path) ->
     assert "my-own-key" not in served.log
 
 
+@pytest.mark.slow
 def test_in_text_every_line_has_time_level_and_logger(tmp_path: Path) -> None:
     with logging_server(tmp_path, 'format = "text"') as served:
         block(served, "r-8")
@@ -421,6 +464,7 @@ def test_lines_below_the_level_are_not_logged(
     assert NUMBER not in served.log
 
 
+@pytest.mark.slow
 def test_a_caller_that_disconnects_leaves_no_number_in_the_log(tmp_path: Path) -> None:
     with logging_server(tmp_path, 'format = "text"') as served:
         parts = urlsplit(served.address)

@@ -16,7 +16,7 @@ from support import run_upstream
 from support.dists import PROVIDER, Site, open_site
 
 from adapter import Action, Applied, Code, Command, Contact, OutcomeError, RequestError, Secret
-from adapter.auth import ANONYMOUS, Caller
+from adapter.api_keys import ANONYMOUS, Caller
 from adapter.client import Client, connect
 from adapter.codes import Scope
 from adapter.service import Service

@@ -6,7 +6,7 @@ from typing import Any
 
 from support.settings import MEMORY, key, one, problems
 
-from adapter.privacy import Secret
+from adapter.secret import Secret
 from adapter.settings.loader import load_settings
 
 

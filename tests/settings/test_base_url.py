@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from support.settings import OWN, one, problems
 
-from adapter.privacy import Secret
+from adapter.secret import Secret
 from adapter.settings.loader import load_settings
 
 

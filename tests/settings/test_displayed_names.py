@@ -8,7 +8,7 @@ import pytest
 from support.settings import CANARY, MEMORY, key, one, problems, wuts
 
 from adapter.errors import ConfigurationError
-from adapter.privacy import Secret
+from adapter.secret import Secret
 from adapter.settings.loader import load_settings
 
 

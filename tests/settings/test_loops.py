@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from support.settings import MEMORY, OWN, key, one, problems, wuts
 
-from adapter.privacy import Secret
+from adapter.secret import Secret
 from adapter.settings.loader import load_settings
 
 LOOPS = {
@@ -82,6 +82,8 @@ THIS_MACHINE = (
 )
 
 
+@pytest.mark.no_cover
+@pytest.mark.slow
 @pytest.mark.parametrize("host", THIS_MACHINE)
 @pytest.mark.parametrize("own", [OWN, "http://localhost", "http://[::1]:80", "https://127.0.0.1"])
 def test_a_loop_is_detected_by_every_name_of_this_machine(

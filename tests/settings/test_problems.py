@@ -257,6 +257,8 @@ tops = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.no_cover
+@pytest.mark.slow
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(mapping=tops | st.dictionaries(names | st.integers() | st.none(), anything, max_size=4))
 def test_a_hostile_mapping_is_settings_or_a_configuration_error(mapping: dict[Any, Any]) -> None:

@@ -13,7 +13,7 @@ import pytest
 from support.settings import CANARY, key, one, problems, wuts
 
 from adapter import files
-from adapter.privacy import Secret
+from adapter.secret import Secret
 from adapter.settings.loader import load_settings
 
 

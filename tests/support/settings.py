@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from adapter.errors import ConfigurationError
-from adapter.privacy import Secret
+from adapter.secret import Secret
 from adapter.settings.loader import load_settings
 
 OWN = "http://127.0.0.1:8000"

@@ -33,6 +33,8 @@ from support.serving import serve
 
 from adapter import Code, Secret
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:

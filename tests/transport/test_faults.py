@@ -47,6 +47,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 # --- the matrix
 
 
+@pytest.mark.slow
 @each_provider
 @each_row
 def test_each_fault_becomes_its_code_by_the_deadline(

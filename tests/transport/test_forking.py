@@ -107,6 +107,7 @@ print("good")
 """
 
 
+@pytest.mark.slow
 @needs_fork
 @pytest.mark.parametrize("scheduler", ["threads", "gevent"])
 def test_the_child_closes_no_tls_connection_of_its_parent(scheduler: str, tmp_path: Path) -> None:

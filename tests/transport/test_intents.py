@@ -197,7 +197,7 @@ def test_a_lost_block_is_not_retried_after_an_unblock_has_begun(newer: Newer) ->
     [lost] = found
     assert (lost.code, lost.applied) == (Code.PROVIDER_CONNECTION_LOST, Applied.UNKNOWN)
     assert lost.attempts == 1
-    assert lost.outcome.advice is Retry.NEVER, "sending it again would undo the unblock"
+    assert lost.outcome.retry is Retry.NEVER, "sending it again would undo the unblock"
     assert "newer call" in lost.message
 
 
@@ -220,7 +220,7 @@ def test_all_callers_of_one_upstream_account_share_its_intents(where: str) -> No
             assert other.unblock(f"+{NUMBER}").ok
         other.close()
     assert upstream.state == ["block", "unblock"]
-    assert found[0].outcome.advice is Retry.NEVER
+    assert found[0].outcome.retry is Retry.NEVER
 
 
 def shared(**changed: Any) -> Intents:
@@ -309,7 +309,7 @@ def test_a_call_superseded_while_connecting_sends_nothing(which: int) -> None:
             thread.join()
             assert client.service.accounts["a"].resilience.state == "closed"
     [older] = found
-    assert (older.outcome.advice, older.retry_after) == (Retry.NEVER, None)
+    assert (older.outcome.retry, older.retry_after) == (Retry.NEVER, None)
     assert "newer call" in older.message
     if which == 1:
         assert upstream.state == ["unblock"]

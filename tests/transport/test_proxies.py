@@ -121,6 +121,7 @@ def test_a_proxy_that_does_not_connect_is_named_and_not_applied(
     assert "does not connect" in outcome.message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize(
     "serve",
@@ -144,7 +145,7 @@ def test_a_proxy_handshake_ends_at_the_connect_timeout(
     assert isinstance(outcome, Outcome)
     assert (outcome.code, outcome.applied) == (Code.PROVIDER_UNREACHABLE, Applied.NOT_APPLIED)
     if scheme.startswith("http") or serve is silent_proxy:
-        assert outcome.advice is None
+        assert outcome.retry is Retry.AFTER_DELAY
         assert "transport.proxy) cannot be reached" in outcome.message
 
 
@@ -174,7 +175,7 @@ def test_an_unreachable_proxy_is_named_and_retried(
             outcome, attempts = account.call(BLOCK, "r")
     assert (outcome.code, outcome.applied) == (Code.PROVIDER_UNREACHABLE, Applied.NOT_APPLIED)
     assert "transport.proxy) cannot be reached" in outcome.message
-    assert outcome.advice is None
+    assert outcome.retry is Retry.AFTER_DELAY
     assert attempts == 2
 
 
@@ -190,11 +191,12 @@ def test_an_https_proxy_with_an_untrusted_certificate_is_named(
         outcome, attempts = account.call(BLOCK, "r")
         assert account.resilience.state == "closed"
     assert outcome.code is Code.PROVIDER_UNREACHABLE
-    assert outcome.advice is Retry.AFTER_ACTION
+    assert outcome.retry is Retry.AFTER_ACTION
     assert "transport.proxy) has a certificate" in outcome.message
     assert attempts == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_slow_upstream_behind_a_proxy_ends_at_the_deadline(
     scheme: str, authority: Authority
@@ -308,7 +310,7 @@ def test_the_breaker_counts_an_unreachable_host_and_no_refusal_by_the_proxy(
     ):
         outcome, _ = account.call(BLOCK, "r")
         assert (outcome.code, outcome.applied) == (Code.PROVIDER_UNREACHABLE, Applied.NOT_APPLIED)
-        assert outcome.advice is (Retry.AFTER_ACTION if state == "closed" else None)
+        assert outcome.retry is (Retry.AFTER_ACTION if state == "closed" else Retry.AFTER_DELAY)
         assert account.resilience.state == state
         assert "transport.proxy" in outcome.message
 
@@ -348,6 +350,7 @@ def refuse(proxy: Any, connection: socket.socket) -> None:
     connection.sendall(b"\x05\x05\x00\x01" + bytes(6))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("otherwise", [refuse, silent_proxy])
 def test_a_socks5_proxy_tries_each_address_with_its_share_of_the_timeout(
     otherwise: Serve, authority: Authority, monkeypatch: pytest.MonkeyPatch

@@ -12,6 +12,7 @@ import pytest
 from conftest import MakeApp
 from flask.testing import FlaskClient
 from support import NUMBER, Upstream, account_for, call, key_for, run_app, run_upstream
+from werkzeug.exceptions import BadRequest
 
 from adapter.web.app import create_app, service_state
 
@@ -38,6 +39,24 @@ def test_account_in_the_query_beside_a_body_is_an_error_of_the_query(
     assert "account must be in the body" in message
     assert "target" not in message
     assert upstream.seen == []
+
+
+def test_bad_request_of_werkzeug_is_400_as_that_of_the_server() -> None:
+    app = create_app(allow_unauthenticated=True)
+
+    @app.get("/broken")
+    def raise_bad_request() -> str:
+        raise BadRequest  # as Werkzeug does for what it cannot parse
+
+    response = app.test_client().get("/broken")
+    assert response.status_code == 400
+    error = response.get_json()["error"]
+    assert (error["code"], error["outcome"], error["retry"]) == (
+        "bad_request",
+        "not_applied",
+        "never",
+    )
+    assert error["fields"] == {"request": ["could not be parsed as HTTP"]}
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,8 @@ from adapter.registry import load_plugins
 from adapter.strict_json import read_json
 from adapter.web.app import create_app
 
+pytestmark = [pytest.mark.slow, pytest.mark.no_cover]
+
 # --- the whole server, by its OpenAPI document
 
 CONFIG: dict[str, Any] = {

@@ -363,6 +363,7 @@ def shared_folders(folder: Path) -> list[Path]:
     return list(folder.glob("contact-adapter-*"))
 
 
+@pytest.mark.slow
 def test_metrics_of_several_workers_are_merged(tmp_path: Path) -> None:
     made = 0
     with serve("--workers", "2", env={**ENVIRONMENT, "TMPDIR": str(tmp_path)}) as served:
@@ -392,6 +393,7 @@ def test_metrics_of_several_workers_are_merged(tmp_path: Path) -> None:
         assert numbers.find("contact_adapter_breaker_state", **SANDBOX) == 0
 
 
+@pytest.mark.slow
 def test_counters_of_an_exited_worker_stay_and_its_gauges_are_removed(
     tmp_path: Path,
 ) -> None:
@@ -418,6 +420,7 @@ def test_counters_of_an_exited_worker_stay_and_its_gauges_are_removed(
     assert shared_folders(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_multiprocess_folder_is_not_created_for_one_worker(tmp_path: Path) -> None:
     with serve(env={**ENVIRONMENT, "TMPDIR": str(tmp_path)}) as served:
         block(served)
@@ -429,6 +432,7 @@ def test_multiprocess_folder_is_not_created_for_one_worker(tmp_path: Path) -> No
         assert served.stop() == 0
 
 
+@pytest.mark.slow
 def test_multiprocess_folder_of_the_environment_is_used_and_kept(tmp_path: Path) -> None:
     env = {**ENVIRONMENT, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
     with serve(env=env) as served:

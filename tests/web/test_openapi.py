@@ -180,6 +180,13 @@ def test_every_described_response_has_the_common_headers(
                 assert ("WWW-Authenticate" in response["headers"]) is (status == "401")
 
 
+def test_challenge_is_described_as_it_is_sent(keyed: Flask) -> None:
+    sent = keyed.test_client().get("/v1/accounts").headers["WWW-Authenticate"]
+    described = describe(keyed)["paths"]["/v1/accounts"]["get"]["responses"]["401"]
+    header = described["headers"]["WWW-Authenticate"]
+    assert header["description"] == f"Always `{sent}`."
+
+
 def test_path_of_several_actions_is_described_with_all_of_them(
     document: dict[str, Any],
 ) -> None:

@@ -171,6 +171,7 @@ def test_dialect_with_a_host_name_is_served_below_a_prefix(app: Flask) -> None:
     assert response.headers["X-Contact-Adapter-Code"] == "ok"
 
 
+@pytest.mark.slow
 def test_script_name_of_the_environment_is_the_prefix(tmp_path: Path) -> None:
     with serve(cwd=tmp_path, env={**ENVIRONMENT, "SCRIPT_NAME": "/wa"}) as served:
         assert served.address.endswith("/wa")

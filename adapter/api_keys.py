@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from adapter.codes import Action, Scope
-from adapter.names import display_name
+from adapter.config_names import display_name
 from adapter.settings.model import KeySettings
 
 _INDEX_BYTES = 8

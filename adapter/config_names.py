@@ -15,7 +15,7 @@ HIDDEN: Final = "…"
 """Replaces a key that may be a secret."""
 
 NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
-"""Names of accounts and API keys, as a regular expression. Every log line shows such a name."""
+"""Names of accounts and API keys, as a regular expression. Log lines show these names."""
 
 _DIGITS = re.compile(r"[0-9]{8,17}")
 _GROUPS = re.compile(r"[0-9]+(?:[._-][0-9]+)+")

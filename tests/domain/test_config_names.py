@@ -11,7 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.names import HIDDEN, display_key, display_name, display_unknown_key, holds_phone_number
+from adapter.config_names import (
+    HIDDEN,
+    display_key,
+    display_name,
+    display_unknown_key,
+    holds_phone_number,
+)
 
 MOBILE = phonenumbers.PhoneNumberType.MOBILE
 REAL = [
