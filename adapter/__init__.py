@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from adapter.codes import Action, Applied, Code, Confirmation, Retry
-from adapter.contacts.contact import Contact, ContactError
+from adapter.contacts import Contact, ContactError
 from adapter.errors import ConfigurationError, ConfigurationProblem, PluginError, RequestError
 from adapter.results import Command, ContactList, Outcome, OutcomeError, Result
 from adapter.secret import Secret

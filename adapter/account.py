@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final, ParamSpec, TypeAlias, TypeVar
 
 from adapter.codes import Action, Code
-from adapter.contacts.contact import Contact
+from adapter.contacts import Contact
 from adapter.containment import contain
 from adapter.errors import PluginError, RequestError
 from adapter.http import NO_HEADERS, HttpRequest, HttpResponse
@@ -164,7 +164,9 @@ class _Call:
                 failure = response
                 # A list that takes long does not show an unhealthy provider.
                 attempt.health_unknown = attempt.health_unknown or bool(requested)
-                if attempt.no_long_response_slot and is_list:  # a change may have taken effect
+                if attempt.no_long_response_slot and is_list:
+                    # For a list only: a change that got no slot may have taken effect, so its
+                    # outcome stays `unknown`.
                     return Outcome.failure(Code.OVERLOADED, retry_after=1, message=_NO_SLOT)
                 if requested and attempt.deadline >= deadline and _is_timeout(failure, deadline):
                     break  # each page came in time, and all together exceed the list's deadline
@@ -172,7 +174,8 @@ class _Call:
             outcome = self._parse(response)
             if outcome.contacts is None:
                 return outcome
-            attempt.report_healthy()  # the other pages may take long, and show nothing new
+            # The first page proves health; do not keep the probe waiting for the rest.
+            attempt.report_healthy()
             contacts += outcome.contacts
             others += outcome.others
             status = response.status

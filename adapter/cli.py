@@ -20,7 +20,7 @@ from adapter.api_keys import ANONYMOUS, describe_short_keys
 from adapter.client import Client
 from adapter.codes import Action
 from adapter.config_names import display_key
-from adapter.contacts.contact import detect_field
+from adapter.contacts import detect_field
 from adapter.errors import ConfigurationError, PluginError
 from adapter.privacy import mask_digit_runs, mask_traceback
 from adapter.registry import load_plugins

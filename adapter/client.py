@@ -50,7 +50,7 @@ class Client:
         return self._perform(Action.LIST, account)
 
     def _perform(self, action: Action, account: str | None, *ids: str | None) -> Result:
-        chosen = None  # an unknown name may be anything, and is neither logged nor returned
+        chosen = None  # stays None for an unknown name, which may hold a secret or a number
         try:
             chosen = self.service.choose_account(self._caller, account)
             contact = None if action is Action.LIST else self.service.read_contact(*ids)

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import ClassVar, Final
 
 from adapter.codes import Code
-from adapter.error_rules import FALLBACK_CODES, ErrorRule
+from adapter.error_rules import ErrorRule
 from adapter.errors import RequestError
 from adapter.http import Headers, HttpRequest, HttpResponse
 from adapter.privacy import mask_digit_runs
@@ -21,10 +21,41 @@ from adapter.route import Route
 
 _MOST_MESSAGE: Final = 500
 
+FALLBACK_CODES: Final[Mapping[Code, Code]] = {
+    Code.BAD_REQUEST: Code.TARGET_REJECTED,
+    Code.INVALID_JSON: Code.TARGET_REJECTED,
+    Code.VALIDATION_ERROR: Code.TARGET_REJECTED,
+    Code.INVALID_TARGET: Code.TARGET_REJECTED,
+    Code.UNAUTHENTICATED: Code.PROVIDER_AUTH_FAILED,
+    Code.PERMISSION_DENIED: Code.PROVIDER_PERMISSION_DENIED,
+    Code.ACCOUNT_NOT_FOUND: Code.SESSION_NOT_FOUND,
+    Code.NOT_FOUND: Code.SESSION_NOT_FOUND,
+    Code.METHOD_NOT_ALLOWED: Code.SESSION_NOT_FOUND,
+    Code.PAYLOAD_TOO_LARGE: Code.TARGET_REJECTED,
+    Code.UNSUPPORTED_MEDIA_TYPE: Code.TARGET_REJECTED,
+    Code.PROVIDER_REDIRECTED: Code.PROVIDER_ERROR,
+    Code.PROVIDER_MISADDRESSED: Code.PROVIDER_ERROR,
+    Code.PROVIDER_TLS_ERROR: Code.PROVIDER_ERROR,
+    Code.PROVIDER_UNREACHABLE: Code.PROVIDER_UNAVAILABLE,
+    Code.CIRCUIT_OPEN: Code.PROVIDER_UNAVAILABLE,
+    Code.OVERLOADED: Code.PROVIDER_UNAVAILABLE,
+    Code.PROVIDER_CONNECTION_LOST: Code.PROVIDER_ERROR,
+    Code.PROVIDER_BAD_RESPONSE: Code.PROVIDER_ERROR,
+    Code.PROVIDER_RESPONSE_TOO_LARGE: Code.PROVIDER_ERROR,
+    Code.INTERNAL_ERROR: Code.PROVIDER_ERROR,
+}
+"""The codes that no provider can send, each with the nearest one that a provider can.
+
+A fallback never claims more than its code: `not_applied` may become `unknown`.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class DialectRequest:
-    """A parsed native request: the command, the session that it names, and its form."""
+    """A parsed native request: the command, and the session that it names.
+
+    `form` is the format of the request's body, for a provider with several: its responses differ.
+    """
 
     command: Command
     session: str | None = None
@@ -34,8 +65,8 @@ class DialectRequest:
 class Dialect(ABC):
     """A provider's wire format facing inwards, for the provider's old clients.
 
-    It uses the routes and error rules of `provider`: `build_response` selects the rule, the
-    subclass writes it.
+    It uses the routes and error rules of `provider`: `build_response` selects the first rule of a
+    code at a status of 400 or more, the subclass writes it.
 
     It accepts what the original accepts: a body at all (`takes_body`), a form in place of JSON
     (`takes_forms`; each field is then a text of the document), paths in any case and with one

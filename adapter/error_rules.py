@@ -146,31 +146,3 @@ HTTP_STATUS_RULES: Final = (
 The last rule covers every other 4xx: a page of another sender is evidence against neither the
 contact nor the session, and nothing about it is certain.
 """
-
-FALLBACK_CODES: Final[Mapping[Code, Code]] = {
-    Code.BAD_REQUEST: Code.TARGET_REJECTED,
-    Code.INVALID_JSON: Code.TARGET_REJECTED,
-    Code.VALIDATION_ERROR: Code.TARGET_REJECTED,
-    Code.INVALID_TARGET: Code.TARGET_REJECTED,
-    Code.UNAUTHENTICATED: Code.PROVIDER_AUTH_FAILED,
-    Code.PERMISSION_DENIED: Code.PROVIDER_PERMISSION_DENIED,
-    Code.ACCOUNT_NOT_FOUND: Code.SESSION_NOT_FOUND,
-    Code.NOT_FOUND: Code.SESSION_NOT_FOUND,
-    Code.METHOD_NOT_ALLOWED: Code.SESSION_NOT_FOUND,
-    Code.PAYLOAD_TOO_LARGE: Code.TARGET_REJECTED,
-    Code.UNSUPPORTED_MEDIA_TYPE: Code.TARGET_REJECTED,
-    Code.PROVIDER_REDIRECTED: Code.PROVIDER_ERROR,
-    Code.PROVIDER_MISADDRESSED: Code.PROVIDER_ERROR,
-    Code.PROVIDER_TLS_ERROR: Code.PROVIDER_ERROR,
-    Code.PROVIDER_UNREACHABLE: Code.PROVIDER_UNAVAILABLE,
-    Code.CIRCUIT_OPEN: Code.PROVIDER_UNAVAILABLE,
-    Code.OVERLOADED: Code.PROVIDER_UNAVAILABLE,
-    Code.PROVIDER_CONNECTION_LOST: Code.PROVIDER_ERROR,
-    Code.PROVIDER_BAD_RESPONSE: Code.PROVIDER_ERROR,
-    Code.PROVIDER_RESPONSE_TOO_LARGE: Code.PROVIDER_ERROR,
-    Code.INTERNAL_ERROR: Code.PROVIDER_ERROR,
-}
-"""The codes that no provider can send, each with the nearest one that a provider can.
-
-A fallback never claims more than its code: `not_applied` may become `unknown`.
-"""

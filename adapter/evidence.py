@@ -1,4 +1,7 @@
-"""Evidence in responses, whatever the provider: errors, success flags, states, contacts. Pure."""
+"""Evidence in responses, whatever the provider: errors, success flags, states, contacts.
+
+Pure, except that `read_retry_after` compares a date with the clock where no other time is known.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,7 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Final
 
-from adapter.contacts.contact import Contact, ContactError, NotAPersonError
-from adapter.contacts.identity import Relation, relation
+from adapter.contacts import Contact, ContactError, NotAPersonError, Relation, relation
 from adapter.http import Headers
 from adapter.results import MAX_RETRY_AFTER, ContactList
 from adapter.strict_json import Json

@@ -1,4 +1,4 @@
-"""The one hook of plugins, and the registry that it fills. Calls to providers use no hook."""
+"""The one hook of plugins, and the `Registry` that it fills. Calls to providers use no hook."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 class Registry:
-    """The classes of one plugin: its providers and dialects, by name."""
+    """The classes of one plugin: its providers and dialects, by name.
+
+    It is the argument of the hook, `p.Registry`. The classes of all installed plugins are in
+    `adapter.registry.PluginRegistry`.
+    """
 
     def __init__(self) -> None:
         self.providers: dict[str, type[Provider]] = {}

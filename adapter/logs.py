@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from copy import copy
 from typing import Any, Final
 
-from adapter.contacts.contact import Contact
+from adapter.contacts import Contact
 from adapter.privacy import (
     escape_controls,
     indent_lines,

@@ -1,15 +1,20 @@
 """The names for authors of plugins: `from adapter import plugin as p`.
 
-Everything here is pure: no network, no web framework.
+Nothing here uses a network or a web framework. `SecretField` alone reads files and the environment.
 """
 
 from __future__ import annotations
 
 from adapter.codes import Action, Applied, Code, Confirmation, Retry
-from adapter.contacts.contact import Contact, ContactError
-from adapter.contacts.errors import NotAPersonError
-from adapter.contacts.forms import ContactForm
-from adapter.contacts.identity import Relation, identity_key, relation
+from adapter.contacts import (
+    Contact,
+    ContactError,
+    ContactForm,
+    NotAPersonError,
+    Relation,
+    identity_key,
+    relation,
+)
 from adapter.dialect import Dialect, DialectRequest, read_bearer
 from adapter.error_rules import ErrorRule
 from adapter.errors import PluginError, RequestError

@@ -15,12 +15,12 @@ from typing import Any, Final
 from marshmallow import Schema
 
 from adapter.codes import Action, Confirmation
-from adapter.contacts.forms import ContactForm
+from adapter.contacts import ContactForm
 from adapter.dialect import Dialect
 from adapter.errors import PluginError
 from adapter.options import SecretField
 from adapter.provider import Provider, SessionLocation
-from adapter.route import PLACEHOLDER, has_loose_braces
+from adapter.route import PLACEHOLDER, check_header_template
 
 ACCOUNT_KEYS: Final = frozenset(
     {"provider", "base_url", "aliases", "allow_insecure", "transport", "headers"}
@@ -90,8 +90,7 @@ def _check_headers(provider: type[Provider], options: Mapping[str, Any]) -> None
     for header, template in provider.header_templates.items():
         if not (isinstance(header, str) and isinstance(template, str)):
             raise PluginError(f"{where} must map texts to texts")
-        if has_loose_braces(template):
-            raise PluginError(f"{where}: {header} must name an option as {{lower_case}}")
+        check_header_template(where, header, template)
         for option in PLACEHOLDER.findall(template):
             if option not in options:
                 known = ", ".join(sorted(options)) or "none"
@@ -102,7 +101,11 @@ def _check_headers(provider: type[Provider], options: Mapping[str, Any]) -> None
 
 
 def _check_secrets_in_paths(provider: type[Provider], options: Mapping[str, Any]) -> None:
-    """Check for `in_path`, with which the configuration refuses a secret that no path can hold."""
+    """Raise PluginError for a secret in a path whose field lacks `in_path`.
+
+    A secret used in a path must be `SecretField(in_path=True)`, so that an unsafe value is refused
+    at load.
+    """
     for route in provider.all_routes():
         for name in route.names:
             option = options.get(name)

@@ -15,8 +15,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
 from adapter.codes import Action, Code, Confirmation
-from adapter.contacts.contact import Contact
-from adapter.contacts.forms import ContactForm
+from adapter.contacts import Contact, ContactForm
 from adapter.error_rules import (
     HTTP_STATUS_RULES,
     ErrorRule,
@@ -35,10 +34,9 @@ from adapter.evidence import (
 )
 from adapter.http import Headers, HttpRequest, HttpResponse
 from adapter.options import Options
-from adapter.response_rules import REFUSED as REFUSED
 from adapter.response_rules import find_rule, read_response
 from adapter.results import Command, ContactList, Outcome
-from adapter.route import PLACEHOLDER, Route, has_loose_braces, read_routes
+from adapter.route import PLACEHOLDER, Route, check_header_template, read_routes
 from adapter.secret import Secret
 from adapter.strict_json import Json
 
@@ -58,8 +56,8 @@ _SUCCESS_STATUSES: Final = (200, 201, 202)
 class Provider(ABC):
     """One provider's wire format: a command into its request, its response into an outcome.
 
-    A provider is pure: no network, no clock, no state. It is created once per account, with the
-    validated options.
+    A provider is pure: no network, no state, and no clock except for a date in `Retry-After`. Only
+    a LocalProvider has state. A provider is created once per account, with the validated options.
 
     - `routes`: the supported actions, each with its method and path template:
       `{"block": ("PUT", "/blacklist/{number}")}`. A variable part with the name of an option is
@@ -132,8 +130,7 @@ class Provider(ABC):
     def _fill_header(self, name: str) -> str:
         """Return the header with the options' texts. Errors never show those."""
         template, where = self.header_templates[name], f"{type(self).__name__}.header_templates"
-        if has_loose_braces(template):
-            raise PluginError(f"{where}: {name} must name an option as {{lower_case}}")
+        check_header_template(where, name, template)
 
         def read_option(part: re.Match[str]) -> str:
             text = _text_of(self.options.get(part[1]))

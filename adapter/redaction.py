@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from adapter.contacts.contact import Contact
+from adapter.contacts import Contact
 from adapter.privacy import mask_digit_runs
 
 MIN_DIGITS: Final = 7

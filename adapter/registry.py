@@ -124,7 +124,7 @@ if hasattr(os, "register_at_fork"):
 def _import_lock() -> threading.RLock:  # type: ignore[valid-type, unused-ignore]
     """Return the lock around the import of plugins, created on first use in a process.
 
-    A lock of before gevent's patch would be held by all greenlets of a thread at once. A host app
+    A lock made before gevent's patch does not exclude greenlets of the same thread. A host app
     behind `gunicorn --preload -k gevent` is imported before the patch, which follows the fork.
     """
     if not _locks:
@@ -136,7 +136,8 @@ class PluginRegistry:
     """The providers and dialects of the installed plugins, by name. A plugin is imported on demand.
 
     A name is looked up in the plugins of that name first, then in all of them. Built-in plugins go
-    before third-party ones. Safe in threads.
+    before third-party ones. Safe in threads. The hook of each plugin fills a `hookspecs.Registry`,
+    which has the classes of that plugin alone.
     """
 
     def __init__(

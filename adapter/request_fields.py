@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from adapter.codes import Code
-from adapter.contacts.contact import Contact, ContactError, detect_field
+from adapter.contacts import NO_IDENTIFIER, Contact, ContactError, detect_field
 from adapter.errors import RequestError
 from adapter.http import HttpRequest
 from adapter.results import Outcome
@@ -29,7 +29,7 @@ def read_contact(
         if value is not None and not isinstance(value, str):
             raise invalid_field(name, "must be text, in quotes")
     if number is None and jid is None and user_id is None:
-        raise invalid_field("number", "give a number, a jid or a user_id")
+        raise invalid_field("number", NO_IDENTIFIER)
     try:
         return Contact.parse(number, jid, default_region, user_id)
     except ContactError as error:

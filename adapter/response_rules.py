@@ -13,8 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from adapter.codes import Applied, Code, Confirmation
-from adapter.contacts.contact import ContactError
-from adapter.contacts.identity import Relation, relation
+from adapter.contacts import ContactError, Relation, relation
 from adapter.error_rules import ErrorRule
 from adapter.evidence import holds_error, says_no_route
 from adapter.http import HttpResponse

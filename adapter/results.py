@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Final, Self
 
 from adapter.codes import Action, Applied, Code, Confirmation, Retry
-from adapter.contacts.contact import Contact
+from adapter.contacts import Contact
 
 MAX_RETRY_AFTER: Final = 3600
 """Maximum delay, in seconds, that a response may request of a caller."""

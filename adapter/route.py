@@ -121,6 +121,12 @@ def has_loose_braces(template: str) -> bool:
     return bool(set(PLACEHOLDER.sub("", template)) & set("{}"))
 
 
+def check_header_template(where: str, header: str, template: str) -> None:
+    """Raise PluginError for a template with braces that name no option; `where` is its table."""
+    if has_loose_braces(template):
+        raise PluginError(f"{where}: {header} must name an option as {{lower_case}}")
+
+
 @cache
 def _pattern(template: str, lenient: bool) -> re.Pattern[str]:
     """Return the regular expression of the template's paths."""

@@ -12,8 +12,7 @@ from typing import Any, Final, Protocol
 from adapter.account import Account
 from adapter.api_keys import Caller
 from adapter.codes import Code
-from adapter.contacts.contact import Contact
-from adapter.contacts.numbering import load_numbering_plans
+from adapter.contacts import Contact, load_numbering_plans
 from adapter.errors import RequestError
 from adapter.logs import log_event
 from adapter.redaction import redact_contact, redact_request_id
@@ -49,7 +48,7 @@ class Observer(Protocol):
         """Record the start of a call."""
 
     def call_ended(
-        self, account: Account, command: Command, result: Result | None, seconds: float
+        self, account: Account, command: Command, result: Result, seconds: float
     ) -> None:
         """Record the end of a call; `result` is an `internal_error` where it raised."""
 
@@ -76,14 +75,13 @@ class Service:
         if target is None:
             raise RequestError(Outcome.failure(Code.ACCOUNT_NOT_FOUND))
         make_result = partial(_make_result, command, target, request_id, started)
-        observer, result = self.observer, None
+        observer = self.observer
         if observer is not None:
             observer.call_started(target)
         begun: list[Attempt] = []
         try:
             outcome, attempts = target.call(command, request_id, begun)
             result = make_result(outcome, attempts)
-            return result
         except BaseException as error:
             result = make_result(Outcome.failure(Code.INTERNAL_ERROR), len(begun))
             with suppress(Exception):  # an exception class may refuse attributes
@@ -93,6 +91,7 @@ class Service:
         finally:
             if observer is not None:
                 observer.call_ended(target, command, result, time.monotonic() - started)
+        return result
 
     def choose_account(
         self, caller: Caller, name: str | None = None, *, native: bool = False

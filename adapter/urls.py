@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from socket import gethostname, inet_aton
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
+
+DEFAULT_PORTS: Final[Mapping[str, int]] = MappingProxyType({"http": 80, "https": 443})
+"""The default port of each scheme of a URL."""
 
 
 def is_loopback(host: str) -> bool:

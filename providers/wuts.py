@@ -10,9 +10,10 @@ from adapter import plugin as p
 
 
 def read_entry(entry: p.Json) -> p.Contact:
-    """Return the contact of `jid`, and of the number beside it: WUTS maps LIDs, and ninth digits.
+    """Return the contact of `jid` and of the number beside it.
 
-    Raises ContactError for an unreadable entry.
+    WUTS gives the number of a LID, and may add or drop the ninth digit. Raises ContactError for an
+    unreadable entry.
     """
     ids = entry if isinstance(entry, dict) else {}
     return p.read_person(ids.get("jid"), ids.get("phone_number"))
@@ -42,7 +43,7 @@ class WutsProvider(p.Provider):
         "unblock": ("POST", "/contacts/unblock"),
         "list": ("GET", "/contacts/blocklist"),
     }
-    provider_code_at = ("/error_code", "/error/code")  # of the flat shapes, of the nested one
+    provider_code_at = ("/error_code", "/error/code")  # flat errors; nested errors
     error_codes = {
         "VALIDATION_ERROR": (400, p.Code.TARGET_REJECTED),
         "invalid_request": (400, p.Code.TARGET_REJECTED),

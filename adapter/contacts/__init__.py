@@ -1,6 +1,7 @@
 """Contacts: how a person is identified by number, JID, LID or user id.
 
-Part of the domain layer: the standard library and phonenumbers only. The public names are here.
+Part of the domain layer: the standard library and phonenumbers only. All other modules import from
+here.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from adapter.contacts.characters import MAX_TEXT
 from adapter.contacts.contact import NO_IDENTIFIER, Contact, detect_field
 from adapter.contacts.errors import ContactError, NotAPersonError
 from adapter.contacts.forms import ContactForm
-from adapter.contacts.identifiers import MAX_USER_ID
+from adapter.contacts.identifiers import MAX_USER_ID, is_user_id
 from adapter.contacts.identity import Relation, identity_key, relation
 from adapter.contacts.numbering import load_numbering_plans
 from adapter.contacts.parsing import MAX_LINK
@@ -26,6 +27,7 @@ __all__ = [
     "Relation",
     "detect_field",
     "identity_key",
+    "is_user_id",
     "load_numbering_plans",
     "relation",
 ]

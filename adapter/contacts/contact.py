@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from adapter.contacts.characters import MAX_TEXT, trim
-from adapter.contacts.errors import ContactError, NotAPersonError
+from adapter.contacts.errors import ContactError
 from adapter.contacts.identifiers import MAX_USER_ID, is_user_id, parse_jid, resembles_user_id
 from adapter.contacts.national import (
     is_grouped_internationally,
@@ -23,17 +23,6 @@ from adapter.contacts.parsing import (
     parse_number,
 )
 from adapter.privacy import mask_number
-
-__all__ = [
-    "MAX_LINK",
-    "MAX_TEXT",
-    "MAX_USER_ID",
-    "NO_IDENTIFIER",
-    "Contact",
-    "ContactError",
-    "NotAPersonError",
-    "detect_field",
-]
 
 NO_IDENTIFIER: Final = "give a number, a jid or a user_id"
 """The message for a request that names no contact."""
@@ -123,14 +112,6 @@ class Contact:
         None if only the user id is known.
         """
         return f"{self.number}@s.whatsapp.net" if self.number is not None else self.lid
-
-    @property
-    def chat_id(self) -> str | None:
-        """The JID in the web client's form, `<digits>@c.us`; the LID if there is no number.
-
-        None if only the user id is known.
-        """
-        return f"{self.number}@c.us" if self.number is not None else self.lid
 
     @property
     def masked(self) -> str:

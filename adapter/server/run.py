@@ -138,7 +138,7 @@ class _Logger(Logger):
 
 
 class _Arbiter(Arbiter):  # type: ignore[misc, unused-ignore]
-    """gunicorn's master process."""
+    """gunicorn's master process. On SIGHUP, it rebuilds the app, then replaces the workers."""
 
     def handle_hup(self) -> None:
         """Replace the workers on SIGHUP, unless the new configuration is invalid."""
@@ -216,7 +216,10 @@ class _Server(Application):  # type: ignore[misc, unused-ignore]
         return False
 
     def reload(self) -> None:
-        """Read gunicorn.conf.py again; keep the old gunicorn settings on a fault."""
+        """Read gunicorn.conf.py again; keep the old gunicorn settings on a fault.
+
+        gunicorn calls it on SIGHUP, after `rebuild_app`, which reads our own configuration.
+        """
         cfg = self.cfg
         try:
             super().reload()

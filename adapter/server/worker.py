@@ -198,7 +198,7 @@ class Worker(GeventWorker):  # type: ignore[misc, unused-ignore]
         """Send an envelope for a request that failed, in place of gunicorn's HTML page."""
         if isinstance(exc, GreenletExit):  # the worker stops, and graceful_timeout is over
             return
-        code, fields = _classify(exc)
+        code, fields = _code_of_error(exc)
         unparsed = Result(Outcome.failure(code, fields=fields), request_id=new_request_id())
         result = result_of(exc) or unparsed
         facts = describe_call(result)
@@ -233,7 +233,7 @@ class Worker(GeventWorker):  # type: ignore[misc, unused-ignore]
                     client._sock.shutdown(socket.SHUT_RD)  # type: ignore[attr-defined]  # noqa: SLF001
 
 
-def _classify(error: BaseException) -> tuple[Code, dict[str, tuple[str, ...]]]:
+def _code_of_error(error: BaseException) -> tuple[Code, dict[str, tuple[str, ...]]]:
     """Return the code of an exception from gunicorn or the app, and the fields of the envelope."""
     if isinstance(error, errors.ConfigurationProblem):
         return Code.NOT_FOUND, {}  # the path does not begin with the environment's SCRIPT_NAME

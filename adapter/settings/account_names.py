@@ -37,7 +37,9 @@ class AccountNames:
             return None
         return found if allowed is None or found in allowed else None
 
-    def default_for(self, allowed: Collection[str] | None, own: str | None) -> str | None:
+    def default_for(
+        self, allowed: Collection[str] | None = None, own: str | None = None
+    ) -> str | None:
         """Return the account of a request that names none.
 
         It is `own`, the default of the caller; otherwise the default of the configuration;

@@ -44,7 +44,7 @@ class AccountLoader:
     def load(self, name: str, raw: Any) -> AccountSettings | None:
         """Return the account; None if it names no installed provider.
 
-        Raises PluginError as `Registry.find_provider` does.
+        Raises PluginError as `PluginRegistry.find_provider` does.
         """
         path = f"accounts.{display_name(name)}"
         account = self._validator.validate(AccountSchema, raw, path)

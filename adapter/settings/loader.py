@@ -8,6 +8,7 @@ from typing import Any
 
 from adapter.errors import ConfigurationError
 from adapter.registry import load_plugins
+from adapter.settings.account_names import AccountNames
 from adapter.settings.accounts import AccountLoader, check_aliases
 from adapter.settings.dialects import load_dialects
 from adapter.settings.keys import load_keys
@@ -42,7 +43,8 @@ def load_settings(mapping: Mapping[str, Any], *, own_address: str | None = None)
     check_aliases(validator, accounts.values(), names)
     keys = load_keys(validator, _tables(mapping.get("keys")), names)
     dialects = load_dialects(validator, top.get("dialects") or {}, registry)
-    default = top.get("default_account") or (next(iter(names)) if len(names) == 1 else None)
+    account_names = AccountNames(dict.fromkeys(names, ()), top.get("default_account") or None)
+    default = account_names.default_for()
     validator.require_account("default_account", default, names)
     if validator.problems:
         raise ConfigurationError(validator.problems)

@@ -19,12 +19,10 @@ from adapter.secret import Secret
 from adapter.settings.account_names import AccountNames
 from adapter.settings.model import AccountSettings, Settings
 from adapter.settings.validation import Validator
-from adapter.urls import is_same_host
+from adapter.urls import DEFAULT_PORTS, is_same_host
 
 _ANYBODY: Final = Contact(number="15555550100")
 """A contact for building requests; none of them is sent."""
-
-_PORTS: Final = {"http": 80, "https": 443}
 
 FindAccount = Callable[[str | None, str | None], str | None]
 """Returns the account for a credential and a session of a request; None if there is none."""
@@ -133,4 +131,4 @@ def _path_below(mount: _Mount, base_url: str, own_address: str | None, path: str
 
 
 def _port(url: SplitResult) -> int | None:
-    return url.port or _PORTS.get(url.scheme)
+    return url.port or DEFAULT_PORTS.get(url.scheme)

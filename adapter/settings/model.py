@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from adapter.codes import Scope
 from adapter.secret import Secret
+from adapter.urls import DEFAULT_PORTS
 
 if TYPE_CHECKING:
     from adapter.dialect import Dialect
@@ -62,7 +63,7 @@ class Proxy:
 
 
 PROXY_PORTS: Final[Mapping[str, int]] = MappingProxyType(
-    {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
+    {**DEFAULT_PORTS, "socks5": 1080, "socks5h": 1080}
 )
 """The schemes of proxies and their default ports. With `socks5h`, the proxy looks up names."""
 

@@ -3,7 +3,8 @@
 A clause of the contract is a method `test_…`, and needs no test library. The standard is the
 recorded responses, not the provider's code; `adapter.testing.exchanges` describes their format.
 Imports within the package go downwards only: `contract` · the topics (`…_contract`) · `base` ·
-`exchanges`, `mutations`, `reporting` and what they share.
+`calls` `discovery` `hostile` `mutations` `proofs` · `exchanges` `reporting` `samples` · `naming` ·
+`pointers`.
 """
 
 from __future__ import annotations

@@ -13,8 +13,7 @@ from typing import Any, ClassVar, Final
 from marshmallow import ValidationError, fields
 
 from adapter.codes import Action
-from adapter.contacts.contact import Contact
-from adapter.contacts.forms import ContactForm
+from adapter.contacts import Contact, ContactForm
 from adapter.dialect import Dialect
 from adapter.error_rules import ErrorRule
 from adapter.http import HttpRequest, HttpResponse
@@ -35,7 +34,7 @@ MEND_ANSWERS: Final = "mend the answers file, not the provider: "
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What was read for a contract. Without faults, the other clauses can use it."""
+    """The recorded exchanges, the dialect, and set-up faults. With faults, no clause can use it."""
 
     exchanges: tuple[Exchange, ...]
     dialect: type[Dialect] | None

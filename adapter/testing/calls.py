@@ -1,11 +1,11 @@
-"""Calls of a provider's methods whose exceptions are findings, and of the service around it."""
+"""Calls of a provider's methods, and of an account, whose exceptions are findings."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +16,14 @@ from adapter.http import HttpRequest, HttpResponse
 from adapter.provider import LocalProvider, Provider
 from adapter.results import Command, Outcome
 from adapter.settings.model import AccountSettings, TransportSettings
+from adapter.testing.naming import as_json
+from adapter.testing.pointers import same
 from adapter.testing.reporting import describe_exception
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """What a method did in place of its task. `is_refusal`: it raised RequestError."""
+    """A wrong return value or an exception, as text. `is_refusal`: it was a RequestError."""
 
     text: str
     is_refusal: bool = False
@@ -83,10 +85,30 @@ def same_outcome(one: Outcome | Failed, other: Outcome | Failed) -> bool:
     )
 
 
-def call_service(
+def differences(built: HttpRequest | Failed | None, recorded: HttpRequest | None) -> Iterator[str]:
+    """Yield each part in which a request is not the recorded one."""
+    if isinstance(built, Failed):
+        yield str(built)
+        return
+    if built is None or recorded is None:
+        if built is not recorded:
+            yield "a next page is recorded" if recorded else "no next page is recorded"
+        return
+    for part in ("method", "path", "headers", "query", "json"):
+        is_now, should_be = getattr(built, part), getattr(recorded, part)
+        if part == "headers":
+            equal = is_now == should_be
+            is_now, should_be = dict(is_now), dict(should_be)
+        else:
+            equal = same(as_json(is_now), should_be)
+        if not equal:
+            yield f"{part} is {is_now!r}, not {should_be!r}"
+
+
+def call_account(
     provider: type[Provider], options: Mapping[str, Any], command: Command
 ) -> tuple[Outcome, list[str]]:
-    """Carry out a command through the service; return its outcome and what reached a server."""
+    """Run a command on an account; return its outcome, and what reached the server."""
     sent: list[str] = []
     called = provider
     if issubclass(called, LocalProvider):

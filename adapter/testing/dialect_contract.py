@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from adapter.codes import Action, Applied, Code
-from adapter.contacts.contact import Contact
+from adapter.contacts import Contact
 from adapter.dialect import Dialect
 from adapter.errors import RequestError
 from adapter.http import HttpRequest
-from adapter.provider import REFUSED, Provider
+from adapter.provider import Provider
+from adapter.response_rules import REFUSED
 from adapter.results import MAX_RETRY_AFTER, Command, Outcome
 from adapter.strict_json import read_json, write_json
 from adapter.testing.base import ContractBase

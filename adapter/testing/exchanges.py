@@ -38,9 +38,9 @@ from typing import Any, Final
 from marshmallow import Schema, ValidationError, fields, validate
 
 from adapter.codes import Action, Code, Confirmation
-from adapter.contacts.contact import Contact
+from adapter.contacts import Contact
 from adapter.http import Headers, HttpRequest, HttpResponse, json_response
-from adapter.provider import REFUSED
+from adapter.response_rules import REFUSED
 from adapter.results import Command, Outcome
 from adapter.strict_json import Json, StrictJsonError, read_json
 from adapter.testing.naming import is_readable_name
@@ -62,11 +62,6 @@ class Provenance(StrEnum):
     READ_IN_SOURCE = "read in source"
     DOCUMENTED = "documented"
     SEEN_LIVE = "seen live"
-
-    @property
-    def strength(self) -> int:
-        """The rank of the provenance; the strongest has the highest."""
-        return list(Provenance).index(self)
 
 
 class _CommandSchema(Schema):
@@ -152,7 +147,7 @@ class _ExchangeSchema(Schema):
 class Exchange:
     """One recorded exchange: the request of a command, its response, and the outcome of that.
 
-    An exchange equals itself alone, so that what is made of it can be made once.
+    Compared by identity, so that results can be cached per exchange.
 
     `evidence` and `ignores` hold pointers; `several_statuses`: the status is not evidence.
     """

@@ -23,7 +23,7 @@ ERRORS_BESIDE: Final[tuple[tuple[str, Json], ...]] = (
     ("statusCode", 500),
     ("success", False),
 )
-"""The keys and values that make an error of a success in which they stand."""
+"""Keys that turn a success into an error."""
 
 _EVIL_VALUES: Final = (
     ("NaN", b"NaN"),

@@ -7,12 +7,11 @@ from adapter.provider import Provider
 from adapter.results import Command, Outcome
 from adapter.strict_json import Json, write_json
 from adapter.testing.base import ContractBase
-from adapter.testing.calls import is_success, try_paging, try_parsing
+from adapter.testing.calls import differences, is_success, try_paging, try_parsing
 from adapter.testing.hostile import hostile_bodies
 from adapter.testing.mutations import mutations, with_groups
 from adapter.testing.pointers import GONE, value_at
 from adapter.testing.reporting import describe_outcome, require
-from adapter.testing.requests_contract import differences
 from adapter.testing.samples import NOT_PERSONS
 
 
@@ -20,7 +19,9 @@ class ListsContract(ContractBase):
     """The block lists of a provider."""
 
     def test_every_page_leads_to_the_recorded_next_page(self) -> None:
-        """After a page comes the recorded `next` one, or none; no page is unreadably the last.
+        """After a page comes the recorded `next` one, or none.
+
+        An unreadable page is never taken for the last.
 
         A page with a value of another kind in it may not be a page at all. But if it is parsed as
         one, and the right page leads on, it leads on too: no list is cut short in silence.

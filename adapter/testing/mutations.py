@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
-from adapter.contacts.contact import Contact
-from adapter.contacts.forms import ContactForm
+from adapter.contacts import Contact, ContactForm
 from adapter.http import Headers, HttpResponse
 from adapter.strict_json import Json, write_json
 from adapter.testing.exchanges import Exchange
@@ -49,7 +48,7 @@ def mutations(document: Json) -> Iterator[tuple[str, str, Json]]:
 
 @lru_cache(maxsize=512)
 def mutated_responses(exchange: Exchange) -> tuple[tuple[str, str, HttpResponse], ...]:
-    """Return the exchange's response with each mutation of its body: pointer, description, it."""
+    """Return each mutation of the exchange's body: pointer, description, response."""
     given = exchange.response
     return tuple(
         (pointer, what, HttpResponse(given.status, given.headers, write_json(document)))

@@ -8,10 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from adapter.contacts.contact import Contact, ContactError
-from adapter.contacts.errors import NotAPersonError
-from adapter.contacts.forms import ContactForm
-from adapter.contacts.identifiers import is_user_id
+from adapter.contacts import Contact, ContactError, ContactForm, NotAPersonError, is_user_id
 from adapter.http import HttpRequest
 from adapter.strict_json import Json
 from adapter.testing.pointers import places

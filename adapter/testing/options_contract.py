@@ -15,7 +15,7 @@ from adapter.options import SecretField
 from adapter.results import Command
 from adapter.strict_json import Json
 from adapter.testing.base import ContractBase
-from adapter.testing.calls import call_service, try_building
+from adapter.testing.calls import call_account, try_building
 from adapter.testing.exchanges import LIVE_FILE, Provenance
 from adapter.testing.reporting import describe_exception, describe_outcome, require
 from adapter.testing.samples import CONTACTS
@@ -45,7 +45,7 @@ class OptionsContract(ContractBase):
         for options in self.option_sets:
             for action in sorted(set(Action) - declared):
                 command = Command(action, None if action is Action.LIST else CONTACTS[0])
-                outcome, sent = call_service(self.tested, self.load(options), command)
+                outcome, sent = call_account(self.tested, self.load(options), command)
                 if outcome.code is not Code.OPERATION_NOT_SUPPORTED or sent:
                     what = describe_outcome(outcome)
                     faults.append(f"{action}: {what}, and something was sent: {sent}")

@@ -67,7 +67,7 @@ class PrivacyContract(ContractBase):
         yield "what it prints", written.getvalue()
 
     def _values(self, options: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
-        """Use the provider for a canary's sake; yield all the values that came up."""
+        """Run the provider with the canary contact; yield every value it returns."""
         secrets = " ".join(self.secrets.values())
         provider = self.make_provider(options)
         yield "the provider", provider

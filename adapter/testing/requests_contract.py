@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from adapter.contacts.forms import ContactForm
+from adapter.contacts import ContactForm
 from adapter.http import HttpRequest
 from adapter.results import Command
 from adapter.testing.base import ContractBase
-from adapter.testing.calls import Failed, call_service, try_building
+from adapter.testing.calls import call_account, differences, try_building
 from adapter.testing.exchanges import Exchange
-from adapter.testing.naming import as_json, forms_in
-from adapter.testing.pointers import same
+from adapter.testing.naming import forms_in
 from adapter.testing.reporting import require
 
 
@@ -90,7 +89,7 @@ class RequestsContract(ContractBase):
         if not any(form.write(contact) for form in declared):
             if isinstance(built, HttpRequest) or not built.is_refusal:
                 return "it has no declared form, and build_request raises no RequestError"
-            _, sent = call_service(self.tested, self.load(options), command)
+            _, sent = call_account(self.tested, self.load(options), command)
             return f"it has no declared form, and something was sent: {sent}" if sent else ""
         if not isinstance(built, HttpRequest):
             return str(built)
@@ -98,23 +97,3 @@ class RequestsContract(ContractBase):
         if found and found <= declared:
             return ""
         return f"its form in the request is {sorted(found) or 'unknown'}"
-
-
-def differences(built: HttpRequest | Failed | None, recorded: HttpRequest | None) -> Iterator[str]:
-    """Yield each part in which a request is not the recorded one."""
-    if isinstance(built, Failed):
-        yield str(built)
-        return
-    if built is None or recorded is None:
-        if built is not recorded:
-            yield "a next page is recorded" if recorded else "no next page is recorded"
-        return
-    for part in ("method", "path", "headers", "query", "json"):
-        is_now, should_be = getattr(built, part), getattr(recorded, part)
-        if part == "headers":
-            equal = is_now == should_be
-            is_now, should_be = dict(is_now), dict(should_be)
-        else:
-            equal = same(as_json(is_now), should_be)
-        if not equal:
-            yield f"{part} is {is_now!r}, not {should_be!r}"

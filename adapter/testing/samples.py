@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-from adapter.contacts.contact import Contact
+from adapter.contacts import Contact
 
 CANARY: Final = Contact("5511987650123")
 """A person whose number may stand in requests, and nowhere else."""
@@ -18,7 +18,7 @@ CONTACTS: Final = (
 )
 
 USER: Final = Contact(user_id="BR.13491208655302741918")
-"""A person for providers with user ids; no command names one to others."""
+"""A person with a user id. Used only for providers with user ids."""
 
 ANOTHER: Final = Contact("4915123456789", "998877665544332@lid", "DE.998877665544332211")
 """A person whom no command of the kit is about."""

@@ -147,7 +147,7 @@ class _HeadReader:
             data = self._source.receive()
             if not data:
                 if lines := unread[: unread.rfind(b"\n") + 1]:
-                    self._parse_head(bytes(lines) + b"\r\n")  # a malformed one is no loss
+                    self._parse_head(bytes(lines) + b"\r\n")  # BadResponseError if it is malformed
                 raise ConnectionLostError("truncated head")
             unread += data
         head, self.unread = bytes(unread[: blank.end()]), bytes(unread[blank.end() :])

@@ -12,8 +12,7 @@ from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
 from adapter.codes import Action
-from adapter.contacts.contact import Contact
-from adapter.contacts.identity import identity_key
+from adapter.contacts import Contact, identity_key
 from adapter.results import Command
 from adapter.secret import Secret
 from adapter.transport.forking import reset_in_child

@@ -81,7 +81,7 @@ class DialectViews:
         """Register every path below `prefix`; the dialect itself matches the paths."""
 
         def view(contact_adapter_path: str = "", **_host_variables: object) -> Response:
-            return self._serve(contact_adapter_path)
+            return self._serve_request(contact_adapter_path)
 
         setattr(view, _VIEWS_ATTRIBUTE, self)
         converters = {_ANY_PATH: _AnyPathConverter}
@@ -97,7 +97,7 @@ class DialectViews:
                 host=host,
             )
 
-    def _serve(self, path: str) -> Response:
+    def _serve_request(self, path: str) -> Response:
         context = RequestContext.from_request()
         preflight = self._cors.preflight(context.request.environ)
         if preflight is not None:

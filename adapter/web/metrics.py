@@ -75,15 +75,15 @@ class Metrics:
         self._child(self._in_flight, account.name, account.provider.name).inc()
 
     def call_ended(
-        self, account: Account, command: Command, result: Result | None, seconds: float
+        self, account: Account, command: Command, result: Result, seconds: float
     ) -> None:
-        """Count the finished call. `result` is None where the call raised."""
+        """Count the finished call; `result` is an `internal_error` where it raised."""
         names = (account.name, account.provider.name)
         self._child(self._in_flight, *names).dec()
         self._child(self._duration, *names, command.action.value).observe(seconds)
-        code = "internal_error" if result is None else result.code.value if result.code else "ok"
+        code = result.code.value if result.code else "ok"
         self._child(self._calls, *names, command.action.value, code).inc()
-        if result is not None and result.attempts > 1:
+        if result.attempts > 1:
             self._child(self._retries, *names).inc(result.attempts - 1)
         self._update_breaker(account)
 

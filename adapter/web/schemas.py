@@ -8,8 +8,7 @@ from typing import Any, Final
 from marshmallow import Schema, ValidationError, fields, validate
 
 from adapter.codes import Action, Applied, Code, Confirmation, Retry
-from adapter.contacts.contact import MAX_LINK, MAX_TEXT, MAX_USER_ID
-from adapter.contacts.forms import ContactForm
+from adapter.contacts import MAX_LINK, MAX_TEXT, MAX_USER_ID, ContactForm
 from adapter.errors import RequestError
 from adapter.results import Outcome
 

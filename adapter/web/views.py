@@ -9,7 +9,7 @@ from flask import Blueprint, Request, Response
 
 from adapter.api_keys import Caller, scope_for
 from adapter.codes import Action, Code, Scope
-from adapter.contacts.contact import MAX_TEXT
+from adapter.contacts import MAX_TEXT
 from adapter.errors import RequestError
 from adapter.request_fields import invalid_field
 from adapter.results import Command, Outcome, build_envelope

@@ -102,6 +102,14 @@ def test_links_and_anchors_resolve(of: Page) -> None:
             assert anchor in Page(file).anchors, target
 
 
+@pytest.mark.parametrize("name", ["setup.cfg", ".github/CONTRIBUTING.md"])
+def test_named_files_exist(name: str) -> None:
+    text = (ROOT / name).read_text("utf-8")
+    named = re.findall(r"\b(?:adapter|config|providers|tests)/[\w./-]+\.(?:py|txt|md|toml)\b", text)
+    assert named
+    assert [path for path in named if not (ROOT / path).is_file()] == []
+
+
 def test_the_readme_links_to_every_page() -> None:
     linked = {target.partition("#")[0] for target in page("README.md").links}
     assert {of.name for of in PAGES} - {"README.md"} <= linked

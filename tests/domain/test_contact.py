@@ -302,9 +302,3 @@ def test_an_error_never_holds_the_number_in_its_chain(names: dict[str, str]) -> 
         chain.append(str(error))
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     assert not any("55119" in text for text in chain)
-
-
-def test_the_chat_id_is_the_web_clients_form() -> None:
-    assert Contact("5511999999999").chat_id == "5511999999999@c.us"
-    assert Contact(lid="205227043110953@lid").chat_id == "205227043110953@lid"
-    assert Contact(user_id="BR.1").chat_id is None

@@ -42,7 +42,7 @@ from adapter.plugin import (
     read_number_or_jid,
     read_texts,
 )
-from adapter.provider import REFUSED
+from adapter.response_rules import REFUSED
 
 PERSON = Contact("5511999999999")
 LID = Contact(lid="205227043110953@lid")

@@ -9,7 +9,7 @@ from adapter.providers.memory import MAGIC_NUMBERS
 from support import JID, NATIVE, NUMBER, OTHER_NUMBER, PROVIDERS, Answer, call, code_named, run_app
 
 from adapter.codes import Applied, Code
-from adapter.error_rules import FALLBACK_CODES
+from adapter.dialect import FALLBACK_CODES
 from adapter.settings.loader import load_settings
 from adapter.settings.locations import sandbox_path
 from adapter.settings.toml_file import read_toml

@@ -106,9 +106,14 @@ def known_from(provenance: str) -> str:
     return INFERRED if provenance == Provenance.INFERRED else provenance
 
 
+def strength(provenance: Provenance) -> int:
+    """Return the rank of a provenance; the strongest has the highest."""
+    return list(Provenance).index(provenance)
+
+
 def strongest(known: Iterable[Provenance]) -> Provenance:
     """Return the strongest provenance."""
-    return max(known, key=lambda provenance: provenance.strength)
+    return max(known, key=strength)
 
 
 def successes(exchanges: Iterable[Exchange]) -> Iterator[tuple[str, ...]]:
@@ -119,7 +124,7 @@ def successes(exchanges: Iterable[Exchange]) -> Iterator[tuple[str, ...]]:
             outcome = exchange.outcome
             shown = (exchange.command.action, outcome.upstream_status, outcome.confirmation)
             known = best.setdefault(shown, exchange)
-            if exchange.response_provenance.strength > known.response_provenance.strength:
+            if strength(exchange.response_provenance) > strength(known.response_provenance):
                 best[shown] = exchange
     actions: dict[tuple[str, ...], list[str]] = {}
     for exchange in best.values():
