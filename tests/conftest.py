@@ -38,18 +38,32 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return min(2 * cores if config.option.numprocesses == "auto" else cores + 1, 16)
 
 
+def running_coverage() -> Any:
+    """Return the coverage that measures this process, if one does."""
+    module = sys.modules.get("coverage")
+    return module and module.Coverage.current()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """Stop coverage, where it runs, for a test with the marker `no_cover`."""
-    module = sys.modules.get("coverage") if item.get_closest_marker("no_cover") else None
-    running = module and module.Coverage.current()
-    if not running:
+    coverage = running_coverage() if item.get_closest_marker("no_cover") else None
+    if not coverage:
         return (yield)
-    running.stop()
+    coverage.stop()
     try:
         return (yield)
     finally:
-        running.start()
+        coverage.start()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Save the coverage of a test worker: on a busy machine it is killed before it would."""
+    coverage = running_coverage() if hasattr(session.config, "workerinput") else None
+    if coverage:
+        coverage.stop()
+        coverage.save()
 
 
 @pytest.fixture(autouse=True)
