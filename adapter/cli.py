@@ -48,9 +48,21 @@ def _check_address(_: click.Context, __: click.Parameter, value: str) -> str:
     return value
 
 
+class _PathType(click.Path):
+    """A path. An empty text is refused: pathlib would read it as the current directory."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("is empty; give a path, or omit the option", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 _config_option = click.option(
     "--config",
-    type=click.Path(path_type=Path),
+    type=_PathType(),
     help=f"The TOML file. Default: ${CONFIG_VARIABLE}, else the sandbox.",
 )
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print the envelope.")
@@ -191,6 +203,8 @@ def check(config: Path | None, own_address: str, live: bool) -> None:
     for entry in registry.idle_blocks:
         shown = ":".join(map(display_key, entry.split(":", 1)))
         _print(f"note: {shown} in [plugins] blocked matches no installed plugin")
+    if service.settings.default_region is None:
+        _print("note: no default_region: digits without a + are read as an international number")
     for warning in describe_short_keys(service.settings.keys):
         _print(f"warning: {warning}")
     _print(f"{find_config(config)}: valid; {len(service.accounts)} account(s)")
@@ -274,7 +288,7 @@ def blocked(account: str | None, config: Path | None, own_address: str, as_json:
 @click.argument("name")
 @click.option(
     "--into",
-    type=click.Path(path_type=Path),
+    type=_PathType(),
     metavar="FOLDER",
     help="The folder to create; may exist if it is empty. Default: contact-adapter-NAME.",
 )

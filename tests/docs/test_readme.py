@@ -28,7 +28,7 @@ from support.serving import run_server
 from tools import render_readme
 
 import adapter
-from adapter import Code
+from adapter import Client, Code, ContactAdapter
 from adapter.cli import main
 from adapter.error_rules import HTTP_STATUS_RULES
 from adapter.results import build_envelope
@@ -271,6 +271,17 @@ def test_every_command_that_is_mentioned_exists(of: Page) -> None:
     for name, options in re.findall(r"`contact-adapter ([a-z-]+)([^`]*)`", of.prose):
         known = {option for each in main.commands[name].params for option in each.opts}
         assert set(re.findall(r"--[a-z-]+", options)) <= known, name
+
+
+@each_page
+def test_every_method_of_the_python_api_that_is_mentioned_exists(of: Page) -> None:
+    known = {*dir(ContactAdapter), *dir(Client)}
+    assert set(re.findall(r"\bcontacts\.(\w+)\(", of.text)) <= known
+
+
+def test_the_pages_mention_methods_of_the_python_api() -> None:
+    texts = "".join(of.text for of in PAGES)
+    assert {"block", "blocked", "for_app"} <= set(re.findall(r"\bcontacts\.(\w+)\(", texts))
 
 
 # --- Python, JSON and configuration

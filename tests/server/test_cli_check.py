@@ -14,7 +14,7 @@ from support import (
     PROVIDERS,
     Upstream,
 )
-from support.cli import on_path, run, run_installed
+from support.cli import MEMORY, on_path, run, run_installed
 
 pytest_plugins = ["support.cli_fixtures"]
 
@@ -44,6 +44,22 @@ def test_check_reports_a_valid_configuration() -> None:
     result = run("check")
     assert result.exit_code == 0
     assert "valid; 4 account(s)" in result.stdout
+
+
+@pytest.mark.parametrize("command", ["check", "serve", "blocked"])
+def test_an_empty_path_of_the_configuration_is_refused_by_its_option(command: str) -> None:
+    result = run(command, "--config", "")
+    assert result.exit_code == 2
+    assert "'--config': is empty; give a path" in result.stderr
+
+
+@pytest.mark.parametrize(("region", "noted"), [("", True), ('default_region = "BR"\n', False)])
+def test_check_notes_that_no_region_is_configured(
+    write: Callable[[str], str], region: str, noted: bool
+) -> None:
+    result = run("check", "--config", write(f"{region}{MEMORY}"))
+    assert result.exit_code == 0
+    assert ("note: no default_region: " in result.stdout) is noted
 
 
 BAD = """

@@ -10,6 +10,7 @@ import certifi
 import pytest
 from support.settings import CANARY, MEMORY, OWN, key, one, problems, wuts
 
+from adapter.codes import Scope
 from adapter.secret import Secret
 from adapter.settings.loader import load_settings
 from adapter.settings.model import TransportSettings
