@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from types import MappingProxyType
 from typing import Any
@@ -158,6 +158,20 @@ def _describe_unknown(name: str, registry: PluginRegistry) -> str:
     known = sorted(registry.providers)
     shown = ", ".join(known) or "none"
     return f"no such provider{hint(name, known)}; installed are: {shown}"
+
+
+def describe_long_timeouts(accounts: Iterable[AccountSettings]) -> Iterator[str]:
+    """Yield a warning for each `connect_timeout` that the deadline of the call precedes."""
+    owners: dict[tuple[float, float], list[str]] = {}
+    for account in accounts:
+        times = (account.transport.connect_timeout, account.transport.deadline)
+        if times[0] > times[1]:
+            owners.setdefault(times, []).append(display_name(account.name))
+    for (timeout, deadline), names in owners.items():
+        yield (
+            f"connect_timeout ({timeout:g}) is above deadline ({deadline:g}) and has no effect; "
+            f"lower it, or raise deadline (accounts: {', '.join(names)})"
+        )
 
 
 def check_aliases(
