@@ -67,6 +67,7 @@ clean:
 	rm -rf $(VENV) $(OLDEST) $(NEXT) $(VENV)-3.* build dist *.egg-info .coverage*
 
 $(READY): setup.cfg pyproject.toml tests/dev.txt
+	@echo "Installing the package with all development tools into $(VENV)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint tests/dev.txt --editable '.[dev]'

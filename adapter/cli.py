@@ -17,8 +17,9 @@ from flask import Flask
 
 from adapter import logs
 from adapter.api_keys import ANONYMOUS, describe_short_keys
+from adapter.cli_options import PathType, config_option, json_option, own_address_option
 from adapter.client import Client
-from adapter.codes import Action
+from adapter.codes import Action, Code
 from adapter.config_names import display_key
 from adapter.contacts import detect_field
 from adapter.errors import ConfigurationError, PluginError
@@ -27,11 +28,12 @@ from adapter.registry import load_plugins
 from adapter.results import Command, Result, build_envelope
 from adapter.scaffold import ScaffoldError, check_name, package_name, write_package
 from adapter.service import Service, new_request_id
+from adapter.settings.accounts import describe_long_timeouts
 from adapter.settings.loader import load_settings
-from adapter.settings.locations import CONFIG_VARIABLE, DEFAULT_ADDRESS, find_config
+from adapter.settings.locations import DEFAULT_ADDRESS, find_config
 from adapter.settings.model import Settings
 from adapter.settings.toml_file import read_toml
-from adapter.urls import is_loopback, is_plain_url
+from adapter.urls import is_loopback
 from adapter.web.app import build_app, service_state
 from adapter.web.auth import AnonymousAccess, warn_about_short_keys
 from adapter.web.introspection import describe_accounts, describe_plugins
@@ -40,27 +42,6 @@ DEFAULT_HOST = urlsplit(DEFAULT_ADDRESS).hostname
 DEFAULT_PORT = urlsplit(DEFAULT_ADDRESS).port
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
-
-
-def _check_address(_: click.Context, __: click.Parameter, value: str) -> str:
-    if not is_plain_url(value):
-        raise click.BadParameter("must be an http or https URL, such as " + DEFAULT_ADDRESS)
-    return value
-
-
-_config_option = click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    help=f"The TOML file. Default: ${CONFIG_VARIABLE}, else the sandbox.",
-)
-_json_option = click.option("--json", "as_json", is_flag=True, help="Print the envelope.")
-_own_address_option = click.option(
-    "--own-address",
-    default=DEFAULT_ADDRESS,
-    callback=_check_address,
-    show_default=True,
-    help='URL of the server, for accounts with base_url = { self = "…" }.',
-)
 
 
 class _Commands(click.Group):
@@ -99,7 +80,7 @@ def main() -> None:
 
 
 @main.command()
-@_config_option
+@config_option
 @click.option("--host", default=DEFAULT_HOST, show_default=True, help="The address to listen on.")
 @click.option(
     "--port",
@@ -144,7 +125,10 @@ def serve(
             "run: pip install 'contact-adapter[server]'"
         ) from None
     access = AnonymousAccess.EVERYONE if allow_unauthenticated else AnonymousAccess.LOOPBACK
-    with server.multiprocess_metrics(workers), server.listen(host, port) as listener:
+    with (
+        server.multiprocess_metrics(workers),
+        _or_configuration_error(config, lambda: server.listen(host, port)) as listener,
+    ):
         address = server.address_of(listener)
 
         def build() -> Flask:
@@ -172,8 +156,8 @@ def serve(
 
 
 @main.command()
-@_config_option
-@_own_address_option
+@config_option
+@own_address_option
 @click.option(
     "--live", is_flag=True, help="Also read the block list of each account whose provider has one."
 )
@@ -191,18 +175,22 @@ def check(config: Path | None, own_address: str, live: bool) -> None:
     for entry in registry.idle_blocks:
         shown = ":".join(map(display_key, entry.split(":", 1)))
         _print(f"note: {shown} in [plugins] blocked matches no installed plugin")
+    if service.settings.default_region is None:
+        _print("note: no default_region: digits without a + are read as an international number")
     for warning in describe_short_keys(service.settings.keys):
+        _print(f"warning: {warning}")
+    for warning in describe_long_timeouts(service.settings.accounts.values()):
         _print(f"warning: {warning}")
     _print(f"{find_config(config)}: valid; {len(service.accounts)} account(s)")
     if live:
-        passed = [_check_live(service, name) for name in service.accounts]
+        passed = [_check_live(service, name, own_address) for name in service.accounts]
         sys.exit(0 if all(passed) else 1)
 
 
 @main.command()
-@_config_option
-@_own_address_option
-@_json_option
+@config_option
+@own_address_option
+@json_option
 def providers(config: Path | None, own_address: str, as_json: bool) -> None:
     """List the installed providers and dialects, and the plugins that are broken."""
     data = describe_plugins(_open_service(config, own_address).settings, in_full=True)
@@ -220,9 +208,9 @@ def providers(config: Path | None, own_address: str, as_json: bool) -> None:
 
 
 @main.command()
-@_config_option
-@_own_address_option
-@_json_option
+@config_option
+@own_address_option
+@json_option
 def accounts(config: Path | None, own_address: str, as_json: bool) -> None:
     """List the configured accounts."""
     service = _open_service(config, own_address)
@@ -239,17 +227,18 @@ def accounts(config: Path | None, own_address: str, as_json: bool) -> None:
 def _change_command(action: Action) -> click.Command:
     @click.argument("contact")
     @click.option("--account", help="The account. Default: the default account.")
-    @_config_option
-    @_own_address_option
-    @_json_option
+    @config_option
+    @own_address_option
+    @json_option
     def change(
         contact: str, account: str | None, config: Path | None, own_address: str, as_json: bool
     ) -> None:
-        client = Client(_open_service(config, own_address), ANONYMOUS)
+        service = _open_service(config, own_address)
+        client = Client(service, ANONYMOUS)
         target = {detect_field(contact): contact}
         call = client.block if action is Action.BLOCK else client.unblock
         result = call(account=account, **target)
-        _print_result(result, as_json)
+        _print_result(result, as_json, _describe_own_server(service, result, own_address))
 
     change.__doc__ = f"{action.value.capitalize()} a contact, named by number, JID or user id."
     return main.command(action.value)(change)
@@ -261,20 +250,21 @@ unblock = _change_command(Action.UNBLOCK)
 
 @main.command()
 @click.option("--account", help="The account. Default: the default account.")
-@_config_option
-@_own_address_option
-@_json_option
+@config_option
+@own_address_option
+@json_option
 def blocked(account: str | None, config: Path | None, own_address: str, as_json: bool) -> None:
     """Print the block list: one JID or user id per line."""
-    client = Client(_open_service(config, own_address), ANONYMOUS)
-    _print_result(client.blocked(account=account), as_json)
+    service = _open_service(config, own_address)
+    result = Client(service, ANONYMOUS).blocked(account=account)
+    _print_result(result, as_json, _describe_own_server(service, result, own_address))
 
 
 @main.command("new-provider")
 @click.argument("name")
 @click.option(
     "--into",
-    type=click.Path(path_type=Path),
+    type=PathType(),
     metavar="FOLDER",
     help="The folder to create; may exist if it is empty. Default: contact-adapter-NAME.",
 )
@@ -291,11 +281,12 @@ def new_provider(name: str, into: Path | None) -> None:
     _print(f"  pytest {folder}")
 
 
-def _open_service(config: Path | None, own_address: str) -> Service:
-    def load() -> Service:
-        return Service(load_settings(read_toml(find_config(config)), own_address=own_address))
+def _open_settings(config: Path | None, own_address: str) -> Settings:
+    return _or_exit(lambda: load_settings(read_toml(find_config(config)), own_address=own_address))
 
-    return _or_exit(load)
+
+def _open_service(config: Path | None, own_address: str) -> Service:
+    return Service(_open_settings(config, own_address))
 
 
 LoadedT = TypeVar("LoadedT")
@@ -311,6 +302,15 @@ def _or_exit(load: Callable[[], LoadedT]) -> LoadedT:
         _exit_with_plugin_error(error)
 
 
+def _or_configuration_error(config: Path | None, do: Callable[[], LoadedT]) -> LoadedT:
+    """Return `do()`. Where it fails, a fault of the configuration is reported in its place."""
+    try:
+        return do()
+    except click.ClickException:
+        _open_settings(config, DEFAULT_ADDRESS)
+        raise
+
+
 def _print_trace(error: BaseException) -> None:
     click.echo(mask_traceback("".join(traceback.format_exception(error))), err=True)
 
@@ -321,15 +321,29 @@ def _exit_with_plugin_error(error: PluginError) -> NoReturn:
     raise click.ClickException(mask_digit_runs(str(error))) from None
 
 
-def _check_live(service: Service, name: str) -> bool:
+def _check_live(service: Service, name: str, own_address: str) -> bool:
     """Read the account's block list, where the provider has one; print and return the success."""
     account = service.accounts[name]
     if Action.LIST not in account.provider.actions():
         _print(f"{name}: not checked; {account.provider.name} has no block list to read")
         return True
     result = service.perform(name, Command(Action.LIST))
-    _print(f"{name}: {result.code.value if result.code else 'ok'}")
+    hint = _describe_own_server(service, result, own_address)
+    _print(f"{name}: {result.code.value if result.code else 'ok'}{f'; {hint}' if hint else ''}")
     return result.ok
+
+
+def _describe_own_server(service: Service, result: Result, own_address: str) -> str | None:
+    """Return the remedy for an account whose provider is this program's server; else None."""
+    account = service.settings.accounts.get(result.account or "")
+    if result.code is not Code.PROVIDER_UNREACHABLE or account is None:
+        return None
+    if not f"{account.base_url}/".startswith(f"{own_address.rstrip('/')}/"):
+        return None
+    return (
+        f"no server at {own_address}: start `contact-adapter serve`, "
+        "or give its address with --own-address"
+    )
 
 
 def _print_data(data: dict[str, Any]) -> None:
@@ -340,9 +354,12 @@ def _print_json(document: Any) -> None:
     _print(json.dumps(document, indent=2))
 
 
-def _print_result(result: Result, as_json: bool) -> NoReturn:
+def _print_result(result: Result, as_json: bool, hint: str | None) -> NoReturn:
+    """Print the result and, for readers, the remedy `hint`; exit with the status of the result."""
     try:
         _write_result(result, as_json)
+        if hint is not None and not as_json:
+            click.echo(f"  {hint}", err=True)
     except _OutputError as error:
         outcome = ""
         if result.code is not None:

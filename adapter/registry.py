@@ -141,10 +141,14 @@ class PluginRegistry:
     """
 
     def __init__(
-        self, found: Iterable[tuple[PluginInfo, EntryPoint]], idle_blocks: Iterable[str] = ()
+        self,
+        found: Iterable[tuple[PluginInfo, EntryPoint]],
+        idle_blocks: Iterable[str] = (),
+        blocked: Iterable[PluginInfo] = (),
     ) -> None:
         self.idle_blocks = tuple(idle_blocks)
         """The entries of `[plugins] blocked` that match no installed plugin."""
+        self._blocked = tuple(blocked)
         self._entries = dict(found)
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
@@ -188,6 +192,10 @@ class PluginRegistry:
     def find_dialect(self, name: str) -> Registration[type[Dialect]] | None:
         """Return the dialect of that name; None without one. Raises as `find_provider`."""
         return self._find(name, "dialects")
+
+    def find_blocked(self, name: str) -> PluginInfo | None:
+        """Return the plugin of that name that `[plugins] blocked` matches; None without one."""
+        return next((plugin for plugin in self._blocked if plugin.name == name), None)
 
     def _find(self, name: str, kind: str) -> Registration[Any] | None:
         named = self._named(name)
@@ -264,7 +272,7 @@ def load_plugins(blocked: Iterable[str] = ()) -> PluginRegistry:
     id, the distribution may have any spelling that is equal to installers.
     """
     ids = {entry: _normalise_id(entry) for entry in blocked}
-    found, idle = [], dict(ids)
+    found, stopped, idle = [], [], dict(ids)
     for entry in entry_points(group=hookspecs.PROJECT):
         meta = entry.dist.metadata if entry.dist else {"Name": "unknown", "Version": ""}
         plugin = PluginInfo(entry.name, meta["Name"] or "unknown", meta["Version"] or "")
@@ -273,10 +281,12 @@ def load_plugins(blocked: Iterable[str] = ()) -> PluginRegistry:
         ]
         for each in matching:
             idle.pop(each, None)
-        if not matching:
+        if matching:
+            stopped.append(plugin)
+        else:
             found.append((plugin, entry))
     found.sort(key=lambda each: (not each[0].is_builtin, each[0].name, each[0].id))
-    return PluginRegistry(found, idle)
+    return PluginRegistry(found, idle, stopped)
 
 
 def _normalise(distribution: str) -> str:

@@ -45,14 +45,21 @@ def write_package(name: str, folder: Path) -> None:
     Raises ScaffoldError if it is neither, or cannot be written.
     """
     try:
-        # Renamed as a whole when complete, so that half a package is never in its place.
-        with TemporaryDirectory(prefix=".new-provider-", dir=folder.parent) as beside:
-            staged = Path(beside) / "package"
+        # A current directory and a mounted one cannot be replaced; an empty folder is filled.
+        is_empty = folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir())
+        place = folder if is_empty else folder.parent
+        # Renamed when complete, so that half a package is never in its place.
+        with TemporaryDirectory(prefix=".new-provider-", dir=place) as temporary:
+            staged = Path(temporary) / "package"
             for path, text in render_package(name, datetime.now(UTC)).items():
                 file = staged / path
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(text, "utf-8")
-            staged.rename(folder)
+            if is_empty:
+                for entry in staged.iterdir():
+                    entry.rename(folder / entry.name)
+            else:
+                staged.rename(folder)
     except OSError as error:
         raise ScaffoldError(
             f"cannot write {folder}, which must be empty or missing: {error.strerror}"

@@ -189,7 +189,7 @@ def _parse_number(text: str, region: str | None) -> str:
     ):
         digits = text.translate(_SEPARATORS)
         if digits and not digits.startswith("0"):
-            require_possible("number", digits)
+            require_possible("number", digits, marked=plain is not None)
             return digits
     try:
         written = parse_number("number", text)
@@ -206,6 +206,7 @@ def _parse_number(text: str, region: str | None) -> str:
 def _resolve(written: WrittenNumber, region: str | None) -> str:
     """Return the international number of a written one."""
     digits = written.digits
+    marked = written.international or digits.startswith("00")
     if written.international:
         if digits.startswith("0"):
             raise ContactError("number", "has a 0 in place of the country code; remove the 0")
@@ -224,5 +225,5 @@ def _resolve(written: WrittenNumber, region: str | None) -> str:
             "number",
             "is a national number and has no country code; start with + and the country code",
         )
-    require_possible("number", digits)
+    require_possible("number", digits, marked=marked)
     return digits

@@ -35,6 +35,9 @@ A 15 without its area code in Argentina, and zeros for a call abroad in Indonesi
 _PREFIX_EXAMPLES: Final = {"52": "01, 044 or 045", "54": "0 or 15"}
 """Examples for the message, by country code, for countries with several national prefixes."""
 
+_UNMARKED: Final = "is not an international number"
+_MARK: Final = "write + and the country code, or set default_region in the configuration"
+
 
 class Validity(IntEnum):
     """What a numbering plan states about a whole international number."""
@@ -56,13 +59,28 @@ def load_numbering_plans() -> None:
     phonenumbers.PhoneMetadata.load_all()
 
 
-def require_possible(field: str, digits: str) -> None:
-    """Raise ContactError for digits that no plan allows. The digits are never changed."""
+def require_possible(field: str, digits: str, *, marked: bool = True) -> None:
+    """Raise ContactError for digits that no plan allows. The digits are never changed.
+
+    `marked` is whether the writing marks them as international, by a + or 00. Without such a mark
+    they may be a national number, and the message has the remedy for one.
+    """
     if is_plainly_possible(digits):
         return
     reason = _why_impossible(digits)
-    if reason is not None:
-        raise ContactError(field, reason)
+    if reason is None:
+        return
+    raise ContactError(field, reason if marked else _explain_unmarked(digits, reason))
+
+
+def _explain_unmarked(digits: str, reason: str) -> str:
+    """Return the message for digits that nothing marks as international."""
+    code = country_code_of(digits)
+    if code is not None and reason == describe_national_prefix(code):
+        if validity(without_national_prefix(digits)) is Validity.VALID:
+            return f"{reason} and start with +"
+        return f"{_UNMARKED}; {_MARK}"
+    return f"{_UNMARKED}: it {reason}; {_MARK}"
 
 
 def validity(digits: str) -> Validity:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from types import MappingProxyType
 from typing import Any
@@ -52,12 +52,8 @@ class AccountLoader:
             return None
         registered = self._registry.find_provider(account["provider"])
         if registered is None:
-            known = sorted(self._registry.providers)
-            self._validator.report(
-                f"{path}.provider",
-                f"no such provider{hint(account['provider'], known)}; "
-                f"installed are: {', '.join(known) or 'none'}",
-            )
+            message = _describe_unknown(account["provider"], self._registry)
+            self._validator.report(f"{path}.provider", message)
             return None
         provider = registered.cls
         given = {key: value for key, value in account.items() if key not in ACCOUNT_KEYS}
@@ -150,6 +146,32 @@ class AccountLoader:
                 "use https, or set allow_insecure = true on this account",
             )
         return given.rstrip("/")
+
+
+def _describe_unknown(name: str, registry: PluginRegistry) -> str:
+    """Return the message for a provider that cannot be selected."""
+    blocked = registry.find_blocked(name)
+    if blocked is not None:
+        return (
+            f"no such provider: the plugin {blocked} is blocked; remove it from [plugins] blocked"
+        )
+    known = sorted(registry.providers)
+    shown = ", ".join(known) or "none"
+    return f"no such provider{hint(name, known)}; installed are: {shown}"
+
+
+def describe_long_timeouts(accounts: Iterable[AccountSettings]) -> Iterator[str]:
+    """Yield a warning for each `connect_timeout` that the deadline of the call precedes."""
+    owners: dict[tuple[float, float], list[str]] = {}
+    for account in accounts:
+        times = (account.transport.connect_timeout, account.transport.deadline)
+        if times[0] > times[1]:
+            owners.setdefault(times, []).append(display_name(account.name))
+    for (timeout, deadline), names in owners.items():
+        yield (
+            f"connect_timeout ({timeout:g}) is above deadline ({deadline:g}) and has no effect; "
+            f"lower it, or raise deadline (accounts: {', '.join(names)})"
+        )
 
 
 def check_aliases(

@@ -31,12 +31,7 @@ def load_dialects(
     for name in dict.fromkeys(enabled):
         registered = registry.find_dialect(name)
         if registered is None:
-            known = sorted(registry.dialects)
-            validator.report(
-                "dialects.enabled",
-                f"has a name that is not an installed dialect{hint(name, known)}; "
-                f"installed are: {', '.join(known) or 'none'}",
-            )
+            validator.report("dialects.enabled", _describe_unknown(name, registry))
             continue
         table = validator.validate(DialectSchema, raw.get(name, {}), f"dialects.{name}")
         settings = DialectSettings(
@@ -49,6 +44,18 @@ def load_dialects(
         _check_mount(validator, settings, mounted)
         loaded.append(settings)
     return tuple(loaded)
+
+
+def _describe_unknown(name: str, registry: PluginRegistry) -> str:
+    """Return the message for a dialect that cannot be enabled."""
+    blocked = registry.find_blocked(name)
+    if blocked is not None:
+        return f"has {name}, whose plugin {blocked} is blocked; remove it from [plugins] blocked"
+    known = sorted(registry.dialects)
+    shown = ", ".join(known) or "none"
+    if name in registry.providers:
+        return f"has {name}, a provider that has no dialect; installed dialects are: {shown}"
+    return f"has a name that is not an installed dialect{hint(name, known)}; installed are: {shown}"
 
 
 def _check_mount(validator: Validator, settings: DialectSettings, mounted: dict[str, str]) -> None:

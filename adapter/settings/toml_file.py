@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from adapter.errors import ConfigurationError, ConfigurationProblem
 from adapter.files import MAX_CONFIG, FileError, read_file
+
+_BYTE_ORDER_MARK: Final = (
+    "is not valid TOML: it begins with a byte order mark; save it as UTF-8 without one"
+)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -18,6 +22,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     """
     try:
         text = read_file(path, MAX_CONFIG).decode("utf-8")
+        if text.startswith("\ufeff"):
+            raise ConfigurationError([ConfigurationProblem(str(path), _BYTE_ORDER_MARK)])
         return _anchored(tomllib.loads(text), path.parent)
     except FileError as error:
         raise ConfigurationError(

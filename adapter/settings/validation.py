@@ -34,9 +34,13 @@ _SCHEMA_DEFAULTS: Final = Schema().error_messages
 
 
 def hint(name: str, known: Iterable[str]) -> str:
-    """Return ` (did you mean …?)` with the closest known name; empty without one."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
+    """Return ` (did you mean …?)` with the closest known name; empty without one.
+
+    Upper and lower case are equal here.
+    """
+    folded = {each.casefold(): each for each in known}
+    close = difflib.get_close_matches(name.casefold(), folded, n=1)
+    return f" (did you mean {folded[close[0]]}?)" if close else ""
 
 
 class Validator:

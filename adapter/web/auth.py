@@ -107,7 +107,8 @@ def _header_error(code: Code, header: str, message: str) -> RequestError:
 def require_scope(caller: Caller, scope: Scope) -> None:
     """Raise RequestError (`permission_denied`) where the caller lacks the scope."""
     if not caller.has_scope(scope):
-        raise RequestError(Outcome.failure(Code.PERMISSION_DENIED))
+        fields = {"scope": (f"needs {scope.value}",)}
+        raise RequestError(Outcome.failure(Code.PERMISSION_DENIED, fields=fields))
 
 
 def read_api_key(request: Request) -> str | None:

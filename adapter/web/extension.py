@@ -109,6 +109,9 @@ class ContactAdapter:
                 raise ConfigurationError(
                     [ConfigurationProblem(f"dialects.{mount.name}.host", message)]
                 )
+        if settings.dialects and prefix is None:
+            message = "needs the HTTP API; give a url_prefix other than None, or remove the table"
+            raise ConfigurationError([ConfigurationProblem("dialects", message)])
         install(
             app,
             settings,

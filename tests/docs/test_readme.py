@@ -21,6 +21,7 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner
+from flask import Flask
 from marshmallow import Schema
 from support import BUILT_IN, code_named
 from support.pages import ROOT, Block, Page, find_pages, page
@@ -28,7 +29,7 @@ from support.serving import run_server
 from tools import render_readme
 
 import adapter
-from adapter import Code
+from adapter import Client, Code, ContactAdapter
 from adapter.cli import main
 from adapter.error_rules import HTTP_STATUS_RULES
 from adapter.results import build_envelope
@@ -217,6 +218,14 @@ def test_the_pages_show_commands() -> None:
     assert len(shown) >= 7
 
 
+def test_the_readme_installs_from_a_clone_in_a_virtual_environment() -> None:
+    (block, *_) = page("README.md").blocks("sh")
+    lines = block.text.splitlines()
+    assert [line.split()[0] for line in lines[:3]] == ["git", "cd", "python3"]
+    assert ".venv/bin/pip install '.[server]'" in lines
+    assert all(line.startswith(".venv/bin/") for line in lines[3:])
+
+
 def test_make_serve_starts_the_server_of_the_commands() -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
     assert re.search(r"^serve: .*\n\t\$\(BIN\)/contact-adapter serve", makefile, re.MULTILINE)
@@ -244,6 +253,12 @@ def check_command(words: list[str]) -> None:
     match Path(program).name:
         case "contact-adapter":
             check_options(main.commands[rest[0]], rest[1:])
+        case "git" if rest[0] == "clone":
+            assert len(rest) == 3
+        case "cd":
+            assert len(rest) == 1
+        case "python3" if rest[:2] == ["-m", "venv"]:
+            assert len(rest) == 3
         case "pip" if rest[0] == "install":
             for extra in re.findall(r"\[(\w+)\]", " ".join(rest)):
                 assert metadata().has_option("options.extras_require", extra)
@@ -279,6 +294,17 @@ def test_every_command_that_is_mentioned_exists(of: Page) -> None:
     for name, options in re.findall(r"`contact-adapter ([a-z-]+)([^`]*)`", of.prose):
         known = {option for each in main.commands[name].params for option in each.opts}
         assert set(re.findall(r"--[a-z-]+", options)) <= known, name
+
+
+@each_page
+def test_every_method_of_the_python_api_that_is_mentioned_exists(of: Page) -> None:
+    known = {*dir(ContactAdapter), *dir(Client)}
+    assert set(re.findall(r"\bcontacts\.(\w+)\(", of.text)) <= known
+
+
+def test_the_pages_mention_methods_of_the_python_api() -> None:
+    texts = "".join(of.text for of in PAGES)
+    assert {"block", "blocked", "for_app"} <= set(re.findall(r"\bcontacts\.(\w+)\(", texts))
 
 
 # --- Python, JSON and configuration
@@ -378,6 +404,26 @@ def test_the_commented_configuration_loads_and_has_every_key() -> None:
 
 
 # --- sentences that repeat the code
+
+
+def test_the_calls_of_the_server_alone_are_marked_in_the_table() -> None:
+    table = page("adapter/README.md").section("The HTTP API").partition("```")[0]
+    rows = re.findall(r"^\| (`(?:GET|POST) .*?) \|(.*)$", table, re.MULTILINE)
+    app = Flask("host")
+    ContactAdapter(app, {"accounts": {"a": {"provider": "memory"}}}, url_prefix="/x")
+    mounted = {rule.rule.removeprefix("/x") for rule in app.url_map.iter_rules()}
+    for calls, rest in rows:
+        for path in re.findall(r"(?:GET|POST) (/[^`]*)", calls):
+            assert (path in mounted) is ("server only: " not in rest), path
+    assert len(rows) >= 8
+
+
+def test_the_remedy_of_the_log_line_about_missing_keys_is_on_the_page(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ContactAdapter(Flask("host"), {"accounts": {"a": {"provider": "memory"}}})
+    (argument,) = re.findall(r"set (\w+) where", caplog.text)
+    assert f"{argument}=True" in page("adapter/README.md").section("In a Flask app")
 
 
 def test_the_statuses_of_the_shared_rules_in_the_guide_are_the_codes() -> None:

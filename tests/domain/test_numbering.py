@@ -145,3 +145,30 @@ def test_digits_that_merely_look_like_a_national_prefix_are_kept(number: str) ->
 )
 def test_an_impossible_number_is_refused_with_the_reason(text: str, reason: str) -> None:
     assert reason in error_for(text)
+
+
+REMEDY = "; write + and the country code, or set default_region in the configuration"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("11999999999", "is not an international number"),
+        ("11 99999-9999", "is a national number and has no country code"),
+        ("999999999", "is not an international number: it does not start with an existing country"),
+        ("55119999999999", "is not an international number: it has too few or too many digits"),
+    ],
+)
+def test_digits_without_a_mark_get_the_remedy_for_a_national_number(
+    text: str, message: str
+) -> None:
+    assert error_for(text).startswith(message)
+    assert "+ and the country code" in error_for(text)
+    assert "remove the prefix" not in error_for(text)
+    assert REMEDY not in error_for(f"+{text}")
+    assert REMEDY not in error_for(f"00{text}")
+
+
+def test_a_whole_number_with_a_national_prefix_keeps_its_remedy() -> None:
+    assert error_for("4901713920012").endswith("remove the prefix and start with +")
+    assert error_for("+4901713920012").endswith("remove the prefix")

@@ -149,12 +149,18 @@ def test_url_prefix_moves_the_whole_http_api(host: Flask, prefix: str) -> None:
 
 def test_url_prefix_none_mounts_no_http_api(host: Flask) -> None:
     before = {rule.rule for rule in host.url_map.iter_rules()}
-    contacts = ContactAdapter(
-        host, {**KEYED, "dialects": {"enabled": list(NATIVE)}}, url_prefix=None
-    )
+    contacts = ContactAdapter(host, KEYED, url_prefix=None)
     assert {rule.rule for rule in host.url_map.iter_rules()} == before
     with host.app_context():
         assert contacts.block(NUMBER).ok
+
+
+def test_dialects_without_the_http_api_are_refused(host: Flask) -> None:
+    config = {**KEYED, "dialects": {"enabled": list(NATIVE)}}
+    with pytest.raises(ConfigurationError, match="dialects: needs the HTTP API"):
+        ContactAdapter(host, config, url_prefix=None)
+    assert "contact_adapter" not in host.extensions
+    ContactAdapter(host, {**KEYED, "dialects": {"enabled": []}}, url_prefix=None)
 
 
 def test_http_api_without_keys_is_401(host: Flask) -> None:

@@ -89,6 +89,23 @@ def test_the_folder_may_be_named_and_may_be_there_when_it_is_empty(here: Path) -
         assert (here / folder / "setup.cfg").is_file()
 
 
+@pytest.mark.parametrize("given", [".", "./", "../here"])
+def test_the_current_directory_is_filled_when_it_is_empty(here: Path, given: str) -> None:
+    before = here.stat().st_ino
+    result = new_provider("acme", "--into", given)
+    assert result.exit_code == 0, result.output
+    assert here.stat().st_ino == before
+    assert sorted(every_file(here)) == sorted(render_package("acme", NOW))
+    assert not list(here.glob(".new-provider-*"))
+
+
+def test_an_empty_folder_name_is_refused(here: Path) -> None:
+    result = new_provider("acme", "--into", "")
+    assert result.exit_code == 2
+    assert "'--into': is empty; give a path" in result.stderr
+    assert list(here.iterdir()) == []
+
+
 def test_the_responses_are_dated_by_month() -> None:
     answers = json.loads(render_package("acme", NOW)["tests/answers/acme/contacts.json"])
     assert answers["date"] == "2026-11"
@@ -165,6 +182,9 @@ def test_no_incomplete_package_is_left(here: Path, monkeypatch: pytest.MonkeyPat
     assert result.exit_code == 1
     assert "No space left on device" in result.stderr
     assert len(written) == 3
+    assert list(here.iterdir()) == []
+    written.clear()
+    assert new_provider("acme", "--into", ".").exit_code == 1
     assert list(here.iterdir()) == []
     assert new_provider("a" * 250).exit_code == 1
     assert list(here.iterdir()) == []

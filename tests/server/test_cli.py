@@ -20,7 +20,7 @@ from support import (
     free_port,
     install_plugin,
 )
-from support.cli import MASKED, on_path, run, run_installed
+from support.cli import MASKED, on_path, run, run_installed, wuts_at
 from support.dists import PROVIDER
 from support.raw_server import RawServer, always, http_response
 
@@ -123,9 +123,37 @@ def test_invalid_contact_or_account_is_explained(
 @pytest.mark.parametrize("account", NATIVE)
 def test_sandbox_accounts_over_http_need_the_server(account: str) -> None:
     address = f"http://127.0.0.1:{free_port()}"
-    result = run("block", NUMBER, "--account", account, "--own-address", address, "--json")
+    arguments = ("block", NUMBER, "--account", account, "--own-address", address)
+    result = run(*arguments, "--json")
     assert result.exit_code == 1
     assert json.loads(result.stdout)["error"]["code"] == "provider_unreachable"
+    assert result.stderr == ""
+    assert run(*arguments).stderr.endswith(f"\n  {no_server(address)}\n")
+
+
+def no_server(address: str) -> str:
+    """Return the remedy where the sandbox's server does not run."""
+    remedy = "start `contact-adapter serve`, or give its address with --own-address"
+    return f"no server at {address}: {remedy}"
+
+
+def test_list_and_live_check_need_the_server_of_the_sandbox() -> None:
+    address = f"http://127.0.0.1:{free_port()}"
+    listed = run("blocked", "--account", "wuts", "--own-address", address)
+    assert listed.stderr.endswith(f"\n  {no_server(address)}\n")
+    checked = run("check", "--live", "--own-address", address)
+    assert f"wuts: provider_unreachable; {no_server(address)}\n" in checked.stdout
+    assert "memory: ok\n" in checked.stdout
+
+
+def test_remedy_for_the_server_is_not_printed_for_a_provider_elsewhere(
+    write: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WUTS_TOKEN", "t")
+    config = write(wuts_at(f"http://127.0.0.1:{free_port()}"))
+    result = run("blocked", "--config", config)
+    assert result.stderr.startswith("provider_unreachable: ")
+    assert "--own-address" not in result.stderr
 
 
 @pytest.mark.parametrize("account", NATIVE)

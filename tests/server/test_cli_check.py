@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from support import (
     PROVIDERS,
     Upstream,
 )
-from support.cli import on_path, run, run_installed
+from support.cli import MEMORY, on_path, run, run_installed
 
 pytest_plugins = ["support.cli_fixtures"]
 
@@ -44,6 +45,39 @@ def test_check_reports_a_valid_configuration() -> None:
     result = run("check")
     assert result.exit_code == 0
     assert "valid; 4 account(s)" in result.stdout
+
+
+@pytest.mark.parametrize("command", ["check", "serve", "blocked"])
+def test_an_empty_path_of_the_configuration_is_refused_by_its_option(command: str) -> None:
+    result = run(command, "--config", "")
+    assert result.exit_code == 2
+    assert "'--config': is empty; give a path" in result.stderr
+
+
+@pytest.mark.parametrize(("region", "noted"), [("", True), ('default_region = "BR"\n', False)])
+def test_check_notes_that_no_region_is_configured(
+    write: Callable[[str], str], region: str, noted: bool
+) -> None:
+    result = run("check", "--config", write(f"{region}{MEMORY}"))
+    assert result.exit_code == 0
+    assert ("note: no default_region: " in result.stdout) is noted
+
+
+@pytest.mark.parametrize(
+    ("timeout", "deadline", "warned"), [(20, 15, True), (15, 15, False), (3, 15, False)]
+)
+def test_check_warns_about_a_connect_timeout_above_the_deadline(
+    write: Callable[[str], str], timeout: int, deadline: int, warned: bool
+) -> None:
+    transport = f"[transport]\nconnect_timeout = {timeout}\ndeadline = {deadline}\n"
+    result = run("check", "--config", write(MEMORY + transport))
+    assert result.exit_code == 0
+    warning = (
+        f"warning: connect_timeout ({timeout}) is above deadline ({deadline}) and has no effect; "
+        "lower it, or raise deadline (accounts: support)\n"
+    )
+    assert (warning in result.stdout) is warned
+    assert ("warning: " in result.stdout) is warned
 
 
 BAD = """
@@ -93,6 +127,16 @@ def test_every_command_reports_every_fault_of_the_configuration(
     for secret in ("in-the-clear-secret", "NO_SUCH_VARIABLE_HERE"):
         assert secret not in result.output
     assert "Traceback" not in result.output
+
+
+def test_serve_reports_the_configuration_before_the_port(write: Callable[[str], str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        faulty = run("serve", "--port", port, "--config", write(BAD))
+        valid = run("serve", "--port", port, "--config", write(MEMORY))
+    assert "default_acount: unknown key" in faulty.stderr
+    assert "cannot listen" not in faulty.stderr
+    assert f"cannot listen on 127.0.0.1 port {port}" in valid.stderr
 
 
 @pytest.mark.parametrize("text", [None, "accounts = ", "\xff", "accounts = 1", ""])

@@ -31,6 +31,17 @@ NATIVE = ", ".join(sorted(load_plugins().dialects))
         (one({}), "accounts.a.provider", "is required"),
         (one({"provider": 1}), "accounts.a.provider", "must be text"),
         (one({"provider": "memroy"}), "accounts.a.provider", "did you mean memory"),
+        (one({"provider": "WUTS"}), "accounts.a.provider", "did you mean wuts"),
+        (
+            one({"provider": "wuts"}, plugins={"blocked": ["wuts"]}),
+            "accounts.a.provider",
+            "the plugin contact-adapter:wuts",
+        ),
+        (
+            one({"provider": "wuts"}, plugins={"blocked": ["contact-adapter:wuts"]}),
+            "accounts.a.provider",
+            "is blocked; remove it from [plugins] blocked",
+        ),
         (one({"provider": "nothing"}), "accounts.a.provider", f"installed are: {PROVIDERS}"),
         (one({**MEMORY, "colour": 1}), "accounts.a.colour", "unknown key"),
         (one({**MEMORY, "base_url": "https://x"}), "accounts.a.base_url", "remove the key"),
@@ -113,7 +124,18 @@ NATIVE = ", ".join(sorted(load_plugins().dialects))
         (one(dialects=[]), "dialects", "must be a table"),
         (one(dialects={"enabled": "wuts"}), "dialects.enabled", "list of names"),
         (one(dialects={"enabled": [1]}), "dialects.enabled", "list of names"),
-        (one(dialects={"enabled": ["memory"]}), "dialects.enabled", f"installed are: {NATIVE}"),
+        (one(dialects={"enabled": ["nothing"]}), "dialects.enabled", f"installed are: {NATIVE}"),
+        (
+            one(dialects={"enabled": ["whapi"]}),
+            "dialects.enabled",
+            f"has whapi, a provider that has no dialect; installed dialects are: {NATIVE}",
+        ),
+        (one(dialects={"enabled": ["Wuts"]}), "dialects.enabled", "did you mean wuts"),
+        (
+            one(dialects={"enabled": ["wuts"]}, plugins={"blocked": ["wuts"]}),
+            "dialects.enabled",
+            "is blocked; remove it from [plugins] blocked",
+        ),
         (one(dialects={"enabled": ["wutz"]}), "dialects.enabled", "did you mean wuts"),
         (one(dialects={"wuts": {}}), "dialects.wuts", 'add it to "enabled"'),
         (

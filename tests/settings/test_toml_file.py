@@ -28,6 +28,13 @@ def test_a_file_that_is_not_toml_is_refused_with_its_path(content: bytes, tmp_pa
     assert problem.message.startswith("is not valid TOML: ")
 
 
+def test_a_byte_order_mark_is_refused_with_its_remedy(tmp_path: Path) -> None:
+    file = tmp_path / "adapter.toml"
+    file.write_bytes(b"\xef\xbb\xbfdefault_account = 'a'\n")
+    with pytest.raises(ConfigurationError, match="byte order mark; save it as UTF-8 without one"):
+        read_toml(file)
+
+
 @pytest.mark.parametrize("name", ["absent.toml", "."])
 def test_an_unreadable_file_is_refused_with_its_path(name: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:

@@ -106,6 +106,8 @@ def test_key_is_limited_to_its_scopes(
     else:
         assert code_of(response) == "permission_denied"
         assert response.status_code == 403
+        needed = "block" if method == "POST" else "read"
+        assert response.get_json()["error"]["fields"] == {"scope": [f"needs {needed}"]}
 
 
 def test_missing_scope_is_reported_before_errors_of_the_body(

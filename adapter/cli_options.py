@@ -1,0 +1,45 @@
+"""The options that several commands of the command line share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from adapter.settings.locations import CONFIG_VARIABLE, DEFAULT_ADDRESS
+from adapter.urls import is_plain_url
+
+
+def _check_address(_: click.Context, __: click.Parameter, value: str) -> str:
+    if not is_plain_url(value):
+        raise click.BadParameter("must be an http or https URL, such as " + DEFAULT_ADDRESS)
+    return value
+
+
+class PathType(click.Path):
+    """A path. An empty text is refused: pathlib would read it as the current directory."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path; end with a usage error for an empty text."""
+        if value == "":
+            self.fail("is empty; give a path, or omit the option", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+config_option = click.option(
+    "--config",
+    type=PathType(),
+    help=f"The TOML file. Default: ${CONFIG_VARIABLE}, else the sandbox.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the envelope.")
+own_address_option = click.option(
+    "--own-address",
+    default=DEFAULT_ADDRESS,
+    callback=_check_address,
+    show_default=True,
+    help='URL of the server, for accounts with base_url = { self = "…" }.',
+)
