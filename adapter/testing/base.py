@@ -16,8 +16,10 @@ from adapter.codes import Action
 from adapter.contacts import Contact, ContactForm
 from adapter.dialect import Dialect
 from adapter.error_rules import ErrorRule
+from adapter.errors import PluginError
 from adapter.http import HttpRequest, HttpResponse
 from adapter.options import SecretField
+from adapter.plugin_checks import check_provider
 from adapter.provider import Provider
 from adapter.results import MAX_RETRY_AFTER, Command, Outcome
 from adapter.secret import Secret
@@ -107,6 +109,11 @@ class ContractBase:
             )
         if faults:
             return Prepared((), None, tuple(faults))
+        try:
+            check_provider(self.provider)
+        except PluginError as error:
+            mend = f"correct {self.provider.__name__}; the adapter does not load it as it is."
+            return Prepared((), None, ((str(error), mend),))
         try:
             dialect = self.dialect or find_dialect(self.provider)
         except AssertionError as error:

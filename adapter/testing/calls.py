@@ -16,6 +16,7 @@ from adapter.http import HttpRequest, HttpResponse
 from adapter.provider import LocalProvider, Provider
 from adapter.results import Command, Outcome
 from adapter.settings.model import AccountSettings, TransportSettings
+from adapter.testing.isolation import Guard
 from adapter.testing.naming import as_json
 from adapter.testing.pointers import same
 from adapter.testing.reporting import describe_exception
@@ -35,7 +36,8 @@ class Failed:
 def try_building(provider: Provider, command: Command) -> HttpRequest | Failed:
     """Return the request of a command, or what was raised."""
     try:
-        built = provider.build_request(command)
+        with Guard():
+            built = provider.build_request(command)
     except Exception as error:  # noqa: BLE001 - any exception is the finding
         text = f"build_request raises {describe_exception(error, type(provider))}"
         return Failed(text, isinstance(error, RequestError))
@@ -50,7 +52,8 @@ def try_paging(
     """Return the request for the next page, or what happened in its place."""
     fresh = HttpResponse(response.status, response.headers, response.body)
     try:
-        built = provider.build_next_page(command, fresh)
+        with Guard():
+            built = provider.build_next_page(command, fresh)
     except Exception as error:  # noqa: BLE001 - any exception is the finding
         return Failed(f"build_next_page raises {describe_exception(error, type(provider))}")
     if built is None or isinstance(built, HttpRequest):
@@ -61,7 +64,8 @@ def try_paging(
 def try_parsing(provider: Provider, command: Command, response: HttpResponse) -> Outcome | Failed:
     """Return the outcome of a response, or what happened in its place."""
     try:
-        outcome = provider.parse_response(command, response)
+        with Guard():
+            outcome = provider.parse_response(command, response)
     except Exception as error:  # noqa: BLE001 - any exception is the finding
         return Failed(f"parsing it raises {describe_exception(error, type(provider))}")
     if isinstance(outcome, Outcome):

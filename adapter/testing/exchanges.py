@@ -17,8 +17,9 @@ The folder `answers` of a contract holds JSON files. A file is one exchange, or 
   is the number of entries of a list that are not persons; `fields` is a list of names;
 - `evidence`, of a success with a body: JSON pointers to the values that prove it, `""` for the
   whole body. With a `?` at its end, the value may be missing, but not wrong. `*` is every entry of
-  an array: the values at `/data/items/*/jid` name contacts, any ones, and any number of them. The
-  status is evidence too, unless the list has `status?`: the success then has several statuses;
+  an array: the values at `/data/items/*/jid` name contacts, any ones, and any number of them, even
+  none. For a bare array it is `/*`. The status is evidence too, unless the list has `status?`: the
+  success then has several statuses;
 - `ignores`, of a success: pointers to booleans of the body that do not matter;
 - `next`, of a page of a list: the request for the next page. An exchange whose `request` is the
   `next` of another is a later page; `build_request` does not build it.

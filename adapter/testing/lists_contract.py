@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from adapter.http import HttpRequest, HttpResponse
 from adapter.provider import Provider
 from adapter.results import Command, Outcome
 from adapter.strict_json import Json, write_json
 from adapter.testing.base import ContractBase
-from adapter.testing.calls import differences, is_success, try_paging, try_parsing
+from adapter.testing.calls import differences, is_success, same_outcome, try_paging, try_parsing
 from adapter.testing.hostile import hostile_bodies
-from adapter.testing.mutations import mutations, with_groups
-from adapter.testing.pointers import GONE, value_at
-from adapter.testing.reporting import describe_outcome, require
+from adapter.testing.mutations import emptied, mutations, with_groups
+from adapter.testing.pointers import GONE, is_pattern, value_at
+from adapter.testing.reporting import describe_difference, require
 from adapter.testing.samples import NOT_PERSONS
 
 
@@ -72,12 +74,42 @@ class ListsContract(ContractBase):
                     or outcome.contacts != contacts
                     or outcome.others != counted
                 ):
-                    what = describe_outcome(outcome)
+                    expected = replace(exchange.outcome, others=counted)
+                    what = describe_difference(outcome, expected)
                     faults.append(
                         f"{exchange.name}, with groups at {pointer or 'the root'}: {what}"
                     )
         where = self.place_of("parse_success")
-        require((faults, f"let {where} use read_contacts for the JIDs, or catch NotAPersonError."))
+        mend = (
+            f"let {where} use read_contacts for the JIDs, or catch NotAPersonError; or set "
+            "`others` of the outcome in the answers file to the number of the entries that are "
+            "not persons."
+        )
+        require((faults, mend))
+
+    def test_an_empty_list_is_a_success(self) -> None:
+        """A list whose evidence is every entry of an array (`/data/*`) may have no entry."""
+        faults = []
+        for exchange in self.exchanges:
+            patterns = [each.rstrip("?") for each in exchange.evidence if is_pattern(each)]
+            if exchange.outcome.contacts is None or not patterns:
+                continue
+            provider = self.make_provider(exchange.options)
+            given = exchange.response
+            body = write_json(emptied(given.document, patterns))
+            response = HttpResponse(given.status, given.headers, body)
+            outcome = try_parsing(provider, exchange.command, response)
+            expected = replace(exchange.outcome, contacts=(), others=0)
+            if not same_outcome(outcome, expected):
+                found = describe_difference(outcome, expected)
+                faults.append(f"{exchange.name}, with {body.decode()}: {found}")
+        where = self.place_of("parse_success")
+        mend = (
+            f"let {where} accept a list without entries: `list(entries)`, not `[_, *_]`. If the "
+            "provider documents another response for an empty list, let `evidence` name the "
+            "entries one by one (`/data/0`)."
+        )
+        require((faults, mend))
 
     def _paging_fault(
         self, provider: Provider, command: Command, response: HttpResponse, leads_on: bool

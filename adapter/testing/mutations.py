@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Final
 
@@ -12,7 +12,7 @@ from adapter.contacts import Contact, ContactForm
 from adapter.http import Headers, HttpResponse
 from adapter.strict_json import Json, write_json
 from adapter.testing.exchanges import Exchange
-from adapter.testing.pointers import GONE, places, replaced, value_at
+from adapter.testing.pointers import EVERY, GONE, places, replaced, value_at
 from adapter.testing.samples import ANOTHER, NOT_PERSONS
 
 NOTHING: Final = "nothing"
@@ -100,13 +100,30 @@ def with_groups(document: Json) -> Iterator[tuple[str, Json]]:
         if len(inside) != 1:
             continue
         more = [replaced(first, inside[0], jid) for jid in NOT_PERSONS]
-        changed = replaced(document, pointer, [*value, *more])
-        above = value_at(changed, pointer.rpartition("/")[0]) if pointer else None
-        if isinstance(above, dict):
-            for key, count in above.items():
-                if type(count) is int and count == len(value):
-                    above[key] = count + len(more)
-        yield pointer, changed
+        yield pointer, _resized(document, pointer, [*value, *more])
+
+
+def emptied(document: Json, patterns: Iterable[str]) -> Json:
+    """Return the document without the entries of which the patterns are evidence.
+
+    A count beside such an array becomes 0.
+    """
+    for pattern in patterns:
+        parts = pattern.split("/")
+        document = _resized(document, "/".join(parts[: parts.index(EVERY)]), [])
+    return document
+
+
+def _resized(document: Json, pointer: str, entries: list[Json]) -> Json:
+    """Return the document with other entries in an array. A count beside it changes with it."""
+    before = len(value_at(document, pointer))
+    changed = replaced(document, pointer, entries)
+    above = value_at(changed, pointer.rpartition("/")[0]) if pointer else None
+    if isinstance(above, dict):
+        for key, count in above.items():
+            if type(count) is int and count == before:
+                above[key] = len(entries)
+    return changed
 
 
 def laid_over(below: dict[str, Json], above: dict[str, Json]) -> dict[str, Json]:
@@ -149,3 +166,36 @@ def retold(response: HttpResponse, text: str) -> Iterator[tuple[str, HttpRespons
         if isinstance(value, str):
             body = write_json(replaced(document, pointer, text))
             yield pointer, HttpResponse(response.status, response.headers, body)
+
+
+_LONGER: Final = ("x{}x", "echo {} end", "echo {}", "{} end")
+"""Texts that contain another one."""
+
+
+def wrapped(
+    response: HttpResponse, unrelated: str
+) -> Iterator[tuple[str, HttpResponse, list[tuple[str, HttpResponse]]]]:
+    """Yield the response with an unrelated text, and with longer texts: each text, and all.
+
+    A longer text contains the recorded one. The longer ones come with a description.
+    """
+    document = response.document
+    texts = [
+        (pointer, value)
+        for pointer, value in ([] if document is None else places(document))
+        if isinstance(value, str)
+    ]
+    choices = [(pointer or "the root", [(pointer, value)]) for pointer, value in texts]
+    if len(texts) > 1:
+        choices.append(("every text", texts))
+    for where, chosen in choices:
+        longer = [(repr(form.format("…")), _rewritten(response, chosen, form)) for form in _LONGER]
+        yield where, _rewritten(response, chosen, unrelated), longer
+
+
+def _rewritten(response: HttpResponse, texts: list[tuple[str, str]], form: str) -> HttpResponse:
+    """Return the response with each of the texts in another form."""
+    document = response.document
+    for pointer, text in texts:
+        document = replaced(document, pointer, form.replace("{}", text))
+    return HttpResponse(response.status, response.headers, write_json(document))

@@ -1,4 +1,4 @@
-"""The clauses about privacy: where secrets and phone numbers may be."""
+"""The clauses about privacy and isolation: where secrets and phone numbers may be or go."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from adapter.codes import Action
 from adapter.http import HttpRequest
 from adapter.provider import LocalProvider
 from adapter.results import Outcome, OutcomeError, Result, build_error
 from adapter.secret import Secret
 from adapter.testing.base import ContractBase
-from adapter.testing.calls import Records, try_building, try_parsing
+from adapter.testing.calls import Records, is_success, try_building, try_paging, try_parsing
+from adapter.testing.isolation import Guard
 from adapter.testing.mutations import echoes
 from adapter.testing.naming import as_json
 from adapter.testing.reporting import require
@@ -53,6 +55,26 @@ class PrivacyContract(ContractBase):
                 ]
         where = self.place_of("header_templates")
         require((faults, f"send credentials in {where}, or in the path if the provider wants it."))
+
+    def test_a_provider_uses_no_network_and_writes_no_file(self) -> None:
+        """Building and parsing use no network, no other process, and no file that is written."""
+        faults = []
+        for options in self.option_sets:
+            with Guard() as making:
+                provider = self.make_provider(options)
+            faults += [f"{self.tested.__name__}(): {each}" for each in making.used]
+            for command in self.all_commands():
+                with Guard() as building:
+                    try_building(provider, command)
+                faults += [f"build_request of {command.action}: {each}" for each in building.used]
+                for exchange in self.exchanges:
+                    with Guard() as parsing:
+                        outcome = try_parsing(provider, command, exchange.fresh_response())
+                        if command.action is Action.LIST and is_success(outcome):
+                            try_paging(provider, command, exchange.fresh_response())
+                    faults += [f"{exchange.name}, parsed: {each}" for each in parsing.used]
+        mend = f"let {self.tested.__name__} compute alone; the adapter sends its requests."
+        require((faults, mend))
 
     def _texts(self, options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         """Yield every text that a provider may write into logs and errors, with a description."""
@@ -110,7 +132,8 @@ class PrivacyContract(ContractBase):
                         loaded = self.tested.Options().load({**given, name: wrong})
                         provider = self.tested(loaded)
                         for command in self.commands(CANARY):
-                            provider.build_request(command)
+                            with Guard():
+                                provider.build_request(command)
                     except Exception as error:  # noqa: BLE001 - its text is the finding
                         last = "".join(traceback.format_exception_only(error))
                         yield f"the error of a wrong {name}", f"{last} {error!r}"

@@ -6,6 +6,8 @@ import inspect
 import sys
 import traceback
 from collections.abc import Iterable
+from dataclasses import fields
+from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,9 +78,32 @@ def describe_outcome(outcome: Any) -> str:
         for name in ("contacts", "retry_after", "upstream_status", "provider_code")
         if getattr(outcome, name) is not None
     ]
+    if outcome.others:
+        words.append(f"others {outcome.others}")
     if outcome.fields:
         words.append(f"fields {sorted(outcome.fields)}")
     return ", ".join(words)
+
+
+def describe_difference(outcome: Any, expected: Outcome) -> str:
+    """Return in what an outcome is not the expected one: only the parts that differ.
+
+    A success in place of a failure, or the other way round, is described as a whole.
+    """
+    if not isinstance(outcome, Outcome) or outcome.ok is not expected.ok:
+        was, should_be = describe_outcome(outcome), describe_outcome(expected)
+        return was if was.startswith(("parsing it", "it is")) else f"is {was}, not {should_be}"
+    names = [each.name for each in fields(Outcome)]
+    parts = [
+        f"{name} is {_shown(getattr(outcome, name))}, not {_shown(getattr(expected, name))}"
+        for name in names
+        if getattr(outcome, name) != getattr(expected, name)
+    ]
+    return "; ".join(parts) or "nothing differs"
+
+
+def _shown(value: Any) -> str:
+    return value.value if isinstance(value, Enum) else repr(value)
 
 
 def describe_rule(rule: ErrorRule) -> str:

@@ -35,13 +35,28 @@ class RequestsContract(ContractBase):
         require((faults, f"correct {where}, or `request` in the answers file."))
 
     def test_the_same_command_makes_the_same_request(self) -> None:
-        """Building a request is pure: no clock, no counter, no memory of earlier commands."""
+        """Building a request is pure: no clock, no counter, no memory of earlier commands.
+
+        One provider builds all commands in turn, twice and backwards; each request is that of a new
+        provider.
+        """
         faults = []
-        for exchange in self.exchanges:
-            provider = self.make_provider(exchange.options)
-            built = [self.built(exchange, each) for each in (provider, provider, None)]
-            if built[0] != built[1] or built[0] != built[2]:
-                faults.append(f"{exchange.name}: a second request differs from the first")
+        for options in self.option_sets:
+            commands = self.all_commands()
+            commands += [
+                each.command
+                for each in self.exchanges
+                if each.options == options and each.command not in commands
+            ]
+            shared = self.make_provider(options)
+            alone = [try_building(self.make_provider(options), each) for each in commands]
+            turns = list(zip(commands, alone, strict=True))
+            for command, expected in (*turns, *turns, *reversed(turns)):
+                if try_building(shared, command) != expected:
+                    faults.append(
+                        f"{command.action} of {command.contact}: after other commands, the request "
+                        "differs from that of a new provider"
+                    )
         where = self.place_of("build_request")
         require((faults, f"let {where} depend on the options and the command alone."))
 

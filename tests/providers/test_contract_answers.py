@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from marshmallow import fields
 from support.clauses import COMPLETE, EVIDENCE, REQUEST, RESPONSE, VERIFIED
 from support.toy import (
     JID,
@@ -230,7 +231,6 @@ HALF_LIVE = {"request": "documented", "response": "seen live"}
         (Verified, live_answers(provenance="documented"), False),
         (Verified, live_answers(provenance=HALF_LIVE), False),
         (type("Later", (Toy,), {"verified_on": "9999-01-01"}), live_answers("9999-01-01"), False),
-        (type("Month", (Toy,), {"verified_on": "2026-11"}), live_answers("2026-11"), False),
     ],
 )
 def test_the_verified_day_is_the_day_of_the_live_responses(
@@ -238,6 +238,30 @@ def test_the_verified_day_is_the_day_of_the_live_responses(
 ) -> None:
     (folder / "live.json").write_text(json.dumps({"exchanges": live}))
     assert set(failures(contract_for(folder, provider))) == (set() if right else {VERIFIED})
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "message"),
+    [
+        ("name", "Bolha_Chat", "Faulty.name must be lower-case words"),
+        ("title", "", "Faulty.title must be a text"),
+        ("verified_on", "2026-11", "Faulty.verified_on must be a date as YYYY-MM-DD"),
+        ("base_url", 5, "Faulty.base_url must be a text"),
+        (
+            "Options",
+            type("Options", (Toy.Options,), {"headers": fields.String()}),
+            "Faulty.Options has keys of the core: headers; rename the options",
+        ),
+    ],
+)
+def test_a_provider_that_the_adapter_does_not_load_fails_once(
+    folder: Path, attribute: str, value: Any, message: str
+) -> None:
+    faulty = type("Faulty", (Toy,), {attribute: value})
+    failed = set_up_failure(contract_for(folder, faulty))
+    assert failed.startswith("1 fault(s):\n  - Faulty.")
+    assert message in failed
+    assert "correct Faulty; the adapter does not load it as it is" in failed
 
 
 def test_responses_seen_live_are_in_the_live_file_alone(folder: Path) -> None:

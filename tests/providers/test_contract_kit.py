@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
-from collections.abc import Mapping
+import os
+import re
+import socket
+import subprocess
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +24,11 @@ from support.clauses import (
     DIALECT_BUILDS,
     DIALECT_PARSES,
     DIGITS,
+    EMPTY_LIST,
     ERROR_BESIDE,
     EVIDENCE,
     HOSTILE,
+    ISOLATED,
     NAMES,
     NOT_PERSONS,
     OPTIONS,
@@ -38,6 +45,7 @@ from support.clauses import (
     SET_UP,
     UNDECLARED,
     VERIFIED,
+    WHOLE_TEXTS,
 )
 from support.toy import JID, LID, Toy, contract_for, failures, right_answers, write_answers
 
@@ -49,6 +57,7 @@ from adapter.plugin import (
     Contact,
     ContactError,
     ContactForm,
+    ErrorRule,
     Headers,
     HttpRequest,
     HttpResponse,
@@ -112,6 +121,14 @@ class CountsItsRequests(Toy):
         return HttpRequest(right.method, right.path, headers, json=right.json)
 
 
+class KeepsItsFirstContact(Toy):
+    kept: Contact | None = None
+
+    def build_request(self, command: Command) -> HttpRequest:
+        self.kept = self.kept or command.contact
+        return super().build_request(Command(command.action, self.kept))
+
+
 class DeclaresAFormThatItNeverUses(Toy):
     contact_forms = (*Toy.contact_forms, ContactForm.CHAT_ID)
 
@@ -169,6 +186,25 @@ class RemembersSleep(Toy):
         read = super().parse_response(command, response)
         self.asleep = self.asleep or read.provider_code == "asleep"
         return Outcome.failure(Code.SESSION_NOT_CONNECTED) if self.asleep and read.ok else read
+
+
+class ParsesForItsFirstCommand(Toy):
+    first: Command | None = None
+
+    def parse_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+        self.first = self.first or command
+        return super().parse_success(self.first, response)
+
+
+class ParsesForTheCommandItBuilt(Toy):
+    built: Command | None = None
+
+    def build_request(self, command: Command) -> HttpRequest:
+        self.built = command
+        return super().build_request(command)
+
+    def parse_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+        return super().parse_success(self.built or command, response)
 
 
 class HasACodeThatNothingReaches(Toy):
@@ -280,6 +316,60 @@ class SearchesForACode(Toy):
         return "asleep" if code and "asleep" in code else code
 
 
+def later(document: Any) -> Any:
+    """Return the sentence of the toy's failure without a code; an empty text without one."""
+    match document:
+        case {"hint": str(text), **rest} if not rest:
+            return text
+    return ""
+
+
+def with_rule(where: Callable[[Any], bool]) -> type[Toy]:
+    """Return a provider with one more rule for the toy's failure without a code."""
+    rule = ErrorRule(Code.PROVIDER_ERROR, 500, where=where)
+    return type("HasARule", (Toy,), {"error_rules": (*Toy.error_rules, rule)})
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        lambda document: "later" in str(document),
+        lambda document: "later" in later(document),
+        lambda document: later(document).startswith("later"),
+        lambda document: later(document).endswith("later"),
+        lambda document: re.search(r"\blater\b", later(document)) is not None,
+    ],
+)
+def test_a_rule_that_searches_a_part_of_a_text_is_a_fault(
+    folder: Path, where: Callable[[Any], bool]
+) -> None:
+    found = failures(contract_for(folder, with_rule(where)))
+    assert set(found) == {WHOLE_TEXTS}
+    assert "HasARule.error_rules" in found[WHOLE_TEXTS]
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        lambda document: later(document) == "later",
+        lambda document: bool(later(document)),
+        lambda document: document == {"hint": "later"},
+    ],
+)
+def test_a_rule_may_compare_a_whole_text_or_check_that_there_is_one(
+    folder: Path, where: Callable[[Any], bool]
+) -> None:
+    assert failures(contract_for(folder, with_rule(where))) == {}
+
+
+def test_a_rule_that_searches_all_texts_of_a_body_is_a_fault(tmp_path: Path) -> None:
+    answers = right_answers()
+    answers[-1]["response"]["body"] = {"hint": "later", "more": "call later"}
+    folder = write_answers(tmp_path / "toy", answers)
+    found = failures(contract_for(folder, with_rule(lambda each: "later" in str(each))))
+    assert "at every text" in found[WHOLE_TEXTS]
+
+
 class ClaimsToList(Toy):
     @classmethod
     def actions(cls) -> frozenset[Action]:
@@ -345,6 +435,34 @@ class PrintsTheResponse(Toy):
         return super().parse_success(command, response)
 
 
+class LooksUpAHost(Toy):
+    def build_request(self, command: Command) -> HttpRequest:
+        with contextlib.suppress(OSError):
+            socket.getaddrinfo("127.0.0.1", 9)
+        return super().build_request(command)
+
+
+class Connects(Toy):
+    def parse_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", 9))
+        return super().parse_success(command, response)
+
+
+class WritesAFile(Toy):
+    def build_request(self, command: Command) -> HttpRequest:
+        with contextlib.suppress(OSError):
+            Path(os.devnull).write_text("")
+        return super().build_request(command)
+
+
+class StartsAProcess(Toy):
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        super().__init__(options)
+        with contextlib.suppress(OSError):
+            subprocess.run(["true"], check=False)
+
+
 def echo_the_value(value: str) -> None:
     if " " in value:
         raise ValidationError(f"{value} is not good")
@@ -379,6 +497,7 @@ FAULTY_PROVIDERS: list[tuple[type[Toy], set[str]]] = [
     (WrongCredentialHeader, {REQUEST}),
     (SendsMoreThanRecorded, {REQUEST}),
     (CountsItsRequests, {PURE_REQUEST}),
+    (KeepsItsFirstContact, {PURE_REQUEST}),
     (DeclaresAFormThatItNeverUses, {NAMES}),
     (UsesAFormThatItDoesNotDeclare, {NAMES}),
     (NamesNoContact, {NAMES}),
@@ -387,6 +506,8 @@ FAULTY_PROVIDERS: list[tuple[type[Toy], set[str]]] = [
     (MisreadsACode, {RESPONSE}),
     (HidesTheUpstreamStatus, {RESPONSE}),
     (RemembersSleep, {PURE_RESPONSE}),
+    (ParsesForItsFirstCommand, {PURE_RESPONSE, HOSTILE}),
+    (ParsesForTheCommandItBuilt, {PURE_RESPONSE}),
     (HasACodeThatNothingReaches, {COMPLETE}),
     (SupportsAnActionWithoutARecord, {COMPLETE}),
     (TakesA404ForTheSession, {BARE_STATUS}),
@@ -403,6 +524,7 @@ FAULTY_PROVIDERS: list[tuple[type[Toy], set[str]]] = [
     (ReadsARedirect, {REDIRECT}),
     (SearchesTheText, {DIGITS}),
     (SearchesForACode, {CODE_IN_TEXT}),
+    (with_rule(lambda each: "later" in str(each)), {WHOLE_TEXTS}),
     (ClaimsToList, {UNDECLARED}),
     (TakesAnyOption, {OPTIONS}),
     (TakesASecretInClear, {OPTIONS}),
@@ -412,6 +534,10 @@ FAULTY_PROVIDERS: list[tuple[type[Toy], set[str]]] = [
     (ShowsItsKey, {PRIVACY}),
     (LogsTheContact, {PRIVACY}),
     (PrintsTheResponse, {PRIVACY}),
+    (LooksUpAHost, {ISOLATED}),
+    (Connects, {ISOLATED}),
+    (WritesAFile, {ISOLATED}),
+    (StartsAProcess, {ISOLATED}),
     (EchoesAWrongOption, {PRIVACY}),
     (RepeatsUpstreamTexts, {PRIVACY, DIGITS, CODE_IN_TEXT}),
 ]
@@ -434,9 +560,24 @@ def test_a_faulty_provider_fails_the_clauses_for_its_fault(
 def test_every_clause_has_a_fault_that_fails_it_alone() -> None:
     alone = [clauses for _, clauses in FAULTY_PROVIDERS if len(clauses) == 1]
     elsewhere = {OTHER_COMMAND, OTHER_CONTACT, SECRET_PLACE}  # below
-    elsewhere |= {PAGES, NOT_PERSONS, BOOLEANS}  # with lists, and with evidence
+    elsewhere |= {PAGES, NOT_PERSONS, EMPTY_LIST, BOOLEANS}  # with lists, and with evidence
     elsewhere |= {DIALECT_PARSES, DIALECT_BUILDS, SET_UP}  # with dialects, and with answers files
     assert set().union(*alone) == set(ProviderContract.clauses()) - elsewhere
+
+
+def test_a_provider_that_uses_the_network_never_reaches_it(folder: Path) -> None:
+    class Sends(Toy):
+        def build_request(self, command: Command) -> HttpRequest:
+            socket.create_connection(server.getsockname())
+            return super().build_request(command)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        found = failures(contract_for(folder, Sends))
+        with pytest.raises(BlockingIOError):
+            server.accept()
+    assert "build_request of block: socket.getaddrinfo" in found[ISOLATED]
+    assert "ForbiddenCallError in build_request (test_contract_kit.py" in found[REQUEST]
 
 
 def test_a_secret_in_the_query_is_a_fault_even_if_it_is_recorded(tmp_path: Path) -> None:

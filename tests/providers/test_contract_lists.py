@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.clauses import EVIDENCE, NOT_PERSONS, PAGES, REQUEST
+from support.clauses import EMPTY_LIST, EVIDENCE, NOT_PERSONS, PAGES, REQUEST, RESPONSE
 from support.toy import Lister, contract_for, failures, paged_answers, write_answers
 
 from adapter.plugin import Command, HttpRequest, HttpResponse, Outcome, json_response
@@ -23,6 +23,37 @@ def test_a_list_that_a_group_makes_unreadable_is_a_fault(tmp_path: Path) -> None
     found = failures(contract_for(folder, KnowsPersonsOnly))
     assert set(found) == {NOT_PERSONS}
     assert "with groups at /people" in found[NOT_PERSONS]
+
+
+class NeedsAnEntry(Lister):
+    def parse_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+        read = super().parse_success(command, response)
+        return None if read and command.contact is None and not read.contacts else read
+
+
+@pytest.mark.parametrize("provider", [Lister, NeedsAnEntry])
+def test_a_list_may_be_empty_if_its_evidence_is_every_entry(
+    tmp_path: Path, provider: type[Lister]
+) -> None:
+    answers = paged_answers()
+    for each in answers[-2:]:
+        each["evidence"] = ["/people/*"]
+    found = failures(contract_for(write_answers(tmp_path / "toy", answers), provider))
+    assert set(found) == (set() if provider is Lister else {EMPTY_LIST})
+    if found:
+        assert 'with {"people":[],"after":"p2","total":2}' in found[EMPTY_LIST]
+        assert "accept a list without entries" in found[EMPTY_LIST]
+
+
+def test_a_group_that_the_answers_file_does_not_count_is_named(tmp_path: Path) -> None:
+    answers = paged_answers()
+    answers[-1]["response"]["body"]["people"].append("120363025246125486@g.us")
+    answers[-1]["evidence"] = ["/people/*"]
+    found = failures(contract_for(write_answers(tmp_path / "toy", answers), Lister))
+    assert set(found) == {RESPONSE, NOT_PERSONS}
+    assert "last page: others is 1, not 0\n" in found[RESPONSE]
+    assert "last page, with groups at /people: others is 3, not 2" in found[NOT_PERSONS]
+    assert all("set `others` of the outcome in the answers file" in each for each in found.values())
 
 
 class ReadsTheFirstPageOnly(Lister):

@@ -10,7 +10,9 @@ clause by clause.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
@@ -41,6 +43,7 @@ from adapter.plugin import (
 from adapter.testing import ProviderContract
 from adapter.testing.base import Prepared
 from adapter.testing.mutations import flipped
+from adapter.testing.pointers import places
 
 pytestmark = [pytest.mark.slow, pytest.mark.no_cover, pytest.mark.usefixtures("few_statuses")]
 
@@ -141,6 +144,68 @@ def counted_requests(right: ProviderContract) -> Iterator[FaultyClass]:
             return replace(super().build_request(command), query={"n": str(self.sent)})
 
     yield Faulty
+
+
+def a_kept_contact(right: ProviderContract) -> Iterator[FaultyClass]:
+    class Faulty(right.provider):
+        kept: Contact | None = None
+
+        def build_request(self, command: Command) -> HttpRequest:
+            self.kept = self.kept or command.contact
+            contact = command.contact and self.kept
+            return super().build_request(Command(command.action, contact))
+
+    yield Faulty
+
+
+def a_kept_command(right: ProviderContract) -> Iterator[FaultyClass]:
+    class Faulty(right.provider):
+        kept: Command | None = None
+
+        def parse_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+            self.kept = self.kept or command
+            kept = self.kept if self.kept.contact and command.contact else command
+            return super().parse_success(kept, response)
+
+    states = {
+        exchange.command.action
+        for exchange in right.exchanges
+        if exchange.outcome.confirmation is Confirmation.PROVIDER_STATE
+    }
+    if states - {Action.LIST}:
+        yield Faulty
+
+
+def a_rule_that_searches_a_text(right: ProviderContract) -> Iterator[FaultyClass]:
+    for rule in right.provider.error_rules:
+        if rule.where is None:
+            continue
+        bodies = {
+            exchange.response.body.decode()
+            for exchange in right.exchanges
+            if right.rule_of(exchange) is rule
+        }
+        texts = {
+            text
+            for body in bodies
+            for _, text in places(json.loads(body))
+            if isinstance(text, str) and len(text) > 6
+        }
+        if not texts:
+            continue
+
+        def searches(document: Any, where: Any = rule.where, texts: Any = texts) -> bool:
+            shown = "\n".join(str(text) for _, text in places(document) if isinstance(text, str))
+            return bool(where(document)) and any(each in shown for each in texts)
+
+        changed = replace(rule, where=searches)
+
+        class Faulty(right.provider):
+            error_rules = tuple(
+                changed if each is rule else each for each in right.provider.error_rules
+            )
+
+        yield Faulty
 
 
 def a_rule_too_few(right: ProviderContract) -> Iterator[FaultyClass]:
@@ -336,6 +401,26 @@ def a_list_of_persons_only(right: ProviderContract) -> Iterator[FaultyClass]:
         yield Faulty
 
 
+def a_list_with_entries_only(right: ProviderContract) -> Iterator[FaultyClass]:
+    class Faulty(right.provider):
+        def parse_success(self, command: Command, response: HttpResponse) -> Outcome | None:
+            read = super().parse_success(command, response)
+            return None if read and read.contacts == () else read
+
+    if Action.LIST in right.provider.actions():
+        yield Faulty
+
+
+def a_host_that_is_looked_up(right: ProviderContract) -> Iterator[FaultyClass]:
+    class Faulty(right.provider):
+        def parse_response(self, command: Command, response: HttpResponse) -> Outcome:
+            with contextlib.suppress(OSError):
+                socket.getaddrinfo("127.0.0.1", 9)
+            return super().parse_response(command, response)
+
+    yield Faulty
+
+
 def an_own_code_for_a_redirect(right: ProviderContract) -> Iterator[FaultyClass]:
     class Faulty(right.provider):
         def parse_response(self, command: Command, response: HttpResponse) -> Outcome:
@@ -460,6 +545,9 @@ FAULTS: dict[Callable[[ProviderContract], Iterator[FaultyClass]], tuple[str, ...
         "test_every_request_is_the_recorded_one",
     ),
     counted_requests: ("test_the_same_command_makes_the_same_request",),
+    a_kept_contact: ("test_the_same_command_makes_the_same_request",),
+    a_kept_command: ("test_a_response_parsed_twice_has_the_same_outcome",),
+    a_rule_that_searches_a_text: ("test_a_rule_compares_whole_texts",),
     a_rule_too_few: ("test_every_response_is_parsed_as_recorded",),
     a_code_too_few: ("test_every_response_is_parsed_as_recorded",),
     a_rule_too_many: ("test_every_rule_and_every_action_has_a_response",),
@@ -480,6 +568,11 @@ FAULTS: dict[Callable[[ProviderContract], Iterator[FaultyClass]], tuple[str, ...
     ),
     a_named_contact_without_a_check: ("test_a_response_about_another_contact_is_a_failure",),
     a_list_of_persons_only: ("test_list_entries_that_are_not_persons_are_counted",),
+    a_list_with_entries_only: (
+        "test_an_empty_list_is_a_success",
+        "test_every_response_is_parsed_as_recorded",
+    ),
+    a_host_that_is_looked_up: ("test_a_provider_uses_no_network_and_writes_no_file",),
     an_own_code_for_a_redirect: ("test_a_redirect_is_a_failure",),
     a_search_in_texts: ("test_digits_in_a_text_change_no_outcome",),
     the_first_page_alone: ("test_every_page_leads_to_the_recorded_next_page",),
@@ -497,6 +590,8 @@ NOT_EVERYWHERE = {
     no_credential: "providers with a credential",
     a_secret_in_the_query: "providers with a credential",
     a_form_too_many: "providers that do not use all forms",
+    a_kept_command: "providers that return the state",
+    a_rule_that_searches_a_text: "providers with a rule for a body with a text",
     a_rule_too_few: "providers with error rules of their own",
     a_code_too_few: "providers with provider codes",
     a_code_that_is_searched: "providers with provider codes",
@@ -507,6 +602,7 @@ NOT_EVERYWHERE = {
     a_refusal_that_is_never_doubted: "providers whose refusals and successes have bodies",
     a_named_contact_without_a_check: "providers that name the contact",
     a_list_of_persons_only: "providers whose list holds JIDs",
+    a_list_with_entries_only: "providers with a list",
     the_first_page_alone: "providers whose list has pages",
     pages_without_end: "providers with a list",
     a_dialect_that_mistakes_the_contact: "providers with a dialect",
