@@ -33,6 +33,9 @@ BODY_TIMEOUT: Final = 30
 DNS_THREADS: Final = 1024
 """The most simultaneous DNS lookups: more than the calls in flight of a few accounts (256 each)."""
 
+_FIRST_REQUEST_GRACE: Final = 1
+"""Seconds for the first request of a connection that a stopping worker has just accepted."""
+
 _ERROR_RESPONSE_TIMEOUT: Final = 2
 """Seconds to send an error response, and to read and drop the rest of the request."""
 
@@ -62,21 +65,25 @@ class _RequestTimeout(Timeout):  # type: ignore[misc, unused-ignore]
     On exit, the socket gets READ_TIMEOUT for each read of the body and each write of the response.
     """
 
-    def __init__(self, client: socket.socket, idle: set[socket.socket], keepalive: int) -> None:
-        first = client.gettimeout() is None
+    def __init__(
+        self, client: socket.socket, idle: dict[socket.socket, float], keepalive: int
+    ) -> None:
+        self._is_first = client.gettimeout() is None
+        seconds = READ_TIMEOUT if self._is_first else keepalive
         # False: the timeout ends the `with` block without an exception; there is no request then.
-        super().__init__(READ_TIMEOUT if first else keepalive, False)  # type: ignore[arg-type]
+        super().__init__(seconds, False)  # type: ignore[arg-type]
         self._client = client
         self._idle = idle
 
     def __enter__(self) -> _RequestTimeout:
         self._client.settimeout(None)
-        self._idle.add(self._client)
+        grace = _FIRST_REQUEST_GRACE if self._is_first else 0
+        self._idle[self._client] = time.monotonic() + grace
         super().__enter__()
         return self
 
     def __exit__(self, *what: Any) -> Any:  # type: ignore[override, unused-ignore]
-        self._idle.discard(self._client)
+        self._idle.pop(self._client, None)
         self._client.settimeout(READ_TIMEOUT)
         return super().__exit__(*what)
 
@@ -134,7 +141,9 @@ class Worker(GeventWorker):  # type: ignore[misc, unused-ignore]
 
     def __init__(self, *args: Any, **rest: Any) -> None:
         self._clients: dict[Any, socket.socket] = {}
-        self._idle: set[socket.socket] = set()
+        self._idle: dict[socket.socket, float] = {}
+        """The connections that wait for a request, each with the monotonic time from which a
+        worker that stops may close it."""
         super().__init__(*args, **rest)
         self._disable_http2()
 
@@ -226,7 +235,8 @@ class Worker(GeventWorker):  # type: ignore[misc, unused-ignore]
         """Send the heartbeat; during shutdown, close idle keep-alive connections."""
         super().notify()
         if not self.alive:
-            for client in self._idle:
+            now = time.monotonic()
+            for client in [each for each, closable in self._idle.items() if closable <= now]:
                 with suppress(OSError):
                     # A request that has just arrived is still read, and gets its response.
                     # gevent's own `shutdown` would cancel the pending read.

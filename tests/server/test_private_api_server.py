@@ -195,6 +195,26 @@ def test_gunicorn_worker_handle_error_is_called_with_the_parse_error() -> None:
     assert (status, seen) == (400, [errors.InvalidHTTPVersion])
 
 
+@pytest.mark.parametrize(("grace", "status_line"), [(TIMEOUT, b"HTTP/1.1 200 OK"), (0, b"")])
+def test_gunicorn_worker_that_stops_waits_for_the_first_request_of_a_new_connection(
+    monkeypatch: pytest.MonkeyPatch, grace: float, status_line: bytes
+) -> None:
+    monkeypatch.setattr(worker_module, "_FIRST_REQUEST_GRACE", grace)
+    worker = make_worker()
+    with connection() as (listener, served, client):
+        serving = gevent.spawn(worker.handle, listener, served, ("127.0.0.1", 1))
+        while not worker._idle:
+            gevent.sleep(0)
+        worker.alive = False
+        worker.notify()
+        with gevent.Timeout(TIMEOUT):
+            if grace:
+                client.sendall(LAST_REQUEST)
+            received = client.recv(65536)
+            serving.get()
+    assert received.partition(b"\r\n")[0] == status_line
+
+
 def test_gunicorn_worker_load_wsgi_sets_the_attribute_wsgi_from_the_application() -> None:
     worker = make_worker(GeventWorker)
     assert list(worker.wsgi({}, lambda *_: None)) == [b"ok"]
