@@ -10,7 +10,7 @@ The folder `answers` of a contract holds JSON files. A file is one exchange, or 
   of an exchange are added to those of its file;
 - `command`: `{"action", "contact"}`, the contact as a JID or a user id; none for `list`;
 - `request`: `{"method", "path", "headers", "query", "json"}`, all that the provider must send.
-  `<token>` stands for the secret in the option `token`;
+  `<token>` stands for the secret in the option `token`; another `<word>` is a fault;
 - `response`: `{"status", "headers", "body"}`; `text` in place of `body` is not JSON;
 - `outcome`: of a success `{"confirmation", "contacts", "others"}`, of a failure `{"code",
   "retry_after", "fields", "provider_code"}`. A contact is `{"number", "lid", "user_id"}`; `others`
