@@ -127,7 +127,7 @@ async def change(request: Request) -> JSONResponse:
         counter.labels(*labels, code).inc()
     ms = round((time.monotonic() - started) * 1000)
     facts |= {"code": code, "upstream": upstream, "attempts": attempts, "ms": ms, "status": status}
-    facts["request_id"] = request_id
+    facts |= {"request_id": request_id} | ({"key": "bench"} if code != "unauthenticated" else {})
     line = " ".join(f"{name}={fact}" for name, fact in facts.items() if fact is not None)
     logging.info("request %s", LONG_NUMBER.sub(lambda run: mask(run.group()), line))
     meta = {"request_id": request_id, "attempts": attempts, "duration_ms": ms}
