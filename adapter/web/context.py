@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPMethod, HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import flask
 from flask import Request, Response
@@ -126,19 +126,20 @@ class RequestContext:
         self, status: int, code: Code | None = None, result: Result | None = None
     ) -> None:
         """Write the log line of this request."""
-        rule = self.request.url_rule
-        call = describe_call(result) if result is not None else {}
-        request_id = call.pop("request_id", redact_request_id(self.request_id, None))
-        method = self.request.method
-        facts = {
+        rule, method = self.request.url_rule, self.request.method
+        facts: dict[str, Any] = {
             "method": method if method in _METHODS else "-",
             "route": rule.rule if rule is not None else "-",
-            **call,
-            "status": status,
-            "code": code.value if code else "ok",
-            "ms": self.elapsed_ms,
         }
-        log_event("request", **{**facts, "request_id": request_id})
+        if result is None:
+            request_id = redact_request_id(self.request_id, None)
+        else:
+            facts |= describe_call(result)
+            request_id = facts.pop("request_id")  # the last fact of a line
+        facts["status"] = status
+        facts["code"] = code.value if code else "ok"
+        facts["ms"] = self.elapsed_ms
+        log_event("request", **facts, request_id=request_id)
 
     def read_body(self) -> bytes:
         """Return the request body.
