@@ -21,6 +21,7 @@ from adapter.errors import PluginError
 from adapter.options import SecretField
 from adapter.provider import Provider, SessionLocation
 from adapter.route import PLACEHOLDER, check_header_template
+from adapter.urls import is_plain_url
 
 ACCOUNT_KEYS: Final = frozenset(
     {"provider", "base_url", "aliases", "allow_insecure", "transport", "headers"}
@@ -60,6 +61,11 @@ def check_provider(provider: type[Provider]) -> None:
     for attribute, kind, words in _ATTRIBUTES:
         if not isinstance(getattr(provider, attribute), kind):
             raise PluginError(f"{name}.{attribute} must be {words}")
+    if provider.base_url is not None and not is_plain_url(provider.base_url):
+        raise PluginError(
+            f"{name}.base_url must be an http or https URL without a query or credentials: "
+            '"https://api.acme.example", or None'
+        )
     if not all(isinstance(each, ContactForm) for each in provider.contact_forms):
         raise PluginError(f"{name}.contact_forms must be a tuple of ContactForm")
     _check_date(f"{name}.verified_on", provider.verified_on)

@@ -30,6 +30,14 @@ PATH_ID_RULE: Final = (
 _UNSAFE_KINDS: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
+class MissingIdError(ValueError):
+    """A path needs an id that was not given; `name` is its variable part."""
+
+    def __init__(self, template: str, name: str) -> None:
+        super().__init__(f"{template} needs {name}")
+        self.name = name
+
+
 def is_path_id(text: str) -> bool:
     """Whether the text is safe as one segment of a path, both encoded and decoded."""
     return (
@@ -63,8 +71,8 @@ class Route:
     def fill(self, **ids: str) -> str:
         """Return the path with its ids filled in and percent-encoded.
 
-        Raises ValueError for an id that could change the path, by `is_path_id`, and for one that is
-        missing.
+        Raises ValueError for an id that could change the path, by `is_path_id`, and its subclass
+        MissingIdError for one that is missing.
         """
         for name, text in ids.items():
             if not is_path_id(text):
@@ -72,7 +80,7 @@ class Route:
         try:
             return PLACEHOLDER.sub(lambda part: quote(ids[part[1]], safe="@:"), self.template)
         except KeyError as error:
-            raise ValueError(f"{self.template} needs {error.args[0]}") from None
+            raise MissingIdError(self.template, error.args[0]) from None
 
     def match(self, path: str, *, lenient: bool = False) -> dict[str, str] | None:
         """Return the decoded ids of `path`; None if the path does not match.
@@ -110,6 +118,11 @@ def _check_route(name: str, method: str, template: str) -> None:
         raise PluginError(f"{name} has the method {method!r}; the methods are: {known}")
     if not template.startswith("/"):
         raise PluginError(f"{name}: the path must start with a slash: {template!r}")
+    if {"?", "#"} & set(template):
+        raise PluginError(
+            f"{name}: the path has a query or a fragment: {template!r}; give the query to "
+            "self.request in build_request"
+        )
     if has_loose_braces(template):
         raise PluginError(
             f"{name}: a variable part is lower-case letters and _ in braces: {template!r}"

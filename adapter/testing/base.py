@@ -22,12 +22,14 @@ from adapter.options import SecretField
 from adapter.plugin_checks import check_provider
 from adapter.provider import Provider
 from adapter.results import MAX_RETRY_AFTER, Command, Outcome
+from adapter.route import MissingIdError
 from adapter.secret import Secret
 from adapter.testing.calls import Failed, try_building, try_parsing
 from adapter.testing.discovery import find_dialect
 from adapter.testing.exchanges import Exchange, read_answers
+from adapter.testing.isolation import Guard
 from adapter.testing.proofs import proves
-from adapter.testing.reporting import place_of, require
+from adapter.testing.reporting import hide_secrets, place_of, require
 from adapter.testing.samples import CONTACTS, USER
 
 MEND_ANSWERS: Final = "mend the answers file, not the provider: "
@@ -126,7 +128,8 @@ class ContractBase:
         except AssertionError as error:
             mend = f"{MEND_ANSWERS}adapter.testing.exchanges describes their keys."
             return Prepared((), None, tuple((line, mend) for line in str(error).splitlines()))
-        return Prepared(exchanges, dialect, tuple(self._refused_options(exchanges)))
+        faults = [*self._refused_options(exchanges)]
+        return Prepared(exchanges, dialect, tuple(faults or self._unfilled_paths(exchanges)))
 
     def _refused_options(self, exchanges: tuple[Exchange, ...]) -> Iterator[tuple[str, str]]:
         """Yield the options that the provider refuses though they are those of an exchange."""
@@ -140,6 +143,25 @@ class ContractBase:
                     f"exchange; or for all of them as `options` of {type(self).__name__}."
                 )
                 yield f"{exchange.name}: {schema} refuses {error.messages}", mend
+
+    def _unfilled_paths(self, exchanges: tuple[Exchange, ...]) -> Iterator[tuple[str, str]]:
+        """Yield the variable parts of paths that neither an option nor build_request fills."""
+        for exchange in exchanges:
+            try:
+                with Guard():
+                    self.provider(self.load(exchange.options)).build_request(exchange.command)
+            except MissingIdError as error:
+                action = exchange.command.action
+                known = ", ".join(sorted(self.option_fields)) or "none"
+                fault = (
+                    f"{place_of(self.provider, 'routes')}: the path of {action} has "
+                    f"{{{error.name}}}, which is not an option, and build_request does not fill it "
+                    f"in; the options are: {known}"
+                )
+                call = f"self.request(command, body, {error.name}=…)"
+                yield fault, f"correct the path; or name the part in build_request: {call}."
+            except Exception:  # noqa: BLE001, S112 - the clauses of requests report it
+                continue
 
     def _valid(self) -> Prepared:
         prepared = self._prepare()
@@ -189,6 +211,7 @@ class ContractBase:
                 given = self.options.get(name)
                 made_up = f"canary-{name}-7f3a9c41"
                 texts[name] = given.reveal() if isinstance(given, Secret) else made_up
+        hide_secrets(texts)
         return texts
 
     def given(self, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Final
 
+from adapter.testing.reporting import shown_path
+
 _NAMED: Final = re.compile(r"\bBLANK \w+: ")
 
 
@@ -16,7 +18,7 @@ def find_blanks(folder: Path) -> list[str]:
     """
     files = [*sorted(folder.glob("*.py")), *sorted(folder.glob("tests/answers/*/*.json"))]
     blanks = [
-        f"{file.name}:{number}: {line.strip()}"
+        f"{file.relative_to(folder)}:{number}: {line.strip()}"
         for file in files
         for number, line in enumerate(file.read_text("utf-8").splitlines(), 1)
         if "BLANK" in line
@@ -27,6 +29,7 @@ def find_blanks(folder: Path) -> list[str]:
 def require_no_blanks(folder: Path) -> None:
     """Raise AssertionError with every blank that is left in the package."""
     __tracebackhide__ = True  # pytest then shows the list in place of this line
-    blanks = find_blanks(folder)
+    prefix = "" if folder.absolute() == Path.cwd() else f"{shown_path(folder)}/"
+    blanks = [f"{prefix}{each}" for each in find_blanks(folder)]
     if blanks:
         raise AssertionError("\n".join([f"{len(blanks)} blanks are left:", *blanks]))

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import socket
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from adapter.account import Account
@@ -24,13 +24,17 @@ from adapter.testing.reporting import describe_exception
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A wrong return value or an exception, as text. `is_refusal`: it was a RequestError."""
+    """A wrong return value or an exception, as text. `is_refusal`: it was a RequestError.
+
+    `detail`, the text of an exception, does not count in comparisons.
+    """
 
     text: str
     is_refusal: bool = False
+    detail: str = field(default="", compare=False)
 
     def __str__(self) -> str:
-        return self.text
+        return f"{self.text}{self.detail}"
 
 
 def try_building(provider: Provider, command: Command) -> HttpRequest | Failed:
@@ -39,8 +43,7 @@ def try_building(provider: Provider, command: Command) -> HttpRequest | Failed:
         with Guard():
             built = provider.build_request(command)
     except Exception as error:  # noqa: BLE001 - any exception is the finding
-        text = f"build_request raises {describe_exception(error, type(provider))}"
-        return Failed(text, isinstance(error, RequestError))
+        return _failed("build_request raises", error, provider)
     if isinstance(built, HttpRequest):
         return built
     return Failed(f"build_request returns {type(built).__name__}")  # type: ignore[unreachable, unused-ignore]
@@ -55,7 +58,7 @@ def try_paging(
         with Guard():
             built = provider.build_next_page(command, fresh)
     except Exception as error:  # noqa: BLE001 - any exception is the finding
-        return Failed(f"build_next_page raises {describe_exception(error, type(provider))}")
+        return _failed("build_next_page raises", error, provider)
     if built is None or isinstance(built, HttpRequest):
         return built
     return Failed(f"build_next_page returns {type(built).__name__}")  # type: ignore[unreachable, unused-ignore]
@@ -67,10 +70,15 @@ def try_parsing(provider: Provider, command: Command, response: HttpResponse) ->
         with Guard():
             outcome = provider.parse_response(command, response)
     except Exception as error:  # noqa: BLE001 - any exception is the finding
-        return Failed(f"parsing it raises {describe_exception(error, type(provider))}")
+        return _failed("parsing it raises", error, provider)
     if isinstance(outcome, Outcome):
         return outcome
     return Failed(f"it is parsed as {type(outcome).__name__}")  # type: ignore[unreachable, unused-ignore]
+
+
+def _failed(what: str, error: Exception, provider: Provider) -> Failed:
+    place, colon, detail = describe_exception(error, type(provider)).partition(": ")
+    return Failed(f"{what} {place}", isinstance(error, RequestError), f"{colon}{detail}")
 
 
 def is_success(outcome: Outcome | Failed) -> bool:

@@ -179,7 +179,8 @@ class EvidenceContract(ContractBase):
         mend = (
             f"let {self.place_of('parse_success')} read response.document, which is strict JSON, "
             "and check every shape and the status. If it rightly accepts one of these, "
-            f"{MEND_ANSWERS}`evidence` of the exchange demands too much."
+            f"{MEND_ANSWERS}`evidence` of the exchange demands too much. Each entry of an array is "
+            "`/data/*`; if the whole body is the array, `/*`."
         )
         require((faults, mend))
 

@@ -10,7 +10,7 @@ The folder `answers` of a contract holds JSON files. A file is one exchange, or 
   of an exchange are added to those of its file;
 - `command`: `{"action", "contact"}`, the contact as a JID or a user id; none for `list`;
 - `request`: `{"method", "path", "headers", "query", "json"}`, all that the provider must send.
-  `<token>` stands for the secret in the option `token`;
+  `<token>` stands for the secret in the option `token`; another `<word>` is a fault;
 - `response`: `{"status", "headers", "body"}`; `text` in place of `body` is not JSON;
 - `outcome`: of a success `{"confirmation", "contacts", "others"}`, of a failure `{"code",
   "retry_after", "fields", "provider_code"}`. A contact is `{"number", "lid", "user_id"}`; `others`
@@ -30,6 +30,7 @@ A file `live.json` holds what was seen live on the day of the provider's `verifi
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -39,13 +40,14 @@ from typing import Any, Final
 from marshmallow import Schema, ValidationError, fields, validate
 
 from adapter.codes import Action, Code, Confirmation
-from adapter.contacts import Contact
+from adapter.contacts import Contact, ContactError, is_user_id
 from adapter.http import Headers, HttpRequest, HttpResponse, json_response
 from adapter.response_rules import REFUSED
 from adapter.results import Command, Outcome
 from adapter.strict_json import Json, StrictJsonError, read_json
 from adapter.testing.naming import is_readable_name
-from adapter.testing.pointers import GONE, is_pattern, overlaps, value_at, values_at
+from adapter.testing.pointers import GONE, is_pattern, overlaps, places, value_at, values_at
+from adapter.testing.reporting import shown_path
 
 LIVE_FILE: Final = "live.json"
 """The file of the responses that the live service gave when it was last called."""
@@ -53,6 +55,7 @@ LIVE_FILE: Final = "live.json"
 ANY_SUCCESS_STATUS: Final = "status?"
 """The entry of `evidence` by which a success has several statuses."""
 
+_SECRET: Final = re.compile(r"<([A-Za-z_][A-Za-z0-9_-]*)>")
 _POINTER: Final = r"(/[^/?]+)*\Z|(/[^/?]+)+\?\Z"
 
 
@@ -187,15 +190,15 @@ def read_answers(folder: Path, secrets: Mapping[str, str]) -> list[Exchange]:
         except ValueError as error:
             faults.append(str(error))
             continue
-        for place, raw in _spread(path.name, document):
+        for place, raw in _spread(shown_path(path), document):
             try:
-                exchanges.append(_read_exchange(path.name, raw, secrets))
+                exchanges.append(_read_exchange(path, raw, secrets))
             except ValidationError as error:
                 faults += [f"{place}: {fault}" for fault in _flatten(error.messages)]
             except ValueError as error:
                 faults.append(f"{place}: {error}")
     if not exchanges and not faults:
-        faults.append(f"{folder.name} holds no exchange")
+        faults.append(f"{shown_path(folder)} holds no exchange")
     if faults:
         raise AssertionError("\n".join(faults))
     return exchanges
@@ -211,10 +214,10 @@ def _read_file(path: Path) -> Json:
             json.loads(body)
         except json.JSONDecodeError as found:
             place = f"line {found.lineno}, column {found.colno}"
-            raise ValueError(f"{path.name}, {place}: {found.msg}") from None
+            raise ValueError(f"{shown_path(path)}, {place}: {found.msg}") from None
         except ValueError:
             pass
-        raise ValueError(f"{path.name}: {error}") from None
+        raise ValueError(f"{shown_path(path)}: {error}") from None
 
 
 def _spread(name: str, document: Json) -> Iterator[tuple[str, Json]]:
@@ -253,7 +256,7 @@ def _flatten(messages: Any, above: str = "") -> Iterator[str]:
             yield f"{above}: {text}" if above else str(text)
 
 
-def _read_exchange(file: str, raw: Json, secrets: Mapping[str, str]) -> Exchange:
+def _read_exchange(path: Path, raw: Json, secrets: Mapping[str, str]) -> Exchange:
     if not isinstance(raw, dict):
         raise ValidationError("an exchange must be an object, and `exchanges` a list of them")
     record = _ExchangeSchema().load(raw)
@@ -266,17 +269,17 @@ def _read_exchange(file: str, raw: Json, secrets: Mapping[str, str]) -> Exchange
     if following and outcome.contacts is None:
         raise ValidationError({"next": "only a page of a list has a next one"})
     return Exchange(
-        name=f"{file}: {record['title']}",
-        file=file,
+        name=f"{shown_path(path)}: {record['title']}",
+        file=path.name,
         date=record["date"],
         request_provenance=record["provenance"][0],
         response_provenance=record["provenance"][1],
         options=record["options"],
         command=command,
-        request=_read_request(record["request"], secrets),
+        request=_read_request("request", record["request"], secrets),
         response=response,
         outcome=outcome,
-        next=following and _read_request(following, secrets),
+        next=following and _read_request("next", following, secrets),
         evidence=evidence,
         ignores=tuple(record["ignores"]),
         several_statuses=ANY_SUCCESS_STATUS in record["evidence"],
@@ -285,10 +288,23 @@ def _read_exchange(file: str, raw: Json, secrets: Mapping[str, str]) -> Exchange
 
 def _read_name(text: str) -> Contact:
     """Return the contact of a JID, or of a user id, in which there is no `@`."""
-    return Contact.from_jid(text) if "@" in text else Contact(user_id=text)
+    if "@" not in text and is_user_id(text) and not text.isdecimal():
+        return Contact(user_id=text)
+    try:
+        return Contact.from_jid(text)
+    except ContactError as error:
+        what = f": {error}" if "@" in text else ""
+        message = f'must be a JID ("5511999999999@s.whatsapp.net") or a user id{what}'
+        raise ValidationError({"command": {"contact": message}}) from None
 
 
-def _read_request(raw: Mapping[str, Any], secrets: Mapping[str, str]) -> HttpRequest:
+def _read_request(key: str, raw: Mapping[str, Any], secrets: Mapping[str, str]) -> HttpRequest:
+    """Return a request with its secrets. Raises ValidationError for an unknown one."""
+    for _, value in places(dict(raw)):
+        for name in _SECRET.findall(value) if isinstance(value, str) else ():
+            if name not in secrets:
+                known = ", ".join(f"<{each}>" for each in secrets) or "none"
+                raise ValidationError({key: f"<{name}> is not a secret option; they are: {known}"})
     filled = _fill(dict(raw), secrets)
     headers = Headers(filled["headers"])
     return HttpRequest(filled["method"], filled["path"], headers, filled["query"], filled["json"])

@@ -84,6 +84,7 @@ class OptionsContract(ContractBase):
     def _option_faults(self, given: Mapping[str, Any]) -> Iterator[str]:
         if not self._refuses("no_such_option", {**given, "no_such_option": "x"}):
             yield "an unknown option is not refused by its name"
+        builds = not self._building_fault(given)  # else a wrong option is not the cause
         for name, field in self.option_fields.items():
             missing = {key: value for key, value in given.items() if key != name}
             secret = isinstance(field, SecretField)
@@ -92,10 +93,10 @@ class OptionsContract(ContractBase):
             if secret and not self._refuses(name, {**given, name: "in-clear-text"}):
                 yield f"{name} is accepted in clear"
             if not self._refuses(name, missing):
-                fault = self._building_fault(missing)
+                fault = self._building_fault(missing) if builds else ""
                 if field.required or fault:
                     yield f"without {name}: not refused by its name; {fault or 'it is required'}"
-            for wrong in _WRONG_OPTIONS:
+            for wrong in _WRONG_OPTIONS if builds else ():
                 changed = {**given, name: wrong}
                 if not self._refuses(name, changed) and (fault := self._building_fault(changed)):
                     yield f"{name} = {wrong!r} passes the schema, and then: {fault}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from enum import Enum
 from pathlib import Path
@@ -15,9 +15,29 @@ from adapter.dialect import Dialect
 from adapter.error_rules import ErrorRule
 from adapter.provider import LocalProvider, Provider
 from adapter.results import Outcome
+from adapter.testing.samples import CANARY
 
 MOST_SHOWN: Final = 8
 """The number of faults of one kind that a message lists."""
+
+MOST_TEXT: Final = 160
+"""The number of characters that a message shows of an exception's text."""
+
+_hidden: dict[str, str] = {CANARY.number or "": "<number>"}
+"""What messages show in place of a text: the secrets of the tested providers, and a number."""
+
+
+def hide_secrets(secrets: Mapping[str, str]) -> None:
+    """Let every later message show `<token>` in place of the secret of the option `token`."""
+    _hidden.update({text: f"<{name}>" for name, text in secrets.items() if text})
+
+
+def mask(text: str) -> str:
+    """Return the text without secrets and the number of the canary."""
+    for hidden, shown in _hidden.items():
+        text = text.replace(hidden, shown)
+    return text
+
 
 _BASES: Final = (Provider, LocalProvider, Dialect)
 
@@ -27,7 +47,7 @@ def require(*groups: tuple[Iterable[str], str]) -> None:
     __tracebackhide__ = True  # pytest then shows the clause, not this line
     parts = []
     for faults, mend in groups:
-        found = list(dict.fromkeys(faults))
+        found = list(dict.fromkeys(mask(each) for each in faults))
         if not found:
             continue
         shown = [f"  - {fault}" for fault in found[:MOST_SHOWN]]
@@ -49,6 +69,14 @@ def place_of(owner: type, name: str) -> str:
     return f"{found.__name__}.{name} in {Path(file).name}" if file else f"{found.__name__}.{name}"
 
 
+def shown_path(path: Path) -> str:
+    """Return a path for messages: relative to the current directory, or with its folder's name."""
+    try:
+        return str(path.absolute().relative_to(Path.cwd()))
+    except ValueError:
+        return f"{path.parent.name}/{path.name}"
+
+
 def file_of(owner: type) -> str | None:
     """Return the path of the file that defines a class; None where there is no file."""
     return getattr(sys.modules.get(owner.__module__), "__file__", None)
@@ -57,15 +85,18 @@ def file_of(owner: type) -> str | None:
 def describe_exception(error: BaseException, owner: type) -> str:
     """Return the type of an exception, and the last line in the files of a class that led to it.
 
-    `owner` is the class of a provider or a dialect. The exception's own text may hold a secret.
+    `owner` is the class of a provider or a dialect. The exception's own text follows, shortened.
     """
     files = {file_of(each) for each in inspect.getmro(owner) if each not in (*_BASES, object)}
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if frame.filename in files]
     name = type(error).__name__
+    text = " ".join(str(error).split())
+    text = f": {text[:MOST_TEXT]}{'…' if len(text) > MOST_TEXT else ''}" if text else ""
     if not own:
-        return name
-    return f"{name} in {own[-1].name} ({Path(own[-1].filename).name}, line {own[-1].lineno})"
+        return f"{name}{text}"
+    place = f"{own[-1].name} ({Path(own[-1].filename).name}, line {own[-1].lineno})"
+    return f"{name} in {place}{text}"
 
 
 def describe_outcome(outcome: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from adapter.contacts import ContactForm
 from adapter.http import HttpRequest
@@ -14,6 +14,9 @@ from adapter.testing.exchanges import Exchange
 from adapter.testing.naming import forms_in
 from adapter.testing.reporting import require
 
+_PLACES: Final = {"method": "routes", "path": "routes", "headers": "header_templates"}
+"""The attribute to correct for a part of the request; for any other part, it is build_request."""
+
 
 class RequestsContract(ContractBase):
     """The requests of a provider."""
@@ -21,18 +24,22 @@ class RequestsContract(ContractBase):
     def test_every_request_is_the_recorded_one(self) -> None:
         """A command becomes exactly the request that the provider's documentation shows."""
         first = [exchange for exchange in self.exchanges if not self._is_later(exchange)]
-        faults = [
-            f"{exchange.name}: {fault}"
-            for exchange in first
-            for fault in differences(self.built(exchange), exchange.request)
-        ]
+        faults: dict[str, list[str]] = {"routes": [], "header_templates": [], "build_request": []}
+        for exchange in first:
+            for fault in differences(self.built(exchange), exchange.request):
+                place = _PLACES.get(fault.partition(" ")[0], "build_request")
+                faults[place].append(f"{exchange.name}: {fault}")
         recorded = {exchange.command.action for exchange in self.exchanges}
-        faults += [
+        faults["build_request"] += [
             f"no exchange of {action} has its first request"
             for action in sorted(recorded - {exchange.command.action for exchange in first})
         ]
-        where = self.place_of("build_request")
-        require((faults, f"correct {where}, or `request` in the answers file."))
+        require(
+            *(
+                (found, f"correct {self.place_of(place)}, or `request` in the answers file.")
+                for place, found in faults.items()
+            )
+        )
 
     def test_the_same_command_makes_the_same_request(self) -> None:
         """Building a request is pure: no clock, no counter, no memory of earlier commands.

@@ -8,8 +8,8 @@ from adapter.http import HttpResponse
 from adapter.provider import Provider
 from adapter.results import Command, Outcome
 from adapter.testing.base import ContractBase
-from adapter.testing.calls import Failed, same_outcome, try_building, try_parsing
-from adapter.testing.hostile import foreign_pages
+from adapter.testing.calls import Failed, is_success, same_outcome, try_building, try_parsing
+from adapter.testing.hostile import foreign_pages, hostile_bodies
 from adapter.testing.mutations import echoes, retold, wrapped
 from adapter.testing.proofs import proves
 from adapter.testing.reporting import describe_difference, describe_outcome, describe_rule, require
@@ -105,6 +105,8 @@ class ResponsesContract(ContractBase):
                     if not isinstance(outcome, Outcome) or outcome.code is not expected:
                         if self._contradicts_itself(command, response, outcome):
                             continue
+                        if self._disproves_evidence(provider, command, response, outcome):
+                            continue  # the clause of hostile responses reports it
                         faults.append(
                             f"{command.action}: {status} with {what} is parsed as "
                             f"{describe_outcome(outcome)}, not as {expected.value}"
@@ -209,6 +211,28 @@ class ResponsesContract(ContractBase):
         where = self.place_of("error_rules")
         mend = f"compare the whole text in the rules of {where}; never search a part of it."
         require((faults, mend))
+
+    def _disproves_evidence(
+        self,
+        provider: Provider,
+        command: Command,
+        response: HttpResponse,
+        outcome: Outcome | Failed,
+    ) -> bool:
+        """Whether the page, a hostile body, is parsed as a success without its evidence at a 2xx.
+
+        At an error status it then contradicts itself, though the recorded evidence is not in it.
+        """
+        uncertain = isinstance(outcome, Outcome) and outcome.code is Code.PROVIDER_BAD_RESPONSE
+        if not uncertain or response.body not in {body for _, body in hostile_bodies(())}:
+            return False
+        statuses = {each.response.status for each in self.exchanges if each.outcome.ok}
+        pages = [response.at_status(status) for status in statuses & self.hostile_statuses]
+        return any(
+            is_success(try_parsing(provider, command, each))
+            and bool(self.fault_of(provider, command, each))
+            for each in pages
+        )
 
     def _contradicts_itself(
         self, command: Command, response: HttpResponse, outcome: Outcome | Failed

@@ -65,6 +65,14 @@ def changed(**changes: Any) -> Callable[[list[Any]], Any]:
         (changed(command={"action": "block"}), "block and unblock need a contact"),
         (changed(command={"action": "mute", "contact": JID}), "command.action: "),
         (changed(command={"action": "block", "contact": "1203@g.us"}), "a group"),
+        (
+            changed(command={"action": "block", "contact": "5511999999999"}),
+            'command.contact: must be a JID ("5511999999999@s.whatsapp.net") or a user id\n',
+        ),
+        (
+            changed(request={"method": "POST", "path": "/b", "headers": {"X-Key": "<kye>"}}),
+            "request: <kye> is not a secret option; they are: <key>",
+        ),
         (changed(provenance="rumour"), "provenance: must be one of: inferred, "),
         (changed(provenance={"request": "documented"}), "provenance: must be a text, or "),
         (changed(provenance={"request": "documented", "response": "x"}), "provenance: must be "),
@@ -87,7 +95,7 @@ def test_an_unreadable_exchange_fails_once_and_skips_the_other_clauses(
 ) -> None:
     folder = write_answers(tmp_path / "toy", change(copy.deepcopy(right_answers())))
     failed = set_up_failure(contract_for(folder))
-    assert failed.startswith("1 fault(s):\n  - answers.json")
+    assert failed.startswith("1 fault(s):\n  - toy/answers.json")
     assert message in failed
     assert "mend the answers file, not the provider" in failed
 
@@ -247,6 +255,7 @@ def test_the_verified_day_is_the_day_of_the_live_responses(
         ("title", "", "Faulty.title must be a text"),
         ("verified_on", "2026-11", "Faulty.verified_on must be a date as YYYY-MM-DD"),
         ("base_url", 5, "Faulty.base_url must be a text"),
+        ("base_url", "api.toy.example", "Faulty.base_url must be an http or https URL"),
         (
             "Options",
             type("Options", (Toy.Options,), {"headers": fields.String()}),
@@ -262,6 +271,26 @@ def test_a_provider_that_the_adapter_does_not_load_fails_once(
     assert failed.startswith("1 fault(s):\n  - Faulty.")
     assert message in failed
     assert "correct Faulty; the adapter does not load it as it is" in failed
+
+
+def test_a_variable_part_of_a_path_that_nothing_fills_fails_once(folder: Path) -> None:
+    class Faulty(Toy):
+        routes = {**Toy.routes, "block": ("POST", "/{sesion}/block")}
+
+    failed = set_up_failure(contract_for(folder, Faulty))
+    assert failed.startswith("1 fault(s):\n  - Faulty.routes in test_contract_answers.py: the path")
+    assert "of block has {sesion}, which is not an option" in failed
+    assert "the options are: key, session" in failed
+    assert "self.request(command, body, sesion=…)" in failed
+
+
+def test_an_answers_file_is_named_by_its_path_in_the_current_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tests").mkdir()
+    folder = write_answers(tmp_path / "tests" / "toy", [{}])
+    monkeypatch.chdir(tmp_path)
+    assert "  - tests/toy/answers.json, exchange 1: " in set_up_failure(contract_for(folder))
 
 
 def test_responses_seen_live_are_in_the_live_file_alone(folder: Path) -> None:

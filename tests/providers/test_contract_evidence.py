@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.clauses import BOOLEANS, EVIDENCE, HOSTILE, OTHER_COMMAND
+from support.clauses import BARE_STATUS, BOOLEANS, EVIDENCE, HOSTILE, OTHER_COMMAND
 from support.toy import (
     JID,
     LID,
@@ -198,6 +198,21 @@ def test_a_list_without_contacts_fails_once_with_its_title(tmp_path: Path) -> No
     assert "(the whole list): outcome: give the success of a list `contacts`" in message
 
 
+@pytest.mark.parametrize("evidence", ["", "/0"])
+def test_evidence_that_an_empty_array_disproves_is_one_kind_of_fault(
+    tmp_path: Path, evidence: str
+) -> None:
+    answers = [
+        each for each in list_answers(list=[evidence]) if each["outcome"].get("contacts") != []
+    ]
+    folder = write_answers(tmp_path / "toy", answers)
+    found = failures(contract_for(folder, ReturnsTheList))
+    assert HOSTILE in found
+    assert BARE_STATUS not in found
+    assert "list, 200 with an empty array: it is parsed as a success without" in found[HOSTILE]
+    assert "if the whole body is the array, `/*`" in found[HOSTILE]
+
+
 # -- the status
 
 
@@ -317,7 +332,7 @@ def test_a_hostile_body_is_named_by_its_exchange(tmp_path: Path) -> None:
     answers[0]["title"] = "a block of a number"
     folder = write_answers(tmp_path / "toy", answers)
     found = failures(contract_for(folder, TakesArrays))
-    assert "the body of 'answers.json: a block of a number' in an array" in found[HOSTILE]
+    assert "the body of 'toy/answers.json: a block of a number' in an array" in found[HOSTILE]
 
 
 def test_evidence_that_is_not_listed_is_a_fault_of_the_answers_file(tmp_path: Path) -> None:

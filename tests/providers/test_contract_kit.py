@@ -493,7 +493,7 @@ class WaitsForYears(Toy):
 
 FAULTY_PROVIDERS: list[tuple[type[Toy], set[str]]] = [
     (WrongPath, {REQUEST}),
-    (CannotBuildARequest, {REQUEST, NAMES, OPTIONS}),
+    (CannotBuildARequest, {REQUEST, NAMES}),
     (WrongCredentialHeader, {REQUEST}),
     (SendsMoreThanRecorded, {REQUEST}),
     (CountsItsRequests, {PURE_REQUEST}),
@@ -578,6 +578,45 @@ def test_a_provider_that_uses_the_network_never_reaches_it(folder: Path) -> None
             server.accept()
     assert "build_request of block: socket.getaddrinfo" in found[ISOLATED]
     assert "ForbiddenCallError in build_request (test_contract_kit.py" in found[REQUEST]
+
+
+def test_an_option_is_not_blamed_if_nothing_can_be_built(folder: Path) -> None:
+    class Unnamed(Toy):
+        class Options(Toy.Options):
+            label = fields.String(load_default="", validate=lambda _: True)
+
+        def build_request(self, command: Command) -> HttpRequest:
+            raise ValueError(f"no key {self.options['key'].reveal()} here")
+
+    found = failures(contract_for(folder, Unnamed))
+    assert OPTIONS not in found
+    assert "(test_contract_kit.py, line " in found[REQUEST]
+    assert "): no key <key> here" in found[REQUEST]
+
+
+@pytest.mark.parametrize(
+    ("faulty", "place"),
+    [
+        (WrongPath, "WrongPath.routes in test_contract_kit.py"),
+        (
+            type("WrongHeader", (Toy,), {"header_templates": {"X-Api-Key": "{key}"}}),
+            "WrongHeader.header_templates in",
+        ),
+        (SendsMoreThanRecorded, "SendsMoreThanRecorded.build_request in test_contract_kit.py"),
+    ],
+)
+def test_the_attribute_to_correct_follows_from_the_part_that_differs(
+    folder: Path, faulty: type[Toy], place: str
+) -> None:
+    found = failures(contract_for(folder, faulty))[REQUEST]
+    assert f"To mend this: correct {place}" in found
+    assert found.count("To mend this") == 1
+
+
+def test_a_message_has_the_name_of_a_secret_in_its_place(folder: Path) -> None:
+    found = failures(contract_for(folder, WrongCredentialHeader))[REQUEST]
+    assert "headers is {'X-Api-Key': '<key>'}, not {'X-Key': '<key>'}" in found
+    assert "canary" not in found
 
 
 def test_a_secret_in_the_query_is_a_fault_even_if_it_is_recorded(tmp_path: Path) -> None:

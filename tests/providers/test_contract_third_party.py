@@ -152,7 +152,7 @@ def contract(
     sys.modules.pop("acme", None)
 
 
-def test_an_exception_is_reported_with_file_and_line_and_without_values(
+def test_an_exception_is_reported_with_file_and_line_and_its_text(
     contract: Callable[[str], type[ProviderContract]],
 ) -> None:
     source = PROVIDER.replace(
@@ -167,7 +167,8 @@ def test_an_exception_is_reported_with_file_and_line_and_without_values(
     line = next(n for n, each in enumerate(source.splitlines(), 1) if "raise ValueError" in each)
     found = failures(contract(source))
     assert f"parsing it raises ValueError in check (acme.py, line {line})" in found[HOSTILE]
-    assert "unexpected" not in "".join(found.values())
+    assert f"line {line}): unexpected: b'<!doctype html>" in found[HOSTILE]
+    assert "canary" not in "".join(found.values())
 
 
 def test_an_exception_in_a_library_is_located_in_the_provider(

@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -26,7 +27,7 @@ from support.wheel import CHECKOUT, closure, make_environment, requirements, run
 from adapter.cli import main
 from adapter.registry import load_plugins
 from adapter.scaffold import ScaffoldError, check_name, render_package
-from adapter.testing import find_blanks
+from adapter.testing import find_blanks, require_no_blanks
 
 pytestmark = pytest.mark.slow
 
@@ -109,6 +110,19 @@ def test_an_empty_folder_name_is_refused(here: Path) -> None:
 def test_the_responses_are_dated_by_month() -> None:
     answers = json.loads(render_package("acme", NOW)["tests/answers/acme/contacts.json"])
     assert answers["date"] == "2026-11"
+
+
+def test_a_failed_clause_is_shown_without_the_source_of_the_kit() -> None:
+    project = tomllib.loads(render_package("acme", NOW)["pyproject.toml"])
+    assert project["tool"]["pytest"]["ini_options"]["addopts"] == "--tb=short"
+
+
+def test_a_blank_is_named_by_its_path(here: Path) -> None:
+    new_provider("acme")
+    with pytest.raises(AssertionError) as raised:
+        require_no_blanks(here / "contact-adapter-acme")
+    assert "\ncontact-adapter-acme/contact_adapter_acme.py:" in str(raised.value)
+    assert "\ncontact-adapter-acme/tests/answers/acme/contacts.json:" in str(raised.value)
 
 
 @pytest.mark.parametrize("name", NO_NAMES)

@@ -218,6 +218,8 @@ WRONG = {
     "name = 1": "name must be lower-case words joined by dashes",
     "title = ''": "title must be a text",
     "documentation = 1": "documentation must be a text",
+    "base_url = 'api.acme.example'": "base_url must be an http or https URL without a query",
+    "base_url = 'https://api.acme.example/?x=1'": "base_url must be an http or https URL without",
     "base_url = 1": "base_url must be a text, or None",
     "session_location = None": "session_location must be a SessionLocation",
     "confirmation = 'accepted'": "confirmation must be a Confirmation",
@@ -245,6 +247,8 @@ WRONG = {
         "routes: block has the method 'post'; the methods are: GET, POST, PUT, PATCH, DELETE"
     ),
     "routes = {'block': ('POST', 'block')}": "routes: block: the path must start with a slash",
+    "routes = {'block': ('POST', '/block?x=1')}": "routes: block: the path has a query or a frag",
+    "routes = {'block': ('POST', '/block#x')}": "routes: block: the path has a query or a fragment",
     "routes = {'block': ('POST', '/{Jid}')}": "routes: block: a variable part is lower-case",
     "actions = classmethod(lambda cls: ['block'])": "actions must return Actions; write routes",
     "provider_code_at = '/error'": "provider_code_at must be a tuple of JSON pointers; write",
