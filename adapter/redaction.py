@@ -12,6 +12,7 @@ from adapter.privacy import mask_digit_runs
 MIN_DIGITS: Final = 7
 """Minimum run of an identifier's digits that is redacted: the length of the shortest numbers."""
 
+_BLOCK: Final = (MIN_DIGITS + 1) // 2
 _NO_DIGITS = bytes(set(range(256)) - set(b"0123456789"))
 
 
@@ -34,6 +35,11 @@ def redact_contact(text: str, contact: Contact | None) -> str:
         if each is None:
             continue
         own = each.encode().translate(None, _NO_DIGITS)
+        # Every run of MIN_DIGITS holds one of these blocks: half the searches in the usual case,
+        # a text without a common run.
+        blocks = range(0, len(own) - _BLOCK + 1, _BLOCK)
+        if not any(own[start : start + _BLOCK] in digits for start in blocks):
+            continue
         for start in range(len(own) - MIN_DIGITS + 1):
             part = own[start : start + MIN_DIGITS]
             if part in digits:

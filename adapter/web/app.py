@@ -10,8 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from flask import Flask, Request, Response, request
-from flask.sessions import NullSession, SessionInterface
+from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from adapter.codes import Code, Scope
@@ -31,6 +30,7 @@ from adapter.web.auth import (
 from adapter.web.context import RequestContext
 from adapter.web.dialect_views import views_of
 from adapter.web.extension import ExtensionState, install
+from adapter.web.flask_app import StandaloneFlask
 from adapter.web.views import respond_data
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def build_app(
     _require_server_extra()
     mapping = config if isinstance(config, Mapping) else read_toml(find_config(config))
     settings = load_settings(mapping, own_address=own_address)
-    app = _App("adapter", static_folder=None)
+    app = StandaloneFlask("adapter", static_folder=None)
     install(app, settings, url_prefix="", name=EXTENSION_NAME, access=access)
     _add_health(app)
     _add_metrics(app)
@@ -98,29 +98,6 @@ def service_state(app: Flask) -> ExtensionState:
     """Return the extension's state in the standalone app."""
     state: ExtensionState = app.extensions[EXTENSION_NAME]
     return state
-
-
-class _NullSessionInterface(SessionInterface):
-    """No sessions: one empty session serves all requests, and no cookie is parsed."""
-
-    _session = NullSession()
-
-    def open_session(self, app: Flask, request: Request) -> NullSession:
-        """Return the empty session."""
-        return self._session
-
-    def save_session(self, app: Flask, session: object, response: Response) -> None:
-        """Do nothing."""
-
-
-class _App(Flask):
-    """Flask without sessions and without coroutines, for less work per request."""
-
-    session_interface: SessionInterface = _NullSessionInterface()
-
-    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the function unchanged: no view of this app is a coroutine."""
-        return func
 
 
 class _HostMounts:

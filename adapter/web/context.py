@@ -7,7 +7,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPMethod, HTTPStatus
-from typing import TYPE_CHECKING, Final
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Final
 
 import flask
 from flask import Request, Response
@@ -31,6 +32,7 @@ MAX_REQUEST_BODY: Final = 64 * 1024
 """The limit of a request body, in bytes."""
 
 _VALID_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_PLAIN_LENGTH = re.compile(r"[0-9]{1,9}")
 _STATUS_LINES: Final = {each.value: f"{each.value} {each.phrase}" for each in HTTPStatus}
 _METHODS: Final = frozenset(HTTPMethod)
 _INCOMPLETE: Final = "could not be read to its end"
@@ -127,23 +129,24 @@ class RequestContext:
         self, status: int, code: Code | None = None, result: Result | None = None
     ) -> None:
         """Write the log line of this request."""
-        rule = self.request.url_rule
-        call = describe_call(result) if result is not None else {}
-        request_id = call.pop("request_id", redact_request_id(self.request_id, None))
-        method = self.request.method
+        rule, method = self.request.url_rule, self.request.method
         key = self.request.environ.get(KEY_NAME)
         if key is not None and result is not None and result.command is not None:
             key = redact_contact(key, result.command.contact)
-        facts = {
+        facts: dict[str, Any] = {
             "method": method if method in _METHODS else "-",
             "route": rule.rule if rule is not None else "-",
             "key": key,
-            **call,
-            "status": status,
-            "code": code.value if code else "ok",
-            "ms": self.elapsed_ms,
         }
-        log_event("request", **{**facts, "request_id": request_id})
+        if result is None:
+            request_id = redact_request_id(self.request_id, None)
+        else:
+            facts |= describe_call(result)
+            request_id = facts.pop("request_id")  # the last fact of a line
+        facts["status"] = status
+        facts["code"] = code.value if code else "ok"
+        facts["ms"] = self.elapsed_ms
+        log_event("request", **facts, request_id=request_id)
 
     def read_body(self) -> bytes:
         """Return the request body.
@@ -152,11 +155,48 @@ class RequestContext:
         limit, `unsupported_media_type` for a compressed body, and `invalid_json` for one that
         breaks off.
         """
-        coding = self.request.environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
+        environ = self.request.environ
+        coding = environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
         if coding not in ("", "identity"):
             raise unsupported_body("Content-Encoding", "must be absent; send the body uncompressed")
-        host_limit, length = self.request.max_content_length, self.request.content_length
+        host_limit = self.request.max_content_length
         limit = MAX_REQUEST_BODY if host_limit is None else min(MAX_REQUEST_BODY, host_limit)
+        length = environ.get("CONTENT_LENGTH", "")
+        # A hook of the host app that has read the body has made the cached property `stream`.
+        if (
+            _PLAIN_LENGTH.fullmatch(length)
+            and "HTTP_TRANSFER_ENCODING" not in environ
+            and "stream" not in vars(self.request)
+        ):
+            return self._read_exactly(int(length), limit)
+        return self._read_stream(limit)
+
+    def _read_exactly(self, length: int, limit: int) -> bytes:
+        """Return a body of known length, read from the server's input.
+
+        Flask's stream would parse and check the length three times more, which, with the skipped
+        parsing of an absent query and of the usual Content-Type, takes 8 % of a request.
+        """
+        if length > limit:
+            raise RequestError(Outcome.failure(Code.PAYLOAD_TOO_LARGE))
+        source, body = self.request.environ["wsgi.input"], b""
+        try:
+            while len(body) < length:
+                part = source.read(length - len(body))
+                if not part:
+                    raise invalid_body(_INCOMPLETE)
+                body += part
+        except RequestError:
+            raise
+        except Exception:  # noqa: BLE001 - each server raises its own exception for a broken body
+            raise invalid_body(_INCOMPLETE) from None
+        finally:
+            self.request.stream = BytesIO()  # read to its end, for a later hook of the host app
+        return body
+
+    def _read_stream(self, limit: int) -> bytes:
+        """Return a body in chunks, without a length, or already read by the host app."""
+        length = self.request.content_length
         if length is not None and length > limit:
             raise RequestError(Outcome.failure(Code.PAYLOAD_TOO_LARGE))
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from flask import Blueprint, Request, Response
 
@@ -21,6 +21,7 @@ from adapter.web.context import RequestContext
 from adapter.web.introspection import describe_accounts, describe_plugins
 from adapter.web.schemas import AccountSchema, TargetSchema, load_document
 
+_JSON: Final = "application/json"
 _TARGET = TargetSchema()
 _ACCOUNT = AccountSchema()
 
@@ -117,6 +118,20 @@ def _read_target(context: RequestContext) -> Mapping[str, Json]:
     body, request = context.read_body(), context.request
     if not body and not request.content_length:
         return _read_query(request)
+    if request.query_string:
+        _require_no_target_in_query(request)
+    if request.environ.get("CONTENT_TYPE") != _JSON and (
+        request.mimetype != _JSON or not is_utf_8(request)
+    ):
+        raise unsupported_body("Content-Type", "must be application/json, in UTF-8")
+    document = parse_json_body(body)
+    if not isinstance(document, dict):
+        raise invalid_field("body", "must be a JSON object")
+    return document
+
+
+def _require_no_target_in_query(request: Request) -> None:
+    """Raise RequestError for a query beside a body."""
     for name in request.args:
         if name not in _TARGET.fields:
             known = ", ".join(sorted(_TARGET.fields))
@@ -126,12 +141,6 @@ def _read_target(context: RequestContext) -> Mapping[str, Json]:
         raise invalid_field("query", "holds account; with a body, account must be in the body")
     if request.args:
         raise invalid_field("query", "send the target in the body or in the query, not in both")
-    if request.mimetype != "application/json" or not is_utf_8(request):
-        raise unsupported_body("Content-Type", "must be application/json, in UTF-8")
-    document = parse_json_body(body)
-    if not isinstance(document, dict):
-        raise invalid_field("body", "must be a JSON object")
-    return document
 
 
 def _read_query(request: Request) -> Mapping[str, str]:

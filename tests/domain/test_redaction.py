@@ -153,3 +153,10 @@ def test_an_unknown_method_is_not_logged(
 
 def test_a_generated_request_id_is_logged_unmasked() -> None:
     assert not any(re.search("[0-9]{7}", new_request_id()) for _ in range(1000))
+
+
+@given(st.from_regex(r"[1-9][0-9]{7,14}", fullmatch=True), st.data())
+def test_every_shortest_run_of_a_number_is_redacted(number: str, data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, len(number) - MIN_DIGITS))
+    part = number[start : start + MIN_DIGITS]
+    assert redact_contact(f"r-{part}-", Contact(number=number)) == f"r-{'*' * MIN_DIGITS}-"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -172,6 +173,77 @@ def test_consumed_body_is_an_error_and_never_replaced_by_the_query(
     assert native.status_code == 400
     with app.app_context():
         assert contacts.blocked().contacts == ()
+
+
+class Piecewise(BytesIO):
+    """An input that returns one byte at a time, and fails where it is read beyond its end.
+
+    Some servers would wait there for the next request of the connection.
+    """
+
+    def read(self, size: int | None = -1) -> bytes:
+        assert self.tell() < len(self.getvalue())
+        assert size is not None
+        assert 0 < size <= len(self.getvalue()) - self.tell()
+        return super().read(1)
+
+
+def test_body_is_read_to_its_length_and_a_later_hook_of_the_host_finds_an_empty_stream(
+    mount: Mount,
+) -> None:
+    app = app_with_pages()
+    mount(app)
+    found: list[bytes] = []
+
+    @app.after_request
+    def look(response: Response) -> Response:
+        found.extend([request.stream.read(), request.get_data(cache=False)])
+        return response
+
+    stream = Piecewise(b'{"number": "%s"}' % NUMBER.encode())
+    overrides = {"CONTENT_LENGTH": str(len(stream.getvalue())), "wsgi.input": stream}
+    overrides["CONTENT_TYPE"] = "application/json"
+    response = app.test_client().post(f"{PREFIX}{BLOCK}", headers=KEY, environ_overrides=overrides)
+    assert response.get_json()["success"]
+    assert found == [b"", b""]
+
+
+@pytest.mark.parametrize("error", [None, OSError, ValueError, RuntimeError])
+def test_body_that_breaks_off_is_invalid_json(mount: Mount, error: type[Exception] | None) -> None:
+    class Broken(BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            part = super().read(size)
+            if not part and error is not None:
+                raise error
+            return part
+
+    app = app_with_pages()
+    mount(app)
+    overrides = {
+        "CONTENT_LENGTH": "99",
+        "wsgi.input": Broken(b'{"number": "%s"}' % NUMBER.encode()),
+    }
+    overrides["CONTENT_TYPE"] = "application/json"
+    response = app.test_client().post(f"{PREFIX}{BLOCK}", headers=KEY, environ_overrides=overrides)
+    assert response.status_code == 400
+    assert response.get_json()["error"]["code"] == "invalid_json"
+    assert "end" in str(response.get_json()["error"]["fields"])
+
+
+@pytest.mark.parametrize(
+    ("length", "status"),
+    [
+        (" 29", 200),
+        *((length, 422) for length in ("+5", "5_0", "-1", "x", "29, 29", "\u0662\u0669")),
+    ],
+)
+def test_odd_length_of_a_body_is_left_to_flask(mount: Mount, length: str, status: int) -> None:
+    app = app_with_pages()
+    mount(app)
+    overrides = {"CONTENT_LENGTH": length, "wsgi.input": BytesIO(b'{"number": "+5511999999999"}')}
+    overrides["CONTENT_TYPE"] = "application/json"
+    response = app.test_client().post(f"{PREFIX}{BLOCK}", headers=KEY, environ_overrides=overrides)
+    assert response.status_code == status
 
 
 def test_lower_max_content_length_of_the_host_is_payload_too_large(

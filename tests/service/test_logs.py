@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import logging
 import re
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,11 @@ class Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.records.append(record)
+
+    def keep(self, record: logging.LogRecord) -> bool:
+        """Pass every record on, as a filter does."""
+        self.records.append(record)
+        return True
 
     def of(self, event: str) -> list[dict[str, Any]]:
         return [each.facts for each in self.records if getattr(each, "event", None) == event]
@@ -289,6 +296,159 @@ def test_a_disabled_level_builds_no_line(lines: Lines) -> None:
     logging.getLogger("adapter").setLevel(logging.WARNING)
     adapter.logs.log_event("seen", a="x")
     assert lines.records == []
+
+
+# --- lines without a record
+
+LINE_FORMS = ["text", "json"]
+
+
+@contextmanager
+def sole_handler(form: str) -> Iterator[tuple[adapter.logs.LineHandler, io.StringIO]]:
+    """Give the handler of `configure` as the only one of this process, with its output."""
+    root, logger = logging.getLogger(), logging.getLogger("adapter")
+    handlers, level = root.handlers, logger.level
+    handler, output = adapter.logs.LineHandler(form), io.StringIO()
+    handler.setStream(output)
+    root.handlers = [handler]
+    logger.setLevel(logging.INFO)
+    try:
+        yield handler, output
+    finally:
+        root.handlers = handlers
+        logger.setLevel(level)
+
+
+@pytest.mark.parametrize("form", LINE_FORMS)
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"a": "x", "b": None, "c": NUMBER, "d": 3},
+        {"account": 'with "quotes" and spaces', "code": "x\ny\u2028\x1b[2K"},
+        {"request_id": "d7115e99817d2fe6b117c9a9954b5ad7", "name": "caf\u00e9 \U0001f600 \ud800"},
+        {},
+    ],
+)
+def test_a_line_is_the_same_with_and_without_a_record(form: str, facts: dict[str, Any]) -> None:
+    with sole_handler(form) as (_, output):
+        for level in (logging.INFO, logging.WARNING, logging.ERROR):
+            adapter.logs.log_event("seen", level=level, **facts)
+        direct = output.getvalue()
+        output.truncate(0)
+        output.seek(0)
+        other = Lines()
+        logging.getLogger().addHandler(other)
+        for level in (logging.INFO, logging.WARNING, logging.ERROR):
+            adapter.logs.log_event("seen", level=level, **facts)
+        assert len(other.records) == 3
+        by_record = output.getvalue()
+    times = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:,\d{3}|[+-]\d{4})"
+    assert direct.count("\n") == len(re.findall(times, direct)) == 3
+    assert re.sub(times, "", direct) == re.sub(times, "", by_record)
+
+
+@pytest.mark.parametrize("form", LINE_FORMS)
+def test_a_line_without_a_record_has_the_time_of_a_record(
+    form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with sole_handler(form) as (handler, output):
+        for now in (1_764_000_000.25, 1_764_000_000.75, 1_780_000_001.5):
+            monkeypatch.setattr(time, "time", lambda now=now: now)
+            adapter.logs.log_event("seen", a="x")
+            record = logging.makeLogRecord(
+                {"name": "adapter", "levelname": "INFO", "msg": "seen a=x", "created": now}
+                | {"msecs": now % 1 * 1000, "event": "seen", "facts": {"a": "x"}}
+            )
+            assert output.getvalue().splitlines()[-1] == handler.format(record)
+
+
+def _add_handler(handler: logging.Handler, seen: Lines) -> None:
+    logging.getLogger("adapter").addHandler(seen)
+
+
+def _add_root_handler(handler: logging.Handler, seen: Lines) -> None:
+    logging.getLogger().addHandler(seen)
+
+
+def _add_filter(handler: logging.Handler, seen: Lines) -> None:
+    logging.getLogger("adapter").addFilter(seen.keep)
+
+
+def _add_handler_filter(handler: logging.Handler, seen: Lines) -> None:
+    handler.addFilter(seen.keep)
+
+
+def _set_formatter(handler: logging.Handler, seen: Lines) -> None:
+    class Recording(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            seen.records.append(record)
+            return ""
+
+    handler.setFormatter(Recording())
+
+
+def _set_record_factory(handler: logging.Handler, seen: Lines) -> None:
+    def make(*arguments: Any, **named: Any) -> logging.LogRecord:
+        record = logging.LogRecord(*arguments, **named)
+        seen.records.append(record)
+        return record
+
+    logging.setLogRecordFactory(make)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _add_handler,
+        _add_root_handler,
+        _add_filter,
+        _add_handler_filter,
+        _set_formatter,
+        _set_record_factory,
+    ],
+)
+def test_whatever_is_added_to_the_logging_gets_records(
+    change: Callable[[logging.Handler, Lines], None],
+) -> None:
+    logger, seen = logging.getLogger("adapter"), Lines()
+    handlers, filters, factory = (
+        logger.handlers[:],
+        logger.filters[:],
+        logging.getLogRecordFactory(),
+    )
+    with sole_handler("text") as (handler, _):
+        try:
+            adapter.logs.log_event("seen", a="before")
+            change(handler, seen)
+            adapter.logs.log_event("seen", a="after")
+        finally:
+            logger.handlers, logger.filters = handlers, filters
+            logging.setLogRecordFactory(factory)
+    assert seen.of("seen") in ([{"a": "after"}], [])
+    assert [record.getMessage() for record in seen.records] == ["seen a=after"]
+
+
+def test_levels_of_the_handler_and_the_logger_hold_for_lines_without_a_record() -> None:
+    with sole_handler("text") as (handler, output):
+        adapter.logs.log_event("seen", level=logging.DEBUG, a="x")
+        handler.setLevel(logging.ERROR)
+        adapter.logs.log_event("seen", a="x")
+        handler.setLevel(logging.NOTSET)
+        logging.getLogger("adapter").propagate = False
+        try:
+            adapter.logs.log_event("seen", a="x")
+        finally:
+            logging.getLogger("adapter").propagate = True
+        assert output.getvalue() == ""
+
+
+def test_a_stream_that_breaks_fails_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed: list[logging.LogRecord] = []
+    with sole_handler("text") as (handler, output):
+        output.close()
+        monkeypatch.setattr(handler, "handleError", failed.append)
+        adapter.logs.log_event("seen", a="x")
+    assert [record.levelno for record in failed] == [logging.INFO]
 
 
 # --- embedded

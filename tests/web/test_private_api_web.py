@@ -20,8 +20,8 @@ from marshmallow import Schema, ValidationError, fields
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import Map, PathConverter, Rule
 
-from adapter.web.app import _NullSessionInterface
 from adapter.web.dialect_views import _AnyPathConverter
+from adapter.web.flask_app import _NullSessionInterface
 
 
 def test_flask_request_get_current_object_is_the_request_behind_the_proxy() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from marshmallow import RAISE
+from marshmallow import RAISE, ValidationError, fields, validate
 
 from adapter.codes import Code, Confirmation
 from adapter.errors import RequestError
@@ -46,6 +46,56 @@ def faults_of(document: dict[Any, Any]) -> dict[str, tuple[str, ...]]:
 )
 def test_document_of_texts_is_returned_unchanged(document: dict[str, str]) -> None:
     assert load_document(TargetSchema(), document) == document
+
+
+class Text(str):
+    """A text of another type."""
+
+
+VALUES: st.SearchStrategy[Any] = st.one_of(
+    st.text(max_size=200),
+    st.sampled_from([1, 1.5, True, None, [], {}, b"x", Text("x")]),
+    st.integers(126, 130).map("x".__mul__),
+    st.integers(2046, 2050).map("x".__mul__),
+)
+NAMES: st.SearchStrategy[Any] = st.one_of(
+    st.sampled_from(["account", "number", "jid", "user_id", "Number", ""]), st.text(), st.integers()
+)
+
+
+@pytest.mark.parametrize("schema", [TargetSchema(), AccountSchema()])
+@given(st.dictionaries(NAMES, VALUES, max_size=5))
+def test_marshmallow_accepts_every_document_that_is_accepted_without_it(
+    schema: TargetSchema | AccountSchema, document: dict[Any, Any]
+) -> None:
+    try:
+        loaded: dict[str, Any] | None = schema.load(document)
+    except ValidationError:
+        loaded = None
+    if schema.accepts(document):
+        assert loaded == document == load_document(schema, document)
+    else:
+        # Only values that are equal to a text, but of another type, are left to marshmallow.
+        assert loaded is None or not all(type(value) is str for value in document.values())
+    if loaded is None:
+        with pytest.raises(RequestError):
+            load_document(schema, document)
+    else:
+        assert load_document(schema, document) == loaded
+
+
+@pytest.mark.parametrize("schema", [TargetSchema(), AccountSchema()])
+def test_rules_beside_marshmallow_are_the_rules_of_the_fields(
+    schema: TargetSchema | AccountSchema,
+) -> None:
+    assert schema.max_lengths.keys() == schema.fields.keys()
+    for name, field in schema.fields.items():
+        (validator,) = field.validators  # a second rule would have to be in `accepts`
+        assert isinstance(field, fields.String)
+        assert isinstance(validator, validate.Length)
+        assert (validator.min, validator.equal) == (None, None)
+        assert schema.max_lengths[name] == validator.max
+        assert not field.required
 
 
 @pytest.mark.parametrize("value", [5511999999999, 1.5, True, None, [], {}, ["5511999999999"]])
