@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -64,6 +65,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if coverage:
         coverage.stop()
         coverage.save()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _default_interrupt() -> None:
+    """Restore Python's SIGINT handler: a shell starts background commands with SIGINT ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
