@@ -7,6 +7,7 @@ host without the extension.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -230,20 +231,25 @@ def test_body_that_breaks_off_is_invalid_json(mount: Mount, error: type[Exceptio
     assert "end" in str(response.get_json()["error"]["fields"])
 
 
-@pytest.mark.parametrize(
-    ("length", "status"),
-    [
-        (" 29", 200),
-        *((length, 422) for length in ("+5", "5_0", "-1", "x", "29, 29", "\u0662\u0669")),
-    ],
-)
-def test_odd_length_of_a_body_is_left_to_flask(mount: Mount, length: str, status: int) -> None:
+@pytest.mark.parametrize("length", [" 29", "+5", "5_0", "-1", "x", "29, 29", "\u0662\u0669"])
+def test_odd_length_of_a_body_is_left_to_flask(
+    mount: Mount, monkeypatch: pytest.MonkeyPatch, length: str
+) -> None:
     app = app_with_pages()
     mount(app)
-    overrides = {"CONTENT_LENGTH": length, "wsgi.input": BytesIO(b'{"number": "+5511999999999"}')}
-    overrides["CONTENT_TYPE"] = "application/json"
-    response = app.test_client().post(f"{PREFIX}{BLOCK}", headers=KEY, environ_overrides=overrides)
-    assert response.status_code == status
+
+    def post() -> tuple[int, object]:
+        body = BytesIO(b'{"number": "+5511999999999"}')
+        overrides = {"CONTENT_LENGTH": length, "wsgi.input": body}
+        overrides["CONTENT_TYPE"] = "application/json"
+        client = app.test_client()
+        response = client.post(f"{PREFIX}{BLOCK}", headers=KEY, environ_overrides=overrides)
+        return response.status_code, response.get_json()["error"]
+
+    found = post()
+    monkeypatch.setattr("adapter.web.context._PLAIN_LENGTH", re.compile("(?!)"))  # never matches
+    assert found == post()
+    assert found[0] in (200, 400, 422)  # by the version of Werkzeug
 
 
 def test_lower_max_content_length_of_the_host_is_payload_too_large(
