@@ -16,6 +16,7 @@ from adapter.contacts import Contact, identity_key
 from adapter.results import Command
 from adapter.secret import Secret
 from adapter.transport.forking import reset_in_child
+from adapter.urls import DEFAULT_PORTS
 
 SUPERSEDED: Final = "A newer call requests the opposite for this contact."
 """The error message of a call that is not sent, or not retried, for that reason."""
@@ -137,7 +138,7 @@ def shared_intents(
     tenant. The same account written in another form is not recognized.
     """
     parts = urlsplit(base_url)
-    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    port = parts.port or DEFAULT_PORTS.get(parts.scheme)
     headers = {name.lower(): value for name, value in headers.items()}
     address = (parts.scheme, parts.hostname, port, parts.path)
     return _SHARED.find(repr((provider, address, _canonical(options), _canonical(headers))))

@@ -10,7 +10,6 @@ import time
 import weakref
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
@@ -25,8 +24,7 @@ from adapter.transport.pool import Connection, IdleConnections
 from adapter.transport.proxies import connect_through_proxy, connect_to_proxy
 from adapter.transport.sockets import TimeLimit, no_time_limit, open_socket
 from adapter.transport.streams import Stream, TlsStream, tls_context
-
-_PORTS: Final = {"http": 80, "https": 443}
+from adapter.urls import DEFAULT_PORTS
 
 
 class ResponseBody(io.BytesIO):
@@ -70,7 +68,7 @@ class ProviderAdapter(BaseAdapter):
         self._time_limit = time_limit
         self._origin = f"{parts.scheme}://{parts.netloc}"
         self._host = parts.hostname or ""
-        self._port = parts.port or _PORTS[parts.scheme]
+        self._port = parts.port or DEFAULT_PORTS[parts.scheme]
         self._netloc = parts.netloc
         self._ssl_context = tls_context(settings.ca_file) if parts.scheme == "https" else None
         self._proxy = proxy = None if settings.proxy is None else parse_proxy(settings.proxy)
@@ -213,7 +211,7 @@ class ProviderAdapter(BaseAdapter):
         if url.startswith(origin) and url[len(origin) : len(origin) + 1] == "/":
             return url[len(origin) :].partition("#")[0]
         parts = urlsplit(url)
-        port = parts.port or _PORTS.get(parts.scheme)
+        port = parts.port or DEFAULT_PORTS.get(parts.scheme)
         if (parts.hostname, port) != (self._host, self._port) or not origin.startswith(
             f"{parts.scheme}://"
         ):
