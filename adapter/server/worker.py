@@ -14,6 +14,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from gevent import GreenletExit, Timeout, get_hub, getcurrent, sleep
+from gunicorn.config import Config
 from gunicorn.http import errors
 from gunicorn.workers.ggevent import GeventWorker
 
@@ -137,6 +138,7 @@ class Worker(GeventWorker):  # type: ignore[misc, unused-ignore]
         self._idle: set[socket.socket] = set()
         super().__init__(*args, **rest)
         self._disable_http2()
+        self._choose_parser()
 
     def _disable_http2(self) -> None:
         """Serve HTTP/1.1 alone: gunicorn's HTTP/2 code never calls `timeout_ctx`."""
@@ -144,6 +146,16 @@ class Worker(GeventWorker):  # type: ignore[misc, unused-ignore]
             log.warning("HTTP/2 is not supported; remove h2 from gunicorn's http_protocols")
         self.cfg.set("http_protocols", "h1")
         self.cfg.set("http2_cleartext", "off")
+
+    def _choose_parser(self) -> None:
+        """Use gunicorn's parser in Python, whose strictness is tested.
+
+        By default gunicorn uses the parser of the package gunicorn_h1c where that is installed. It
+        accepts requests that the other one refuses, such as one with two blanks after the method.
+        """
+        if self.cfg.http_parser == "fast":
+            log.warning("gunicorn's fast parser is not supported; remove http_parser")
+        self.cfg.set("http_parser", "python")
 
     @property
     def log(self) -> Any:
@@ -153,6 +165,11 @@ class Worker(GeventWorker):  # type: ignore[misc, unused-ignore]
     @log.setter
     def log(self, log: Any) -> None:
         self._log, self._client_log = log, _AccessLogOnly(log)
+
+    def init_process(self) -> None:
+        """Read the configuration once, then serve. Called in the process of the worker."""
+        read_once(self.cfg)
+        super().init_process()
 
     def load_wsgi(self) -> None:
         """Load the app, and wrap it: a deadline for the body, and no exception but `Exception`."""
@@ -231,6 +248,16 @@ class Worker(GeventWorker):  # type: ignore[misc, unused-ignore]
                     # A request that has just arrived is still read, and gets its response.
                     # gevent's own `shutdown` would cancel the pending read.
                     client._sock.shutdown(socket.SHUT_RD)  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+def read_once(cfg: Config) -> None:
+    """Make each value of the configuration an attribute; a later `set` has no effect.
+
+    gunicorn looks up 25 values per request, each by a call of `__getattr__` and of the setting:
+    5 % of a request.
+    """
+    for name, setting in cfg.settings.items():
+        vars(cfg)[name] = setting.get()
 
 
 def _classify(error: BaseException) -> tuple[Code, dict[str, tuple[str, ...]]]:

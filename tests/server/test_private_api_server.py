@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import os
 import socket as plain_socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 import gevent
 import pytest
 from gevent import get_hub, getcurrent, socket
+from gunicorn.arbiter import Arbiter
 from gunicorn.config import Config
-from gunicorn.http import errors
+from gunicorn.http import errors, message
 from gunicorn.http2 import negotiation
 from gunicorn.workers.base import Worker as BaseWorker
 from gunicorn.workers.ggevent import GeventWorker
@@ -310,6 +313,83 @@ def test_gunicorn_errors_of_response_headers_are_raised_for_the_app(kind: type[E
     worker.load_wsgi()
     status, _, _ = parse_response(handle(worker, LAST_REQUEST))
     assert (status, seen) == (500, [kind])
+
+
+# gunicorn's configuration
+
+
+def test_gunicorn_configuration_read_once_has_the_same_values() -> None:
+    cfg = config(workers=3, keepalive=7, forwarded_allow_ips="10.0.0.0/8,127.0.0.1")
+    before = {name: getattr(cfg, name) for name in cfg.settings}
+    networks = cfg.forwarded_allow_networks()
+    worker_module.read_once(cfg)
+    assert {name: getattr(cfg, name) for name in cfg.settings} == before
+    assert cfg.forwarded_allow_networks() == networks
+    with pytest.raises(AttributeError):
+        cfg.no_such_setting  # noqa: B018
+
+
+def test_gunicorn_configuration_read_once_is_looked_up_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lookups: list[str] = []
+    original = Config.__getattr__
+
+    def record(cfg: Config, name: str) -> Any:
+        lookups.append(name)
+        return original(cfg, name)
+
+    worker = make_worker()
+    monkeypatch.setattr(Config, "__getattr__", record)
+    handle(worker, LAST_REQUEST)
+    assert len(lookups) > 20
+    worker_module.read_once(worker.cfg)
+    lookups.clear()
+    assert handle(worker, LAST_REQUEST).startswith(b"HTTP/1.1 200 OK")
+    assert [name for name in lookups if name in worker.cfg.settings] == []
+
+
+def test_gunicorn_worker_init_process_is_called_in_the_worker_and_reads_the_configuration_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[Any] = []
+    monkeypatch.setattr(GeventWorker, "init_process", lambda worker: read.append(vars(worker.cfg)))
+    worker = make_worker(workers=3)
+    assert "workers" not in vars(worker.cfg)  # the master makes the worker
+    worker.init_process()
+    assert read[0]["workers"] == 3
+    assert "init_process" in Arbiter.spawn_worker.__code__.co_names
+
+
+@pytest.mark.parametrize("setting", ["auto", "fast", "python"])
+def test_gunicorn_parser_is_the_one_in_python_whatever_is_installed(
+    setting: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    parsed: list[bytes] = []
+
+    def parse_request(data: bytes, **_: Any) -> Any:
+        parsed.append(data)
+        raise RuntimeError
+
+    package: Any = ModuleType("gunicorn_h1c")
+    for name in (
+        *("LimitRequestLine", "LimitRequestHeaders", "IncompleteError", "ParseError"),
+        *("InvalidRequestMethod", "InvalidHTTPVersion", "InvalidHeaderName", "InvalidHeader"),
+    ):
+        setattr(package, name, type(name, (Exception,), {}))
+    package.parse_request = parse_request
+    monkeypatch.setitem(sys.modules, "gunicorn_h1c", package)
+    monkeypatch.setattr(message, "_fast_parser_available", None)
+    monkeypatch.setattr(message, "_fast_parser_module", None)
+    worker = make_worker(http_parser=setting)
+    assert worker.cfg.http_parser == "python"
+    assert handle(worker, LAST_REQUEST).startswith(b"HTTP/1.1 200 OK")
+    assert parsed == []
+    warning = ["gunicorn's fast parser is not supported; remove http_parser"]
+    assert caplog.messages == (warning if setting == "fast" else [])
+    if setting == "auto":  # gunicorn's own worker would have used the package
+        handle(make_worker(GeventWorker), LAST_REQUEST)
+        assert parsed == [LAST_REQUEST]
 
 
 # gunicorn and HTTP/2
