@@ -7,8 +7,10 @@ sockets; gunicorn's worker serves them in this process, on gevent's own sockets.
 from __future__ import annotations
 
 import os
+import re
 import socket as plain_socket
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -313,6 +315,149 @@ def test_gunicorn_errors_of_response_headers_are_raised_for_the_app(kind: type[E
     worker.load_wsgi()
     status, _, _ = parse_response(handle(worker, LAST_REQUEST))
     assert (status, seen) == (500, [kind])
+
+
+APPS: dict[str, Callable[[Any, Any], Any]] = {}
+
+
+def app_of(app: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    APPS[app.__name__] = app
+    return app
+
+
+@app_of
+def with_a_length(_environ: Any, start: Any) -> Any:
+    start("200 OK", [("Content-Length", "4")])
+    return [b"", b"ab", b"cd"]
+
+
+@app_of
+def without_a_body(_environ: Any, start: Any) -> Any:
+    start("204 No Content", [])
+    return []
+
+
+@app_of
+def chunked(_environ: Any, start: Any) -> Any:
+    start("200 OK", [])
+    yield b"ab"
+    yield b"cd" * 100_000
+
+
+@app_of
+def long_first_part(_environ: Any, start: Any) -> Any:
+    start("200 OK", [("Content-Length", "200000")])
+    return [b"x" * 200_000]
+
+
+@app_of
+def by_the_write_function(_environ: Any, start: Any) -> Any:
+    write = start("200 OK", [("Content-Length", "4")])
+    write(b"ab")
+    write(b"cd")
+    return []
+
+
+@app_of
+def a_file(environ: Any, start: Any) -> Any:
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - gunicorn closes it
+    file.write(b"content" * 1000)
+    file.seek(0)
+    start("200 OK", [("Content-Length", "7000")])
+    return environ["wsgi.file_wrapper"](file)
+
+
+@app_of
+def early_hints(environ: Any, start: Any) -> Any:
+    environ["wsgi.early_hints"]([("Link", "</style.css>; rel=preload")])
+    start("200 OK", [("Content-Length", "2")])
+    return [b"ok"]
+
+
+@app_of
+def breaking_off(_environ: Any, start: Any) -> Any:
+    start("200 OK", [("Content-Length", "4")])
+    yield b"ab"
+    raise RuntimeError
+
+
+@app_of
+def breaking_off_after_the_head(_environ: Any, start: Any) -> Any:
+    start("200 OK", [("Content-Length", "4")])
+    yield b""
+    raise RuntimeError
+
+
+@pytest.mark.parametrize("request_line", ["GET / HTTP/1.1", "HEAD / HTTP/1.1", "GET / HTTP/1.0"])
+@pytest.mark.parametrize("name", APPS)
+def test_gunicorn_response_is_the_same_with_joined_writes(name: str, request_line: str) -> None:
+    class TheApp(App):
+        def wsgi(self) -> Any:
+            return APPS[name]
+
+    def bytes_of(kind: type[GeventWorker]) -> bytes:
+        worker = make_worker(kind)
+        worker.app = TheApp()
+        worker.load_wsgi()
+        head = f"{request_line}\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        return re.sub(rb"Date: [^\r]+", b"", handle(worker, head.encode()))
+
+    assert bytes_of(Worker) == bytes_of(GeventWorker) != b""
+
+
+def test_gunicorn_response_is_written_by_sendall_the_head_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent: list[bytes] = []
+    original = socket.socket.sendall
+
+    def sendall(client: Any, data: Any, *rest: Any) -> Any:
+        sent.append(bytes(data))
+        return original(client, data, *rest)
+
+    monkeypatch.setattr(socket.socket, "sendall", sendall)
+    handle(make_worker(GeventWorker), LAST_REQUEST)
+    request, head, body = sent
+    assert (request, body) == (LAST_REQUEST, b"ok")
+    sent.clear()
+    handle(make_worker(), LAST_REQUEST)
+    assert [len(each) for each in sent] == [len(LAST_REQUEST), len(head + body)]
+
+
+class FakeSocket:
+    def __init__(self) -> None:
+        self.calls: list[Any] = []
+
+    def sendall(self, data: bytes) -> None:
+        self.calls.append(data)
+
+    def shutdown(self, how: int) -> None:
+        self.calls.append(how)
+
+
+def test_gunicorn_socket_of_a_response_sends_in_order() -> None:
+    client = FakeSocket()
+    joined: Any = worker_module._JoinedWrites(client)  # type: ignore[arg-type]
+    joined.sendall(b"head")
+    assert client.calls == []
+    joined.sendall(b"first")
+    joined.sendall(b"second")
+    joined.flush()
+    assert client.calls == [b"headfirst", b"second"]
+
+
+@pytest.mark.parametrize("then", [[b"x" * 65_537], [socket.SHUT_WR]])
+def test_gunicorn_socket_of_a_response_sends_the_head_before_anything_else(then: list[Any]) -> None:
+    client = FakeSocket()
+    joined: Any = worker_module._JoinedWrites(client)  # type: ignore[arg-type]
+    joined.sendall(b"head")
+    for each in then:
+        if isinstance(each, bytes):
+            joined.sendall(each)
+        else:
+            joined.shutdown(each)
+    joined.flush()
+    assert client.calls == [b"head", *then]
 
 
 # gunicorn's configuration
