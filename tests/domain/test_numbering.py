@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import phonenumbers
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.contacts import (
     REGIONS,
     error_for,
@@ -13,8 +15,21 @@ from support.contacts import (
     parse_number,
 )
 
+from adapter.contacts import numbering
+
 HOME_PREFIX_OF_LITHUANIA = str(numbering_plan("LT").national_prefix)
 """0 since 2024, and 8 in older tables."""
+
+
+@given(
+    st.sampled_from(sorted(numbering._COUNTRY_CODES)),
+    st.from_regex(r"[0-9]{1,14}", fullmatch=True),
+)
+def test_a_count_of_digits_is_possible_as_in_phonenumbers(code: str, national: str) -> None:
+    length = len(national.lstrip("0")) or 1
+    number = phonenumbers.PhoneNumber(int(code), int(national))
+    reason = phonenumbers.is_possible_number_with_reason(number)
+    assert numbering._is_possible_length(code, length) is (reason == numbering.IS_POSSIBLE)
 
 
 @pytest.mark.parametrize("region", REGIONS)

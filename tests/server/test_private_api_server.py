@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import _socket
 import os
+import re
+import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 import gevent
 import pytest
 from gevent import get_hub, getcurrent, socket
+from gunicorn.arbiter import Arbiter
 from gunicorn.config import Config
-from gunicorn.http import errors
+from gunicorn.http import errors, message
 from gunicorn.http2 import negotiation
 from gunicorn.workers.base import Worker as BaseWorker
 from gunicorn.workers.ggevent import GeventWorker
@@ -337,6 +342,226 @@ def test_gunicorn_errors_of_response_headers_are_raised_for_the_app(kind: type[E
     worker.load_wsgi()
     status, _, _ = parse_response(handle(worker, LAST_REQUEST))
     assert (status, seen) == (500, [kind])
+
+
+APPS: dict[str, Callable[[Any, Any], Any]] = {}
+
+
+def app_of(app: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    APPS[app.__name__] = app
+    return app
+
+
+@app_of
+def with_a_length(_environ: Any, start: Any) -> Any:
+    start("200 OK", [("Content-Length", "4")])
+    return [b"", b"ab", b"cd"]
+
+
+@app_of
+def without_a_body(_environ: Any, start: Any) -> Any:
+    start("204 No Content", [])
+    return []
+
+
+@app_of
+def chunked(_environ: Any, start: Any) -> Any:
+    start("200 OK", [])
+    yield b"ab"
+    yield b"cd" * 100_000
+
+
+@app_of
+def long_first_part(_environ: Any, start: Any) -> Any:
+    start("200 OK", [("Content-Length", "200000")])
+    return [b"x" * 200_000]
+
+
+@app_of
+def by_the_write_function(_environ: Any, start: Any) -> Any:
+    write = start("200 OK", [("Content-Length", "4")])
+    write(b"ab")
+    write(b"cd")
+    return []
+
+
+@app_of
+def a_file(environ: Any, start: Any) -> Any:
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - gunicorn closes it
+    file.write(b"content" * 1000)
+    file.seek(0)
+    start("200 OK", [("Content-Length", "7000")])
+    return environ["wsgi.file_wrapper"](file)
+
+
+@app_of
+def early_hints(environ: Any, start: Any) -> Any:
+    environ["wsgi.early_hints"]([("Link", "</style.css>; rel=preload")])
+    start("200 OK", [("Content-Length", "2")])
+    return [b"ok"]
+
+
+@app_of
+def breaking_off(_environ: Any, start: Any) -> Any:
+    start("200 OK", [("Content-Length", "4")])
+    yield b"ab"
+    raise RuntimeError
+
+
+@app_of
+def breaking_off_after_the_head(_environ: Any, start: Any) -> Any:
+    start("200 OK", [("Content-Length", "4")])
+    yield b""
+    raise RuntimeError
+
+
+@pytest.mark.parametrize("request_line", ["GET / HTTP/1.1", "HEAD / HTTP/1.1", "GET / HTTP/1.0"])
+@pytest.mark.parametrize("name", APPS)
+def test_gunicorn_response_is_the_same_with_joined_writes(name: str, request_line: str) -> None:
+    class TheApp(App):
+        def wsgi(self) -> Any:
+            return APPS[name]
+
+    def bytes_of(kind: type[GeventWorker]) -> bytes:
+        worker = make_worker(kind)
+        worker.app = TheApp()
+        worker.load_wsgi()
+        head = f"{request_line}\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        return re.sub(rb"Date: [^\r]+", b"", handle(worker, head.encode()))
+
+    assert bytes_of(Worker) == bytes_of(GeventWorker) != b""
+
+
+def test_gunicorn_response_is_written_by_sendall_the_head_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent: list[bytes] = []
+    original = socket.socket.sendall
+
+    def sendall(client: Any, data: Any, *rest: Any) -> Any:
+        sent.append(bytes(data))
+        return original(client, data, *rest)
+
+    monkeypatch.setattr(socket.socket, "sendall", sendall)
+    handle(make_worker(GeventWorker), LAST_REQUEST)
+    request, head, body = sent
+    assert (request, body) == (LAST_REQUEST, b"ok")
+    sent.clear()
+    handle(make_worker(), LAST_REQUEST)
+    assert [len(each) for each in sent] == [len(LAST_REQUEST), len(head + body)]
+
+
+class FakeSocket:
+    def __init__(self) -> None:
+        self.calls: list[Any] = []
+
+    def sendall(self, data: bytes) -> None:
+        self.calls.append(data)
+
+    def shutdown(self, how: int) -> None:
+        self.calls.append(how)
+
+
+def test_gunicorn_socket_of_a_response_sends_in_order() -> None:
+    client = FakeSocket()
+    joined: Any = worker_module._JoinedWrites(client)  # type: ignore[arg-type]
+    joined.sendall(b"head")
+    assert client.calls == []
+    joined.sendall(b"first")
+    joined.sendall(b"second")
+    joined.flush()
+    assert client.calls == [b"headfirst", b"second"]
+
+
+@pytest.mark.parametrize("then", [[b"x" * 65_537], [socket.SHUT_WR]])
+def test_gunicorn_socket_of_a_response_sends_the_head_before_anything_else(then: list[Any]) -> None:
+    client = FakeSocket()
+    joined: Any = worker_module._JoinedWrites(client)  # type: ignore[arg-type]
+    joined.sendall(b"head")
+    for each in then:
+        if isinstance(each, bytes):
+            joined.sendall(each)
+        else:
+            joined.shutdown(each)
+    joined.flush()
+    assert client.calls == [b"head", *then]
+
+
+# gunicorn's configuration
+
+
+def test_gunicorn_configuration_read_once_has_the_same_values() -> None:
+    cfg = config(workers=3, keepalive=7, forwarded_allow_ips="10.0.0.0/8,127.0.0.1")
+    before = {name: getattr(cfg, name) for name in cfg.settings}
+    networks = cfg.forwarded_allow_networks()
+    worker_module.read_once(cfg)
+    assert {name: getattr(cfg, name) for name in cfg.settings} == before
+    assert cfg.forwarded_allow_networks() == networks
+    with pytest.raises(AttributeError):
+        cfg.no_such_setting  # noqa: B018
+
+
+def test_gunicorn_configuration_read_once_is_looked_up_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lookups: list[str] = []
+    original = Config.__getattr__
+
+    def record(cfg: Config, name: str) -> Any:
+        lookups.append(name)
+        return original(cfg, name)
+
+    worker = make_worker()
+    monkeypatch.setattr(Config, "__getattr__", record)
+    handle(worker, LAST_REQUEST)
+    assert len(lookups) > 20
+    worker_module.read_once(worker.cfg)
+    lookups.clear()
+    assert handle(worker, LAST_REQUEST).startswith(b"HTTP/1.1 200 OK")
+    assert [name for name in lookups if name in worker.cfg.settings] == []
+
+
+def test_gunicorn_worker_init_process_is_called_in_the_worker_and_reads_the_configuration_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[Any] = []
+    monkeypatch.setattr(GeventWorker, "init_process", lambda worker: read.append(vars(worker.cfg)))
+    worker = make_worker(workers=3)
+    assert "workers" not in vars(worker.cfg)  # the master makes the worker
+    worker.init_process()
+    assert read[0]["workers"] == 3
+    assert "init_process" in Arbiter.spawn_worker.__code__.co_names
+
+
+@pytest.mark.parametrize("setting", ["auto", "fast", "python"])
+def test_gunicorn_parser_is_the_one_in_python_whatever_is_installed(
+    setting: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    parsed: list[bytes] = []
+
+    def parse_request(data: bytes, **_: Any) -> Any:
+        parsed.append(data)
+        raise RuntimeError
+
+    package: Any = ModuleType("gunicorn_h1c")
+    for name in (
+        *("LimitRequestLine", "LimitRequestHeaders", "IncompleteError", "ParseError"),
+        *("InvalidRequestMethod", "InvalidHTTPVersion", "InvalidHeaderName", "InvalidHeader"),
+    ):
+        setattr(package, name, type(name, (Exception,), {}))
+    package.parse_request = parse_request
+    monkeypatch.setitem(sys.modules, "gunicorn_h1c", package)
+    monkeypatch.setattr(message, "_fast_parser_available", None)
+    monkeypatch.setattr(message, "_fast_parser_module", None)
+    worker = make_worker(http_parser=setting)
+    assert worker.cfg.http_parser == "python"
+    assert handle(worker, LAST_REQUEST).startswith(b"HTTP/1.1 200 OK")
+    assert parsed == []
+    warning = ["gunicorn's fast parser is not supported; remove http_parser"]
+    assert caplog.messages == (warning if setting == "fast" else [])
+    if setting == "auto":  # gunicorn's own worker would have used the package
+        handle(make_worker(GeventWorker), LAST_REQUEST)
+        assert parsed == [LAST_REQUEST]
 
 
 # gunicorn and HTTP/2
