@@ -10,13 +10,15 @@ from dataclasses import replace
 from functools import partial
 from typing import Final, ParamSpec, TypeAlias, TypeVar
 
-from adapter.codes import Action, Code
+from adapter.codes import Action, Applied, Code, Verify
+from adapter.comparison import Identities
 from adapter.contacts import Contact
 from adapter.containment import contain
 from adapter.errors import PluginError, RequestError
 from adapter.http import NO_HEADERS, HttpRequest, HttpResponse
 from adapter.logs import log_event
 from adapter.provider import LocalProvider, Provider
+from adapter.reads import look_up, read_state, read_status
 from adapter.redaction import redact_contact, redact_request_id
 from adapter.results import Command, Outcome
 from adapter.settings.model import MAX_BODY, AccountSettings, TransportSettings
@@ -27,6 +29,9 @@ from adapter.transport.forking import ensure_own_process, reset_in_child
 from adapter.transport.intents import shared_intents
 from adapter.transport.resilience import Limits, Resilience
 from adapter.transport.sockets import TimeLimit
+from adapter.verification import READ_SHARE, verify
+
+_NO_LID: Final = "The contact's LID is not known; look the number up, then try again."
 
 _NO_SLOT: Final = (
     "Too many long lists of this account are being read (transport.max_long_responses)."
@@ -49,6 +54,10 @@ class Account:
         self.aliases = settings.aliases
         self.provider: Provider = contain(settings.provider, settings.options)
         self.settings = settings
+        self.verify = settings.verify or (
+            Verify.UNKNOWN if contain(self.provider.can_read_back) else Verify.NEVER
+        )
+        self.identities = Identities()
         self._limits = _limits_by_action(self.provider, settings.transport)
         self._resilience: Resilience | None = self._new_resilience()
         self._transport: Transport | None = None
@@ -91,19 +100,84 @@ class Account:
         provider receives the request id without the digits of the contact.
         """
         ensure_own_process()
-        if command.action not in contain(self.provider.actions):
+        run = partial(self._run, request_id, begun)
+        actions = contain(self.provider.actions)
+        if command.action is Action.STATE and contain(self.provider.can_read_back):
+            return read_state(run, self.provider, self.identities, command.target)
+        if command.action not in actions:
             return Outcome.failure(Code.OPERATION_NOT_SUPPORTED), 0
+        if command.action is Action.STATUS:
+            return read_status(run, command)
+        if command.action is Action.LOOKUP:
+            return look_up(
+                run, command, self.provider.max_lookup, self.settings.transport.list_deadline
+            )
+        mode = self.verify
+        if command.verify is not None:
+            mode = Verify.ALWAYS if command.verify else Verify.NEVER
+        if (
+            not command.action.is_change
+            or mode is Verify.NEVER
+            or not contain(self.provider.can_read_back)
+        ):
+            return run(command)
+        seconds = self.settings.transport.deadline
+        deadline = time.monotonic() + seconds
+
+        def settle(outcome: Outcome, is_superseded: Callable[[], bool]) -> Outcome:
+            read = partial(read_state, run, self.provider, self.identities, command.target)
+            return verify(
+                command,
+                outcome,
+                read,
+                deadline,
+                always=mode is Verify.ALWAYS,
+                synchronous=self.provider.synchronous,
+                is_superseded=is_superseded,
+            )
+
+        return run(command, seconds * (1 - READ_SHARE), settle)
+
+    def _run(
+        self,
+        request_id: str,
+        begun: list[Attempt] | None,
+        command: Command,
+        timeout: float | None = None,
+        settle: Callable[[Outcome, Callable[[], bool]], Outcome] | None = None,
+    ) -> tuple[Outcome, int]:
+        """Run the command by its own route, in at most `timeout` seconds."""
         contact = command.contact
+        known = command
+        if contact is not None:
+            who = self.identities.complete(contact)
+            if who is not contact:
+                known = replace(command, contact=who)
         try:
             if contact is not None and contact.jid is None:
                 contain(self.provider.name_contact, contact)  # a plugin may not support user ids
-            request = contain(self.provider.build_request, command)
+            asked = known if self.provider.prefers_lid else command
+            request = contain(self.provider.request_for, asked)
         except RequestError as error:
             return error.outcome, 0
-        call = _Call(self, command, request, redact_contact(request_id, contact), begun)
+        call = _Call(self, known, request, redact_contact(request_id, contact), begun)
+        limits = self._limits[command.action]
+        if timeout is not None:
+            limits = replace(limits, timeout=min(timeout, limits.timeout))
         if self._transport is None:
-            return call.run_attempt(Attempt(math.inf)), 1
-        return self.resilience.call(call.run_attempt, self._limits[command.action], command)
+            outcome, attempts = call.run_attempt(Attempt(math.inf)), 1
+            if settle is not None:
+                outcome = settle(outcome, lambda: False)
+        else:
+            outcome, attempts = self.resilience.call(call.run_attempt, limits, known, settle)
+        if (
+            self.provider.prefers_lid
+            and command.action.is_change
+            and outcome.applied is Applied.UNKNOWN
+            and self.identities.complete(command.target).lid is None
+        ):
+            outcome = replace(outcome, message=f"{outcome.message} {_NO_LID}")
+        return outcome, attempts
 
     def set_time_limit(self, time_limit: TimeLimit) -> None:
         """End DNS lookups at their deadline by this context manager; set before the first call."""
@@ -141,7 +215,7 @@ class _Call:
         if self._begun is not None:
             self._begun.append(attempt)
         started = time.monotonic()
-        outcome = self._exchange(attempt)
+        outcome = _learn(self._account.identities, self._command, self._exchange(attempt))
         self._log_attempt(outcome, time.monotonic() - started)
         return outcome
 
@@ -221,6 +295,17 @@ class _Call:
             ms=round(seconds * 1000),
             request_id=redact_request_id(self._request_id, contact),
         )
+
+
+def _learn(identities: Identities, command: Command, outcome: Outcome) -> Outcome:
+    """Remember who is who in a response; return its outcome."""
+    if outcome.named is not None:
+        identities.learn(command.target, outcome.named)
+    elif outcome.contacts:
+        identities.learn_list(outcome.contacts)
+    elif isinstance(outcome.reading, tuple):
+        identities.learn_lookups(outcome.reading)
+    return outcome
 
 
 def _handle_locally(provider: LocalProvider, request: HttpRequest, *_: object) -> HttpResponse:

@@ -64,7 +64,7 @@ class ApiKeys:
 
 def scope_for(action: Action) -> Scope:
     """Return the scope that an action needs."""
-    return Scope.READ if action is Action.LIST else Scope.BLOCK
+    return Scope.BLOCK if action.is_change else Scope.READ
 
 
 def describe_short_keys(keys: Iterable[KeySettings]) -> list[str]:

@@ -7,11 +7,24 @@ from typing import Self
 
 
 class Action(StrEnum):
-    """An operation on an account's block list."""
+    """An operation on an account: two changes of its block list, and four reads."""
 
     BLOCK = "block"
     UNBLOCK = "unblock"
     LIST = "list"
+    STATUS = "status"
+    LOOKUP = "lookup"
+    STATE = "state"
+
+    @property
+    def is_change(self) -> bool:
+        """Whether the action changes the block list."""
+        return self is Action.BLOCK or self is Action.UNBLOCK
+
+    @property
+    def takes_contact(self) -> bool:
+        """Whether the action is about one contact."""
+        return self.is_change or self is Action.STATE
 
 
 class Applied(StrEnum):
@@ -44,6 +57,15 @@ class Confirmation(StrEnum):
 
     PROVIDER_STATE = "provider_state"
     ACCEPTED = "accepted"
+    READ_BACK = "read_back"
+
+
+class Verify(StrEnum):
+    """When a change is read back: never, if its outcome is unknown, or always."""
+
+    NEVER = "never"
+    UNKNOWN = "unknown"
+    ALWAYS = "always"
 
 
 class Code(Enum):
@@ -232,6 +254,11 @@ class Code(Enum):
         "provider_response_too_large", 502, Retry.AFTER_ACTION, Applied.UNKNOWN,
         "The provider's response exceeds the adapter's limits of size or time.",
         "more bytes, pages or time than the limits allow; a list is never truncated",
+    )
+    NOT_EFFECTIVE = (
+        "not_effective", 502, Retry.AFTER_DELAY, Applied.NOT_APPLIED,
+        "The provider reported success, but its block list shows that nothing was changed.",
+        "a change was accepted, and reading it back shows the opposite state",
     )
     INTERNAL_ERROR = (
         "internal_error", 500, Retry.NOW, Applied.UNKNOWN,

@@ -10,7 +10,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import ClassVar, Final
 
-from adapter.codes import Code
+from adapter.codes import Action, Code
 from adapter.error_rules import ErrorRule
 from adapter.errors import RequestError
 from adapter.http import Headers, HttpRequest, HttpResponse
@@ -42,6 +42,7 @@ FALLBACK_CODES: Final[Mapping[Code, Code]] = {
     Code.PROVIDER_CONNECTION_LOST: Code.PROVIDER_ERROR,
     Code.PROVIDER_BAD_RESPONSE: Code.PROVIDER_ERROR,
     Code.PROVIDER_RESPONSE_TOO_LARGE: Code.PROVIDER_ERROR,
+    Code.NOT_EFFECTIVE: Code.PROVIDER_ERROR,
     Code.INTERNAL_ERROR: Code.PROVIDER_ERROR,
 }
 """The codes that no provider can send, each with the nearest one that a provider can.
@@ -78,6 +79,9 @@ class Dialect(ABC):
     takes_forms: ClassVar[bool] = False
     lenient_paths: ClassVar[bool] = False
     success_statuses: ClassVar[tuple[int, ...]] = (200,)
+    reads: ClassVar[tuple[Action, ...]] = (Action.LIST,)
+    """The reads that the dialect serves, where the provider has them; the others are unknown paths.
+    """
     texts: ClassVar[Mapping[Code, str]] = MappingProxyType({})
     """The provider's documented error messages, by our code."""
 
@@ -88,7 +92,11 @@ class Dialect(ABC):
 
     @cached_property
     def _first_rules(self) -> Mapping[Code, ErrorRule]:
-        rules = [rule for rule in self.provider.all_rules() if rule.status >= 400]
+        rules = [
+            rule
+            for rule in self.provider.all_rules()
+            if rule.status >= 400 and rule.is_for(Action.BLOCK)
+        ]
         return {rule.code: rule for rule in reversed(rules)}
 
     @abstractmethod
@@ -151,13 +159,22 @@ class Dialect(ABC):
         nearest = FALLBACK_CODES.get(code, code)
         return nearest if nearest in self._first_rules else Code.PROVIDER_ERROR
 
+    @classmethod
+    def routes(cls) -> list[Route]:
+        """Return the provider's routes that the dialect serves."""
+        return [
+            route
+            for route in cls.provider.all_routes()
+            if route.action.is_change or route.action in cls.reads
+        ]
+
     def match(self, request: HttpRequest) -> tuple[Route, dict[str, str]]:
         """Return the route of the request, and the ids in its path.
 
         Raises RequestError without a route: `not_found`, or `method_not_allowed`.
         """
         known = False
-        for route in self.provider.all_routes():
+        for route in self.routes():
             ids = route.match(request.path, lenient=self.lenient_paths)
             if ids is not None:
                 if route.method == request.method:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from adapter.codes import Code, Retry
+from adapter.codes import Action, Code, Retry
 from adapter.errors import PluginError
 from adapter.strict_json import Json
 
@@ -28,7 +28,7 @@ class ErrorRule:
 
     A dialect sends the first rule of a code whose status is 400 or more: its status and provider
     code. `message` and `retry` replace the code's own message and retry advice, where more is known
-    about this failure.
+    about this failure. With `actions`, the rule is for the responses to these actions alone.
     """
 
     code: Code
@@ -38,10 +38,15 @@ class ErrorRule:
     any_sender: bool = field(default=False, kw_only=True)
     message: str = field(default="", kw_only=True)
     retry: Retry | None = field(default=None, kw_only=True)
+    actions: tuple[Action, ...] = field(default=(), kw_only=True)
+
+    def is_for(self, action: Action) -> bool:
+        """Whether the rule is for the responses to this action."""
+        return not self.actions or action in self.actions
 
 
 class RuleTable:
-    """The rules of one provider, by evidence. Of rules with the same evidence, the first counts."""
+    """The rules of one provider for one action, by evidence; with the same, the first counts."""
 
     def __init__(self, rules: tuple[ErrorRule, ...]) -> None:
         self.by_provider_code: Mapping[str, ErrorRule] = {
@@ -111,6 +116,10 @@ def check_error_rules(where: str, error_rules: Any) -> None:
             raise PluginError(f"{name}: where must be a function of the body")
         if rule.retry is not None and not isinstance(rule.retry, Retry):
             raise PluginError(f"{name}: retry must be a Retry; write p.Retry.…")
+        if not isinstance(rule.actions, tuple) or not all(
+            isinstance(each, Action) for each in rule.actions
+        ):
+            raise PluginError(f"{name}: actions must be a tuple; write (p.Action.…,)")
 
 
 def _check_status(name: str, status: Any) -> None:

@@ -225,6 +225,21 @@ def read_contacts(
     return ContactList(tuple(contacts), others)
 
 
+def value_at(document: Json, keys: Iterable[str]) -> Json:
+    """Return the value at the end of the keys; None if one of them is missing."""
+    for key in keys:
+        document = document.get(key) if isinstance(document, dict) else None
+    return document
+
+
+def without(document: Json, keys: tuple[str, ...]) -> Json:
+    """Return the document without the value at the end of the keys."""
+    if not isinstance(document, dict) or keys[0] not in document:
+        return document
+    rest = {key: value for key, value in document.items() if key != keys[0]}
+    return {**rest, keys[0]: without(document[keys[0]], keys[1:])} if keys[1:] else rest
+
+
 def find_values(document: Json, key: str) -> Iterator[Json]:
     """Yield each value under this key, at any depth of the body."""
     if isinstance(document, dict) and key in document:

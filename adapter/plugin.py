@@ -31,6 +31,7 @@ from adapter.hookspecs import Registry, hookimpl
 from adapter.http import Headers, HttpRequest, HttpResponse, json_response
 from adapter.options import Options, SecretField, session_field
 from adapter.provider import LocalProvider, Provider, SessionLocation
+from adapter.readings import BlockState, Lookup, Session, SessionState, Unverified
 from adapter.request_fields import (
     invalid_field,
     read_contact,
@@ -46,6 +47,7 @@ from adapter.strict_json import Json, StrictJsonError, read_json
 __all__ = [
     "Action",
     "Applied",
+    "BlockState",
     "Code",
     "Command",
     "Confirmation",
@@ -61,6 +63,7 @@ __all__ = [
     "HttpResponse",
     "Json",
     "LocalProvider",
+    "Lookup",
     "NotAPersonError",
     "Options",
     "Outcome",
@@ -72,8 +75,11 @@ __all__ = [
     "Retry",
     "Secret",
     "SecretField",
+    "Session",
     "SessionLocation",
+    "SessionState",
     "StrictJsonError",
+    "Unverified",
     "bounded_wait",
     "find_values",
     "hookimpl",

@@ -24,7 +24,7 @@ from adapter.route import PLACEHOLDER, check_header_template
 from adapter.urls import is_plain_url
 
 ACCOUNT_KEYS: Final = frozenset(
-    {"provider", "base_url", "aliases", "allow_insecure", "transport", "headers"}
+    {"provider", "base_url", "aliases", "allow_insecure", "transport", "headers", "verify"}
 )
 """The keys of an account that belong to the core; a provider's options cannot have these names."""
 
@@ -39,8 +39,17 @@ _ATTRIBUTES: Final[tuple[tuple[str, Any, str], ...]] = (
     ("contact_forms", (tuple, list), "a tuple of ContactForm"),
     ("verified_on", (str, NoneType), "a text, or None"),
     ("header_templates", Mapping, "a mapping"),
+    ("max_lookup", int, "a number"),
+    ("status_words", Mapping, "a mapping"),
 )
 """The attributes of a provider that the core reads: name, type, and the type in words."""
+
+
+_METHODS: Final[Mapping[Action, tuple[str, ...]]] = {
+    Action.LOOKUP: ("build_lookup", "parse_lookup"),
+    Action.STATE: ("build_state", "parse_state"),
+}
+"""The methods that a provider needs for a read."""
 
 
 def check_provider(provider: type[Provider]) -> None:
@@ -61,6 +70,8 @@ def check_provider(provider: type[Provider]) -> None:
     for attribute, kind, words in _ATTRIBUTES:
         if not isinstance(getattr(provider, attribute), kind):
             raise PluginError(f"{name}.{attribute} must be {words}")
+    for route in provider.all_routes():
+        _check_methods(provider, route.action, _METHODS.get(route.action, ()))
     if provider.base_url is not None and not is_plain_url(provider.base_url):
         raise PluginError(
             f"{name}.base_url must be an http or https URL without a query or credentials: "
@@ -80,6 +91,12 @@ def check_provider(provider: type[Provider]) -> None:
     options = {field.attribute or key: field for key, field in fields.items()}
     _check_headers(provider, options)
     _check_secrets_in_paths(provider, options)
+
+
+def _check_methods(provider: type[Provider], action: Action, methods: tuple[str, ...]) -> None:
+    for method in methods:
+        if getattr(provider, method) is getattr(Provider, method):
+            raise PluginError(f"{provider.__name__}.routes has {action}, so it needs {method}")
 
 
 def _check_date(where: str, text: str | None) -> None:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
 from adapter.codes import Action, Code, Confirmation
-from adapter.contacts import Contact, ContactForm
+from adapter.contacts import Contact, ContactForm, Relation, relation
 from adapter.error_rules import (
     HTTP_STATUS_RULES,
     ErrorRule,
@@ -26,15 +27,19 @@ from adapter.error_rules import (
 )
 from adapter.errors import PluginError, RequestError
 from adapter.evidence import (
+    holds_error,
     read_contacts,
     read_jid,
     read_retry_after,
     says_success,
     shows_state,
+    value_at,
+    without,
 )
 from adapter.http import Headers, HttpRequest, HttpResponse
 from adapter.options import Options
-from adapter.response_rules import find_rule, read_response
+from adapter.readings import BlockState, Lookup, Session, SessionState, Verification
+from adapter.response_rules import find_rule, read_response, read_success
 from adapter.results import Command, ContactList, Outcome
 from adapter.route import PLACEHOLDER, Route, check_header_template, read_routes
 from adapter.secret import Secret
@@ -63,6 +68,14 @@ class Provider(ABC):
       `{"block": ("PUT", "/blacklist/{number}")}`. A variable part with the name of an option is
       filled in from it. With `changes_return_list`, the response to a change holds the whole block
       list, and the limits of lists apply to it.
+    - `max_lookup`: the most numbers in one request of a lookup. `lookups_name_contacts`: the
+      response says as whom WhatsApp knows a number.
+    - `status_at`, `status_words`: where the response to a status has its word, as a JSON pointer,
+      and the meaning of each word, which may be a boolean:
+      `{"WORKING": p.SessionState.CONNECTED}`. Any other word means `unknown`.
+    - `synchronous`: the response to a change comes after the list has changed.
+    - `lists_lids`: the list names most contacts by LID, without their numbers.
+    - `prefers_lid`: a request names a contact by LID where it is known from an earlier response.
     - `contact_forms`: the forms in which requests name a contact. Without `ContactForm.LID`, a
       contact of which only the LID is known is refused, and nothing is sent.
     - `header_templates`: the headers of every request, with options by name:
@@ -90,6 +103,13 @@ class Provider(ABC):
     header_templates: ClassVar[Mapping[str, str]] = MappingProxyType({})
     routes: ClassVar[Mapping[str, tuple[str, str]]]
     changes_return_list: ClassVar[bool] = False
+    max_lookup: ClassVar[int] = 1
+    lookups_name_contacts: ClassVar[bool] = True
+    status_at: ClassVar[str] = ""
+    status_words: ClassVar[Mapping[str | bool, SessionState]] = MappingProxyType({})
+    synchronous: ClassVar[bool] = False
+    lists_lids: ClassVar[bool] = False
+    prefers_lid: ClassVar[bool] = False
     provider_code_at: ClassVar[tuple[str, ...]] = ()
     error_codes: ClassVar[Mapping[str, tuple[int, Code] | tuple[int, Code, str]]] = (
         MappingProxyType({})
@@ -103,7 +123,8 @@ class Provider(ABC):
     _actions: ClassVar[frozenset[Action]]
     _code_keys: ClassVar[tuple[tuple[str, ...], ...]]
     _own_rules: ClassVar[tuple[ErrorRule, ...]]
-    rule_table: ClassVar[RuleTable]
+    _status_keys: ClassVar[tuple[str, ...]]
+    rule_tables: ClassVar[Mapping[Action, RuleTable]]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -119,7 +140,12 @@ class Provider(ABC):
         check_error_rules(f"{name}.error_rules", cls.error_rules)
         by_code = read_error_codes(f"{name}.error_codes", cls.error_codes)
         cls._own_rules = (*by_code, *cls.error_rules)
-        cls.rule_table = RuleTable(cls.all_rules())
+        cls.rule_tables = {
+            action: RuleTable(tuple(rule for rule in cls.all_rules() if rule.is_for(action)))
+            for action in Action
+        }
+        pointers = (cls.status_at,) if cls.status_at else ()
+        cls._status_keys = next(iter(read_pointers(f"{name}.status_at", pointers)), ())
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self.options = options
@@ -158,7 +184,7 @@ class Provider(ABC):
     @classmethod
     def provider_codes(cls) -> frozenset[str]:
         """Return the provider codes that the provider's rules know."""
-        return frozenset(cls.rule_table.by_provider_code)
+        return frozenset(cls.rule_tables[Action.BLOCK].by_provider_code)
 
     @classmethod
     def actions(cls) -> frozenset[Action]:
@@ -166,23 +192,84 @@ class Provider(ABC):
         return cls._actions
 
     @classmethod
+    def can_read_back(cls) -> bool:
+        """Whether there is a read that may show whether a contact is blocked."""
+        return not cls._actions.isdisjoint((Action.STATE, Action.LIST))
+
+    @classmethod
     def route(cls, action: Action) -> Route:
         """Return the route of an action that the provider supports."""
         return cls._routes[action]
 
+    def request_for(self, command: Command) -> HttpRequest:
+        """Return the provider's request for `command`, built by the method for its action."""
+        match command.action:
+            case Action.STATUS:
+                return self.build_status(command)
+            case Action.LOOKUP:
+                return self.build_lookup(command)
+            case Action.STATE:
+                return self.build_state(command)
+        return self.build_request(command)
+
     @abstractmethod
     def build_request(self, command: Command) -> HttpRequest:
-        """Return the provider's request for `command`.
+        """Return the provider's request for a block, an unblock or a list.
 
         Raises RequestError where the provider cannot name the contact; nothing is sent then.
         """
 
     @abstractmethod
     def parse_success(self, command: Command, response: HttpResponse) -> Outcome | None:
-        """Return the success that a 2xx response proves, by the evidence of the provider.
+        """Return the success of a block, an unblock or a list that a 2xx response proves.
 
         None means that the evidence is missing; the outcome is then `provider_bad_response`.
         """
+
+    def build_status(self, command: Command) -> HttpRequest:
+        """Return the request for the status of the session; by default, the route alone."""
+        return self.request(command)
+
+    def parse_status(self, document: Json) -> Session | None:
+        """Return the session that the body of a 200 shows; None without one.
+
+        By default, that is the meaning of the word at `status_at`.
+        """
+        value = value_at(document, self._status_keys)
+        if isinstance(value, bool):
+            return Session(self.status_words.get(value, SessionState.UNKNOWN))
+        if not isinstance(value, str):
+            return None
+        state = self.status_words.get(value)
+        return Session(SessionState.UNKNOWN) if state is None else Session(state, value)
+
+    def build_lookup(self, command: Command) -> HttpRequest:
+        """Return the request for `command.numbers`, at most `max_lookup` of them."""
+        raise NotImplementedError
+
+    def parse_lookup(self, command: Command, document: Json) -> Iterable[Lookup] | None:
+        """Return the lookups in the body of a 200, in any order; None if it shows none.
+
+        A number without exactly one lookup is unknown.
+        """
+        raise NotImplementedError
+
+    def build_state(self, command: Command) -> HttpRequest:
+        """Return the request for the state of one contact."""
+        raise NotImplementedError
+
+    def parse_state(self, command: Command, document: Json) -> BlockState | None:
+        """Return the state of the command's contact that the body of a 200 shows."""
+        raise NotImplementedError
+
+    def shows_error(self, command: Command, document: Json) -> bool:
+        """Whether the body of a 2xx holds an error, which contradicts a success.
+
+        The entries of a list are ignored, and so is the word of a status.
+        """
+        if command.action is Action.STATUS and self._status_keys:
+            document = without(document, self._status_keys)
+        return holds_error(document, arrays=command.action.is_change)
 
     def build_next_page(self, command: Command, response: HttpResponse) -> HttpRequest | None:
         """Return the request for the next page of a list; None after the last page.
@@ -214,9 +301,13 @@ class Provider(ABC):
     def name_contact(self, contact: Contact, *forms: ContactForm) -> str:
         """Return the contact in the first possible one of `forms`, by default `contact_forms`.
 
+        With `prefers_lid`, the LID is the first.
+
         Raises RequestError (`invalid_target`) where none is possible; nothing is sent then.
         """
         allowed = forms or self.contact_forms
+        if self.prefers_lid and contact.lid is not None:
+            return contact.lid
         for form in allowed:
             text = form.write(contact)
             if text is not None:
@@ -225,6 +316,32 @@ class Provider(ABC):
         field = "jid" if contact.user_id is None else "user_id"
         message = f"this provider cannot name this contact; it takes: {known}"
         raise RequestError(Outcome.failure(Code.INVALID_TARGET, fields={field: (message,)}))
+
+    def changed_list_success(
+        self, command: Command, response: HttpResponse, listed: ContactList
+    ) -> Outcome | None:
+        """Return the success of a change whose response holds the whole list.
+
+        None if the list shows the opposite state. A contact in the list is blocked, in either form
+        of its number. A missing one is not blocked if the list has ids of the same kind: numbers
+        only, or for a LID at least one LID. Otherwise the list may hold the number as a LID, and
+        the response shows an acceptance, not a state.
+        """
+        target, entries = command.target, listed.contacts
+        blocked = any(
+            relation(target, entry) in (Relation.SAME, Relation.VARIANT) for entry in entries
+        )
+        lids = any(entry.lid for entry in entries)
+        both = target.number is not None and target.lid is not None
+        comparable = not entries or both or (lids if target.number is None else not lids)
+        if not blocked and not comparable:
+            return self.success(response)
+        if blocked is not command.blocked:
+            return None
+        return replace(
+            Outcome.success(Confirmation.PROVIDER_STATE, upstream_status=response.status),
+            verification=Verification(True),
+        )
 
     def success(
         self,
@@ -266,9 +383,7 @@ class Provider(ABC):
         By default it is the first text at `provider_code_at`.
         """
         for keys in self._code_keys:
-            value = document
-            for key in keys:
-                value = value.get(key) if isinstance(value, dict) else None
+            value = value_at(document, keys)
             if isinstance(value, str):
                 return value
         return None
@@ -301,18 +416,18 @@ class Provider(ABC):
             return False
         if says_success(document):
             return True
-        if command.contact is not None and shows_state(document, blocked=command.blocked):
+        if command.action.is_change and shows_state(document, blocked=command.blocked):
             return True
         bodies = (response.at_status(status) for status in _SUCCESS_STATUSES)
-        return any(self.parse_success(command, each) is not None for each in bodies)
+        return any(read_success(self, command, each) is not None for each in bodies)
 
     def parse_response(self, command: Command, response: HttpResponse) -> Outcome:
         """Return the outcome that the response proves (`adapter.response_rules`)."""
         return read_response(self, command, response)
 
-    def find_rule(self, response: HttpResponse) -> ErrorRule | None:
+    def find_rule(self, command: Command, response: HttpResponse) -> ErrorRule | None:
         """Return the rule that the response is evidence for; None if it may be a success."""
-        return find_rule(self, response, self.parse_provider_code(response.document))
+        return find_rule(self, command, response, self.parse_provider_code(response.document))
 
 
 class LocalProvider(Provider):

@@ -10,13 +10,15 @@ evidence and the checks of contradictions are the same for all providers.
 from __future__ import annotations
 
 from dataclasses import replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from adapter.codes import Applied, Code, Confirmation
+from adapter.codes import Action, Applied, Code, Confirmation
 from adapter.contacts import ContactError, Relation, relation
 from adapter.error_rules import ErrorRule
-from adapter.evidence import holds_error, says_no_route
+from adapter.evidence import says_no_route
 from adapter.http import HttpResponse
+from adapter.readings import Lookup, Reading
 from adapter.results import Command, Outcome
 
 if TYPE_CHECKING:
@@ -42,25 +44,28 @@ def read_response(provider: Provider, command: Command, response: HttpResponse) 
     if response.status in _NO_ROUTE_STATUSES and says_no_route(response.document):
         return _fail(Code.PROVIDER_MISADDRESSED, response)
     provider_code = provider.parse_provider_code(response.document)
-    rule = find_rule(provider, response, provider_code)
+    rule = find_rule(provider, command, response, provider_code)
     if rule is not None:
         refused = response.status < 500 or rule.code.applied is Applied.NOT_APPLIED
         if refused and provider.shows_success(command, response):
             return _fail(Code.PROVIDER_BAD_RESPONSE, response)
         outcome = _read_failure(provider, rule, response)
     else:
-        success = None if provider_code is not None else _read_success(provider, command, response)
-        outcome = success or _fail(Code.PROVIDER_BAD_RESPONSE, response)
-    if command.contact is None:
+        shown = None
+        if provider_code is None and 200 <= response.status <= 299:
+            is_error = provider.shows_error(command, response.document)
+            shown = None if is_error else read_success(provider, command, response)
+        outcome = shown or _fail(Code.PROVIDER_BAD_RESPONSE, response)
+    if not command.action.is_change:
         return outcome
     return _compare_contact(provider, command, response, outcome)
 
 
 def find_rule(
-    provider: Provider, response: HttpResponse, provider_code: str | None
+    provider: Provider, command: Command, response: HttpResponse, provider_code: str | None
 ) -> ErrorRule | None:
     """Return the rule that the response is evidence for; None if it may be a success."""
-    table = provider.rule_table
+    table = provider.rule_tables[command.action]
     if isinstance(provider_code, str) and provider_code in table.by_provider_code:
         return table.by_provider_code[provider_code]
     own: bool | None = None
@@ -79,13 +84,45 @@ def find_rule(
     return None
 
 
-def _read_success(provider: Provider, command: Command, response: HttpResponse) -> Outcome | None:
-    """Return the success that a 2xx proves; None with an error in its body."""
-    if not 200 <= response.status <= 299:
+def read_success(provider: Provider, command: Command, response: HttpResponse) -> Outcome | None:
+    """Return the success of which the body is evidence; of a read, at a 200 alone."""
+    if command.action.is_change or command.action is Action.LIST:
+        return provider.parse_success(command, response)
+    if response.status != HTTPStatus.OK:
         return None
-    if holds_error(response.document, arrays=command.contact is not None):
-        return None
-    return provider.parse_success(command, response)
+    document = response.document
+    reading: Reading | None
+    if command.action is Action.STATUS:
+        reading = provider.parse_status(document)
+    elif command.action is Action.STATE:
+        reading = provider.parse_state(command, document)
+    else:
+        found = provider.parse_lookup(command, document)
+        reading = None if found is None else _complete_lookups(command, tuple(found))
+    return None if reading is None else _succeed(reading, response)
+
+
+def _complete_lookups(command: Command, found: tuple[Lookup, ...]) -> tuple[Lookup, ...]:
+    """Return one lookup for each number of the command, in its order.
+
+    A number is unknown (`provider_bad_response`) without exactly one lookup, and where the lookup
+    names another person.
+    """
+    complete = []
+    for asked in command.contacts:
+        ours = [each for each in found if each.asked.number == asked.number]
+        lookup = ours[0] if len(ours) == 1 else None
+        if lookup is not None and lookup.contact is not None:
+            named = relation(asked, lookup.contact)
+            lookup = None if named is Relation.DIFFERENT else lookup
+        complete.append(lookup or Lookup(asked, None, code=Code.PROVIDER_BAD_RESPONSE))
+    return tuple(complete)
+
+
+def _succeed(reading: Reading, response: HttpResponse) -> Outcome:
+    return Outcome.success(
+        Confirmation.PROVIDER_STATE, reading=reading, upstream_status=response.status
+    )
 
 
 def _read_failure(provider: Provider, rule: ErrorRule, response: HttpResponse) -> Outcome:
@@ -117,6 +154,8 @@ def _compare_contact(
     found = relation(command.target, named)
     if found is Relation.DIFFERENT:
         return _fail(Code.PROVIDER_BAD_RESPONSE, response)
+    if found is not Relation.INCOMPARABLE:
+        outcome = replace(outcome, named=named)
     if found is Relation.INCOMPARABLE and outcome.ok:
         return replace(outcome, confirmation=Confirmation.ACCEPTED)
     return outcome

@@ -9,6 +9,14 @@ from typing import Any, Final, Self
 
 from adapter.codes import Action, Applied, Code, Confirmation, Retry
 from adapter.contacts import Contact
+from adapter.readings import (
+    NOT_VERIFIED,
+    BlockState,
+    Lookup,
+    Reading,
+    Session,
+    Verification,
+)
 
 MAX_RETRY_AFTER: Final = 3600
 """Maximum delay, in seconds, that a response may request of a caller."""
@@ -18,24 +26,40 @@ _NO_FIELDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """An action and its contact; `list` has no contact.
+    """An action with its contact, or the contacts of a lookup.
 
-    Raises ValueError for a block or unblock without a contact, and for a list with one.
+    `candidates`: a lookup also asks for the other form of a number that has two. `verify`: whether
+    a change is read back; None means as the account is configured.
+
+    Raises ValueError for a contact that is missing or not needed, and for a lookup of a contact
+    without a number.
     """
 
     action: Action
     contact: Contact | None = None
+    contacts: tuple[Contact, ...] = ()
+    candidates: bool = False
+    verify: bool | None = None
 
     def __post_init__(self) -> None:
-        if (self.contact is None) != (self.action is Action.LIST):
-            raise ValueError("block and unblock need a contact, list takes none")
+        if (self.contact is not None) is not self.action.takes_contact:
+            raise ValueError("block, unblock and state need a contact, other actions take none")
+        if bool(self.contacts) is not (self.action is Action.LOOKUP):
+            raise ValueError("a lookup needs contacts, other actions take none")
+        if any(each.number is None for each in self.contacts):
+            raise ValueError("a lookup needs the numbers of its contacts")
 
     @property
     def target(self) -> Contact:
-        """The contact of a block or unblock; raises ValueError for a list."""
+        """The contact of a block, unblock or state; raises ValueError for other actions."""
         if self.contact is None:
-            raise ValueError("a list has no contact")
+            raise ValueError(f"a {self.action} has no contact")
         return self.contact
+
+    @property
+    def numbers(self) -> list[str]:
+        """The numbers of a lookup, digits only."""
+        return [each.number for each in self.contacts if each.number is not None]
 
     @property
     def blocked(self) -> bool:
@@ -56,10 +80,11 @@ class Outcome:
     """What a response, or its absence, proves: a success (`confirmation`) or a failure (`code`).
 
     `contacts` are the persons of a successful list, `others` is the count of its entries that are
-    not persons; `retry_after` is in seconds. The remaining fields are ignored in
-    comparisons: `upstream_status`, `provider_code`, `message` and `retry` (those of the code where
-    none are given; a success has neither), and `own_error`: the response has the provider's own
-    error shape, which proves that the provider was reached.
+    not persons; `reading` is what another read returned; `retry_after` is in seconds. The remaining
+    fields are ignored in comparisons: `upstream_status`, `provider_code`, `message` and `retry`
+    (those of the code where none are given; a success has neither), `own_error`: the response has
+    the provider's own error shape, which proves that the provider was reached; `named`: the contact
+    that the response to a change names; `verification`: what reading the change back has shown.
     """
 
     code: Code | None = None
@@ -73,6 +98,9 @@ class Outcome:
     message: str = field(default="", compare=False)
     retry: Retry | None = field(default=None, compare=False)
     own_error: bool = field(default=False, compare=False)
+    reading: Reading | None = None
+    named: Contact | None = field(default=None, compare=False)
+    verification: Verification = field(default=NOT_VERIFIED, compare=False)
 
     def __post_init__(self) -> None:
         if (self.code is None) == (self.confirmation is None):
@@ -113,6 +141,7 @@ class Outcome:
         *,
         contacts: tuple[Contact, ...] | None = None,
         others: int = 0,
+        reading: Reading | None = None,
         upstream_status: int | None = None,
     ) -> Self:
         """Return a success with this confirmation."""
@@ -120,6 +149,7 @@ class Outcome:
             confirmation=confirmation,
             contacts=contacts,
             others=others,
+            reading=reading,
             upstream_status=upstream_status,
         )
 
@@ -130,8 +160,13 @@ class Outcome:
 
     @property
     def applied(self) -> Applied:
-        """Whether the command took effect; it may be unknown."""
-        return Applied.APPLIED if self.code is None else self.code.applied
+        """Whether the command took effect; it may be unknown.
+
+        Reading a change back settles what its code leaves open.
+        """
+        if self.code is None:
+            return Applied.APPLIED
+        return Applied.NOT_APPLIED if self.verification.verified is False else self.code.applied
 
 
 class OutcomeError(Exception):
@@ -181,6 +216,29 @@ class Result:
         return self.outcome.contacts
 
     @property
+    def session(self) -> Session | None:
+        """The session of a successful status; otherwise None."""
+        reading = self.outcome.reading
+        return reading if isinstance(reading, Session) else None
+
+    @property
+    def lookups(self) -> tuple[Lookup, ...] | None:
+        """The lookups of a successful lookup, in the order of its numbers; otherwise None."""
+        reading = self.outcome.reading
+        return reading if isinstance(reading, tuple) else None
+
+    @property
+    def state(self) -> BlockState | None:
+        """The state of a contact, after a successful state; otherwise None."""
+        reading = self.outcome.reading
+        return reading if isinstance(reading, BlockState) else None
+
+    @property
+    def verified(self) -> bool | None:
+        """Whether reading a change back has shown the requested state, or the opposite (False)."""
+        return self.outcome.verification.verified
+
+    @property
     def confirmation(self) -> Confirmation | None:
         """How a success is known; None on failure."""
         return self.outcome.confirmation
@@ -214,32 +272,65 @@ class Result:
     def envelope(self) -> dict[str, Any]:
         """Return the envelope as a JSON document, with the contact unmasked."""
         return build_envelope(
-            data=self._data() if self.ok else None,
+            data=self._data(),
             error=build_error(self.outcome),
             request_id=self.request_id,
             provider=self.provider,
             attempts=self.attempts,
+            reads=self.outcome.verification.reads,
             duration_ms=self.duration_ms,
             upstream_status=self.outcome.upstream_status,
             provider_code=self.outcome.provider_code,
         )
 
-    def _data(self) -> dict[str, Any]:
+    def _data(self) -> dict[str, Any] | None:
+        """Return the `data` of the envelope; None after a failure that was not read back."""
         command, outcome = self.command, self.outcome
-        if command is None or command.contact is None:
-            contacts = [build_contact(contact) for contact in outcome.contacts or ()]
-            return {
-                "account": self.account,
-                "contacts": contacts,
-                "count": len(contacts),
-                "others": outcome.others,
+        if command is not None and command.action.is_change:
+            verification = outcome.verification
+            verified = {
+                "verified": verification.verified,
+                "verified_reason": verification.reason,
             }
+            facts = {"action": command.action.value, "account": self.account}
+            if not outcome.ok:  # without the contact: no failure shows a person
+                return {**facts, **verified} if verification.reads else None
+            return {
+                **facts,
+                "blocked": command.blocked,
+                "confirmation": outcome.confirmation,
+                "contact": build_contact(command.target),
+                **verified,
+            }
+        if not outcome.ok:
+            return None
+        match outcome.reading:
+            case Session() as session:
+                asked_at = session.asked_at
+                return {
+                    "account": self.account,
+                    "status": session.state,
+                    "provider_word": session.word,
+                    "asked_at": asked_at and asked_at.isoformat(timespec="milliseconds"),
+                }
+            case BlockState() as state:
+                return {
+                    "account": self.account,
+                    "contact": command and build_contact(command.target),
+                    "blocked": state.blocked,
+                    "reason": state.reason,
+                }
+            case tuple() as lookups:
+                return {
+                    "account": self.account,
+                    "lookups": [build_lookup(each) for each in lookups],
+                }
+        contacts = [build_contact(contact) for contact in outcome.contacts or ()]
         return {
-            "action": command.action.value,
             "account": self.account,
-            "blocked": command.blocked,
-            "confirmation": outcome.confirmation,
-            "contact": build_contact(command.contact),
+            "contacts": contacts,
+            "count": len(contacts),
+            "others": outcome.others,
         }
 
 
@@ -253,6 +344,18 @@ def build_contact(contact: Contact) -> dict[str, str | None]:
     }
 
 
+def build_lookup(lookup: Lookup) -> dict[str, Any]:
+    """Return the lookup of a number as it is written in an envelope."""
+    other = lookup.other_form
+    return {
+        "number": lookup.asked.number,
+        "on_whatsapp": lookup.on_whatsapp,
+        "contact": lookup.contact and build_contact(lookup.contact),
+        "code": lookup.code and lookup.code.value,
+        "other_form": other and build_lookup(other),
+    }
+
+
 def build_error(outcome: Outcome) -> dict[str, Any] | None:
     """Return the `error` of an envelope; None on success."""
     code, retry = outcome.code, outcome.retry
@@ -261,7 +364,7 @@ def build_error(outcome: Outcome) -> dict[str, Any] | None:
     return {
         "code": code.value,
         "message": outcome.message,
-        "outcome": code.applied.value,
+        "outcome": outcome.applied.value,
         "retry": retry.value,
         "retry_after": outcome.retry_after,
         "fields": {name: list(messages) for name, messages in outcome.fields.items()},
@@ -275,6 +378,7 @@ def build_envelope(
     request_id: str,
     provider: str | None = None,
     attempts: int = 0,
+    reads: int = 0,
     duration_ms: int = 0,
     upstream_status: int | None = None,
     provider_code: str | None = None,
@@ -288,6 +392,7 @@ def build_envelope(
             "request_id": request_id,
             "provider": provider,
             "attempts": attempts,
+            "reads": reads,
             "duration_ms": duration_ms,
             "upstream": {"status": upstream_status, "code": provider_code},
         },

@@ -109,7 +109,7 @@ def read_routes(where: str, routes: Any, *, changes_return_list: bool) -> Iterat
             case _:
                 raise PluginError(f"{where}: {name} must be a method and a path; {form}")
         action = Action(name)
-        yield Route(action, method, template, changes_return_list and action is not Action.LIST)
+        yield Route(action, method, template, changes_return_list and action.is_change)
 
 
 def _check_route(name: str, method: str, template: str) -> None:

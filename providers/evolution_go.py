@@ -40,6 +40,8 @@ class EvolutionGoProvider(p.Provider):
         "list": ("GET", "/user/blocklist"),
     }
     changes_return_list = True
+    lists_lids = True
+    prefers_lid = True
 
     class Options(p.Options):
         """`token`: the instance's token, which also selects the instance."""
@@ -59,25 +61,13 @@ class EvolutionGoProvider(p.Provider):
         return False
 
     def parse_success(self, command: p.Command, response: p.HttpResponse) -> p.Outcome | None:
-        """Accept a 200 with the whole list, unless it shows that the change was not done.
-
-        A contact in the list is blocked, in either form of its number. A missing one is not blocked
-        if the list has ids of the same kind: numbers only, or for a LID at least one LID. Otherwise
-        the list may hold the number as a LID, and the response shows an acceptance, not a state.
-        """
+        """Accept a 200 with the whole list, unless it shows that the change was not done."""
         listed = read_list(response.document) if response.status == 200 else None
-        if listed is None or command.contact is None:
-            return None if listed is None else self.success(response, listed)
-        target, entries = command.contact, listed.contacts
-        key = p.identity_key(target)
-        blocked = any(key == p.identity_key(entry) for entry in entries)
-        lids = any(entry.lid for entry in entries)
-        comparable = not entries or (lids if target.number is None else not lids)
-        if not blocked and not comparable:
-            return self.success(response)
-        if blocked is not command.blocked:
+        if listed is None:
             return None
-        return p.Outcome.success(p.Confirmation.PROVIDER_STATE, upstream_status=response.status)
+        if command.action is p.Action.LIST:
+            return self.success(response, listed)
+        return self.changed_list_success(command, response, listed)
 
 
 @p.hookimpl

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from threading import Lock
 from typing import Any, Final
 
@@ -41,8 +42,49 @@ MAGIC_NUMBERS: Final[Mapping[str, p.Code]] = {
     "15005550030": p.Code.PROVIDER_MISADDRESSED,
     "15005550031": p.Code.PROVIDER_RESPONSE_TOO_LARGE,
     "15005550032": p.Code.BAD_REQUEST,
+    "15005550033": p.Code.NOT_EFFECTIVE,
 }
 """Numbers whose block or unblock returns a code and changes no list."""
+
+NOT_ON_WHATSAPP: Final = "15005550041"
+"""A number that a lookup does not find."""
+
+NOT_EFFECTIVE: Final = "15005550042"
+"""A number whose block and unblock are reported as done, while the list stays as it is."""
+
+LISTED_BY_LID: Final = "15005550043"
+"""A number that the list shows by its LID alone, which no lookup tells."""
+
+WITH_NINTH_DIGIT: Final = "5511999990001"
+"""A number that WhatsApp knows in its other form, without the ninth digit."""
+
+_LISTED_AS: Final = {
+    LISTED_BY_LID: p.Contact(lid="100000000000043@lid"),
+    WITH_NINTH_DIGIT: p.Contact("551199990001"),
+}
+
+
+def look_up(body: Mapping[str, p.Json]) -> list[p.Json]:
+    """Return the entry of each number of a lookup."""
+    entries: list[p.Json] = []
+    for number in body.get("numbers") or ():
+        found = number != NOT_ON_WHATSAPP
+        known = _LISTED_AS.get(number)
+        by_number = number if known is None else known.number
+        jid = f"{by_number}@s.whatsapp.net" if found and by_number else None
+        entries.append({"number": number, "on_whatsapp": found, "jid": jid})
+    return entries
+
+
+def read_lookup(entry: p.Json) -> p.Lookup | None:
+    """Return the lookup of an entry; None if it is unreadable."""
+    match entry:
+        case {"number": str(number), "on_whatsapp": bool(found), "jid": None}:
+            return p.Lookup(p.Contact(number), found)
+        case {"number": str(number), "on_whatsapp": True, "jid": str(jid)}:
+            with suppress(p.ContactError):
+                return p.Lookup(p.Contact(number), True, p.read_jid(jid))
+    return None
 
 
 class MemoryProvider(p.LocalProvider):
@@ -55,7 +97,13 @@ class MemoryProvider(p.LocalProvider):
         "block": ("PUT", "/blocked/{jid}"),
         "unblock": ("DELETE", "/blocked/{jid}"),
         "list": ("GET", "/blocked"),
+        "status": ("GET", "/status"),
+        "lookup": ("POST", "/lookup"),
     }
+    max_lookup = 100
+    synchronous = True
+    status_at = "/status"
+    status_words = {state.value: state for state in p.SessionState}
     provider_code_at = ("/code",)
     error_codes = {code.value: (code.http_status, code) for code in p.Code}
 
@@ -70,12 +118,28 @@ class MemoryProvider(p.LocalProvider):
         ids = {} if contact is None else {"jid": self.name_contact(contact)}
         return self.request(command, **ids)
 
+    def build_lookup(self, command: p.Command) -> p.HttpRequest:
+        """Name the numbers in the body."""
+        return self.request(command, {"numbers": command.numbers})
+
+    def parse_lookup(self, command: p.Command, document: p.Json) -> list[p.Lookup] | None:
+        """Read the entry of each number."""
+        match document:
+            case {"lookups": list(entries)}:
+                return [each for each in map(read_lookup, entries) if each is not None]
+        return None
+
     def handle_request(self, request: p.HttpRequest) -> p.HttpResponse:
         """Change or show the list; a magic number returns its code instead."""
         for route in self.all_routes():
             ids = route.match(request.path)
-            if ids is not None and route.method == request.method:
-                return self._do(route.action, ids.get("jid"))
+            if ids is None or route.method != request.method:
+                continue
+            if route.action is p.Action.STATUS:
+                return p.json_response(200, {"status": p.SessionState.CONNECTED.value})
+            if route.action is p.Action.LOOKUP:
+                return p.json_response(200, {"lookups": look_up(p.read_object(request))})
+            return self._do(route.action, ids.get("jid"))
         return p.json_response(404, {"code": p.Code.NOT_FOUND.value})
 
     def _do(self, action: p.Action, jid: str | None) -> p.HttpResponse:
@@ -88,11 +152,14 @@ class MemoryProvider(p.LocalProvider):
             headers = {"Retry-After": "1"} if code.carries_retry_after else {}
             return p.json_response(code.http_status, {"code": code.value}, headers)
         blocked = action is p.Action.BLOCK
+        if contact.number == NOT_EFFECTIVE:
+            return p.json_response(200, {"blocked": blocked})
+        listed = _LISTED_AS.get(contact.number or "", contact)
         with self._lock:
             if blocked:
-                self._blocked[contact] = None
+                self._blocked[listed] = None
             else:
-                self._blocked.pop(contact, None)
+                self._blocked.pop(listed, None)
         return p.json_response(200, {"blocked": blocked})
 
     def parse_success(self, command: p.Command, response: p.HttpResponse) -> p.Outcome | None:

@@ -42,7 +42,14 @@ class WutsProvider(p.Provider):
         "block": ("POST", "/contacts/block"),
         "unblock": ("POST", "/contacts/unblock"),
         "list": ("GET", "/contacts/blocklist"),
+        "status": ("GET", "/status"),
+        "lookup": ("POST", "/contact/check"),
     }
+    max_lookup = 100  # no maximum is documented
+    lookups_name_contacts = False
+    synchronous = True
+    status_at = "/data/connected"
+    status_words = {True: p.SessionState.CONNECTED, False: p.SessionState.NOT_CONNECTED}
     provider_code_at = ("/error_code", "/error/code")  # flat errors; nested errors
     error_codes = {
         "VALIDATION_ERROR": (400, p.Code.TARGET_REJECTED),
@@ -67,6 +74,21 @@ class WutsProvider(p.Provider):
         """Name the contact by JID, the one form of both numbers and LIDs."""
         body = None if command.contact is None else {"jid": self.name_contact(command.contact)}
         return self.request(command, body)
+
+    def build_lookup(self, command: p.Command) -> p.HttpRequest:
+        """Name the numbers in the body, by their digits."""
+        return self.request(command, {"numbers": command.numbers})
+
+    def parse_lookup(self, command: p.Command, document: p.Json) -> Iterable[p.Lookup] | None:
+        """Read the map of digits to whether the number is on WhatsApp."""
+        match document:
+            case {"success": True, "data": dict(found)}:
+                return [
+                    p.Lookup(asked, found[asked.number])
+                    for asked in command.contacts
+                    if isinstance(found.get(asked.number), bool)
+                ]
+        return None
 
     def is_own_error(self, response: p.HttpResponse) -> bool:
         """Accept the envelope of a failure: `success` is false, with an error or a message."""

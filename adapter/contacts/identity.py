@@ -62,6 +62,18 @@ def identity_key(contact: Contact) -> str:
     return _canonical(contact.number) or contact.lid or str(contact.user_id)
 
 
+def other_form(number: str) -> str | None:
+    """Return the other of the two forms that WhatsApp keeps of a number; None for other numbers."""
+    shorter = _canonical(number)
+    if shorter != number:
+        return shorter
+    longer = _LONGER_FORMS.get(number[:2])
+    digit = "1" if number[:2] == "52" else "9"
+    place = 4 if number[:2] == "55" else 2
+    found = f"{number[:place]}{digit}{number[place:]}"
+    return found if longer is not None and longer.fullmatch(found) else None
+
+
 def _canonical(number: str | None) -> str | None:
     """Return the shorter form of a number that has two; any other number unchanged."""
     if number is None:

@@ -70,6 +70,7 @@ class AccountLoader:
             aliases=tuple(account["aliases"]) if "aliases" in account else (),
             transport=transport,
             headers=MappingProxyType(dict(headers)),
+            verify=account.get("verify"),
         )
 
     def _load_transport(self, own: Mapping[str, Any], account: str) -> TransportSettings:

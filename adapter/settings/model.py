@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from adapter.codes import Scope
+from adapter.codes import Scope, Verify
 from adapter.secret import Secret
 from adapter.urls import DEFAULT_PORTS
 
@@ -70,7 +70,10 @@ PROXY_PORTS: Final[Mapping[str, int]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class AccountSettings:
-    """One WhatsApp account: its provider, the provider's address, and its validated options."""
+    """One WhatsApp account: its provider, the provider's address, and its validated options.
+
+    `verify`: when changes are read back; None means the provider's default (`Account.verify`).
+    """
 
     name: str
     provider: type[Provider]
@@ -79,6 +82,7 @@ class AccountSettings:
     aliases: tuple[str, ...]
     transport: TransportSettings
     headers: Mapping[str, str | Secret] = field(default_factory=dict, repr=False)
+    verify: Verify | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any, Final
 import phonenumbers
 from marshmallow import INCLUDE, Schema, ValidationError, fields, validate, validates_schema
 
-from adapter.codes import Scope
+from adapter.codes import Scope, Verify
 from adapter.config_names import NAME, holds_phone_number
 from adapter.logs import FORMATS, LEVELS
 from adapter.options import SecretField
@@ -117,6 +117,9 @@ class AccountSchema(Schema):
     allow_insecure = _Flag(load_default=False)
     transport = fields.Nested(_TransportSchema, load_default=dict)
     headers = fields.Dict(keys=fields.String(), values=_TextOrSecret(), load_default=dict)
+    verify = fields.Enum(
+        Verify, by_value=True, error_messages={"unknown": "must be one of: {choices}"}
+    )
 
 
 class KeySchema(Schema):

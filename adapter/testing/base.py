@@ -28,9 +28,9 @@ from adapter.testing.calls import Failed, try_building, try_parsing
 from adapter.testing.discovery import find_dialect
 from adapter.testing.exchanges import Exchange, read_answers
 from adapter.testing.isolation import Guard
-from adapter.testing.proofs import proves
+from adapter.testing.proofs import claim_of, proves
 from adapter.testing.reporting import hide_secrets, place_of, require
-from adapter.testing.samples import CONTACTS, USER
+from adapter.testing.samples import CONTACTS, USER, command_for
 
 MEND_ANSWERS: Final = "mend the answers file, not the provider: "
 """The beginning of the help for faults of the recorded exchanges."""
@@ -149,7 +149,7 @@ class ContractBase:
         for exchange in exchanges:
             try:
                 with Guard():
-                    self.provider(self.load(exchange.options)).build_request(exchange.command)
+                    self.provider(self.load(exchange.options)).request_for(exchange.command)
             except MissingIdError as error:
                 action = exchange.command.action
                 known = ", ".join(sorted(self.option_fields)) or "none"
@@ -241,16 +241,17 @@ class ContractBase:
     def rule_of(self, exchange: Exchange) -> ErrorRule | None:
         """Return the error rule that the exchange's response reaches."""
         try:
-            return self.make_provider(exchange.options).find_rule(exchange.response)
+            return self.make_provider(exchange.options).find_rule(
+                exchange.command, exchange.response
+            )
         except Exception:  # noqa: BLE001 - the clauses of parsing report it
             return None
 
     def commands(self, contact: Contact) -> list[Command]:
         """Return one command for each action of the provider."""
-        return [
-            Command(action, None if action is Action.LIST else contact)
-            for action in sorted({route.action for route in self.tested.all_routes()})
-        ]
+        actions = sorted({route.action for route in self.tested.all_routes()})
+        commands = (command_for(action, contact) for action in actions)
+        return [each for each in commands if each is not None]
 
     def all_commands(self) -> list[Command]:
         """Return the commands for every contact of the kit that the provider can name."""
@@ -283,9 +284,33 @@ class ContractBase:
             return f"{response.status} is parsed as a success"
         if (outcome.contacts is None) is (command.action is Action.LIST):
             return "a list, and nothing else, must give contacts"
+        if outcome.reading is not None:
+            return self._claim_fault(outcome, command, response)
         if not any(proves(each, command.action, response) for each in self.exchanges):
             return "it is parsed as a success without the recorded evidence"
         return ""
+
+    def _claim_fault(self, outcome: Outcome, command: Command, response: HttpResponse) -> str:
+        """Return what is wrong with what a read claims; an empty text if nothing is.
+
+        That nobody knows needs no evidence. Of the lookups of several numbers, the recorded
+        exchanges are the evidence.
+        """
+        claim = claim_of(outcome)
+        if claim is None or len(command.contacts) > 1:
+            return ""
+        same = (each for each in self.exchanges if claim_of(each.outcome) == claim)
+        if any(proves(each, command.action, response, command.numbers) for each in same):
+            return ""
+        return f"it is parsed as {claim} without the recorded evidence"
+
+    def keeps(self, exchange: Exchange, outcome: Outcome | Failed) -> bool:
+        """Whether a changed response still shows what the recorded one shows."""
+        if not isinstance(outcome, Outcome) or not outcome.ok:
+            return False
+        if len(exchange.command.contacts) > 1:
+            return outcome.reading == exchange.outcome.reading
+        return claim_of(outcome) == claim_of(exchange.outcome)
 
     def place_of(self, name: str) -> str:
         """Return where an attribute of the provider is: `Acme.parse_success in acme.py`."""

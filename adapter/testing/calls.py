@@ -41,7 +41,7 @@ def try_building(provider: Provider, command: Command) -> HttpRequest | Failed:
     """Return the request of a command, or what was raised."""
     try:
         with Guard():
-            built = provider.build_request(command)
+            built = provider.request_for(command)
     except Exception as error:  # noqa: BLE001 - any exception is the finding
         return _failed("build_request raises", error, provider)
     if isinstance(built, HttpRequest):

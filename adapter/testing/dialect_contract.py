@@ -11,12 +11,14 @@ from adapter.dialect import Dialect
 from adapter.errors import RequestError
 from adapter.http import HttpRequest
 from adapter.provider import Provider
+from adapter.readings import BlockState, Lookup, Reading, Session, SessionState
 from adapter.response_rules import REFUSED
 from adapter.results import MAX_RETRY_AFTER, Command, Outcome
 from adapter.strict_json import read_json, write_json
 from adapter.testing.base import ContractBase
 from adapter.testing.calls import try_building
 from adapter.testing.mutations import mutations
+from adapter.testing.proofs import claim_of
 from adapter.testing.reporting import describe_exception, describe_outcome, place_of, require
 from adapter.testing.samples import CONTACTS, NOW
 
@@ -30,7 +32,7 @@ class DialectContract(ContractBase):
         for dialect, provider, options in self._conversations():
             session = self.load(options).get(self.session_option)
             secrets = set(self.secrets.values())
-            for command in self.all_commands():
+            for command in self._served_commands(dialect):
                 request = try_building(provider, command)
                 if not isinstance(request, HttpRequest):
                     continue
@@ -60,7 +62,7 @@ class DialectContract(ContractBase):
         """An outcome comes back from its own response; where it cannot, no claim grows stronger."""
         faults: list[str] = []
         for dialect, provider, _ in self._conversations():
-            for command in self.all_commands():
+            for command in self._served_commands(dialect):
                 request = try_building(provider, command)
                 if not isinstance(request, HttpRequest):
                     continue
@@ -77,7 +79,11 @@ class DialectContract(ContractBase):
                         faults.append(f"{sent}: {describe_exception(error, type(dialect))}")
                         continue
                     if outcome.code is None or dialect.fallback(outcome.code) is outcome.code:
-                        if parsed != outcome:
+                        if outcome.ok and outcome.reading is not None:
+                            same = claim_of(parsed) == claim_of(outcome)
+                        else:
+                            same = parsed == outcome
+                        if not same:
                             faults.append(f"{sent} comes back as {describe_outcome(parsed)}")
                     elif parsed.ok or _is_stronger(parsed, outcome):
                         faults.append(
@@ -88,6 +94,14 @@ class DialectContract(ContractBase):
 
     def _dialect_place(self, name: str) -> str:
         return place_of(self.tested_dialect or Dialect, name)
+
+    def _served_commands(self, dialect: Dialect) -> list[Command]:
+        """Return the commands of the kit that the dialect serves."""
+        return [
+            each
+            for each in self.all_commands()
+            if each.action.is_change or each.action in dialect.reads
+        ]
 
     def _conversations(self) -> Iterator[tuple[Dialect, Provider, Mapping[str, Any]]]:
         """Yield the dialect with a provider of each set of options; nothing without a dialect."""
@@ -103,8 +117,11 @@ class DialectContract(ContractBase):
             both = Contact("5511999999999", "205227043110953@lid")
             for contacts in ((), CONTACTS, (both,)):
                 yield Outcome.success(confirmation, contacts=contacts)
-        else:
+        elif command.action.is_change:
             yield Outcome.success(confirmation)
+        else:
+            for reading in _readings(command):
+                yield Outcome.success(confirmation, reading=reading)
         for code in Code:
             yield Outcome.failure(code)
             if code.carries_retry_after:
@@ -114,6 +131,19 @@ class DialectContract(ContractBase):
             for names in (("number",), ("jid",), ("number", "jid")):
                 rejected = dict.fromkeys(names, (REFUSED,))
                 yield Outcome.failure(Code.TARGET_REJECTED, fields=rejected)
+
+
+def _readings(command: Command) -> Iterator[Reading]:
+    """Yield what a read may return, where somebody knows."""
+    if command.action is Action.STATUS:
+        yield Session(SessionState.CONNECTED)
+        yield Session(SessionState.NOT_CONNECTED)
+    elif command.action is Action.STATE:
+        yield BlockState(True)
+        yield BlockState(False)
+    else:
+        for found in (True, False):
+            yield tuple(Lookup(each, found, each if found else None) for each in command.contacts)
 
 
 def _is_stronger(parsed: Outcome, outcome: Outcome) -> bool:

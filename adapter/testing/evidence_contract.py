@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from adapter.codes import Action, Applied, Confirmation
+from adapter.codes import Applied, Confirmation
 from adapter.http import HttpResponse, json_response
 from adapter.provider import Provider
 from adapter.results import Outcome
@@ -40,8 +40,10 @@ class EvidenceContract(ContractBase):
                 if fault:
                     where = pointer or "the root"
                     faults.append(f"{exchange.name}, with {what} at {where}: {fault}")
-                if what != NOTHING and exchange.outcome.ok:
-                    survived[pointer] = survived.get(pointer, False) or is_success(outcome)
+                if what != NOTHING and exchange.outcome.ok and exchange.evidence:
+                    survived[pointer] = survived.get(pointer, False) or self.keeps(
+                        exchange, outcome
+                    )
             if exchange.outcome.ok:
                 faults += self._status_faults(provider, exchange)
                 unnamed += self._unnamed_evidence(provider, exchange, survived)
@@ -65,9 +67,8 @@ class EvidenceContract(ContractBase):
                 continue
             provider = self.make_provider(exchange.options)
             for pointer, document in flipped(exchange.response.document):
-                stays = is_success(
-                    try_parsing(provider, exchange.command, _with_body(exchange, document))
-                )
+                outcome = try_parsing(provider, exchange.command, _with_body(exchange, document))
+                stays = self.keeps(exchange, outcome)
                 ignored = any(covers(each, pointer) for each in exchange.ignores)
                 if stays and not ignored:
                     unchecked.append(f"{exchange.name}: the success stays, whatever {pointer} is")
@@ -89,6 +90,8 @@ class EvidenceContract(ContractBase):
                 continue
             provider = self.make_provider(exchange.options)
             for name, value in ERRORS_BESIDE:
+                if exchange.outcome.reading is not None and name in document:
+                    continue  # there, the key is part of what was recorded
                 response = _with_body(exchange, {**document, name: value})
                 outcome = try_parsing(provider, exchange.command, response)
                 if not _is_uncertain(outcome):
@@ -156,7 +159,7 @@ class EvidenceContract(ContractBase):
                     continue
                 fault = self.fault_of(provider, command, exchange.response)
                 shown = exchange.outcome.confirmation is Confirmation.PROVIDER_STATE
-                change = command.action is not Action.LIST
+                change = command.action.is_change and exchange.command.action.is_change
                 if not fault and shown and change:
                     outcome = try_parsing(provider, command, exchange.response)
                     fault = (

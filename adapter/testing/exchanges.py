@@ -8,11 +8,14 @@ The folder `answers` of a contract holds JSON files. A file is one exchange, or 
   response are known in different ways: `{"request": "documented", "response": "inferred"}`;
 - `options`: those of the provider's options that are not secret, as in a configuration. The options
   of an exchange are added to those of its file;
-- `command`: `{"action", "contact"}`, the contact as a JID or a user id; none for `list`;
+- `command`: `{"action", "contact"}`, the contact as a JID or a user id; none for `list` and
+  `status`; of a lookup `{"action", "numbers"}`, a list of digits;
 - `request`: `{"method", "path", "headers", "query", "json"}`, all that the provider must send.
   `<token>` stands for the secret in the option `token`; another `<word>` is a fault;
 - `response`: `{"status", "headers", "body"}`; `text` in place of `body` is not JSON;
-- `outcome`: of a success `{"confirmation", "contacts", "others"}`, of a failure `{"code",
+- `outcome`: of a `status` `{"status", "word"}`; of a `state` `{"blocked", "reason"}`; of a
+  `lookup` `{"lookups"}`, each `{"on_whatsapp", "contact", "code"}` in the order of the numbers; of
+  another success `{"confirmation", "contacts", "others"}`, of a failure `{"code",
   "retry_after", "fields", "provider_code"}`. A contact is `{"number", "lid", "user_id"}`; `others`
   is the number of entries of a list that are not persons; `fields` is a list of names;
 - `evidence`, of a success with a body: JSON pointers to the values that prove it, `""` for the
@@ -42,6 +45,7 @@ from marshmallow import Schema, ValidationError, fields, validate
 from adapter.codes import Action, Code, Confirmation
 from adapter.contacts import Contact, ContactError, is_user_id
 from adapter.http import Headers, HttpRequest, HttpResponse, json_response
+from adapter.readings import BlockState, Lookup, Reading, Session, SessionState, Unverified
 from adapter.response_rules import REFUSED
 from adapter.results import Command, Outcome
 from adapter.strict_json import Json, StrictJsonError, read_json
@@ -71,6 +75,7 @@ class Provenance(StrEnum):
 class _CommandSchema(Schema):
     action = fields.Enum(Action, by_value=True, required=True)
     contact = fields.String(load_default=None, allow_none=True)
+    numbers = fields.List(fields.String(), load_default=list)
 
 
 class _RequestSchema(Schema):
@@ -94,7 +99,18 @@ class _ContactSchema(Schema):
     user_id = fields.String(load_default=None, allow_none=True)
 
 
+class _LookupSchema(Schema):
+    on_whatsapp = fields.Boolean(required=True, allow_none=True)
+    contact = fields.Nested(_ContactSchema, load_default=None, allow_none=True)
+    code = fields.Enum(Code, by_value=True, load_default=None)
+
+
 class _OutcomeSchema(Schema):
+    status = fields.Enum(SessionState, by_value=True)
+    word = fields.String(load_default=None, allow_none=True)
+    lookups = fields.List(fields.Nested(_LookupSchema))
+    blocked = fields.Boolean(allow_none=True)
+    reason = fields.Enum(Unverified, by_value=True, load_default=None, allow_none=True)
     code = fields.Enum(Code, by_value=True, load_default=None)
     confirmation = fields.Enum(Confirmation, by_value=True, load_default=None)
     contacts = fields.List(fields.Nested(_ContactSchema), load_default=None)
@@ -261,7 +277,11 @@ def _read_exchange(path: Path, raw: Json, secrets: Mapping[str, str]) -> Exchang
         raise ValidationError("an exchange must be an object, and `exchanges` a list of them")
     record = _ExchangeSchema().load(raw)
     named, following = record["command"]["contact"], record["next"]
-    command = Command(record["command"]["action"], named and _read_name(named))
+    command = Command(
+        record["command"]["action"],
+        named and _read_name(named),
+        tuple(Contact(number) for number in record["command"]["numbers"]),
+    )
     response = _read_response(record["response"])
     outcome = _read_outcome(command, record["outcome"], response.status)
     evidence = tuple(each for each in record["evidence"] if each != ANY_SUCCESS_STATUS)
@@ -332,6 +352,9 @@ def _read_response(raw: Mapping[str, Any]) -> HttpResponse:
 
 def _read_outcome(command: Command, raw: Mapping[str, Any], status: int) -> Outcome:
     """Return the outcome. Raises ValidationError for one that no response can have."""
+    reading = _read_reading(command, raw)
+    if reading is not None:
+        return Outcome.success(Confirmation.PROVIDER_STATE, reading=reading, upstream_status=status)
     if (raw["code"] is None) is (raw["confirmation"] is None):
         known = " or ".join(f'"{each}"' for each in Confirmation)
         raise ValidationError(
@@ -352,6 +375,32 @@ def _read_outcome(command: Command, raw: Mapping[str, Any], status: int) -> Outc
     )
 
 
+def _read_reading(command: Command, raw: Mapping[str, Any]) -> Reading | None:
+    """Return what a status, a lookup or a state has read; None for a failure or another action."""
+    if raw["code"] is not None:
+        return None
+    match command.action:
+        case Action.STATUS if "status" in raw:
+            return Session(raw["status"], raw["word"])
+        case Action.STATE if "blocked" in raw:
+            return BlockState(raw["blocked"], raw["reason"])
+        case Action.LOOKUP if len(raw.get("lookups", ())) == len(command.contacts):
+            return tuple(
+                Lookup(
+                    asked,
+                    each["on_whatsapp"],
+                    each["contact"] and Contact(**each["contact"]),
+                    each["code"],
+                )
+                for asked, each in zip(command.contacts, raw["lookups"], strict=True)
+            )
+        case Action.STATUS | Action.STATE | Action.LOOKUP:
+            raise ValidationError(
+                {"outcome": "give a status `status`, a state `blocked`, a lookup its `lookups`"}
+            )
+    return None
+
+
 def _check_evidence(
     record: Mapping[str, Any], outcome: Outcome, response: HttpResponse, evidence: tuple[str, ...]
 ) -> None:
@@ -362,7 +411,8 @@ def _check_evidence(
             raise ValidationError({key: "only a success has it"})
         if record[key] and document is None:
             raise ValidationError({key: "a success without a body has none"})
-    if outcome.ok and document is not None and not evidence:
+    needs_evidence = outcome.ok and document is not None and len(record["command"]["numbers"]) < 2
+    if needs_evidence and not evidence:
         raise ValidationError({"evidence": "name the values of the body that prove the success"})
     for pointer in evidence:
         values = values_at(document, pointer)

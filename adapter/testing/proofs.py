@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from adapter.codes import Action
 from adapter.http import HttpResponse
-from adapter.strict_json import Json
+from adapter.readings import BlockState, Lookup, Session, SessionState
+from adapter.results import Outcome
+from adapter.strict_json import Json, read_json, write_json
 from adapter.testing.exchanges import Exchange
 from adapter.testing.naming import is_readable_name
 from adapter.testing.pointers import GONE, is_pattern, same, value_at, values_at
@@ -12,8 +16,28 @@ from adapter.testing.pointers import GONE, is_pattern, same, value_at, values_at
 _FLAGS = ("/success", "/ok")
 
 
-def proves(exchange: Exchange, action: Action, response: HttpResponse) -> bool:
-    """Whether the response holds all that makes the exchange a success of `action`."""
+def claim_of(outcome: Outcome) -> str | None:
+    """Return what a read claims of one session, number or contact; None if nobody knows.
+
+    The claim about a session is its state, that about a number or a contact a yes or a no.
+    """
+    match outcome.reading:
+        case Session(state) if state is not SessionState.UNKNOWN:
+            return state.value
+        case BlockState(bool(blocked)):
+            return "blocked" if blocked else "not blocked"
+        case (Lookup(on_whatsapp=bool(found)),):
+            return "on WhatsApp" if found else "not on WhatsApp"
+    return None
+
+
+def proves(
+    exchange: Exchange, action: Action, response: HttpResponse, numbers: Sequence[str] = ()
+) -> bool:
+    """Whether the response holds all that makes the exchange a success of `action`.
+
+    A lookup of the first of `numbers` is compared with that of the exchange's own number.
+    """
     if not exchange.outcome.ok or exchange.command.action is not action:
         return False
     ours = exchange.response.document
@@ -21,10 +45,11 @@ def proves(exchange: Exchange, action: Action, response: HttpResponse) -> bool:
         return False
     if ours is None:
         return response.body == exchange.response.body
-    theirs = response.document
-    return theirs is not None and all(
-        _is_shown(pointer, theirs, ours) for pointer in exchange.evidence
-    )
+    theirs, evidence = response.document, exchange.evidence
+    for own, number in zip(exchange.command.numbers, numbers, strict=False):
+        ours = read_json(write_json(ours).replace(own.encode(), number.encode()))
+        evidence = tuple(pointer.replace(own, number) for pointer in evidence)
+    return theirs is not None and all(_is_shown(pointer, theirs, ours) for pointer in evidence)
 
 
 def keeps_evidence(success: Exchange, document: Json) -> bool:

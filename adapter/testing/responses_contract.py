@@ -201,12 +201,12 @@ class ResponsesContract(ContractBase):
                 continue
             provider = self.make_provider(exchange.options)
             for where, unrelated, longer in wrapped(exchange.response, _NO_CODE):
-                if _matches(provider, unrelated, rule):
+                if _matches(provider, exchange.command, unrelated, rule):
                     continue
                 faults += [
                     f"{exchange.name}: the rule {describe_rule(rule)} matches {what} at {where}"
                     for what, response in longer
-                    if _matches(provider, response, rule)
+                    if _matches(provider, exchange.command, response, rule)
                 ]
         where = self.place_of("error_rules")
         mend = f"compare the whole text in the rules of {where}; never search a part of it."
@@ -248,9 +248,9 @@ class ResponsesContract(ContractBase):
         )
 
 
-def _matches(provider: Provider, response: HttpResponse, rule: ErrorRule) -> bool:
+def _matches(provider: Provider, command: Command, response: HttpResponse, rule: ErrorRule) -> bool:
     """Whether the response reaches this rule."""
     try:
-        return provider.find_rule(response) is rule
+        return provider.find_rule(command, response) is rule
     except Exception:  # noqa: BLE001 - the clauses of hostile responses report it
         return False

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
+from adapter.codes import Action
 from adapter.contacts import Contact
+from adapter.results import Command
 
 CANARY: Final = Contact("5511987650123")
 """A person whose number may stand in requests, and nowhere else."""
@@ -38,3 +40,15 @@ TRICKY_NUMBERS: Final = (
 
 NOW: Final = datetime(2026, 11, 1, 12, tzinfo=UTC)
 """The time at which dialects write their responses."""
+
+
+def command_for(action: Action, contact: Contact) -> Command | None:
+    """Return the command for an action, about the contact if it takes one.
+
+    None for a lookup of a contact without a number.
+    """
+    if action.takes_contact:
+        return Command(action, contact)
+    if action is not Action.LOOKUP:
+        return Command(action)
+    return None if contact.number is None else Command(action, contacts=(contact,))

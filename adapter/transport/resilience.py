@@ -165,18 +165,25 @@ class Resilience:
         run_attempt: Callable[[Attempt], Outcome],
         limits: Limits | None = None,
         command: Command | None = None,
+        settle: Callable[[Outcome, Callable[[], bool]], Outcome] | None = None,
     ) -> tuple[Outcome, int]:
         """Make up to `MAX_ATTEMPTS` attempts; return the outcome and the number of attempts.
+
+        `settle` returns a better known outcome of a change. It is called while the change's place
+        in the order of intents is held, with a function that returns whether a newer call requests
+        the opposite.
 
         For the block or unblock `command`, nothing is sent once a newer call requests the opposite
         for the same contact, and the outcome never advises to send it again, which would undo the
         newer one.
         """
         intent = None
-        if command is not None and command.contact is not None:
+        if command is not None and command.action.is_change:
             intent = self.intents.begin(command)
         try:
             outcome, attempts = self._call_in_bulkhead(run_attempt, limits or self._limits, intent)
+            if intent is not None and settle is not None:
+                outcome = settle(outcome, intent.is_superseded)
             if intent is not None and not outcome.ok and intent.is_superseded():
                 outcome = _without_retry_advice(outcome)
             return outcome, attempts

@@ -96,7 +96,7 @@ class DialectViews:
         self._dialect = dialect
         self._service = service
         self._authenticator = authenticator
-        methods = [route.method for route in dialect.provider.all_routes()]
+        methods = [route.method for route in dialect.routes()]
         self._cors = Cors(origins, methods, _EXPOSED_HEADERS)
         if EVERY_ORIGIN in origins and not service.settings.keys:
             log.warning(

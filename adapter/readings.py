@@ -1,0 +1,89 @@
+"""What a read returns: a session's status, the lookup of a number, the state of a contact."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import TypeAlias
+
+from adapter.codes import Code
+from adapter.contacts import Contact
+
+
+class SessionState(StrEnum):
+    """Whether the WhatsApp session of an account is connected."""
+
+    CONNECTED = "connected"
+    NOT_CONNECTED = "not_connected"
+    UNKNOWN = "unknown"
+
+
+class Unverified(StrEnum):
+    """Why a read does not show whether a contact is blocked."""
+
+    NO_READ = "no_read"
+    """No read was made, or the provider has none."""
+    ONLY_LIDS = "only_lids"
+    """The list holds LIDs, and it is not known whether one of them is the contact."""
+    INCOMPLETE = "incomplete"
+    """The read cannot be compared with the contact for another reason."""
+    READ_FAILED = "read_failed"
+    """The read failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The status of a session. `word` is the provider's own one, if it is a declared one.
+
+    `asked_at` is the time, in UTC, at which the provider was asked.
+    """
+
+    state: SessionState
+    word: str | None = None
+    asked_at: datetime | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """The lookup of the number of `asked`.
+
+    `on_whatsapp` is None where nobody knows; `code` is then the reason, if there is one. `contact`
+    is the person as WhatsApp knows it. `other_form` is the lookup of the number's other form, for
+    numbers that have two and where it was asked for.
+    """
+
+    asked: Contact
+    on_whatsapp: bool | None
+    contact: Contact | None = None
+    code: Code | None = None
+    other_form: Lookup | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BlockState:
+    """Whether a contact is blocked; None, with the reason, where that is not known."""
+
+    blocked: bool | None
+    reason: Unverified | None = None
+
+
+Reading: TypeAlias = Session | tuple[Lookup, ...] | BlockState
+"""What a read returns: of a status, a lookup, a state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What reading back a change has shown, and the number of reads.
+
+    `verified` is True where the requested state was seen, False where the opposite was seen, and
+    None, with the reason, where neither was.
+    """
+
+    verified: bool | None = None
+    reason: Unverified | None = None
+    reads: int = 0
+
+
+NOT_VERIFIED = Verification(reason=Unverified.NO_READ)
+"""The verification of a change that was not read back."""

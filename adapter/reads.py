@@ -1,0 +1,130 @@
+"""The reads that may need several requests: a lookup of numbers, and the state of a contact."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import Final, TypeAlias
+
+from adapter.codes import Action, Code, Confirmation
+from adapter.comparison import Identities, find_state
+from adapter.contacts import Contact, other_form
+from adapter.containment import contain
+from adapter.provider import Provider
+from adapter.readings import Lookup, Reading, Session, SessionState
+from adapter.results import Command, Outcome
+
+MAX_PARALLEL: Final = 16
+"""The most requests of one lookup at the same time."""
+
+Run: TypeAlias = Callable[..., tuple[Outcome, int]]
+"""Run a command by its own route, in at most so many seconds: `run(command, timeout)`."""
+
+
+def look_up(run: Run, command: Command, size: int, timeout: float) -> tuple[Outcome, int]:
+    """Return the lookups of the command's contacts, in at most `timeout` seconds, and the attempts.
+
+    A request holds at most `size` numbers. A number whose request failed is unknown, with the code
+    of the failure; where all requests failed, the first failure is returned.
+    """
+    others = [_other(each) for each in command.contacts] if command.candidates else []
+    numbers = {each.number: each for each in (*command.contacts, *others) if each is not None}
+    asked = tuple(Contact(number) for number in numbers)
+    parts = [asked[start : start + size] for start in range(0, len(asked), size)]
+    ask = partial(_ask, run, time.monotonic() + timeout)
+    if len(parts) == 1:
+        results = [ask(parts[0])]
+    else:
+        with ThreadPoolExecutor(min(MAX_PARALLEL, len(parts))) as pool:
+            results = list(pool.map(ask, parts))
+    attempts = sum(made for _, made in results)
+    found: dict[str | None, Lookup] = {}
+    for part, (outcome, _) in zip(parts, results, strict=True):
+        lookups = outcome.reading
+        if not isinstance(lookups, tuple):
+            lookups = tuple(Lookup(each, None, code=outcome.code) for each in part)
+        found.update((each.asked.number, each) for each in lookups)
+    first = next((outcome for outcome, _ in results if outcome.ok), results[0][0])
+    if not first.ok:
+        return first, attempts
+    complete = []
+    for contact in command.contacts:
+        other = _other(contact) if command.candidates else None
+        form = None if other is None else found[other.number]
+        complete.append(replace(found[contact.number], asked=contact, other_form=form))
+    return replace(first, reading=tuple(complete)), attempts
+
+
+def _ask(run: Run, deadline: float, part: tuple[Contact, ...]) -> tuple[Outcome, int]:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        return Outcome.failure(Code.PROVIDER_TIMEOUT), 0
+    return run(Command(Action.LOOKUP, contacts=part), left)
+
+
+def _other(contact: Contact) -> Contact | None:
+    number = None if contact.number is None else other_form(contact.number)
+    return None if number is None else Contact(number)
+
+
+def read_status(run: Run, command: Command) -> tuple[Outcome, int]:
+    """Return the status of the session, with the time at which it was asked, and the attempts.
+
+    An error of the provider that means so is the status of a session that is not connected.
+    """
+    asked_at = datetime.now(UTC)
+    outcome, attempts = run(command)
+    session = outcome.reading
+    if outcome.code is Code.SESSION_NOT_CONNECTED:
+        session = Session(SessionState.NOT_CONNECTED)
+    if not isinstance(session, Session):
+        return outcome, attempts
+    return _succeed(replace(session, asked_at=asked_at), outcome), attempts
+
+
+def read_state(
+    run: Run,
+    provider: Provider,
+    identities: Identities,
+    contact: Contact,
+    deadline: float | None = None,
+) -> tuple[Outcome, int]:
+    """Return whether a contact is blocked, and the attempts; until `deadline`, in monotonic time.
+
+    The provider's route for one contact decides; without one, its list. Where the list cannot be
+    compared with the contact, one lookup may show as whom WhatsApp knows the number.
+    """
+    actions = contain(provider.actions)
+    if Action.STATE in actions:
+        return run(Command(Action.STATE, contact), _left(deadline))
+    outcome, attempts = run(Command(Action.LIST), _left(deadline))
+    if not outcome.ok:
+        return outcome, attempts
+    entries = outcome.contacts or ()
+    state = find_state(contact, entries, identities)
+    is_known = identities.number_of(contact.number) or identities.complete(contact).lid
+    if (
+        state.blocked is None
+        and contact.number is not None
+        and not is_known
+        and Action.LOOKUP in actions
+        and provider.lookups_name_contacts
+    ):
+        lookup = Command(Action.LOOKUP, contacts=(Contact(contact.number),))
+        attempts += run(lookup, _left(deadline))[1]
+        state = find_state(contact, entries, identities)
+    return _succeed(state, outcome), attempts
+
+
+def _left(deadline: float | None) -> float | None:
+    return None if deadline is None else max(deadline - time.monotonic(), 0.001)
+
+
+def _succeed(reading: Reading, read: Outcome) -> Outcome:
+    return Outcome.success(
+        Confirmation.PROVIDER_STATE, reading=reading, upstream_status=read.upstream_status
+    )
