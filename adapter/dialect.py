@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -91,13 +91,8 @@ class Dialect(ABC):
         return self.provider.name
 
     @cached_property
-    def _first_rules(self) -> Mapping[Code, ErrorRule]:
-        rules = [
-            rule
-            for rule in self.provider.all_rules()
-            if rule.status >= 400 and rule.is_for(Action.BLOCK)
-        ]
-        return {rule.code: rule for rule in reversed(rules)}
+    def _rules(self) -> Mapping[Action, Mapping[Code, ErrorRule]]:
+        return {action: _first_rules(self.provider.all_rules(), action) for action in Action}
 
     @abstractmethod
     def parse_credential(self, request: HttpRequest) -> str | None:
@@ -132,7 +127,8 @@ class Dialect(ABC):
             if call is None:
                 raise ValueError("a success needs its call")
             return self.write_success(call, outcome)
-        rule = self._first_rules[self.fallback(outcome.code)]
+        action = call.command.action if call else Action.BLOCK
+        rule = self._rules[action][self.fallback(outcome.code, action)]
         response = self.write_error(rule, outcome, call, now)
         if outcome.retry_after is None:
             return response
@@ -154,10 +150,10 @@ class Dialect(ABC):
         message = mask_digit_runs(f"{sentence}{between}{faults}")
         return message if len(message) <= _MOST_MESSAGE else f"{message[: _MOST_MESSAGE - 1]}…"
 
-    def fallback(self, code: Code) -> Code:
-        """Return the nearest code that this dialect can express."""
+    def fallback(self, code: Code, action: Action = Action.BLOCK) -> Code:
+        """Return the nearest code that this dialect can express in the response to an action."""
         nearest = FALLBACK_CODES.get(code, code)
-        return nearest if nearest in self._first_rules else Code.PROVIDER_ERROR
+        return nearest if nearest in self._rules[action] else Code.PROVIDER_ERROR
 
     @classmethod
     def routes(cls) -> list[Route]:
@@ -181,6 +177,25 @@ class Dialect(ABC):
                     return route, ids
                 known = True
         raise RequestError(Outcome.failure(Code.METHOD_NOT_ALLOWED if known else Code.NOT_FOUND))
+
+
+def _first_rules(rules: Iterable[ErrorRule], action: Action) -> Mapping[Code, ErrorRule]:
+    """Return the first rule of each code, of those at a status of 400 or more.
+
+    A code is left out if an earlier rule takes the bare status of its first one: a client reads
+    that status as the earlier code.
+    """
+    first: dict[Code, ErrorRule | None] = {}
+    taken: set[int] = set()
+    for rule in rules:
+        if rule.status < 400 or not rule.is_for(action):
+            continue
+        is_bare = rule.provider_code is None and rule.where is None
+        is_hidden = is_bare and rule.status in taken and rule.code is not Code.PROVIDER_ERROR
+        first.setdefault(rule.code, None if is_hidden else rule)
+        if is_bare:
+            taken.add(rule.status)
+    return {code: rule for code, rule in first.items() if rule is not None}
 
 
 def read_bearer(request: HttpRequest, *, bare: bool = False) -> str | None:

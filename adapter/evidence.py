@@ -15,6 +15,7 @@ from typing import Final
 
 from adapter.contacts import Contact, ContactError, NotAPersonError, Relation, relation
 from adapter.http import Headers
+from adapter.readings import Lookup
 from adapter.results import MAX_RETRY_AFTER, ContactList
 from adapter.strict_json import Json
 
@@ -203,6 +204,31 @@ def read_person(jid: Json, number: Json = None, expected: Contact | None = None)
     if relation(contact, by_number) is Relation.DIFFERENT:
         raise ContactError("number", "is of another person than jid")
     return Contact(contact.number or by_number.number, contact.lid)
+
+
+def read_lookup(number: Json, found: Json, *ids: Json) -> Lookup | None:
+    """Return the lookup of a number, from its entry in a response; None if that is unreadable.
+
+    `found` is a boolean. `ids` name the person of a number that was found: each is a JID, a LID or
+    digits, or empty. An id that cannot be read, or ids of different persons, make the entry
+    unreadable.
+    """
+    try:
+        asked = read_number(number)
+        persons = [read_number(each) for each in ids] if found is True else []
+    except ContactError:
+        return None
+    if asked is None or not isinstance(found, bool):
+        return None
+    known: Contact | None = None
+    for person in filter(None, persons):
+        if known is None:
+            known = person
+        elif relation(known, person) is Relation.DIFFERENT:
+            return None
+        else:
+            known = Contact(known.number or person.number, known.lid or person.lid)
+    return Lookup(asked, found, known)
 
 
 def read_contacts(

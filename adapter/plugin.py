@@ -23,9 +23,11 @@ from adapter.evidence import (
     find_values,
     read_contacts,
     read_jid,
+    read_lookup,
     read_number,
     read_person,
     says_failure,
+    without,
 )
 from adapter.hookspecs import Registry, hookimpl
 from adapter.http import Headers, HttpRequest, HttpResponse, json_response
@@ -36,6 +38,7 @@ from adapter.request_fields import (
     invalid_field,
     read_contact,
     read_number_or_jid,
+    read_numbers,
     read_object,
     read_texts,
     require_number,
@@ -91,8 +94,10 @@ __all__ = [
     "read_contacts",
     "read_jid",
     "read_json",
+    "read_lookup",
     "read_number",
     "read_number_or_jid",
+    "read_numbers",
     "read_object",
     "read_person",
     "read_texts",
@@ -100,4 +105,5 @@ __all__ = [
     "require_number",
     "says_failure",
     "session_field",
+    "without",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Final
 
 from adapter.codes import Code
 from adapter.contacts import NO_IDENTIFIER, Contact, ContactError, detect_field
@@ -11,6 +12,9 @@ from adapter.errors import RequestError
 from adapter.http import HttpRequest
 from adapter.results import Outcome
 from adapter.strict_json import Json
+
+MAX_NUMBERS: Final = 100
+"""The most numbers in one request of a caller."""
 
 
 def read_contact(
@@ -50,6 +54,22 @@ def read_number_or_jid(text: str, field: str = "") -> Contact:
             raise
         messages = tuple(text for texts in error.outcome.fields.values() for text in texts)
         raise RequestError(replace(error.outcome, fields={field: messages})) from None
+
+
+def read_numbers(value: Json, field: str = "numbers") -> tuple[Contact, ...]:
+    """Return the contacts of a list of numbers, of at most `MAX_NUMBERS`, each once.
+
+    An entry is a number, or the JID of one. Raises RequestError: `validation_error` for any other
+    value, `invalid_target` for an entry without a number.
+    """
+    texts = [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+    if not isinstance(value, list) or len(texts) != len(value) or not 0 < len(value) <= MAX_NUMBERS:
+        raise invalid_field(field, f"must be a list of 1 to {MAX_NUMBERS} numbers, as texts")
+    contacts = [read_number_or_jid(text, field) for text in texts]
+    if any(contact.number is None for contact in contacts):
+        fields = {field: ("must be numbers; a LID cannot be looked up",)}
+        raise RequestError(Outcome.failure(Code.INVALID_TARGET, fields=fields))
+    return tuple(dict.fromkeys(contacts))
 
 
 def require_number(contact: Contact) -> str:

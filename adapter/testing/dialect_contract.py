@@ -78,7 +78,8 @@ class DialectContract(ContractBase):
                     except Exception as error:  # noqa: BLE001 - any exception is the finding
                         faults.append(f"{sent}: {describe_exception(error, type(dialect))}")
                         continue
-                    if outcome.code is None or dialect.fallback(outcome.code) is outcome.code:
+                    code, action = outcome.code, command.action
+                    if code is None or dialect.fallback(code, action) is code:
                         if outcome.ok and outcome.reading is not None:
                             same = claim_of(parsed) == claim_of(outcome)
                         else:

@@ -20,6 +20,7 @@ from support.toy import (
 )
 
 from adapter.plugin import (
+    Action,
     Code,
     Command,
     Contact,
@@ -76,9 +77,9 @@ class HasOneStatusForAll(ToyDialect):
 
 
 class ClaimsThatNothingHappened(ToyDialect):
-    def fallback(self, code: Code) -> Code:
+    def fallback(self, code: Code, action: Action = Action.BLOCK) -> Code:
         lost = code is Code.PROVIDER_CONNECTION_LOST
-        return Code.TARGET_REJECTED if lost else super().fallback(code)
+        return Code.TARGET_REJECTED if lost else super().fallback(code, action)
 
 
 class ChokesOnAnOutcome(ToyDialect):

@@ -26,6 +26,7 @@ from adapter.plugin import (
     Headers,
     HttpRequest,
     HttpResponse,
+    Lookup,
     Outcome,
     Provider,
     Relation,
@@ -33,6 +34,7 @@ from adapter.plugin import (
     SecretField,
     find_values,
     json_response,
+    read_lookup,
     read_number,
     read_person,
     relation,
@@ -402,6 +404,52 @@ def test_a_jid_that_is_missing_or_of_another_person_than_the_number_raises(
     for expected in (None, PERSON, Contact(user_id="BR.1")):
         with pytest.raises(ContactError):
             read_person(jid, number, expected)
+
+
+LID = "205227043110953@lid"
+
+
+@pytest.mark.parametrize(
+    ("number", "found", "ids", "contact"),
+    [
+        ("5511999999999", True, (), None),
+        ("5511999999999", True, (None, ""), None),
+        ("+55 11 99999-9999", True, ("5511999999999",), PERSON),
+        (PERSON.jid, True, (PERSON.jid, LID), Contact("5511999999999", LID)),
+        ("5511999999999", True, (LID, PERSON.jid), Contact("5511999999999", LID)),
+        ("5511999999999", True, (LID, LID), Contact(lid=LID)),
+        ("5511999999999", True, ("551199999999", LID), Contact("551199999999", LID)),
+        ("5511999999999", False, ("", "text"), None),
+    ],
+)
+def test_a_lookup_names_the_person_by_all_of_its_ids(
+    number: Any, found: bool, ids: Any, contact: Contact | None
+) -> None:
+    assert read_lookup(number, found, *ids) == Lookup(PERSON, found, contact)
+
+
+@pytest.mark.parametrize(
+    ("number", "found", "ids"),
+    [
+        (None, True, ()),
+        ("", True, ()),
+        ("text", False, ()),
+        (["5511999999999"], False, ()),
+        ("5511999999999", None, ()),
+        ("5511999999999", 1, ()),
+        ("5511999999999", "true", ()),
+        ("5511999999999", True, ("text",)),
+        ("5511999999999", True, (True,)),
+        ("5511999999999", True, (["x"],)),
+        ("5511999999999", True, ("120363039000000000@g.us",)),
+        ("5511999999999", True, (LID, "998877665544332@lid")),
+        ("5511999999999", True, ("5511999999999", "14155550123")),
+    ],
+)
+def test_a_lookup_with_anything_unreadable_or_of_two_persons_shows_nothing(
+    number: Any, found: Any, ids: Any
+) -> None:
+    assert read_lookup(number, found, *ids) is None
 
 
 def test_values_are_found_at_any_depth() -> None:
