@@ -43,6 +43,7 @@ from adapter.plugin import (
     read_texts,
 )
 from adapter.response_rules import REFUSED
+from adapter.testing.samples import command_for
 
 PERSON = Contact("5511999999999")
 LID = Contact(lid="205227043110953@lid")
@@ -1009,12 +1010,15 @@ def test_any_response_is_an_outcome_and_a_success_only_with_its_evidence(
 ) -> None:
     if action not in provider.actions():
         action = Action.BLOCK
-    command = Command(action, None if action is Action.LIST else contact)
+    command = command_for(action, contact) or Command(Action.BLOCK, contact)
     outcome = provider.parse_response(command, HttpResponse(status, Headers(header_fields), body))
     assert isinstance(outcome, Outcome)
     assert outcome.upstream_status == status
     assert outcome.retry_after is None or 0 <= outcome.retry_after <= 3600
-    assert outcome.provider_code in (None, *(rule.provider_code for rule in provider.error_rules))
-    if outcome.ok:
+    assert outcome.provider_code in {None, *provider.provider_codes()}
+    if outcome.reading is not None:
+        assert (outcome.ok, status) == (True, 200)
+        assert isinstance(lax(body), dict if provider is not EVOLUTION else (dict, list))
+    elif outcome.ok:
         assert proves(command, status, body)
         assert (outcome.contacts is not None) is (action is Action.LIST)
