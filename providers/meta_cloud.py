@@ -11,7 +11,9 @@ from marshmallow import fields, validate
 
 from adapter import plugin as p
 
-PATH = "/{version}/{phone_number_id}/block_users"
+PHONE = "/{version}/{phone_number_id}"
+PATH = f"{PHONE}/block_users"
+CONNECTED, NOT_CONNECTED = p.SessionState.CONNECTED, p.SessionState.NOT_CONNECTED
 CHANGED = {p.Action.BLOCK: "added_users", p.Action.UNBLOCK: "removed_users"}
 RESULTS = (*CHANGED.values(), "failed_users")
 WRONG_NUMBER_ID = (
@@ -43,6 +45,16 @@ MEANINGS: dict[tuple[int, p.Code] | tuple[int, p.Code, str], str] = {
     (500, p.Code.PROVIDER_UNAVAILABLE): "131057",
 }
 """Usual status, our code and message: the provider codes with that meaning."""
+
+
+STATUS_WORDS: dict[str | bool, p.SessionState] = {
+    # A warned number, and one at its messaging limit, is registered: only new messages are limited.
+    **dict.fromkeys(("CONNECTED", "FLAGGED", "RESTRICTED", "RATE_LIMITED"), CONNECTED),
+    **dict.fromkeys(("PENDING", "DISCONNECTED", "BANNED", "DELETED"), NOT_CONNECTED),
+    # No source gives their meaning.
+    **dict.fromkeys(("MIGRATED", "UNVERIFIED", "UNKNOWN"), p.SessionState.UNKNOWN),
+}
+"""The words for the status of a phone number: those of all schemas together."""
 
 
 def read_users(document: p.Json, name: str) -> list[p.Json]:
@@ -105,6 +117,10 @@ class MetaCloudProvider(p.Provider):
     and more precise than 139100, the error of the whole without a cause. Codes and statuses are
     those of Meta's error page (support/error-codes, updated 2026-05-27); that this endpoint returns
     each of them is inferred.
+
+    There is no session: a number is connected while it is registered. The words of its status are
+    in github.com/facebook/openapi (business-messaging-api_v23.0.yaml, 2025-11-21), their meanings
+    in the pages of partners (community.sinch.com, clickatell.com/help-center). There is no lookup.
     """
 
     name = "meta-cloud"
@@ -117,7 +133,15 @@ class MetaCloudProvider(p.Provider):
     confirmation = p.Confirmation.PROVIDER_STATE
     contact_forms = (p.ContactForm.DIGITS, p.ContactForm.USER_ID)
     header_templates = {"Authorization": "Bearer {token}"}
-    routes = {"block": ("POST", PATH), "unblock": ("DELETE", PATH), "list": ("GET", PATH)}
+    routes = {
+        "block": ("POST", PATH),
+        "unblock": ("DELETE", PATH),
+        "list": ("GET", PATH),
+        "status": ("GET", PHONE),
+    }
+    synchronous = True
+    status_at = "/status"
+    status_words = STATUS_WORDS
     error_codes = {code: meaning for meaning, codes in MEANINGS.items() for code in codes.split()}
 
     class Options(p.Options):
@@ -143,6 +167,10 @@ class MetaCloudProvider(p.Provider):
         named = self.name_contact(command.contact)
         user = {"user_id": named} if command.contact.number is None else {"user": f"+{named}"}
         return self.request(command, {"messaging_product": "whatsapp", "block_users": [user]})
+
+    def build_status(self, command: p.Command) -> p.HttpRequest:
+        """Request the one field that is read."""
+        return self.request(command, None, {"fields": "status"})
 
     def build_next_page(self, command: p.Command, response: p.HttpResponse) -> p.HttpRequest | None:
         """Request what is behind the page's cursor."""

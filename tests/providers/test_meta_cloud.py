@@ -14,8 +14,9 @@ from support import JID, Upstream
 from support.raw_server import Peer, RawServer, http_response
 
 from adapter import Action, Code, Command, ConfigurationError, Contact, Secret, connect
+from adapter.account import Account
 from adapter.client import Client
-from adapter.plugin import json_response
+from adapter.plugin import Confirmation, HttpRequest, HttpResponse, Unverified, json_response
 from adapter.settings.loader import load_settings
 
 ODD = "eyJ=+&/?#% é\N{SNOWMAN}"
@@ -223,3 +224,45 @@ def test_a_part_of_the_path_that_is_wrong_is_a_fault_of_the_configuration(
     with pytest.raises(ConfigurationError) as caught:
         load_settings(configure("https://graph.example", **{name: wrong}))
     assert f"accounts.a.{name}" in str(caught.value)
+
+
+WITH_NINTH_DIGIT, WITHOUT = Contact("5511999990001"), Contact("551199990001")
+CHANGES = {Action.BLOCK: "added_users", Action.UNBLOCK: "removed_users"}
+
+
+def change(action: Action, *listed: str, **names: str) -> Any:
+    """Return the outcome of a verified change, whose response names the user by `names`."""
+    account = Account(load_settings(configure("https://graph.example")).accounts["a"])
+    users = [{"input": "+5511999990001", **names}]
+    changed = {"messaging_product": "whatsapp", "block_users": {CHANGES[action]: users}}
+
+    def send(request: HttpRequest, *_: object) -> HttpResponse:
+        return json_response(200, page(*listed) if request.method == "GET" else changed)
+
+    account.send = send
+    return account.call(Command(action, WITH_NINTH_DIGIT, verify=True), "r")[0]
+
+
+@pytest.mark.parametrize("action", CHANGES)
+@pytest.mark.parametrize("is_listed", [True, False])
+def test_a_change_is_verified_by_the_wa_id_that_its_response_named(
+    action: Action, is_listed: bool
+) -> None:
+    listed = (BERT, str(WITHOUT.number)) if is_listed else (BERT,)
+    outcome = change(action, *listed, wa_id="551199990001")
+    done = is_listed is (action is Action.BLOCK)
+    assert outcome.verification.verified is done
+    assert outcome.confirmation is (Confirmation.READ_BACK if done else None)
+    assert outcome.code is (None if done else Code.NOT_EFFECTIVE)
+    assert outcome.verification.reads == 1  # the call is synchronous: there is no second read
+
+
+def test_the_other_form_of_a_number_in_the_list_proves_nothing_where_no_wa_id_was_named() -> None:
+    outcome = change(Action.BLOCK, "551199990001")
+    assert (outcome.ok, outcome.verification.verified) == (True, None)
+    assert outcome.verification.reason is Unverified.INCOMPLETE
+
+
+def test_a_number_of_its_own_in_the_other_form_is_not_the_person_that_was_blocked() -> None:
+    outcome = change(Action.BLOCK, "551199990001", wa_id="5511999990001")
+    assert outcome.code is Code.NOT_EFFECTIVE
