@@ -7,10 +7,23 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from adapter.providers.z_api import ZApiProvider
 from support import JID, NUMBER, Upstream
 
 from adapter import ConfigurationError, Secret, connect
+from adapter.plugin import (
+    Action,
+    Code,
+    Command,
+    Contact,
+    Lookup,
+    Session,
+    SessionState,
+    json_response,
+)
 from adapter.settings.loader import load_settings
+
+PROVIDER = ZApiProvider({"instance_id": "3C1A", "token": Secret("t"), "client_token": Secret("c")})
 
 
 def configure(address: str, **options: Any) -> dict[str, Any]:
@@ -50,3 +63,43 @@ def test_a_token_is_sent_as_it_is(upstream: Upstream, token: str) -> None:
     assert (instance, unquote(shown), rest) == ("3C1A7B2E", token, ["contacts", "modify-blocked"])
     assert sent.headers["Client-Token"] == "F/9/8/7"
     assert json.loads(sent.body) == {"phone": NUMBER, "action": "unblock"}
+
+
+@pytest.mark.parametrize("text", ["You are already connected.", "", None, {"message": "x"}, 1])
+def test_the_text_under_error_says_nothing_about_a_status(text: Any) -> None:
+    document = {"connected": True, "error": text, "smartphoneConnected": True}
+    outcome = PROVIDER.parse_response(Command(Action.STATUS), json_response(200, document))
+    assert outcome.reading == Session(SessionState.CONNECTED)
+
+
+@pytest.mark.parametrize("more", [{"errors": ["x"]}, {"success": False}, {"statusCode": 500}])
+def test_another_error_beside_a_status_still_contradicts_it(more: dict[str, Any]) -> None:
+    document = {"connected": True, "error": "You are already connected.", **more}
+    outcome = PROVIDER.parse_response(Command(Action.STATUS), json_response(200, document))
+    assert outcome.code is Code.PROVIDER_BAD_RESPONSE
+
+
+def test_a_text_under_error_still_contradicts_a_change() -> None:
+    command = Command(Action.BLOCK, Contact(NUMBER))
+    outcome = PROVIDER.parse_response(command, json_response(200, {"value": True, "error": "x"}))
+    assert outcome.code is Code.PROVIDER_BAD_RESPONSE
+
+
+@pytest.mark.parametrize(
+    ("exists", "found"),
+    [
+        *((True, True), ("true", True), (False, False), ("false", False)),
+        *((None, None), ("True", None), ("yes", None), ("", None), (1, None), (0, None)),
+        *(([], None), ({}, None)),
+    ],
+    ids=str,
+)
+def test_exists_is_a_boolean_or_its_text_and_anything_else_is_unknown(
+    exists: Any, found: bool | None
+) -> None:
+    asked = Contact(NUMBER)
+    entry = {"exists": exists, "inputPhone": NUMBER, "outputPhone": NUMBER}
+    command = Command(Action.LOOKUP, contacts=(asked,))
+    outcome = PROVIDER.parse_response(command, json_response(200, [entry]))
+    code = Code.PROVIDER_BAD_RESPONSE if found is None else None
+    assert outcome.reading == (Lookup(asked, found, asked if found else None, code),)
