@@ -117,7 +117,7 @@ class DialectViews:
         for rule in (prefix, f"{prefix}/", f"{prefix}/<{_ANY_PATH}:contact_adapter_path>"):
             self._add_rule(blueprint, rule, endpoint, any_path, host)
         # A path without variable parts has a rule of its own, which Werkzeug finds in less time
-        # than the rule of any path: 4 % of a request.
+        # than the rule of any path: 9 % of a call, without the server and the network.
         for number, path in enumerate(self._fixed_paths()):
             view = self._view_of(path)
             self._add_rule(blueprint, prefix + path, f"{endpoint}_{number}", view, host)
