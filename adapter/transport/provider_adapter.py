@@ -138,7 +138,7 @@ class ProviderAdapter(BaseAdapter):
         message = self._encode(request)
         connection, is_reused = self._take_connection(attempt)
         try:
-            raw = self._exchange(connection, message, request.method or "", attempt)
+            raw = self._round_trip(connection, message, request.method or "", attempt)
         except BaseException as error:
             connection.close()
             if is_reused and isinstance(error, (ConnectionLostError, DeadlineError)):
@@ -178,7 +178,7 @@ class ProviderAdapter(BaseAdapter):
             stream = TlsStream(stream, self._host, self._ssl_context)
         return stream
 
-    def _exchange(
+    def _round_trip(
         self, connection: Connection, message: bytes, method: str, attempt: Attempt
     ) -> RawResponse:
         """Send the message once, and return the response."""
