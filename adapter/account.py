@@ -16,7 +16,7 @@ from adapter.contacts import Contact
 from adapter.containment import contain
 from adapter.errors import PluginError, RequestError
 from adapter.http import NO_HEADERS, HttpRequest, HttpResponse
-from adapter.logs import log_event
+from adapter.logs import log, log_event
 from adapter.provider import LocalProvider, Provider
 from adapter.reads import look_up, read_state, read_status
 from adapter.redaction import redact_contact, redact_request_id
@@ -282,10 +282,13 @@ class _Call:
         return _contain_after_sending(build, self._command, response)
 
     def _log_attempt(self, outcome: Outcome, seconds: float) -> None:
+        level = logging.DEBUG if outcome.ok else logging.INFO  # the call's line repeats a success
+        if not log.isEnabledFor(level):
+            return
         contact = self._command.contact
         log_event(
             "attempt",
-            level=logging.DEBUG if outcome.ok else logging.INFO,  # the call's line repeats it
+            level=level,
             account=self._account.name,
             provider=self._account.provider.name,
             action=self._command.action.value,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Mapping
+from collections.abc import ItemsView, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -30,6 +30,10 @@ class Headers(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(self._fields)
+
+    def items(self) -> ItemsView[str, str]:
+        """Return the names as written, with their values."""
+        return dict(self._fields.values()).items()  # `Mapping` would look up each name again
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Mapping):

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from importlib.metadata import version
-from typing import Final, cast
+from typing import Final
 from urllib.parse import urlencode, urlsplit
 
 import requests
@@ -25,7 +25,7 @@ from adapter.transport.errors import ProxyError, ResponseTooLargeError, Unusable
 from adapter.transport.failures import outcome_of_error, outcome_of_proxy_error
 from adapter.transport.forking import reset_in_child
 from adapter.transport.intents import SUPERSEDED
-from adapter.transport.provider_adapter import ProviderAdapter, ResponseBody
+from adapter.transport.provider_adapter import ProviderAdapter
 from adapter.transport.proxies import LOGIN_REFUSED
 from adapter.transport.sockets import TimeLimit, no_time_limit
 
@@ -102,7 +102,7 @@ class Transport:
         prepared = self._prepare(request, request_id)
         try:
             adapter = self._open_adapter()
-            body = cast("ResponseBody", adapter.send(prepared, stream=True, timeout=attempt).raw)
+            held = adapter.exchange(prepared, attempt)
         except SupersededError:
             return Outcome.failure(Code.PROVIDER_CONFLICT, message=SUPERSEDED, retry=Retry.NEVER)
         except ResponseTooLargeError as error:
@@ -112,14 +112,14 @@ class Transport:
             return Outcome.failure(Code.PROVIDER_BAD_RESPONSE, upstream_status=error.status)
         except requests.RequestException as error:
             return outcome_of_error(error, attempt)
-        raw = body.response
+        raw = held.raw
         response = HttpResponse(raw.status, raw.headers, raw.body)
         keep = keep_connection is None
         try:
             if keep_connection is not None:
                 keep = keep_connection(response)
         finally:
-            body.release(keep=keep)
+            held.release(keep=keep)
         if adapter.is_forwarded and raw.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
             attempt.health_unknown = True
             return outcome_of_proxy_error(ProxyError(LOGIN_REFUSED))

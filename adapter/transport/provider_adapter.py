@@ -27,12 +27,13 @@ from adapter.transport.streams import Stream, TlsStream, tls_context
 from adapter.urls import DEFAULT_PORTS
 
 
-class ResponseBody(io.BytesIO):
-    """The complete body of a response, as `Response.raw`; it holds the connection."""
+class HeldResponse:
+    """A complete response, which holds its connection until `release`."""
+
+    __slots__ = ("_connection", "_idle", "raw")
 
     def __init__(self, raw: RawResponse, connection: Connection, idle: IdleConnections) -> None:
-        super().__init__(raw.body)
-        self.response = raw
+        self.raw = raw
         self._connection: Connection | None = connection
         self._idle = idle
 
@@ -41,10 +42,18 @@ class ResponseBody(io.BytesIO):
         connection, self._connection = self._connection, None
         if connection is None:
             return
-        if keep and self.response.is_reusable:
+        if keep and self.raw.is_reusable:
             self._idle.put(connection)
         else:
             connection.close()
+
+
+class ResponseBody(io.BytesIO):
+    """The complete body of a held response, as `Response.raw`."""
+
+    def __init__(self, held: HeldResponse) -> None:
+        super().__init__(held.raw.body)
+        self.release = held.release
 
     def close(self) -> None:
         """Close the body, and the connection if it was not released."""
@@ -89,16 +98,36 @@ class ProviderAdapter(BaseAdapter):
         self,
         request: requests.PreparedRequest,
         stream: bool = False,
-        timeout: float | tuple[float, float] | tuple[float, None] | Attempt | None = None,
+        timeout: float | tuple[float, float] | tuple[float, None] | None = None,
         verify: bool | str = True,
         cert: bytes | str | tuple[bytes | str, bytes | str] | None = None,
         proxies: Mapping[str, str] | None = None,
     ) -> requests.Response:
         """Send the request once, and return the response with its complete body.
 
-        `timeout` is the deadline of everything, in seconds (of a pair, the second), or an Attempt
-        with limits and results of its own. With `stream`, `Response.raw` is a ResponseBody, which
-        holds the connection until `release` or `close`.
+        `timeout` is the deadline of everything, in seconds; of a pair, the second. With `stream`,
+        `Response.raw` is a ResponseBody, which holds the connection until `release` or `close`.
+
+        Raises as `exchange`.
+        """
+        seconds = timeout[1] if isinstance(timeout, tuple) else timeout
+        attempt = Attempt(time.monotonic() + (seconds or self._settings.deadline))
+        held = self.exchange(request, attempt)
+        body = ResponseBody(held)
+        if not stream:
+            body.release(keep=True)
+        response = requests.Response()
+        response.status_code = held.raw.status
+        response.headers = held.raw.headers  # type: ignore[assignment]  # finds names in any case
+        response.raw = body
+        response.url = request.url or ""
+        response.request = request
+        return response
+
+    def exchange(self, request: requests.PreparedRequest, attempt: Attempt) -> HeldResponse:
+        """Send the request once within the attempt's limits, and return the complete response.
+
+        `send` makes a `requests.Response` of it, which takes more time than the parsing.
 
         A reused connection that is lost may have been dead for long, as may all that are at least
         as old: they are closed, and the attempt's `health_unknown` is set.
@@ -106,31 +135,17 @@ class ProviderAdapter(BaseAdapter):
         Raises exceptions of `adapter.transport.errors`, which are requests'; InvalidURL,
         InvalidHeader and RequestException for a request that cannot be sent; and SupersededError.
         """
-        if isinstance(timeout, Attempt):
-            attempt = timeout
-        else:
-            seconds = timeout[1] if isinstance(timeout, tuple) else timeout
-            attempt = Attempt(time.monotonic() + (seconds or self._settings.deadline))
         message = self._encode(request)
         connection, is_reused = self._take_connection(attempt)
         try:
-            raw = self._exchange(connection, message, request.method or "", attempt)
+            raw = self._round_trip(connection, message, request.method or "", attempt)
         except BaseException as error:
             connection.close()
             if is_reused and isinstance(error, (ConnectionLostError, DeadlineError)):
                 attempt.health_unknown = True
                 self._idle.close_idle_since(connection.idle_since)
             raise
-        body = ResponseBody(raw, connection, self._idle)
-        if not stream:
-            body.release(keep=True)
-        response = requests.Response()
-        response.status_code = raw.status
-        response.headers = raw.headers  # type: ignore[assignment]  # finds names in any case
-        response.raw = body
-        response.url = request.url or ""
-        response.request = request
-        return response
+        return HeldResponse(raw, connection, self._idle)
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -163,7 +178,7 @@ class ProviderAdapter(BaseAdapter):
             stream = TlsStream(stream, self._host, self._ssl_context)
         return stream
 
-    def _exchange(
+    def _round_trip(
         self, connection: Connection, message: bytes, method: str, attempt: Attempt
     ) -> RawResponse:
         """Send the message once, and return the response."""

@@ -88,6 +88,12 @@ def test_printed_address_is_loopback_and_serves_the_docs(sandbox: Served) -> Non
             "code=ok",
         ),
         ("GET", f"/dialects/wuts/{NUMBER}", "/dialects/wuts/<", "code=not_found"),
+        (
+            "POST",
+            f"/dialects/wuts/contacts/block?number={NUMBER}",
+            "/dialects/wuts/contacts/block",
+            "code=ok",
+        ),
     ],
 )
 def test_request_is_one_log_line_with_its_id_and_no_number(
