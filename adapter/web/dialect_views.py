@@ -124,7 +124,7 @@ class DialectViews:
 
     def _fixed_paths(self) -> list[str]:
         """Return the paths of the dialect's routes that are the same in every request."""
-        templates = [route.template for route in self._dialect.provider.all_routes()]
+        templates = [route.template for route in self._dialect.routes()]
         return [each for each in dict.fromkeys(templates) if is_mount_path(each)]
 
     def _view_of(self, path: str) -> Callable[..., Response]:
