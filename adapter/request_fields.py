@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Final
 
 from adapter.codes import Code
 from adapter.contacts import NO_IDENTIFIER, Contact, ContactError, detect_field
@@ -11,6 +12,9 @@ from adapter.errors import RequestError
 from adapter.http import HttpRequest
 from adapter.results import Outcome
 from adapter.strict_json import Json
+
+MAX_NUMBERS: Final = 100
+"""The most numbers that one request may look up."""
 
 
 def read_contact(
@@ -48,8 +52,29 @@ def read_number_or_jid(text: str, field: str = "") -> Contact:
     except RequestError as error:
         if not field:
             raise
-        messages = tuple(text for texts in error.outcome.fields.values() for text in texts)
-        raise RequestError(replace(error.outcome, fields={field: messages})) from None
+        raise _renamed(error, field) from None
+
+
+def read_numbers(values: Json, field: str) -> tuple[Contact, ...]:
+    """Return the contacts of the numbers that a request looks up, in their order.
+
+    Raises RequestError, with `field` as the name of the field: `validation_error` if the value is
+    not a list of 1 to `MAX_NUMBERS` texts, `invalid_target` if a text is not a phone number.
+    """
+    if not isinstance(values, list) or not 1 <= len(values) <= MAX_NUMBERS:
+        raise invalid_field(field, f"must be a list of 1 to {MAX_NUMBERS} phone numbers")
+    if not all(isinstance(each, str) for each in values):
+        raise invalid_field(field, "must be text, in quotes")
+    try:
+        return tuple(read_contact(number=each) for each in values)
+    except RequestError as error:
+        raise _renamed(error, field) from None
+
+
+def _renamed(error: RequestError, field: str) -> RequestError:
+    """Return the error with its messages under the name that the field has in the request."""
+    messages = tuple(text for texts in error.outcome.fields.values() for text in texts)
+    return RequestError(replace(error.outcome, fields={field: messages}))
 
 
 def require_number(contact: Contact) -> str:

@@ -146,6 +146,8 @@ class DialectViews:
             call = self._dialect.parse_request(request)
             account = self._service.choose_account(caller, call.session, native=True)
             result = self._service.perform(account, call.command, request_id=context.request_id)
+            if result.outcome.reading is not None:
+                result = replace(result, outcome=self._dialect.express(result.outcome))
         except RequestError as error:
             result = context.failure_result(error.outcome)
         return result, call
