@@ -16,6 +16,7 @@ class SessionGatewayProvider(p.Provider):
     Its 501 `not_implemented` means that the session is not connected; its 404 hides the sessions
     of other organisations. Neither its pages nor its codes mention a block list. Of the words of a
     status they show `working` alone, even in the example of a stop; any other one means `unknown`.
+    A key needs the right `send` for changes, `read` for lookups, and `manage` for the status.
     """
 
     name = "session-gateway"
@@ -36,11 +37,7 @@ class SessionGatewayProvider(p.Provider):
         "not_implemented": (501, p.Code.SESSION_NOT_CONNECTED),
         "not_found": (404, p.Code.SESSION_NOT_FOUND),
         "unauthorized": (401, p.Code.PROVIDER_AUTH_FAILED),
-        "forbidden": (
-            403,
-            p.Code.PROVIDER_PERMISSION_DENIED,
-            "The credential lacks a right: changes need send, lookups read, the status manage.",
-        ),
+        "forbidden": (403, p.Code.PROVIDER_PERMISSION_DENIED),
         "validation_error": (400, p.Code.TARGET_REJECTED),
         "rate_limited": (429, p.Code.PROVIDER_RATE_LIMITED),
     }
