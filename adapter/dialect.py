@@ -16,6 +16,7 @@ from adapter.errors import RequestError
 from adapter.http import Headers, HttpRequest, HttpResponse
 from adapter.privacy import mask_digit_runs
 from adapter.provider import Provider
+from adapter.readings import Lookup, Session, SessionState
 from adapter.results import Command, Outcome
 from adapter.route import Route
 
@@ -120,9 +121,11 @@ class Dialect(ABC):
     ) -> HttpResponse:
         """Return the outcome in the provider's own shape, status and codes.
 
-        A code that the wire format lacks becomes the nearest one. `now` is for shapes with a time.
-        Raises ValueError for a success without `call`.
+        A code that the wire format lacks becomes the nearest one, a reading that it lacks a failure
+        (`express`). `now` is for shapes with a time. Raises ValueError for a success without
+        `call`.
         """
+        outcome = self.express(outcome)
         if outcome.code is None:
             if call is None:
                 raise ValueError("a success needs its call")
@@ -134,6 +137,34 @@ class Dialect(ABC):
             return response
         headers = Headers({**response.headers, "Retry-After": str(outcome.retry_after)})
         return HttpResponse(response.status, headers, response.body)
+
+    def express(self, outcome: Outcome) -> Outcome:
+        """Return the outcome; a failure in place of a reading that the wire format cannot express.
+
+        That is the status of a session for which the provider has no word, and a lookup in which
+        nothing is known of any number.
+        """
+        code: Code | None = None
+        match outcome.reading:
+            case Session() as session if self.status_word(session) is None:
+                is_down = session.state is SessionState.NOT_CONNECTED
+                code = Code.SESSION_NOT_CONNECTED if is_down else Code.PROVIDER_BAD_RESPONSE
+            case (Lookup() as first, *_) as lookups:
+                if all(each.on_whatsapp is None for each in lookups):
+                    code = first.code or Code.PROVIDER_BAD_RESPONSE
+        if code is None:
+            return outcome
+        return Outcome.failure(code, upstream_status=outcome.upstream_status)
+
+    def status_word(self, session: Session) -> str | bool | None:
+        """Return the provider's word for a session: the session's own, or the first of its state.
+
+        None where `status_words` has none.
+        """
+        words = self.provider.status_words
+        if session.word is not None and words.get(session.word) is session.state:
+            return session.word
+        return next((word for word, state in words.items() if state is session.state), None)
 
     def message(self, rule: ErrorRule, outcome: Outcome) -> str:
         """Return the message of an error, followed by the errors of its fields.

@@ -16,7 +16,7 @@ from typing import Final
 from adapter.contacts import Contact, ContactError, NotAPersonError, Relation, relation
 from adapter.http import Headers
 from adapter.readings import Lookup
-from adapter.results import MAX_RETRY_AFTER, ContactList
+from adapter.results import MAX_RETRY_AFTER, Command, ContactList
 from adapter.strict_json import Json
 
 _ERROR_KEY: Final = re.compile(
@@ -249,6 +249,29 @@ def read_contacts(
         except ContactError:
             return None
     return ContactList(tuple(contacts), others)
+
+
+def read_single_lookup(
+    command: Command, document: Json, found_at: str, jid_at: str
+) -> list[Lookup] | None:
+    """Return the lookup of the command's only number, from two keys of the body.
+
+    `found_at` has whether the number is on WhatsApp, `jid_at` as whom: of a number that was found,
+    the JID may be missing, of one that was not, it may be null too, and is ignored. None for a
+    value that cannot be read, and for the JID of another person.
+    """
+    if not isinstance(document, dict) or not isinstance(document.get(found_at), bool):
+        return None
+    asked, found, jid = command.contacts[0], document[found_at], document.get(jid_at)
+    if jid is None and not (found and jid_at in document):
+        return [Lookup(asked, found)]
+    try:
+        known = read_jid(jid)
+    except ContactError:
+        return None
+    if relation(asked, known) is Relation.DIFFERENT:
+        return None
+    return [Lookup(asked, found, known if found else None)]
 
 
 def value_at(document: Json, keys: Iterable[str]) -> Json:

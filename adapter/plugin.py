@@ -26,6 +26,7 @@ from adapter.evidence import (
     read_lookup,
     read_number,
     read_person,
+    read_single_lookup,
     says_failure,
     without,
 )
@@ -100,6 +101,7 @@ __all__ = [
     "read_numbers",
     "read_object",
     "read_person",
+    "read_single_lookup",
     "read_texts",
     "relation",
     "require_number",

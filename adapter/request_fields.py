@@ -52,8 +52,13 @@ def read_number_or_jid(text: str, field: str = "") -> Contact:
     except RequestError as error:
         if not field:
             raise
-        messages = tuple(text for texts in error.outcome.fields.values() for text in texts)
-        raise RequestError(replace(error.outcome, fields={field: messages})) from None
+        raise _renamed(error, field) from None
+
+
+def _renamed(error: RequestError, field: str) -> RequestError:
+    """Return the error with its messages under the name that the field has in the request."""
+    messages = tuple(text for texts in error.outcome.fields.values() for text in texts)
+    return RequestError(replace(error.outcome, fields={field: messages}))
 
 
 def read_numbers(value: Json, field: str = "numbers") -> tuple[Contact, ...]:

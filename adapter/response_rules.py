@@ -99,6 +99,8 @@ def read_success(provider: Provider, command: Command, response: HttpResponse) -
     else:
         found = provider.parse_lookup(command, document)
         reading = None if found is None else _complete_lookups(command, tuple(found))
+        if reading is not None and all(_is_unread(each) for each in reading):
+            reading = None  # a response about other numbers may belong to another request
     return None if reading is None else _succeed(reading, response)
 
 
@@ -117,6 +119,10 @@ def _complete_lookups(command: Command, found: tuple[Lookup, ...]) -> tuple[Look
             lookup = None if named is Relation.DIFFERENT else lookup
         complete.append(lookup or Lookup(asked, None, code=Code.PROVIDER_BAD_RESPONSE))
     return tuple(complete)
+
+
+def _is_unread(lookup: Lookup) -> bool:
+    return lookup.on_whatsapp is None and lookup.code is Code.PROVIDER_BAD_RESPONSE
 
 
 def _succeed(reading: Reading, response: HttpResponse) -> Outcome:

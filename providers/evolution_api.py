@@ -10,7 +10,6 @@ from adapter import plugin as p
 
 PATH = "/chat/updateBlockStatus/{instance}"
 CHANGES = (p.Action.BLOCK, p.Action.UNBLOCK)
-STATES = {p.SessionState.CONNECTED: "open", p.SessionState.NOT_CONNECTED: "close"}
 UNLICENSED = "The server's licence is not activated; activate it in the server's manager."
 
 
@@ -174,9 +173,9 @@ class EvolutionApiDialect(p.Dialect):
     def write_success(self, call: p.DialectRequest, outcome: p.Outcome) -> p.HttpResponse:
         """Write the one response to both changes, the state, or the numbers that are known."""
         match outcome.reading:
-            case p.Session(state):
-                word = {"state": STATES[state]} if state in STATES else {}
-                return p.json_response(200, {"instance": {"instanceName": call.session, **word}})
+            case p.Session() as session:
+                instance = {"instanceName": call.session, "state": self.status_word(session)}
+                return p.json_response(200, {"instance": instance})
             case tuple() as lookups:
                 known = [each for each in lookups if each.on_whatsapp is not None]
                 return p.json_response(200, [write_entry(each) for each in known])

@@ -6,14 +6,17 @@ from datetime import datetime
 
 from adapter import plugin as p
 
-CONTACT = "/api/v1/sessions/{session}/contacts/{jid}"
+SESSION = "/api/v1/sessions/{session}"
+CONTACT = f"{SESSION}/contacts/{{jid}}"
 
 
 class SessionGatewayProvider(p.Provider):
     """The gateway, read at https://wahost-rama.zeabur.app/docs (contacts, sessions) in 11/2026.
 
     Its 501 `not_implemented` means that the session is not connected; its 404 hides the sessions
-    of other organisations. Neither its pages nor its codes mention a block list.
+    of other organisations. Neither its pages nor its codes mention a block list. Of the words of a
+    status they show `working` alone, even in the example of a stop; any other one means `unknown`.
+    A key needs the right `send` for changes, `read` for lookups, and `manage` for the status.
     """
 
     name = "session-gateway"
@@ -21,7 +24,14 @@ class SessionGatewayProvider(p.Provider):
     documentation = "https://wahost-rama.zeabur.app/docs/api/contacts/blockContact"
     session_location = p.SessionLocation.PATH
     header_templates = {"Authorization": "Bearer {token}"}
-    routes = {"block": ("POST", CONTACT + "/block"), "unblock": ("POST", CONTACT + "/unblock")}
+    routes = {
+        "block": ("POST", f"{CONTACT}/block"),
+        "unblock": ("POST", f"{CONTACT}/unblock"),
+        "status": ("GET", SESSION),
+        "lookup": ("GET", f"{SESSION}/contacts/check"),
+    }
+    status_at = "/status"
+    status_words = {"working": p.SessionState.CONNECTED}
     provider_code_at = ("/error/code",)
     error_codes = {
         "not_implemented": (501, p.Code.SESSION_NOT_CONNECTED),
@@ -42,6 +52,18 @@ class SessionGatewayProvider(p.Provider):
         """Put the session and the JID into the path; there is no body."""
         return self.request(command, jid=self.name_contact(command.target))
 
+    def build_lookup(self, command: p.Command) -> p.HttpRequest:
+        """Name the number in the query, with a plus sign."""
+        (number,) = command.numbers
+        return self.request(command, None, {"phone": f"+{number}"})
+
+    def parse_lookup(self, command: p.Command, document: p.Json) -> list[p.Lookup] | None:
+        """Read `isOnWhatsApp` and `jid`; `query` repeats the number."""
+        match document:
+            case {"query": str(query)} if query == f"+{command.numbers[0]}":
+                return p.read_single_lookup(command, document, "isOnWhatsApp", "jid")
+        return None
+
     def parse_success(self, command: p.Command, response: p.HttpResponse) -> p.Outcome | None:
         """Accept an empty 204, which is also the response where nothing had to change."""
         is_empty = response.status == 204 and not response.body
@@ -55,19 +77,32 @@ class SessionGatewayDialect(p.Dialect):
     texts = {p.Code.SESSION_NOT_FOUND: "session not found"}
     takes_body = False
     success_statuses = (204,)
+    reads = (p.Action.STATUS, p.Action.LOOKUP)
 
     def parse_credential(self, request: p.HttpRequest) -> str | None:
         """Return the bearer token, or `x-api-key`, which a sister deployment documents."""
         return p.read_bearer(request) or request.headers.get("x-api-key")
 
     def parse_request(self, request: p.HttpRequest) -> p.DialectRequest:
-        """Read session and JID from the path."""
+        """Read session and JID from the path, and the number of a lookup from the query."""
         route, ids = self.match(request)
-        command = p.Command(route.action, p.read_contact(jid=ids["jid"]))
+        command = p.Command(p.Action.STATUS)
+        if route.action is p.Action.LOOKUP:
+            numbers = p.read_numbers([*p.read_texts(request.query, "phone")], "phone")
+            command = p.Command(route.action, contacts=numbers)
+        elif route.action.is_change:
+            command = p.Command(route.action, p.read_contact(jid=ids["jid"]))
         return p.DialectRequest(command, ids["session"])
 
     def write_success(self, call: p.DialectRequest, outcome: p.Outcome) -> p.HttpResponse:
-        """Write an empty 204."""
+        """Write an empty 204 or, with a 200, what was read; a JID that nobody knows is left out."""
+        match outcome.reading:
+            case p.Session() as session:
+                return p.json_response(200, {"status": self.status_word(session)})
+            case (p.Lookup(on_whatsapp=found, contact=contact) as lookup,):
+                jid = {"jid": contact.jid} if contact and contact.jid else {}
+                query = f"+{lookup.asked.number}"
+                return p.json_response(200, {"isOnWhatsApp": found, **jid, "query": query})
         return p.HttpResponse(204)
 
     def write_error(

@@ -11,6 +11,14 @@ from ._waha_code import WahaCodeDialect, WahaCodeProvider, has_three_keys, names
 OPENAPI = "openapi"
 GUIDE = "guide"
 
+GUIDE_WORDS = {
+    "active": p.SessionState.CONNECTED,
+    "authenticated": p.SessionState.CONNECTED,
+    "stopped": p.SessionState.NOT_CONNECTED,
+    "disconnected": p.SessionState.NOT_CONNECTED,
+}
+"""The guide's words for a status. Those of the OpenAPI section are WAHA's own."""
+
 
 def is_refusal_with_text(document: p.Json) -> bool:
     """Whether the body has `success: false` and a sentence, the form of the guide's success."""
@@ -23,9 +31,10 @@ def is_refusal_with_text(document: p.Json) -> bool:
 class WappfyProvider(WahaCodeProvider):
     """Wappfy, read at https://docs.wappfy.com.br (block and unblock contact) in November 2026.
 
-    Its page shows one body in the guide and another in the OpenAPI section; the latter, which the
-    vendor's own client sends, is the default. The bodies of its errors are those of the WAHA code
-    base, read in its source.
+    Its pages show one form in the guide and another in the OpenAPI section; the latter, which the
+    vendor's own client sends, is the default. Responses are read in both forms. The bodies of its
+    errors are those of the WAHA code base, read in its source. No page shows a block list, or
+    whether a contact is blocked.
     """
 
     name = "wappfy"
@@ -53,6 +62,35 @@ class WappfyProvider(WahaCodeProvider):
             return super().build_request(command)
         jid = self.name_contact(command.target, p.ContactForm.JID, p.ContactForm.LID)
         return self.request(command, {"sessionId": self.options["session"], "jid": jid})
+
+    def build_lookup(self, command: p.Command) -> p.HttpRequest:
+        """Name session and number in the query; the guide's name of the session is `sessionId`."""
+        if self.options["wire_format"] != GUIDE:
+            return super().build_lookup(command)
+        (phone,) = command.numbers
+        return self.request(command, None, {"phone": phone, "sessionId": self.options["session"]})
+
+    def parse_lookup(self, command: p.Command, document: p.Json) -> list[p.Lookup] | None:
+        """Read the guide's form, whose two booleans must agree, or that of the OpenAPI section."""
+        match document:
+            case {"exists": exists, "isInWhatsapp": found, **rest}:
+                agree = exists is found is rest.get("numberExists", found)
+                return p.read_single_lookup(command, document, "exists", "jid") if agree else None
+            case {"exists": _} | {"isInWhatsapp": _}:
+                return None
+        return super().parse_lookup(command, document)
+
+    def parse_status(self, document: p.Json) -> p.Session | None:
+        """Read the words of both forms; a connected session of the guide is `authenticated`."""
+        session = super().parse_status(document)
+        match document:
+            case {"status": str(word), **rest} if session is not None:
+                state = GUIDE_WORDS.get(word, session.state)
+                is_authenticated = rest.get("authenticated", word not in GUIDE_WORDS)
+                if state is p.SessionState.CONNECTED and is_authenticated is not True:
+                    state = p.SessionState.UNKNOWN
+                return p.Session(state, word if word in GUIDE_WORDS else session.word)
+        return session
 
     def is_own_error(self, response: p.HttpResponse) -> bool:
         """Accept the shapes of the code base, or a refusal with a sentence.
@@ -84,21 +122,27 @@ class WappfyDialect(WahaCodeDialect):
         return request.headers.get("apikey")
 
     def parse_request(self, request: p.HttpRequest) -> p.DialectRequest:
-        """Read `sessionId` + `jid`, or `session` + `contactId` (digits alone, or a JID)."""
+        """Read the guide's form, `sessionId` with `jid` or `phone`, or the OpenAPI section's."""
         route, _ = self.match(request)
-        body = p.read_object(request)
+        if route.action is p.Action.LOOKUP and "sessionId" in request.query:
+            session, phone = p.read_texts(request.query, "sessionId", "phone")
+            command = p.Command(route.action, contacts=p.read_numbers([phone], "phone"))
+            return p.DialectRequest(command, session, GUIDE)
+        body = p.read_object(request) if route.action.is_change else {}
         if "jid" in body or "sessionId" in body:
             session, jid = p.read_texts(body, "sessionId", "jid")
             command = p.Command(route.action, p.read_contact(jid=jid))
             return p.DialectRequest(command, session, GUIDE)
-        session, target = p.read_texts(body, "session", "contactId")
-        command = p.Command(route.action, p.read_number_or_jid(target, "contactId"))
-        return p.DialectRequest(command, session, OPENAPI)
+        return super().parse_request(request)
 
     def write_success(self, call: p.DialectRequest, outcome: p.Outcome) -> p.HttpResponse:
-        """Write the form of the request: 200 with a sentence, or an empty 201."""
+        """Write the form of the request; the guide's success of a change is a sentence."""
         if call.form != GUIDE:
-            return p.HttpResponse(201)
+            return super().write_success(call, outcome)
+        match outcome.reading:
+            case (p.Lookup(on_whatsapp=found, contact=contact),):
+                jid = {"jid": contact.jid} if contact and contact.jid else {}
+                return p.json_response(200, {"exists": found, **jid, "isInWhatsapp": found})
         sentence = f"Contact {call.command.action}ed successfully"
         return p.json_response(200, {"success": True, "message": sentence})
 

@@ -132,6 +132,7 @@ class WutsDialect(p.Dialect):
     """WUTS's own API, served by the adapter."""
 
     provider = WutsProvider
+    reads = (p.Action.LIST, p.Action.STATUS, p.Action.LOOKUP)
     texts = {
         p.Code.TARGET_REJECTED: "validation failed",
         p.Code.PROVIDER_AUTH_FAILED: "Invalid token",
@@ -143,10 +144,16 @@ class WutsDialect(p.Dialect):
         return p.read_bearer(request, bare=True)
 
     def parse_request(self, request: p.HttpRequest) -> p.DialectRequest:
-        """Read `number` and `jid` from the body, or from the query where the body has none."""
+        """Read `numbers` of a lookup from the body, `number` and `jid` of a change from there too.
+
+        Where the body has neither of the two, they are read from the query.
+        """
         route, _ = self.match(request)
-        if route.action is p.Action.LIST:
-            return p.DialectRequest(p.Command(p.Action.LIST))
+        if route.action in (p.Action.LIST, p.Action.STATUS):
+            return p.DialectRequest(p.Command(route.action))
+        if route.action is p.Action.LOOKUP:
+            numbers = p.read_numbers(p.read_object(request).get("numbers"), "numbers")
+            return p.DialectRequest(p.Command(route.action, contacts=numbers))
         body = p.read_object(request).items()
         filled = {name: value for name, value in body if value not in (None, "")}
         given = {**request.query, **filled}
@@ -154,16 +161,31 @@ class WutsDialect(p.Dialect):
         return p.DialectRequest(p.Command(route.action, contact))
 
     def write_success(self, call: p.DialectRequest, outcome: p.Outcome) -> p.HttpResponse:
-        """Write the state, or the list; the list's size and hash are unknown after a change."""
+        """Write the state, or what was read; the list's size and hash are unknown after a change.
+
+        The map of a lookup has the digits of each number, as WUTS has them, except of a number of
+        which nothing is known.
+        """
         command, contact = call.command, call.command.contact
-        if contact is None:
-            found = outcome.contacts or ()
-            items = [{"jid": each.lid or each.jid, "phone_number": each.number} for each in found]
-            data: dict[str, p.Json] = {"items": items, "count": len(items)}
-        else:
-            data = {"jid": contact.jid, "phone_number": contact.number, "action": command.action}
-            data |= {"blocked": command.blocked, "count": None}
-        return p.json_response(200, {"success": True, "data": {**data, "dhash": None}})
+        data: dict[str, p.Json]
+        match outcome.reading:
+            case p.Session() as session:
+                data = {"connected": self.status_word(session)}
+                data |= {"status": "connected"} if data["connected"] else {}
+            case tuple() as lookups:
+                known = [each for each in lookups if each.on_whatsapp is not None]
+                data = {str(each.asked.number): each.on_whatsapp for each in known}
+            case _ if contact is not None:
+                data = {"jid": contact.jid, "phone_number": contact.number}
+                data |= {"action": command.action, "blocked": command.blocked}
+                data |= {"count": None, "dhash": None}
+            case _:
+                items = [
+                    {"jid": each.lid or each.jid, "phone_number": each.number}
+                    for each in outcome.contacts or ()
+                ]
+                data = {"items": items, "count": len(items), "dhash": None}
+        return p.json_response(200, {"success": True, "data": data})
 
     def write_error(
         self, rule: p.ErrorRule, outcome: p.Outcome, call: p.DialectRequest | None, now: datetime

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -174,6 +175,8 @@ class DialectViews:
             call = self._dialect.parse_request(request)
             account = self._service.choose_account(caller, call.session, native=True)
             result = self._service.perform(account, call.command, request_id=context.request_id)
+            if result.outcome.reading is not None:
+                result = replace(result, outcome=self._dialect.express(result.outcome))
         except RequestError as error:
             result = context.failure_result(error.outcome)
         return result, call

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
 
@@ -39,6 +40,17 @@ _READY = (
     "Configuration and plugins are loaded, and calls are accepted. No provider is called: a "
     "provider that is down, or an open circuit breaker (`circuit_open`), changes nothing here."
 )
+
+_ANY_QUERY = {
+    "name": "query",
+    "in": "query",
+    "description": "As the provider documents it.",
+    "required": False,
+    "style": "form",
+    "explode": True,
+    "schema": {"type": "object", "additionalProperties": {"type": "string"}},
+}
+"""The query of a dialect's read, whose names the provider documents."""
 
 
 def build_openapi(settings: Settings) -> dict[str, Any]:
@@ -111,7 +123,7 @@ def build_openapi(settings: Settings) -> dict[str, Any]:
     for mount in settings.dialects:
         provider = mount.dialect.provider
         spec.tag({"name": mount.name, "description": f"{provider.title}'s own API."})
-        for routes in _group_by_address(provider.all_routes()):
+        for routes in _group_by_address(mount.dialect.routes()):
             operation = _dialect_operation(mount.dialect, routes, keys=keys)
             path, method = mount.prefix + routes[0].template, routes[0].method.lower()
             spec.path(path, operations={method: operation})
@@ -229,12 +241,15 @@ def _dialect_operation(
     dialect: type[Dialect], routes: list[Route], *, keys: bool
 ) -> dict[str, Any]:
     """Return the operation of one dialect path, with all statuses of its responses."""
-    provider = dialect.provider
+    provider, method = dialect.provider, routes[0].method
+    is_change = any(route.action.is_change for route in routes)
+    takes_input = is_change or routes[0].action in (Action.LOOKUP, Action.STATE)
     actions = " or ".join(route.action.value for route in routes)
     text = {"schema": {"type": "string"}}
     code = {CODE_HEADER: {**text, "description": "The unified code."}}
     known = {CONFIRMATION_HEADER: {**text, "description": "How the success is confirmed."}}
-    statuses = sorted({*dialect.success_statuses, *(rule.status for rule in provider.all_rules())})
+    successes = dialect.success_statuses if is_change else (HTTPStatus.OK.value,)
+    statuses = sorted({*successes, *(rule.status for rule in provider.all_rules())})
     operation: dict[str, Any] = {
         "tags": [provider.name],
         "summary": f"{provider.title}: {actions}",
@@ -248,12 +263,14 @@ def _dialect_operation(
         "responses": {
             str(status): {
                 "description": "In the provider's own format",
-                "headers": code | known if status in dialect.success_statuses else code,
+                "headers": code | known if status in successes else code,
             }
             for status in statuses
         },
     }
-    if dialect.takes_body and any(route.action is not Action.LIST for route in routes):
+    if takes_input and method == "GET":
+        operation["parameters"].append(_ANY_QUERY)
+    elif takes_input and dialect.takes_body:
         operation["requestBody"] = {
             "description": "As the provider documents it.",
             "required": False,

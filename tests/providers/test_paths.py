@@ -181,7 +181,7 @@ def test_a_name_that_a_provider_allows_is_taken_sent_encoded_and_read_back_by_a_
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_travels_in_a_body_as_it_is(upstream: Upstream, name: str) -> None:
-    upstream.will_answer(201, {"success": True})
+    upstream.will_answer(201)
     account = account_for("waha", upstream.address) | {"session": name}
     with connect({"accounts": {"a": account}}) as contacts:
         contacts.block(f"+{NUMBER}")

@@ -171,6 +171,7 @@ def a_kept_command(right: ProviderContract) -> Iterator[FaultyClass]:
         exchange.command.action
         for exchange in right.exchanges
         if exchange.outcome.confirmation is Confirmation.PROVIDER_STATE
+        and exchange.outcome.reading is None
     }
     if states - {Action.LIST}:
         yield Faulty
@@ -310,7 +311,7 @@ def a_boolean_without_a_check(right: ProviderContract) -> Iterator[FaultyClass]:
     states = [
         each.response.document
         for each in right.exchanges
-        if each.outcome.confirmation is Confirmation.PROVIDER_STATE
+        if each.outcome.confirmation is Confirmation.PROVIDER_STATE and each.outcome.reading is None
     ]
     if any(list(flipped(each)) for each in states):
         yield Faulty
@@ -344,6 +345,7 @@ def any_state_for_the_requested_one(right: ProviderContract) -> Iterator[FaultyC
         exchange.command.action
         for exchange in right.exchanges
         if exchange.outcome.confirmation is Confirmation.PROVIDER_STATE
+        and exchange.outcome.reading is None
     }
     if states - {Action.LIST}:
         yield Faulty

@@ -18,6 +18,7 @@ from adapter.providers.z_api import ZApiProvider
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from marshmallow import ValidationError
+from support.contracts import CONTRACTS
 
 from adapter.evidence import read_retry_after
 from adapter.plugin import (
@@ -936,6 +937,8 @@ keys = st.sampled_from(
     [
         *("success", "data", "blocked", "items", "count", "action", "jid", "phone_number"),
         *("error", "error_code", "code", "status", "expected", "validation", "field", "message"),
+        *("connected", "numberExists", "chatId", "exists", "isInWhatsapp", "authenticated"),
+        *("isOnWhatsApp", "query", "id", "isBlocked", "lookups", "on_whatsapp", "number"),
     ]
 )
 documents = st.recursive(
@@ -1011,14 +1014,14 @@ def test_any_response_is_an_outcome_and_a_success_only_with_its_evidence(
     if action not in provider.actions():
         action = Action.BLOCK
     command = command_for(action, contact) or Command(Action.BLOCK, contact)
-    outcome = provider.parse_response(command, HttpResponse(status, Headers(header_fields), body))
+    response = HttpResponse(status, Headers(header_fields), body)
+    outcome = provider.parse_response(command, response)
     assert isinstance(outcome, Outcome)
     assert outcome.upstream_status == status
     assert outcome.retry_after is None or 0 <= outcome.retry_after <= 3600
     assert outcome.provider_code in {None, *provider.provider_codes()}
-    if outcome.reading is not None:
-        assert (outcome.ok, status) == (True, 200)
-        assert isinstance(lax(body), dict if provider is not EVOLUTION else (dict, list))
+    if outcome.ok and outcome.reading is not None:
+        assert CONTRACTS[provider.name]().fault_in(outcome, command, response) == ""
     elif outcome.ok:
         assert proves(command, status, body)
         assert (outcome.contacts is not None) is (action is Action.LIST)

@@ -19,6 +19,7 @@ from support import (
 )
 
 CODE = "X-Contact-Adapter-Code"
+CONFIRMATION = "X-Contact-Adapter-Confirmation"
 PROVIDERS = (*DIALECTS, "memory")
 BY_BODY = ("wappfy", "waha", "evolution-api")
 """The dialects with sessions, and with the contact in the body."""

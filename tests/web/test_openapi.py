@@ -89,7 +89,7 @@ def test_document_has_the_routes_of_enabled_dialects(document: dict[str, Any]) -
     expected = {
         (f"/dialects/{mount.name}{route.template}", route.method.lower())
         for mount in settings.dialects
-        for route in mount.dialect.provider.all_routes()
+        for route in mount.dialect.routes()
     }
     described = {
         (path, method)
@@ -98,7 +98,27 @@ def test_document_has_the_routes_of_enabled_dialects(document: dict[str, Any]) -
         if path.startswith("/dialects/")
     }
     assert described == expected
-    assert len(expected) == 10
+    assert expected > {
+        ("/dialects/wuts/contacts/blocklist", "get"),
+        ("/dialects/wuts/contact/check", "post"),
+        ("/dialects/waha/api/contacts", "get"),
+        ("/dialects/wappfy/api/contacts/check-exists", "get"),
+        ("/dialects/session-gateway/api/v1/sessions/{session}", "get"),
+    }
+
+
+def test_dialect_read_is_described_with_its_query_or_body_and_a_200(
+    document: dict[str, Any],
+) -> None:
+    check = document["paths"]["/dialects/waha/api/contacts/check-exists"]["get"]
+    assert [each["in"] for each in check["parameters"]] == ["query"]
+    assert "requestBody" not in check
+    assert "X-Contact-Adapter-Confirmation" in check["responses"]["200"]["headers"]
+    assert "201" not in check["responses"]
+    session = document["paths"]["/dialects/waha/api/sessions/{session}"]["get"]
+    assert [each["in"] for each in session["parameters"]] == ["path"]
+    assert "requestBody" in document["paths"]["/dialects/wuts/contact/check"]["post"]
+    assert "requestBody" not in document["paths"]["/dialects/wuts/status"]["get"]
 
 
 def test_disabled_dialect_is_not_described(make_app: MakeApp) -> None:
@@ -111,6 +131,8 @@ def test_disabled_dialect_is_not_described(make_app: MakeApp) -> None:
         "/old/wuts/contacts/block",
         "/old/wuts/contacts/unblock",
         "/old/wuts/contacts/blocklist",
+        "/old/wuts/contact/check",
+        "/old/wuts/status",
     }
 
 
