@@ -19,17 +19,20 @@ from adapter.readings import Lookup, Reading, Session, SessionState
 from adapter.results import Command, Outcome
 
 MAX_PARALLEL: Final = 16
-"""The most requests of one lookup at the same time."""
+"""The most requests of one lookup at the same time, where the account permits as many calls."""
 
 Run: TypeAlias = Callable[..., tuple[Outcome, int]]
 """Run a command by its own route, in at most so many seconds: `run(command, timeout)`."""
 
 
-def look_up(run: Run, command: Command, size: int, timeout: float) -> tuple[Outcome, int]:
+def look_up(
+    run: Run, command: Command, size: int, timeout: float, parallel: int = MAX_PARALLEL
+) -> tuple[Outcome, int]:
     """Return the lookups of the command's contacts, in at most `timeout` seconds, and the attempts.
 
-    A request holds at most `size` numbers. A number whose request failed is unknown, with the code
-    of the failure; where all requests failed, the first failure is returned.
+    A request holds at most `size` numbers, and `parallel` requests run at the same time. A number
+    whose request failed is unknown, with the code of the failure; where all requests failed, the
+    first failure is returned.
     """
     others = [_other(each) for each in command.contacts] if command.candidates else []
     numbers = {each.number: each for each in (*command.contacts, *others) if each is not None}
@@ -39,7 +42,7 @@ def look_up(run: Run, command: Command, size: int, timeout: float) -> tuple[Outc
     if len(parts) == 1:
         results = [ask(parts[0])]
     else:
-        with ThreadPoolExecutor(min(MAX_PARALLEL, len(parts))) as pool:
+        with ThreadPoolExecutor(min(parallel, len(parts))) as pool:
             results = list(pool.map(ask, parts))
     attempts = sum(made for _, made in results)
     found: dict[str | None, Lookup] = {}
