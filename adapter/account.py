@@ -179,8 +179,10 @@ class Account:
             request = contain(self.provider.request_for, asked)
         except RequestError as error:
             return error.outcome, 0
-        for each in (contact, *command.contacts):
-            request_id = redact_contact(request_id, each)
+        if command.contacts:
+            request_id = redact_request_id(request_id, None)
+        else:
+            request_id = redact_contact(request_id, contact)
         call = _Call(self, known, request, request_id, begun)
         limits = self._limits[command.action]
         if timeout is not None:

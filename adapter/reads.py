@@ -36,7 +36,10 @@ def look_up(
     """
     others = [_other(each) for each in command.contacts] if command.candidates else []
     numbers = {each.number: each for each in (*command.contacts, *others) if each is not None}
-    asked = tuple(Contact(number) for number in numbers)
+    asked = tuple(
+        each if each.lid is each.user_id is None else Contact(each.number)
+        for each in numbers.values()
+    )
     parts = [asked[start : start + size] for start in range(0, len(asked), size)]
     ask = partial(_ask, run, time.monotonic() + timeout)
     if len(parts) == 1:
@@ -58,7 +61,10 @@ def look_up(
     for contact in command.contacts:
         other = _other(contact) if command.candidates else None
         form = None if other is None else found[other.number]
-        complete.append(replace(found[contact.number], asked=contact, other_form=form))
+        lookup = found[contact.number]
+        if form is not None or lookup.asked is not contact:
+            lookup = replace(lookup, asked=contact, other_form=form)
+        complete.append(lookup)
     return replace(first, reading=tuple(complete)), attempts
 
 

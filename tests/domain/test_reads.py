@@ -79,7 +79,7 @@ def test_the_lookups_are_in_the_order_of_the_numbers(size: int) -> None:
     outcome, attempts = look_up(run, lookup_of(*numbers), size, 60.0)
     assert [each.asked.number for each in lookups(outcome)] == numbers
     assert [each.on_whatsapp for each in lookups(outcome)] == [True, False] * 10
-    assert sorted(sum(run.parts, [])) == sorted(numbers)
+    assert sorted(each for part in run.parts for each in part) == sorted(numbers)
     assert all(len(part) <= size for part in run.parts)
     assert attempts == -(-20 // size)
 

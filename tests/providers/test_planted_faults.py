@@ -21,6 +21,14 @@ from typing import Any
 import pytest
 from marshmallow import INCLUDE
 from support.contracts import CONTRACTS
+from support.read_faults import (
+    a_lookup_of_another_number,
+    a_missing_entry_for_a_contact_not_blocked,
+    a_number_that_is_missing_for_one_not_on_whatsapp,
+    a_session_that_is_connected_by_default,
+    an_earlier_read,
+    an_error_for_a_number_not_on_whatsapp,
+)
 
 from adapter.error_rules import HTTP_STATUS_RULES
 from adapter.plugin import (
@@ -583,6 +591,18 @@ FAULTS: dict[Callable[[ProviderContract], Iterator[FaultyClass]], tuple[str, ...
     a_secret_in_the_query: ("test_secrets_are_sent_in_headers_or_the_path_only",),
     a_dialect_that_mistakes_the_contact: ("test_the_dialect_parses_what_the_provider_builds",),
     a_dialect_with_one_error_for_all: ("test_the_provider_parses_what_the_dialect_builds",),
+    an_error_for_a_number_not_on_whatsapp: ("test_a_bare_status_has_the_shared_meaning",),
+    a_number_that_is_missing_for_one_not_on_whatsapp: ("test_a_success_needs_all_of_its_evidence",),
+    a_lookup_of_another_number: (
+        "test_a_success_needs_all_of_its_evidence",
+        "test_every_response_is_parsed_as_recorded",
+    ),
+    a_missing_entry_for_a_contact_not_blocked: (
+        "test_a_success_needs_all_of_its_evidence",
+        "test_every_response_is_parsed_as_recorded",
+    ),
+    an_earlier_read: ("test_a_response_parsed_twice_has_the_same_outcome",),
+    a_session_that_is_connected_by_default: ("test_a_success_needs_all_of_its_evidence",),
 }
 """Each fault with the clauses one of which must find it."""
 
@@ -607,6 +627,12 @@ NOT_EVERYWHERE = {
     pages_without_end: "providers with a list",
     a_dialect_that_mistakes_the_contact: "providers with a dialect",
     a_dialect_with_one_error_for_all: "providers with a dialect",
+    an_error_for_a_number_not_on_whatsapp: "providers with a lookup",
+    a_number_that_is_missing_for_one_not_on_whatsapp: "providers with a lookup",
+    a_lookup_of_another_number: "providers with a lookup",
+    a_missing_entry_for_a_contact_not_blocked: "providers whose changes return the list, or states",
+    an_earlier_read: "providers with a read",
+    a_session_that_is_connected_by_default: "providers with a status",
 }
 """The faults that not every provider can have, and which providers can."""
 
