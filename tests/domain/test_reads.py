@@ -12,7 +12,8 @@ import pytest
 from adapter.codes import Action, Code, Confirmation
 from adapter.comparison import Identities
 from adapter.contacts import Contact
-from adapter.plugin import HttpResponse, Json, LocalProvider
+from adapter.plugin import HttpResponse, Json, LocalProvider, PluginError
+from adapter.plugin_checks import check_provider
 from adapter.readings import BlockState, Lookup, Reading, Session, SessionState, Unverified
 from adapter.reads import MAX_PARALLEL, look_up, read_state, read_status
 from adapter.results import Command, Outcome
@@ -317,3 +318,12 @@ def test_only_the_code_of_a_session_that_is_not_connected_is_a_status() -> None:
         assert outcome.ok is (code is Code.SESSION_NOT_CONNECTED)
         if outcome.ok:
             assert outcome.reading == Session(SessionState.NOT_CONNECTED)
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_provider_whose_requests_hold_no_number_is_refused(size: int) -> None:
+    class Faulty(Reader):
+        max_lookup = size
+
+    with pytest.raises(PluginError, match="max_lookup must be at least 1"):
+        check_provider(Faulty)
