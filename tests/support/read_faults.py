@@ -132,4 +132,6 @@ def a_session_that_is_connected_by_default(right: ProviderContract) -> Faults:
             return Outcome.success(Confirmation.PROVIDER_STATE, reading=connected)
 
     if Action.STATUS in right.provider.actions():
-        yield from (Unreadable, AnyWord, Failed)
+        yield from (Unreadable, Failed)
+        if right.provider.parse_status is Provider.parse_status:
+            yield AnyWord
