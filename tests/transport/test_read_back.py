@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from adapter.providers.wuts import WutsProvider
+from conftest import MakeApp
 from support import BUILT_IN, TIMEOUT, wait_until
-from support.raw_server import Peer, http_response
+from support.raw_server import Peer, RawServer, http_response
 from support.transports import finish
 from support.whatsapp import (
     BEHAVIOURS,
@@ -25,7 +26,7 @@ from support.whatsapp import (
     without_delays,
 )
 
-from adapter import Action, Applied, Code, Command, Confirmation, Contact, Result
+from adapter import Action, Applied, Code, Command, Confirmation, Contact, Result, Secret
 from adapter.codes import Verify
 from adapter.plugin import LocalProvider
 from adapter.readings import Unverified
@@ -288,6 +289,16 @@ def test_no_failure_and_no_log_shows_the_contact(
         for head in (each.partition(b"\r\n\r\n")[0].decode() for each in server.requests):
             assert_no_canary(head)
     assert_no_canary(caplog.text)
+
+
+@pytest.mark.parametrize("behaviour", BEHAVIOURS[:3], ids=lambda each: each.title)
+def test_no_metric_shows_the_contact(behaviour: Behaviour, make_app: MakeApp) -> None:
+    with RawServer(whatsapp(behaviour)) as server, without_delays():
+        table = {"provider": "wuts", "base_url": server.address, "token": Secret("t"), **ALWAYS}
+        client = make_app({"accounts": {"a": table}}).test_client()
+        client.post("/v1/contacts/block", json={"number": f"+{LONG}"})
+        assert server.request_count > 1
+        assert_no_canary(client.get("/metrics").text)
 
 
 def assert_no_canary(*texts: str) -> None:
