@@ -45,12 +45,13 @@ class Wire:
     """How a provider writes what WhatsApp does.
 
     `changed` is the body after a change of an entry, with the requested number and the list; `read`
-    is the body of the response to a read of this target (method and path), with the list.
+    is the body of the response to a read of this target (method and path), with the list and the
+    person of the number that is blocked.
     """
 
     options: Mapping[str, Any]
     changed: Callable[[Entry, list[Entry]], Any]
-    read: Callable[[str, list[Entry]], Any]
+    read: Callable[[str, list[Entry], Entry], Any]
 
 
 def _wuts_entry(entry: Entry) -> dict[str, Any]:
@@ -59,7 +60,7 @@ def _wuts_entry(entry: Entry) -> dict[str, Any]:
     return {"jid": entry.lid, "phone_number": None}
 
 
-def _wuts_list(_: str, entries: list[Entry]) -> Any:
+def _wuts_list(_: str, entries: list[Entry], __: Entry) -> Any:
     items = [_wuts_entry(each) for each in entries]
     return {"success": True, "data": {"items": items, "count": len(items)}}
 
@@ -73,7 +74,7 @@ def _meta_entry(entry: Entry) -> dict[str, Any]:
     return {"wa_id": entry.number} if entry.shows_number else {"user_id": USER_IDS[entry.lid]}
 
 
-def _meta_list(_: str, entries: list[Entry]) -> Any:
+def _meta_list(_: str, entries: list[Entry], __: Entry) -> Any:
     return {"data": [{"messaging_product": "whatsapp", **_meta_entry(each)} for each in entries]}
 
 
@@ -82,15 +83,21 @@ def _meta_changed(entry: Entry, _: list[Entry]) -> Any:
     return {"messaging_product": "whatsapp", "block_users": {"added_users": users}}
 
 
-def _go_list(_: str, entries: list[Entry]) -> Any:
+def _go_changed(_: Entry, entries: list[Entry]) -> Any:
     jids = [f"{each.number}@s.whatsapp.net" if each.shows_number else each.lid for each in entries]
     return {"message": "success", "data": {"JIDs": jids}}
 
 
+def _go_read(target: str, entries: list[Entry], person: Entry) -> Any:
+    if target != "POST /user/check":
+        return _go_changed(person, entries)
+    user = {"Query": f"+{LONG}", "IsInWhatsapp": True, "LID": person.lid}
+    user["JID"] = f"{person.number}@s.whatsapp.net"
+    return {"message": "success", "data": {"Users": [user]}}
+
+
 WIRES: Final[Mapping[str, Wire]] = {
-    "evolution-go": Wire(
-        {"token": Secret("t")}, lambda _, entries: _go_list("", entries), _go_list
-    ),
+    "evolution-go": Wire({"token": Secret("t")}, _go_changed, _go_read),
     "meta-cloud": Wire(
         {"token": Secret("t"), "phone_number_id": "1"},
         _meta_changed,
@@ -174,7 +181,7 @@ class WhatsApp:
                 continue
             self.before_read(peer)
             with self.lock:
-                body = self.wire.read(f"{method} {peer.target}", self.entries())
+                body = self.wire.read(f"{method} {peer.target}", self.entries(), self.person)
                 self.reads += 1
             status = self.behaviour.status
             peer.write(http_response(status, body if status == 200 else {"error": "failed"}))

@@ -151,7 +151,7 @@ def test_a_change_that_hangs_leaves_a_quarter_of_the_deadline_to_the_read() -> N
                 stub.changes += 1
                 peer.stay_silent()
                 return
-            peer.write(http_response(200, stub.wire.read("", stub.entries())))
+            peer.write(http_response(200, stub.wire.read("", stub.entries(), stub.person)))
 
     limits = {"deadline": 4.0, "connect_timeout": 1.0}
     with service_with("wuts", script, transport=limits) as (service, _):
