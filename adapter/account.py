@@ -16,9 +16,9 @@ from adapter.contacts import Contact
 from adapter.containment import contain
 from adapter.errors import PluginError, RequestError
 from adapter.http import NO_HEADERS, HttpRequest, HttpResponse
-from adapter.logs import log, log_event
+from adapter.logs import log, log_event, log_exception
 from adapter.provider import LocalProvider, Provider
-from adapter.reads import look_up, read_state, read_status
+from adapter.reads import MAX_PARALLEL, look_up, read_state, read_status
 from adapter.redaction import redact_contact, redact_request_id
 from adapter.results import Command, Outcome
 from adapter.settings.model import MAX_BODY, AccountSettings, TransportSettings
@@ -27,7 +27,7 @@ from adapter.transport.attempt import Attempt
 from adapter.transport.client import Transport
 from adapter.transport.forking import ensure_own_process, reset_in_child
 from adapter.transport.intents import shared_intents
-from adapter.transport.resilience import Limits, Resilience
+from adapter.transport.resilience import Limits, Resilience, Settle
 from adapter.transport.sockets import TimeLimit
 from adapter.verification import READ_SHARE, verify
 
@@ -79,8 +79,12 @@ class Account:
         return resilience
 
     def reset_after_fork(self) -> None:
-        """Discard the parent's resilience policy: its calls in flight never end in the child."""
+        """Discard the parent's resilience policy and identities.
+
+        The parent's calls in flight never end in the child.
+        """
         self._resilience = None
+        self.identities = Identities()  # the parent's may be locked
 
     def _new_resilience(self) -> Resilience:
         """Return a policy whose intents are shared with all accounts of the same upstream."""
@@ -109,9 +113,10 @@ class Account:
         if command.action is Action.STATUS:
             return read_status(run, command)
         if command.action is Action.LOOKUP:
-            return look_up(
-                run, command, self.provider.max_lookup, self.settings.transport.list_deadline
-            )
+            limits = self.settings.transport
+            parallel = min(MAX_PARALLEL, limits.max_in_flight)
+            size = self.provider.max_lookup
+            return look_up(run, command, size, limits.list_deadline, parallel)
         mode = self.verify
         if command.verify is not None:
             mode = Verify.ALWAYS if command.verify else Verify.NEVER
@@ -125,11 +130,10 @@ class Account:
         deadline = time.monotonic() + seconds
 
         def settle(outcome: Outcome, is_superseded: Callable[[], bool]) -> Outcome:
-            read = partial(read_state, run, self.provider, self.identities, command.target)
             return verify(
                 command,
                 outcome,
-                read,
+                partial(self._read_back, command.target, request_id),
                 deadline,
                 always=mode is Verify.ALWAYS,
                 synchronous=self.provider.synchronous,
@@ -138,13 +142,28 @@ class Account:
 
         return run(command, seconds * (1 - READ_SHARE), settle)
 
+    def _read_back(self, contact: Contact, request_id: str, deadline: float) -> tuple[Outcome, int]:
+        """Read the state of a contact after its change, and return it with the attempts.
+
+        An exception of a plugin is logged: it says nothing about the change, whose outcome stays.
+        """
+        begun: list[Attempt] = []
+        # The read's own request names no contact, so that its id must not either.
+        run = partial(self._run, redact_contact(request_id, contact), begun)
+        try:
+            return read_state(run, self.provider, self.identities, contact, deadline)
+        except Exception as error:  # noqa: BLE001 - a bug of a plugin
+            facts = {"account": self.name, "provider": self.provider.name}
+            log_exception("read_back_failed", error, contact=contact, **facts)
+            return Outcome.failure(Code.INTERNAL_ERROR), len(begun)
+
     def _run(
         self,
         request_id: str,
         begun: list[Attempt] | None,
         command: Command,
         timeout: float | None = None,
-        settle: Callable[[Outcome, Callable[[], bool]], Outcome] | None = None,
+        settle: Settle | None = None,
     ) -> tuple[Outcome, int]:
         """Run the command by its own route, in at most `timeout` seconds."""
         contact = command.contact
@@ -160,14 +179,16 @@ class Account:
             request = contain(self.provider.request_for, asked)
         except RequestError as error:
             return error.outcome, 0
-        call = _Call(self, known, request, redact_contact(request_id, contact), begun)
+        if command.contacts:
+            request_id = redact_request_id(request_id, None)
+        else:
+            request_id = redact_contact(request_id, contact)
+        call = _Call(self, known, request, request_id, begun)
         limits = self._limits[command.action]
         if timeout is not None:
             limits = replace(limits, timeout=min(timeout, limits.timeout))
         if self._transport is None:
-            outcome, attempts = call.run_attempt(Attempt(math.inf)), 1
-            if settle is not None:
-                outcome = settle(outcome, lambda: False)
+            outcome, attempts = self._run_locally(call, known, settle), 1
         else:
             outcome, attempts = self.resilience.call(call.run_attempt, limits, known, settle)
         if (
@@ -178,6 +199,17 @@ class Account:
         ):
             outcome = replace(outcome, message=f"{outcome.message} {_NO_LID}")
         return outcome, attempts
+
+    def _run_locally(self, call: _Call, command: Command, settle: Settle | None) -> Outcome:
+        """Make the one attempt of a local provider, and settle a change as `Resilience` does."""
+        if not command.action.is_change:
+            return call.run_attempt(Attempt(math.inf))
+        intent = self.resilience.intents.begin(command)
+        try:
+            outcome = call.run_attempt(Attempt(math.inf))
+            return outcome if settle is None else settle(outcome, intent.is_superseded)
+        finally:
+            intent.end()
 
     def set_time_limit(self, time_limit: TimeLimit) -> None:
         """End DNS lookups at their deadline by this context manager; set before the first call."""
@@ -302,7 +334,7 @@ class _Call:
 
 def _learn(identities: Identities, command: Command, outcome: Outcome) -> Outcome:
     """Remember who is who in a response; return its outcome."""
-    if outcome.named is not None:
+    if outcome.ok and outcome.named is not None:
         identities.learn(command.target, outcome.named)
     elif outcome.contacts:
         identities.learn_list(outcome.contacts)

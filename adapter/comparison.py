@@ -6,69 +6,64 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from adapter.contacts import Contact, Relation, relation
 from adapter.readings import BlockState, Lookup, Unverified
 
 MAX_IDENTITIES: Final = 10_000
-"""The most numbers that are remembered per account."""
+"""The most facts of each kind that are remembered per account: own numbers, and LIDs."""
 
 IDENTITY_LIFETIME: Final = 24 * 3600
 """Seconds for which a response is remembered."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Identity:
-    """What is known of one number: WhatsApp's own form of it, its LID, and until when."""
-
-    number: str | None
-    lid: str | None
-    expires: float
+_Facts: TypeAlias = OrderedDict[str, tuple[str, float]]
+"""What is known of each number, and until when; the newest is the last."""
 
 
 class Identities:
     """Who is who, learnt from the responses of one provider. Bounded, expiring and thread-safe.
 
-    It is used to compare, never to rewrite a number. `clock` is monotonic, in seconds.
+    It is used to compare, never to rewrite a number. `clock` is monotonic, in seconds. Of each
+    number, WhatsApp's own form of it and its LID are remembered, each with a lifetime of its own. A
+    LID belongs to one number, the last one that a response has named with it.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
-        self._by_number: OrderedDict[str, _Identity] = OrderedDict()
+        self._lock = threading.Lock()  # of changes; one look-up in a dict needs none
+        self._own: _Facts = OrderedDict()
+        self._lids: _Facts = OrderedDict()
         self._numbers: dict[str, str] = {}
-        """The number of each remembered LID."""
+        """The number of each LID in `_lids`."""
 
     def __len__(self) -> int:
-        return len(self._by_number)
+        """Return the number of remembered facts."""
+        return len(self._own) + len(self._lids)
 
     def learn(self, asked: Contact, known: Contact) -> None:
-        """Remember that a response names the person of `asked.number` as `known`."""
-        number = asked.number
-        if number is None or (known.number is None and known.lid is None):
-            return
+        """Remember that a response names the person `asked` as `known`."""
+        expires = self._clock() + IDENTITY_LIFETIME
         with self._lock:
-            before = self._by_number.pop(number, None)
-            own, lid = known.number, known.lid
-            if before is not None:
-                own, lid = own or before.number, lid or before.lid
-                if before.lid is not None and before.lid != lid:
-                    self._numbers.pop(before.lid, None)
-            self._by_number[number] = _Identity(own, lid, self._clock() + IDENTITY_LIFETIME)
-            if lid is not None:
-                self._numbers[lid] = number
-            while len(self._by_number) > MAX_IDENTITIES:
-                _, oldest = self._by_number.popitem(last=False)
-                if oldest.lid is not None:
-                    self._numbers.pop(oldest.lid, None)
+            if asked.number is not None and known.number is not None:
+                self._own[asked.number] = (known.number, expires)
+                self._own.move_to_end(asked.number)
+                while len(self._own) > MAX_IDENTITIES:
+                    self._own.popitem(last=False)
+            number = known.number or self.number_of(asked.number) or asked.number
+            if number is not None and known.lid is not None:
+                self._learn_lid(number, known.lid, expires)
 
     def learn_list(self, contacts: Iterable[Contact]) -> None:
-        """Remember the entries of a list that have both a number and a LID."""
-        for contact in contacts:
-            if contact.number is not None and contact.lid is not None:
-                self.learn(contact, contact)
+        """Remember the entries of a list that have both a number and a LID.
+
+        The number in a list is not always WhatsApp's own form of it.
+        """
+        expires = self._clock() + IDENTITY_LIFETIME
+        with self._lock:
+            for contact in contacts:
+                if contact.number is not None and contact.lid is not None:
+                    self._learn_lid(contact.number, contact.lid, expires)
 
     def learn_lookups(self, lookups: Iterable[Lookup]) -> None:
         """Remember how WhatsApp knows the numbers that were looked up."""
@@ -76,27 +71,39 @@ class Identities:
             if lookup.on_whatsapp and lookup.contact is not None:
                 self.learn(lookup.asked, lookup.contact)
 
+    def _learn_lid(self, number: str, lid: str, expires: float) -> None:
+        """Remember the LID of a number, which no other number has any longer."""
+        before = self._numbers.get(lid)
+        if before is not None and before != number:
+            del self._lids[before]
+        replaced, _ = self._lids.pop(number, (lid, expires))
+        if replaced != lid:
+            del self._numbers[replaced]
+        self._lids[number] = (lid, expires)
+        self._numbers[lid] = number
+        while len(self._lids) > MAX_IDENTITIES:
+            _, (oldest, _) = self._lids.popitem(last=False)
+            del self._numbers[oldest]
+
     def number_of(self, number: str | None) -> str | None:
         """Return WhatsApp's own form of a number; None where it is not known."""
-        identity = self._find(number)
-        return None if identity is None else identity.number
+        return self._find(self._own, number)
 
     def complete(self, contact: Contact) -> Contact:
         """Return the contact with its LID or number, where that is known."""
         if contact.lid is None:
-            identity = self._find(contact.number)
-            if identity is None or identity.lid is None:
-                return contact
-            return Contact(contact.number, identity.lid, contact.user_id)
+            own = self.number_of(contact.number)
+            lid = self._find(self._lids, own) or self._find(self._lids, contact.number)
+            return contact if lid is None else Contact(contact.number, lid, contact.user_id)
         if contact.number is None:
             number = self._numbers.get(contact.lid)
-            if number is not None and self._find(number) is not None:
+            if number is not None and self._find(self._lids, number) == contact.lid:
                 return Contact(number, contact.lid, contact.user_id)
         return contact
 
-    def _find(self, number: str | None) -> _Identity | None:
-        identity = None if number is None else self._by_number.get(number)
-        return identity if identity is not None and identity.expires > self._clock() else None
+    def _find(self, facts: _Facts, number: str | None) -> str | None:
+        found = None if number is None else facts.get(number)
+        return found[0] if found is not None and found[1] > self._clock() else None
 
 
 _NOBODY: Final = Identities()
@@ -108,15 +115,17 @@ def find_state(
     """Return whether a whole block list shows the contact as blocked.
 
     A contact that is not in the list is not blocked only if each entry can be compared with it. The
-    two forms of one number are the same person only where WhatsApp's own form is known.
+    other form of its number is the same person only where it is WhatsApp's own form; otherwise it
+    may or may not be.
     """
     who = identities.complete(contact)
     own_number = identities.number_of(contact.number)
     reason: Unverified | None = None
     for entry in entries:
-        found = relation(who, identities.complete(entry))
-        if found is Relation.VARIANT and own_number is not None:
-            found = Relation.SAME if entry.number == own_number else Relation.DIFFERENT
+        known = identities.complete(entry)
+        found = relation(who, known)
+        if found is Relation.VARIANT and known.number == own_number:
+            found = Relation.SAME
         if found is Relation.SAME:
             return BlockState(True)
         if found is Relation.VARIANT:

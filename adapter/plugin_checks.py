@@ -70,6 +70,8 @@ def check_provider(provider: type[Provider]) -> None:
     for attribute, kind, words in _ATTRIBUTES:
         if not isinstance(getattr(provider, attribute), kind):
             raise PluginError(f"{name}.{attribute} must be {words}")
+    if provider.max_lookup < 1:
+        raise PluginError(f"{name}.max_lookup must be at least 1")
     for route in provider.all_routes():
         _check_methods(provider, route.action, _METHODS.get(route.action, ()))
     if provider.base_url is not None and not is_plain_url(provider.base_url):

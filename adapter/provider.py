@@ -328,9 +328,8 @@ class Provider(ABC):
         the response shows an acceptance, not a state.
         """
         target, entries = command.target, listed.contacts
-        blocked = any(
-            relation(target, entry) in (Relation.SAME, Relation.VARIANT) for entry in entries
-        )
+        found = {relation(target, entry) for entry in entries}
+        blocked = not found.isdisjoint((Relation.SAME, Relation.VARIANT))
         lids = any(entry.lid for entry in entries)
         both = target.number is not None and target.lid is not None
         comparable = not entries or both or (lids if target.number is None else not lids)
@@ -338,10 +337,10 @@ class Provider(ABC):
             return self.success(response)
         if blocked is not command.blocked:
             return None
-        return replace(
-            Outcome.success(Confirmation.PROVIDER_STATE, upstream_status=response.status),
-            verification=Verification(True),
-        )
+        shown = Outcome.success(Confirmation.PROVIDER_STATE, upstream_status=response.status)
+        if blocked and Relation.SAME not in found:
+            return shown  # whether the other form of the number is this person, a lookup may show
+        return replace(shown, verification=Verification(True))
 
     def success(
         self,

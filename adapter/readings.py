@@ -27,7 +27,8 @@ class Unverified(StrEnum):
     ONLY_LIDS = "only_lids"
     """The list holds LIDs, and it is not known whether one of them is the contact."""
     INCOMPLETE = "incomplete"
-    """The read cannot be compared with the contact for another reason."""
+    """The read shows neither for another reason: the list has an entry that cannot be compared with
+    the contact, the change may still take effect, or a newer call requests the opposite."""
     READ_FAILED = "read_failed"
     """The read failed."""
 

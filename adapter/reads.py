@@ -19,27 +19,33 @@ from adapter.readings import Lookup, Reading, Session, SessionState
 from adapter.results import Command, Outcome
 
 MAX_PARALLEL: Final = 16
-"""The most requests of one lookup at the same time."""
+"""The most requests of one lookup at the same time, where the account permits as many calls."""
 
 Run: TypeAlias = Callable[..., tuple[Outcome, int]]
 """Run a command by its own route, in at most so many seconds: `run(command, timeout)`."""
 
 
-def look_up(run: Run, command: Command, size: int, timeout: float) -> tuple[Outcome, int]:
+def look_up(
+    run: Run, command: Command, size: int, timeout: float, parallel: int = MAX_PARALLEL
+) -> tuple[Outcome, int]:
     """Return the lookups of the command's contacts, in at most `timeout` seconds, and the attempts.
 
-    A request holds at most `size` numbers. A number whose request failed is unknown, with the code
-    of the failure; where all requests failed, the first failure is returned.
+    A request holds at most `size` numbers, and `parallel` requests run at the same time. A number
+    whose request failed is unknown, with the code of the failure; where all requests failed, the
+    first failure is returned.
     """
     others = [_other(each) for each in command.contacts] if command.candidates else []
     numbers = {each.number: each for each in (*command.contacts, *others) if each is not None}
-    asked = tuple(Contact(number) for number in numbers)
+    asked = tuple(
+        each if each.lid is each.user_id is None else Contact(each.number)
+        for each in numbers.values()
+    )
     parts = [asked[start : start + size] for start in range(0, len(asked), size)]
     ask = partial(_ask, run, time.monotonic() + timeout)
     if len(parts) == 1:
         results = [ask(parts[0])]
     else:
-        with ThreadPoolExecutor(min(MAX_PARALLEL, len(parts))) as pool:
+        with ThreadPoolExecutor(min(parallel, len(parts))) as pool:
             results = list(pool.map(ask, parts))
     attempts = sum(made for _, made in results)
     found: dict[str | None, Lookup] = {}
@@ -55,7 +61,10 @@ def look_up(run: Run, command: Command, size: int, timeout: float) -> tuple[Outc
     for contact in command.contacts:
         other = _other(contact) if command.candidates else None
         form = None if other is None else found[other.number]
-        complete.append(replace(found[contact.number], asked=contact, other_form=form))
+        lookup = found[contact.number]
+        if form is not None or lookup.asked is not contact:
+            lookup = replace(lookup, asked=contact, other_form=form)
+        complete.append(lookup)
     return replace(first, reading=tuple(complete)), attempts
 
 

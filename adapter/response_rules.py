@@ -110,10 +110,13 @@ def _complete_lookups(command: Command, found: tuple[Lookup, ...]) -> tuple[Look
     A number is unknown (`provider_bad_response`) without exactly one lookup, and where the lookup
     names another person.
     """
+    by_number: dict[str | None, Lookup | None] = {}
+    for each in found:
+        number = each.asked.number
+        by_number[number] = None if number in by_number else each
     complete = []
     for asked in command.contacts:
-        ours = [each for each in found if each.asked.number == asked.number]
-        lookup = ours[0] if len(ours) == 1 else None
+        lookup = by_number.get(asked.number)
         if lookup is not None and lookup.contact is not None:
             named = relation(asked, lookup.contact)
             lookup = None if named is Relation.DIFFERENT else lookup

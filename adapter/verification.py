@@ -15,7 +15,10 @@ READ_SHARE: Final = 0.25
 """The part of a change's deadline that is kept for reading it back."""
 
 RECHECK_DELAY: Final = 1.0
-"""Seconds before a second read, where a change may take effect after its response."""
+"""Seconds before a second read, where a change may take effect after its response.
+
+With less time than that before the deadline, the opposite is not proven.
+"""
 
 _UNCHANGED: Final = "Reading it back shows that nothing was changed."
 
@@ -34,26 +37,29 @@ def verify(
     """Return the outcome of a change, settled by a read where it is unknown, or `always`.
 
     `read` returns the outcome of a read of the contact's state, until a deadline in monotonic
-    seconds, and the attempts. Where the read shows the opposite, and the change is not known to be
-    `synchronous`, there is one more read after `RECHECK_DELAY`.
+    seconds, and the attempts. Where it shows the opposite, and the change is not known to be
+    `synchronous`, there is one more read after `RECHECK_DELAY`, and only that one counts.
 
     A newer call that requests the opposite makes the read useless: it may show that call's effect.
     """
     unknown = outcome.applied is Applied.UNKNOWN
     if outcome.verification.verified or not (unknown or (always and outcome.ok)):
         return outcome
+    if is_superseded():
+        return outcome
     state, reads = _read(read, deadline)
     if state.blocked is (not command.blocked) and (unknown or not synchronous):
-        delay = min(RECHECK_DELAY, (deadline - time.monotonic()) / 2)
-        if delay > 0:
-            (sleep or time.sleep)(delay)
-            later, more = _read(read, deadline)
-            reads += more
-            state = state if later.reason is Unverified.READ_FAILED else later
+        state = BlockState(None, Unverified.INCOMPLETE)
+        if time.monotonic() + RECHECK_DELAY < deadline and not is_superseded():
+            (sleep or time.sleep)(RECHECK_DELAY)
+            if not is_superseded():
+                state, more = _read(read, deadline)
+                reads += more
     if is_superseded():
         state = BlockState(None, Unverified.INCOMPLETE)
     if state.blocked is None:
-        return replace(outcome, verification=Verification(None, state.reason, reads))
+        reason = state.reason or Unverified.INCOMPLETE
+        return replace(outcome, verification=Verification(None, reason, reads))
     if state.blocked is command.blocked:
         success = Outcome.success(Confirmation.READ_BACK, upstream_status=outcome.upstream_status)
         return replace(success, verification=Verification(True, None, reads))

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 
 from adapter.codes import Applied, Code, Retry
 from adapter.results import Command, Outcome
@@ -59,6 +59,10 @@ _TRANSIENT_CODES: Final = frozenset(
     {Code.PROVIDER_UNAVAILABLE, Code.PROVIDER_ERROR, Code.PROVIDER_TIMEOUT}
 )
 _TRANSIENT_STATUSES: Final = frozenset({502, 503})
+
+
+Settle: TypeAlias = Callable[[Outcome, Callable[[], bool]], Outcome]
+"""Return a better known outcome of a change; the function is whether a newer call supersedes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +169,7 @@ class Resilience:
         run_attempt: Callable[[Attempt], Outcome],
         limits: Limits | None = None,
         command: Command | None = None,
-        settle: Callable[[Outcome, Callable[[], bool]], Outcome] | None = None,
+        settle: Settle | None = None,
     ) -> tuple[Outcome, int]:
         """Make up to `MAX_ATTEMPTS` attempts; return the outcome and the number of attempts.
 

@@ -54,6 +54,21 @@ MEMORY_MIB: Final = 150
 PERFORM: Final = 0.4
 """Highest ratio of `perform` to a bare `Session.post`, by time per call."""
 
+STATUS: Final = 0.4
+"""Highest ratio of a status to a bare `Session.get`, by time per call."""
+
+LOOKUP: Final = 0.8
+"""Highest ratio of a lookup of 100 numbers in one request to a bare `Session.post` of them.
+
+Beside the request, the adapter compares each number with its response.
+"""
+
+LOOKUP_IN_PARTS: Final = 1.3
+"""Highest ratio of a lookup of 100 numbers, one by one, to the time of its 7 waves of 16 requests.
+
+A wave takes the response time of the upstream, 50 ms.
+"""
+
 FLAT: Final = 1.2
 """Highest growth of a call's cost from 1 to 1000 accounts, or from 10 to 10 000 keys.
 
@@ -113,6 +128,15 @@ def of_perform(seconds: Seconds) -> list[Goal]:
     """Return the goal of a call without a server."""
     found = ratio(seconds["perform"], seconds["Session.post"])
     return [Goal.at_most("perform: perform / Session.post, time per call", PERFORM, found)]
+
+
+def of_reads(status: Seconds, lookup: Seconds, in_parts: Seconds) -> list[Goal]:
+    """Return the goals of the reads without a server."""
+    return [
+        Goal.at_most(f"reads: {name} / {base}, time per call", most, ratio(each[name], each[base]))
+        for each, most in ((status, STATUS), (lookup, LOOKUP), (in_parts, LOOKUP_IN_PARTS))
+        for base, name in [tuple(each)]
+    ]
 
 
 def of_growth(seconds: Seconds) -> list[Goal]:

@@ -20,27 +20,35 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import requests
+from adapter.providers.wuts import WutsProvider
 from flask import Flask
 
 from adapter import Action, Command, Contact, Secret, create_app
 from adapter.api_keys import ANONYMOUS
 from adapter.client import Client
 from adapter.logs import configure
+from adapter.reads import MAX_PARALLEL
 from adapter.service import Service
 from adapter.web.app import service_state
 from bench.load import Target
 from bench.processes import MeasurementError
 from bench.servers import KEY, NUMBER
-from bench.upstream import JID, TOKEN
+from bench.upstream import DELAYS, JID, NUMBERS, TOKEN
 from bench.wsgi_call import call, environ_of
 
 CALLS: Final = 200
 """Calls of one round where all calls are alike."""
 
+CALLS_IN_PARTS: Final = 3
+"""Calls of one round where a call is a hundred requests, each of which waits 50 ms."""
+
 CALLS_OF_GROWTH: Final = 1000
 """Calls of one round with up to a thousand accounts: one for each."""
 
 PERFORM: Final = ("Session.post", "perform", "Client.block")
+STATUS: Final = ("Session.get", "status")
+LOOKUP: Final = ("Session.post of 100 numbers", "lookup of 100")
+LOOKUP_IN_PARTS: Final = ("7 waves of 50 ms", "lookup of 100, one by one")
 GROWTH: Final = ("1 account, 10 keys", "1000 accounts, 10 keys", "1 account, 10000 keys")
 CREATION: Final = ("1 account", "1000 accounts")
 
@@ -75,6 +83,75 @@ def block(address: str) -> Callable[[], object]:
     def run() -> None:
         for _ in range(CALLS):
             assert client.block(NUMBER).ok
+
+    return run
+
+
+def bare_get(address: str) -> Callable[[], object]:
+    """Return a status through a bare pooled session, the base of `status`."""
+    session, headers = requests.Session(), {"Authorization": f"Bearer {TOKEN}"}
+    url = f"{address}/status"
+
+    def run() -> None:
+        for _ in range(CALLS):
+            assert session.get(url, headers=headers).json()["data"]["connected"]
+
+    return run
+
+
+def status(address: str) -> Callable[[], object]:
+    """Return a status through the service."""
+    service, command = make_service(address), Command(Action.STATUS)
+
+    def run() -> None:
+        for _ in range(CALLS):
+            assert service.perform("account-0", command).session
+
+    return run
+
+
+def bare_lookup(address: str) -> Callable[[], object]:
+    """Return a lookup of 100 numbers through a bare pooled session, the base of `lookup`."""
+    session, headers = requests.Session(), {"Authorization": f"Bearer {TOKEN}"}
+    url, body = f"{address}/contact/check", {"numbers": NUMBERS}
+
+    def run() -> None:
+        for _ in range(CALLS):
+            found = session.post(url, json=body, headers=headers).json()["data"]
+            assert all(found[number] for number in NUMBERS)
+
+    return run
+
+
+def lookup(address: str) -> Callable[[], object]:
+    """Return a lookup of 100 numbers through the service, in one request."""
+    return _lookups(make_service(address), CALLS)
+
+
+def lookup_in_parts(address: str) -> Callable[[], object]:
+    """Return a lookup of 100 numbers through the service, with a request for each number."""
+    WutsProvider.max_lookup = 1
+    return _lookups(make_service(address), CALLS_IN_PARTS)
+
+
+def _lookups(service: Service, calls: int) -> Callable[[], object]:
+    command = Command(Action.LOOKUP, contacts=tuple(Contact(number) for number in NUMBERS))
+
+    def run() -> None:
+        for _ in range(calls):
+            found = service.perform("account-0", command).lookups or ()
+            assert [each.on_whatsapp for each in found] == [True] * len(NUMBERS)
+
+    return run
+
+
+def waves(_: str) -> Callable[[], object]:
+    """Return the ideal time of a lookup in parts: the upstream's, for each wave of 16 requests."""
+    count = -(-len(NUMBERS) // MAX_PARALLEL)
+
+    def run() -> None:
+        for _ in range(CALLS_IN_PARTS * count):
+            time.sleep(DELAYS["50 ms"])
 
     return run
 
@@ -148,6 +225,12 @@ SUBJECTS: Final = {
     "Session.post": Subject(bare_post, CALLS, time.perf_counter),
     "perform": Subject(perform, CALLS, time.perf_counter),
     "Client.block": Subject(block, CALLS, time.perf_counter),
+    "Session.get": Subject(bare_get, CALLS, time.perf_counter),
+    "status": Subject(status, CALLS, time.perf_counter),
+    "Session.post of 100 numbers": Subject(bare_lookup, CALLS, time.perf_counter),
+    "lookup of 100": Subject(lookup, CALLS, time.perf_counter),
+    "7 waves of 50 ms": Subject(waves, CALLS_IN_PARTS, time.perf_counter),
+    "lookup of 100, one by one": Subject(lookup_in_parts, CALLS_IN_PARTS, time.perf_counter),
     "1 account, 10 keys": _growing(1, 10),
     "1000 accounts, 10 keys": _growing(1000, 10),
     "1 account, 10000 keys": _growing(1, 10_000),

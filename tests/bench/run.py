@@ -24,7 +24,15 @@ from typing import Any, Final, NoReturn
 from bench import goals, load
 from bench.environment import allow_many_files, certificates, clean_environment
 from bench.figures import Report, report_seconds, summary
-from bench.in_process import CREATION, GROWTH, PERFORM, alternate
+from bench.in_process import (
+    CREATION,
+    GROWTH,
+    LOOKUP,
+    LOOKUP_IN_PARTS,
+    PERFORM,
+    STATUS,
+    alternate,
+)
 from bench.processes import MeasurementError, Servers
 from bench.scenarios import Scenario, measure, start_upstream
 from bench.servers import (
@@ -62,7 +70,7 @@ QUICK: Final = (
 )
 PARTS: Final = (
     *(scenario.name for scenario in FULL),
-    *("perform", "growth", "create", "start", "import"),
+    *("perform", "reads", "growth", "create", "start", "import"),
 )
 
 
@@ -120,14 +128,22 @@ def parts(options: argparse.Namespace, folder: Path, servers: Servers) -> Iterat
     certificate, trusted = certificates(folder)
     addresses = start_upstream(servers, certificate)
 
-    def in_process(names: Sequence[str], quick: int, full: int) -> Seconds:
+    def in_process(names: Sequence[str], quick: int, full: int, upstream: str = "quick") -> Seconds:
         rounds = options.rounds or (quick if options.quick else full)
-        return alternate(names, addresses["quick"], rounds, folder)
+        return alternate(names, addresses[upstream], rounds, folder)
 
     def perform() -> Report:
         title = "wall-clock time of a call in one thread, without a server"
         seconds = in_process(PERFORM, 5, 21)
         return report_seconds("perform", title, seconds, goals.of_perform(seconds))
+
+    def reads() -> Report:
+        title = "wall-clock time of a read in one thread, without a server"
+        status, lookup = in_process(STATUS, 5, 21), in_process(LOOKUP, 5, 21)
+        in_parts = in_process(LOOKUP_IN_PARTS, 3, 9, "50 ms")
+        seconds = {**status, **lookup, **in_parts}
+        found = goals.of_reads(status, lookup, in_parts)
+        return report_seconds("reads", title, seconds, found)
 
     def growth() -> Report:
         title = "processor time of a call of the whole app, with the provider without a network"
@@ -164,7 +180,7 @@ def parts(options: argparse.Namespace, folder: Path, servers: Servers) -> Iterat
             return result.report(goals.of_scenario(result))
 
         yield scenario.name, measured
-    others = (perform, growth, create, start, importing)
+    others = (perform, reads, growth, create, start, importing)
     yield from zip(PARTS[len(FULL) :], others, strict=True)
 
 

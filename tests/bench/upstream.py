@@ -1,4 +1,4 @@
-"""The provider of the benchmark: the same response to every block or unblock call of WUTS.
+"""The provider of the benchmark: the same responses to the changes, status and lookup of WUTS.
 
 A process of its own, with one port for every kind of upstream. It prints their addresses as one
 line of JSON, and ends at the end of its standard input, so that it never outlives the benchmark.
@@ -22,6 +22,9 @@ TOKEN: Final = "the-token-of-the-benchmark"
 
 JID: Final = "5511999999999@s.whatsapp.net"
 
+NUMBERS: Final = tuple(str(5511900000000 + each) for each in range(100))
+"""The numbers of a lookup. Every response to a lookup has all of them."""
+
 DELAYS: Final = {"quick": 0.0, "quick https": 0.0, "50 ms": 0.05, "500 ms": 0.5}
 """The response time of each kind of upstream, in seconds."""
 
@@ -40,6 +43,10 @@ def _changed(action: str) -> bytes:
 _RESPONSES: Final = {
     b"POST /contacts/block HTTP/1.1": _changed("block"),
     b"POST /contacts/unblock HTTP/1.1": _changed("unblock"),
+    b"GET /status HTTP/1.1": _response("200 OK", {"success": True, "data": {"connected": True}}),
+    b"POST /contact/check HTTP/1.1": _response(
+        "200 OK", {"success": True, "data": dict.fromkeys(NUMBERS, True)}
+    ),
 }
 _NOT_FOUND: Final = _response("404 Not Found", {"success": False, "message": "Not found"})
 _UNAUTHORIZED: Final = _response("401 Unauthorized", {"success": False, "message": "Invalid token"})

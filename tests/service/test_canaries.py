@@ -11,6 +11,7 @@ import logging
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ from adapter import (
 from adapter import plugin as plugin_names
 from adapter.cli import main
 from adapter.plugin import DialectRequest, Headers, HttpRequest, HttpResponse, json_response
+from adapter.readings import BlockState, Lookup, Session, SessionState
 from adapter.service import Service
 from adapter.settings.loader import load_settings
 from adapter.web.app import service_state
@@ -331,6 +333,10 @@ def public_objects() -> Iterator[object]:
     yield from (contact, command, headers, request, outcome, result, failure)
     yield HttpResponse(200, headers, JID.encode() + UPSTREAM_SECRET.encode())
     yield json_response(200, _ECHO)
+    yield (lookup := Lookup(contact, True, contact, other_form=Lookup(Contact(NUMBER), None)))
+    for reading in ((lookup,), BlockState(True), Session(SessionState.CONNECTED, "open")):
+        yield from (reading, replace(outcome, contacts=None, reading=reading, named=contact))
+    yield Command(Action.LOOKUP, contacts=(Contact(NUMBER),))
     yield DialectRequest(command, "s1")
     yield Secret(UPSTREAM_SECRET)
     yield OutcomeError(failure)
@@ -376,7 +382,11 @@ def test_no_public_object_shows_a_canary(show: Callable[[object], str]) -> None:
 
 
 def test_the_repr_of_a_public_value_masks_the_contact() -> None:
-    assert repr(Command(Action.BLOCK, Contact(NUMBER))).endswith("contact=Contact(552*******210))")
+    masked = "Contact(552*******210)"
+    assert f"contact={masked}," in repr(Command(Action.BLOCK, Contact(NUMBER)))
+    assert f"contacts=({masked},)" in repr(Command(Action.LOOKUP, contacts=(Contact(NUMBER),)))
+    for each in (Command(Action.BLOCK, Contact(NUMBER)), Lookup(Contact(NUMBER), None)):
+        assert_no_canary(repr(each), type(each).__name__)
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,8 @@ def test_a_request_without_a_valid_id_gets_a_new_one(
 def test_every_attempt_has_a_line_with_the_request_id(make_app: MakeApp, lines: Lines) -> None:
     with RawServer(always(http_response(503)), b"") as server:
         account = account_for("wuts", f"http://127.0.0.1:{server.port}")
-        client = make_app({"accounts": {"a": account}}).test_client()
+        config = {"accounts": {"a": {**account, "verify": "never"}}}
+        client = make_app(config).test_client()
         client.post(BLOCK, json={"jid": JID}, headers={"X-Request-Id": "r-1"})
         assert server.request_count == 2
     attempts = lines.of("attempt")

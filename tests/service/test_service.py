@@ -307,7 +307,7 @@ def test_connect_takes_a_mapping_or_a_file(tmp_path: Path) -> None:
 
 
 def test_raise_for_code_raises_a_failure() -> None:
-    with connect(TWO) as contacts:
+    with connect({"accounts": {"a": {"provider": "memory", "verify": "never"}}}) as contacts:
         result = contacts.block("+15005550025", account="a")
         assert result.code is Code.PROVIDER_TIMEOUT
         assert result.applied is Applied.UNKNOWN

@@ -56,6 +56,7 @@ NEVER_CHANGED = """
     accounts = ["support"]
 
     [accounts.support]
+    verify = "never"  # whether a change can be read back differs between providers
 """
 HEADERS = {"Authorization": "Bearer crm-key", "X-Request-Id": "same"}
 

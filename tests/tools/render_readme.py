@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 
 import click
 from adapter.providers.memory import MAGIC_NUMBERS
@@ -14,6 +15,7 @@ from adapter.cli import main
 from adapter.error_rules import HTTP_STATUS_RULES
 from adapter.plugin import LocalProvider, Provider
 from adapter.registry import load_plugins
+from tools import render_verified
 
 _PLACE = re.compile(r"(<!-- table: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -156,6 +158,12 @@ def _metrics(text: str) -> Iterator[tuple[str, ...]]:
         yield f"`{name}`", listed, meaning
 
 
+@cache
+def verified_blocks() -> str:
+    """Return what a block answers at each provider that can be read back; the stubs run once."""
+    return table(render_verified.TITLES, render_verified.rows())
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "codes": codes,
     "providers": providers,
@@ -163,6 +171,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "http statuses": http_statuses,
     "commands": commands,
     "metrics": metrics,
+    "verified blocks": verified_blocks,
 }
 
 

@@ -54,6 +54,7 @@ def client_for(server: RawServer, **transport: Any) -> Iterator[Client]:
         "base_url": f"http://127.0.0.1:{server.port}",
         "token": Secret("t"),
         "transport": transport,
+        "verify": "never",
     }
     with connect({"accounts": {"a": table}}) as client:
         yield client

@@ -79,7 +79,7 @@ def test_the_code_of_a_redirect(status: int, code: Code) -> None:
     with run_upstream() as other, run_upstream() as upstream:
         upstream.will_answer(status, {"success": True}, {"Location": f"{other.address}/x"})
         account = {"provider": "wuts", "base_url": upstream.address, "token": Secret(CANARY)}
-        with connect({"accounts": {"a": account}}) as client:
+        with connect({"accounts": {"a": {**account, "verify": "never"}}}) as client:
             result = client.block("+5511999999999")
         assert result.code is code
         assert result.envelope()["meta"]["upstream"]["status"] == status
