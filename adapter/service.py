@@ -16,10 +16,11 @@ from adapter.contacts import Contact, load_numbering_plans
 from adapter.errors import RequestError
 from adapter.logs import log_event
 from adapter.redaction import redact_contact, redact_request_id
-from adapter.request_fields import invalid_field, read_contact
+from adapter.request_fields import invalid_field, read_contact, read_numbers
 from adapter.results import Command, Outcome, Result
 from adapter.settings.account_names import AccountNames
 from adapter.settings.model import Settings
+from adapter.strict_json import Json
 from adapter.transport.attempt import Attempt
 from adapter.transport.sockets import TimeLimit
 
@@ -127,6 +128,10 @@ class Service:
         region = self.settings.default_region
         return read_contact(number=number, jid=jid, user_id=user_id, default_region=region)
 
+    def read_numbers(self, numbers: object) -> tuple[Contact, ...]:
+        """Return the contacts of a lookup's numbers, as `read_contact` returns one."""
+        return read_numbers(numbers, self.settings.default_region)
+
     def set_time_limit(self, time_limit: TimeLimit) -> None:
         """End DNS lookups at their deadline by this context manager; set before the first call.
 
@@ -157,16 +162,22 @@ def _make_result(
 
 def describe_call(result: Result) -> dict[str, Any]:
     """Return the fields of a call's log line; the request id is the last."""
-    command = result.command
+    command, verification = result.command, result.outcome.verification
     contact = command.contact if command else None
+    verified: Json = verification.verified
+    if verification.reads and verified is None:
+        verified = verification.reason and verification.reason.value
     return {
         "account": result.account and redact_contact(result.account, contact),
         "provider": result.provider,
         "action": command and command.action.value,
         "contact": contact and contact.masked,
+        "numbers": len(command.contacts) or None if command else None,
         "code": result.code.value if result.code else "ok",
         "upstream": result.outcome.upstream_status,
         "attempts": result.attempts,
+        "reads": verification.reads or None,
+        "verified": verified,
         "ms": result.duration_ms,
         "request_id": redact_request_id(result.request_id, contact),
     }
