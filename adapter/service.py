@@ -15,12 +15,12 @@ from adapter.codes import Code
 from adapter.contacts import Contact, load_numbering_plans
 from adapter.errors import RequestError
 from adapter.logs import log_event
+from adapter.readings import Verification
 from adapter.redaction import redact_contact, redact_request_id
 from adapter.request_fields import invalid_field, read_contact, read_numbers
 from adapter.results import Command, Outcome, Result
 from adapter.settings.account_names import AccountNames
 from adapter.settings.model import Settings
-from adapter.strict_json import Json
 from adapter.transport.attempt import Attempt
 from adapter.transport.sockets import TimeLimit
 
@@ -164,9 +164,6 @@ def describe_call(result: Result) -> dict[str, Any]:
     """Return the fields of a call's log line; the request id is the last."""
     command, verification = result.command, result.outcome.verification
     contact = command.contact if command else None
-    verified: Json = verification.verified
-    if verification.reads and verified is None:
-        verified = verification.reason and verification.reason.value
     return {
         "account": result.account and redact_contact(result.account, contact),
         "provider": result.provider,
@@ -177,7 +174,14 @@ def describe_call(result: Result) -> dict[str, Any]:
         "upstream": result.outcome.upstream_status,
         "attempts": result.attempts,
         "reads": verification.reads or None,
-        "verified": verified,
+        "verified": describe_verification(verification) if verification.reads else None,
         "ms": result.duration_ms,
         "request_id": redact_request_id(result.request_id, contact),
     }
+
+
+def describe_verification(verification: Verification) -> str:
+    """Return what reading back has shown: `true`, `false`, or the reason why neither."""
+    if verification.verified is None:
+        return verification.reason.value if verification.reason else "unknown"
+    return "true" if verification.verified else "false"
