@@ -134,13 +134,13 @@ def lookup(
 
 def _read_numbers(arguments: tuple[str, ...]) -> list[str]:
     """Return the numbers of the arguments and, where that is meant, of standard input."""
-    if not arguments and sys.stdin.isatty():
+    if not arguments and (sys.stdin is None or sys.stdin.isatty()):
         raise click.UsageError("give numbers, or - to type them on standard input, one per line")
     numbers: list[str] = []
     for each in arguments or (_STDIN,):
         if each == _STDIN:
-            lines = click.get_text_stream("stdin", "utf-8-sig", "replace").read().splitlines()
-            numbers += [line.strip() for line in lines if line.strip()]
+            text = sys.stdin.buffer.read().decode("utf-8-sig", "replace")
+            numbers += [line.strip() for line in text.splitlines() if line.strip()]
         else:
             numbers.append(each)
     return numbers

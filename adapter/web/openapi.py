@@ -171,7 +171,7 @@ def build_openapi(settings: Settings) -> dict[str, Any]:
     for mount in settings.dialects:
         provider = mount.dialect.provider
         spec.tag({"name": mount.name, "description": f"{provider.title}'s own API."})
-        for routes in _group_by_address(provider.all_routes()):
+        for routes in _group_by_address(mount.dialect.routes()):
             operation = _dialect_operation(mount.dialect, routes, keys=keys)
             path, method = mount.prefix + routes[0].template, routes[0].method.lower()
             spec.path(path, operations={method: operation})
@@ -313,7 +313,9 @@ def _dialect_operation(
             for status in statuses
         },
     }
-    if dialect.takes_body and any(route.action is not Action.LIST for route in routes):
+    if dialect.takes_body and any(
+        route.action.is_change or route.method == "POST" for route in routes
+    ):
         operation["requestBody"] = {
             "description": "As the provider documents it.",
             "required": False,
