@@ -13,11 +13,7 @@ from adapter.readings import SessionState, Unverified
 _CODES: Final = [code.value for code in Code]
 
 
-_UNVERIFIED: Final = (
-    "`no_read`: no read was made; `only_lids`: the list holds LIDs, and it is not known whether "
-    "one of them is the contact; `incomplete`: the read cannot be compared with the contact for "
-    "another reason; `read_failed`: the read failed"
-)
+_UNVERIFIED: Final = "; ".join(f"`{each.value}`: {each.when}" for each in Unverified)
 
 
 def _values(enum: type[Any]) -> validate.OneOf:

@@ -427,8 +427,8 @@ def test_unknown_outcome_is_settled_as_the_account_and_the_call_request(
 ) -> None:
     account = {"provider": "memory", **({} if mode is None else {"verify": mode})}
     client = make_app({"accounts": {"support": account}}).test_client()
-    body = {"number": "15005550025", **({} if verify is None else {"verify": verify})}
-    document = change(client, **body)
+    rest = {} if verify is None else {"verify": verify}
+    document = change(client, number="15005550025", **rest)
     assert document["error"]["code"] == "provider_timeout"
     assert document["error"]["outcome"] == outcome
     assert (document["data"] is None) is (outcome == "unknown")
