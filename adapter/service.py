@@ -16,7 +16,7 @@ from adapter.contacts import Contact, load_numbering_plans
 from adapter.errors import RequestError
 from adapter.logs import log_event
 from adapter.readings import Verification
-from adapter.redaction import redact_contact, redact_request_id
+from adapter.redaction import redact_contact, redact_contacts, redact_request_id
 from adapter.request_fields import invalid_field, read_contact, read_numbers
 from adapter.results import Command, Outcome, Result
 from adapter.settings.account_names import AccountNames
@@ -164,19 +164,21 @@ def describe_call(result: Result) -> dict[str, Any]:
     """Return the fields of a call's log line; the request id is the last."""
     command, verification = result.command, result.outcome.verification
     contact = command.contact if command else None
+    contacts = command.contacts if command else ()
+    request_id = redact_contacts(result.request_id, contacts)
     return {
         "account": result.account and redact_contact(result.account, contact),
         "provider": result.provider,
         "action": command and command.action.value,
         "contact": contact and contact.masked,
-        "numbers": len(command.contacts) or None if command else None,
+        "numbers": len(contacts) or None,
         "code": result.code.value if result.code else "ok",
         "upstream": result.outcome.upstream_status,
         "attempts": result.attempts,
         "reads": verification.reads or None,
         "verified": describe_verification(verification) if verification.reads else None,
         "ms": result.duration_ms,
-        "request_id": redact_request_id(result.request_id, contact),
+        "request_id": redact_request_id(request_id, contact),
     }
 
 

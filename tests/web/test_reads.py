@@ -427,7 +427,7 @@ def test_unknown_outcome_is_settled_as_the_account_and_the_call_request(
 ) -> None:
     account = {"provider": "memory", **({} if mode is None else {"verify": mode})}
     client = make_app({"accounts": {"support": account}}).test_client()
-    rest = {} if verify is None else {"verify": verify}
+    rest: dict[str, Any] = {} if verify is None else {"verify": verify}
     document = change(client, number="15005550025", **rest)
     assert document["error"]["code"] == "provider_timeout"
     assert document["error"]["outcome"] == outcome
@@ -449,6 +449,71 @@ def test_list_has_no_verified(client: FlaskClient) -> None:
 
 
 # Privacy
+
+
+def test_request_id_reaches_the_provider_without_the_numbers_of_a_lookup(
+    wuts: FlaskClient, upstream: Upstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    upstream.will_answer(200, {"success": True, "data": {NUMBER: True}})
+    given = f"job-{OTHER_NUMBER[2:]}-a1"
+    with caplog.at_level("DEBUG", "adapter"):
+        body = {"numbers": [NUMBER, OTHER_NUMBER]}
+        response = wuts.post(LOOKUP, json=body, headers={"X-Request-Id": given})
+    assert response.headers["X-Request-Id"] == given
+    (sent,) = upstream.seen
+    assert sent.headers["X-Request-Id"] == "job-***********-a1"
+    logged = [each.getMessage().split("request_id=")[1] for each in caplog.records]
+    assert logged == ["job-***********-a1"] * 2
+
+
+FAILING_LOOKUP = '''
+from adapter import plugin as p
+
+
+class FailingLookupProvider(p.LocalProvider):
+    """A provider with a bug, whose exception names the numbers."""
+
+    name = "failing-lookup"
+    title = "Failing"
+    routes = {
+        "block": ("POST", "/block/{jid}"),
+        "unblock": ("POST", "/unblock/{jid}"),
+        "lookup": ("POST", "/lookup"),
+    }
+
+    def build_request(self, command):
+        return self.request(command)
+
+    def build_lookup(self, command):
+        raise ZeroDivisionError(f"cannot divide {command.numbers}")
+
+    def parse_lookup(self, command, document):
+        return None
+
+    def parse_success(self, command, response):
+        return None
+
+    def handle_request(self, request):
+        return None
+
+
+@p.hookimpl
+def register(registry):
+    registry.add(FailingLookupProvider)
+'''
+
+
+def test_exception_in_a_lookup_is_logged_without_a_number(
+    make_app: MakeApp, plugin: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    plugin("failing-lookup", FAILING_LOOKUP)
+    client = make_app({"accounts": {"support": {"provider": "failing-lookup"}}}).test_client()
+    with caplog.at_level("DEBUG"):
+        response = client.post(LOOKUP, json={"numbers": [NUMBER, "+47 22 22 55 55"]})
+    assert code_of(response) == "internal_error"
+    assert "ZeroDivisionError" in caplog.text
+    for number in (NUMBER, "4722225555"):
+        assert number not in caplog.text + response.text
 
 
 @pytest.fixture
