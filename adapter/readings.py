@@ -33,7 +33,13 @@ class Unverified(StrEnum):
 
     NO_READ = "no_read", "no read was made, or the provider has none"
     ONLY_LIDS = "only_lids", "the list holds LIDs, and it is not known if one is the contact's"
-    INCOMPLETE = "incomplete", "the read cannot be compared with the contact for another reason"
+    INCOMPLETE = (
+        "incomplete",
+        (
+            "the read shows neither for another reason: an entry of the list cannot be compared "
+            "with the contact, the change may still take effect, or a newer call wants the opposite"
+        ),
+    )
     READ_FAILED = "read_failed", "the read failed"
 
 

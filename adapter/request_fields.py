@@ -46,7 +46,7 @@ def read_contact(
         raise RequestError(Outcome.failure(Code.INVALID_TARGET, fields=error.fields)) from None
 
 
-def read_numbers(numbers: object, default_region: str | None = None) -> tuple[Contact, ...]:
+def read_each_number(numbers: object, default_region: str | None = None) -> tuple[Contact, ...]:
     """Return the contacts of a lookup's numbers, in order.
 
     Raises RequestError: `validation_error` for anything but 1 to MAX_NUMBERS texts,

@@ -313,9 +313,7 @@ def _dialect_operation(
             for status in statuses
         },
     }
-    if dialect.takes_body and any(
-        route.action.is_change or route.method == "POST" for route in routes
-    ):
+    if dialect.takes_body and any(route.action is not Action.LIST for route in routes):
         operation["requestBody"] = {
             "description": "As the provider documents it.",
             "required": False,
