@@ -19,7 +19,7 @@ from adapter.http import NO_HEADERS, HttpRequest, HttpResponse
 from adapter.logs import log, log_event, log_exception
 from adapter.provider import LocalProvider, Provider
 from adapter.reads import MAX_PARALLEL, look_up, read_state, read_status
-from adapter.redaction import redact_contact, redact_request_id
+from adapter.redaction import redact_contact, redact_contacts, redact_request_id
 from adapter.results import Command, Outcome
 from adapter.settings.model import MAX_BODY, AccountSettings, TransportSettings
 from adapter.strict_json import Json, write_json
@@ -179,11 +179,8 @@ class Account:
             request = contain(self.provider.request_for, asked)
         except RequestError as error:
             return error.outcome, 0
-        if command.contacts:
-            request_id = redact_request_id(request_id, None)
-        else:
-            request_id = redact_contact(request_id, contact)
-        call = _Call(self, known, request, request_id, begun)
+        sent_id = redact_contacts(redact_contact(request_id, contact), command.contacts)
+        call = _Call(self, known, request, sent_id, begun)
         limits = self._limits[command.action]
         if timeout is not None:
             limits = replace(limits, timeout=min(timeout, limits.timeout))

@@ -2,37 +2,33 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import click
 from flask import Flask
 
 from adapter import logs
-from adapter.api_keys import ANONYMOUS, describe_short_keys
+from adapter.api_keys import describe_short_keys
+from adapter.cli_calls import CALLS
 from adapter.cli_options import PathType, config_option, json_option, own_address_option
-from adapter.client import Client
-from adapter.codes import Action, Code
+from adapter.cli_output import print_data, print_line, print_trace
+from adapter.cli_setup import describe_own_server, open_service, or_configuration_error, or_exit
+from adapter.codes import Action
 from adapter.config_names import display_key
-from adapter.contacts import detect_field
-from adapter.errors import ConfigurationError, PluginError
-from adapter.privacy import mask_digit_runs, mask_traceback
+from adapter.containment import contain
+from adapter.readings import SessionState
 from adapter.registry import load_plugins
-from adapter.results import Command, Result, build_envelope
+from adapter.results import Command
 from adapter.scaffold import ScaffoldError, check_name, package_name, write_package
-from adapter.service import Service, new_request_id
+from adapter.service import Service
 from adapter.settings.accounts import describe_long_timeouts
-from adapter.settings.loader import load_settings
 from adapter.settings.locations import DEFAULT_ADDRESS, find_config
 from adapter.settings.model import Settings
-from adapter.settings.toml_file import read_toml
 from adapter.urls import is_loopback
 from adapter.web.app import build_app, service_state
 from adapter.web.auth import AnonymousAccess, warn_about_short_keys
@@ -53,24 +49,8 @@ class _Commands(click.Group):
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
         except Exception as error:  # noqa: BLE001 - a bug; its text may hold a phone number
-            _print_trace(error)
+            print_trace(error)
             sys.exit(1)
-
-
-class _OutputError(click.ClickException):
-    """Standard output cannot be written, for example on a full disk."""
-
-
-def _print(text: str) -> None:
-    """Write a line to standard output. Raises _OutputError where that fails."""
-    try:
-        click.echo(text)
-    except OSError as error:
-        with suppress(OSError, ValueError), Path(os.devnull).open("w") as null:
-            os.dup2(
-                null.fileno(), sys.stdout.fileno()
-            )  # no second failure when Python flushes at exit
-        raise _OutputError(f"cannot write to standard output: {error.strerror}") from None
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -127,7 +107,7 @@ def serve(
     access = AnonymousAccess.EVERYONE if allow_unauthenticated else AnonymousAccess.LOOPBACK
     with (
         server.multiprocess_metrics(workers),
-        _or_configuration_error(config, lambda: server.listen(host, port)) as listener,
+        or_configuration_error(config, lambda: server.listen(host, port)) as listener,
     ):
         address = server.address_of(listener)
 
@@ -141,7 +121,7 @@ def serve(
                 )
             return app
 
-        app = _or_exit(build)
+        app = or_exit(build)
         settings: Settings = service_state(app).service.settings
         logs.configure(settings.log.level, settings.log.format)
         warn_about_short_keys(settings.keys)
@@ -159,29 +139,33 @@ def serve(
 @config_option
 @own_address_option
 @click.option(
-    "--live", is_flag=True, help="Also read the block list of each account whose provider has one."
+    "--live",
+    is_flag=True,
+    help="Also read the status of each account, or the block list where there is no status.",
 )
 def check(config: Path | None, own_address: str, live: bool) -> None:
     """Report every fault of the configuration at once.
 
     Sends nothing without --live. Warnings do not change the exit status.
     """
-    service = _open_service(config, own_address)
+    service = open_service(config, own_address)
     registry = service.settings.registry
     for broken in registry.broken:
-        _print(f"note: the plugin {broken.plugin} is broken: {broken.reason}")
+        print_line(f"note: the plugin {broken.plugin} is broken: {broken.reason}")
     for clash in registry.clashes:
-        _print(f"note: {clash}")
+        print_line(f"note: {clash}")
     for entry in registry.idle_blocks:
         shown = ":".join(map(display_key, entry.split(":", 1)))
-        _print(f"note: {shown} in [plugins] blocked matches no installed plugin")
+        print_line(f"note: {shown} in [plugins] blocked matches no installed plugin")
     if service.settings.default_region is None:
-        _print("note: no default_region: digits without a + are read as an international number")
+        print_line(
+            "note: no default_region: digits without a + are read as an international number"
+        )
     for warning in describe_short_keys(service.settings.keys):
-        _print(f"warning: {warning}")
+        print_line(f"warning: {warning}")
     for warning in describe_long_timeouts(service.settings.accounts.values()):
-        _print(f"warning: {warning}")
-    _print(f"{find_config(config)}: valid; {len(service.accounts)} account(s)")
+        print_line(f"warning: {warning}")
+    print_line(f"{find_config(config)}: valid; {len(service.accounts)} account(s)")
     if live:
         passed = [_check_live(service, name, own_address) for name in service.accounts]
         sys.exit(0 if all(passed) else 1)
@@ -193,18 +177,18 @@ def check(config: Path | None, own_address: str, live: bool) -> None:
 @json_option
 def providers(config: Path | None, own_address: str, as_json: bool) -> None:
     """List the installed providers and dialects, and the plugins that are broken."""
-    data = describe_plugins(_open_service(config, own_address).settings, in_full=True)
+    data = describe_plugins(open_service(config, own_address).settings, in_full=True)
     if as_json:
-        _print_data(data)
+        print_data(data)
         return
     for each in data["providers"]:
         dialect = "with dialect" if each["dialect"] else "no dialect"
-        _print(
+        print_line(
             f"{each['name']}: {each['title']}; {', '.join(each['actions'])}; "
             f"{dialect}; from {each['origin']}"
         )
     for each in data["broken"]:
-        _print(f"{each['name']}: broken; from {each['origin']}; {each['reason']}")
+        print_line(f"{each['name']}: broken; from {each['origin']}; {each['reason']}")
 
 
 @main.command()
@@ -213,51 +197,19 @@ def providers(config: Path | None, own_address: str, as_json: bool) -> None:
 @json_option
 def accounts(config: Path | None, own_address: str, as_json: bool) -> None:
     """List the configured accounts."""
-    service = _open_service(config, own_address)
+    service = open_service(config, own_address)
     entries = describe_accounts(service.accounts.values())
     if as_json:
-        _print_data({"accounts": entries})
+        print_data({"accounts": entries})
         return
     for entry in entries:
         default = " (default)" if entry["name"] == service.settings.default_account else ""
         actions = ", ".join(entry["actions"])
-        _print(f"{entry['name']}{default}: {entry['provider']}; {actions}")
+        print_line(f"{entry['name']}{default}: {entry['provider']}; {actions}")
 
 
-def _change_command(action: Action) -> click.Command:
-    @click.argument("contact")
-    @click.option("--account", help="The account. Default: the default account.")
-    @config_option
-    @own_address_option
-    @json_option
-    def change(
-        contact: str, account: str | None, config: Path | None, own_address: str, as_json: bool
-    ) -> None:
-        service = _open_service(config, own_address)
-        client = Client(service, ANONYMOUS)
-        target = {detect_field(contact): contact}
-        call = client.block if action is Action.BLOCK else client.unblock
-        result = call(account=account, **target)
-        _print_result(result, as_json, _describe_own_server(service, result, own_address))
-
-    change.__doc__ = f"{action.value.capitalize()} a contact, named by number, JID or user id."
-    return main.command(action.value)(change)
-
-
-block = _change_command(Action.BLOCK)
-unblock = _change_command(Action.UNBLOCK)
-
-
-@main.command()
-@click.option("--account", help="The account. Default: the default account.")
-@config_option
-@own_address_option
-@json_option
-def blocked(account: str | None, config: Path | None, own_address: str, as_json: bool) -> None:
-    """Print the block list: one JID or user id per line."""
-    service = _open_service(config, own_address)
-    result = Client(service, ANONYMOUS).blocked(account=account)
-    _print_result(result, as_json, _describe_own_server(service, result, own_address))
+for _command in CALLS:
+    main.add_command(_command)
 
 
 @main.command("new-provider")
@@ -272,120 +224,30 @@ def new_provider(name: str, into: Path | None) -> None:
     """Create a package for a new provider, with blanks to fill in."""
     folder = into or Path(package_name(name))
     try:
-        check_name(name, _or_exit(load_plugins))
+        check_name(name, or_exit(load_plugins))
         write_package(name, folder)
     except ScaffoldError as error:
         raise click.ClickException(str(error)) from None
-    _print(f"created {folder}; install it and run its tests, which list the blanks:")
-    _print(f"  pip install --editable {folder}")
-    _print(f"  pytest {folder}")
-
-
-def _open_settings(config: Path | None, own_address: str) -> Settings:
-    return _or_exit(lambda: load_settings(read_toml(find_config(config)), own_address=own_address))
-
-
-def _open_service(config: Path | None, own_address: str) -> Service:
-    return Service(_open_settings(config, own_address))
-
-
-LoadedT = TypeVar("LoadedT")
-
-
-def _or_exit(load: Callable[[], LoadedT]) -> LoadedT:
-    """Return `load()`; turn configuration and plugin errors into click.ClickException."""
-    try:
-        return load()
-    except ConfigurationError as error:
-        raise click.ClickException(str(error)) from None
-    except PluginError as error:
-        _exit_with_plugin_error(error)
-
-
-def _or_configuration_error(config: Path | None, do: Callable[[], LoadedT]) -> LoadedT:
-    """Return `do()`. Where it fails, a fault of the configuration is reported in its place."""
-    try:
-        return do()
-    except click.ClickException:
-        _open_settings(config, DEFAULT_ADDRESS)
-        raise
-
-
-def _print_trace(error: BaseException) -> None:
-    click.echo(mask_traceback("".join(traceback.format_exception(error))), err=True)
-
-
-def _exit_with_plugin_error(error: PluginError) -> NoReturn:
-    if error.__cause__ is not None:
-        _print_trace(error.__cause__)
-    raise click.ClickException(mask_digit_runs(str(error))) from None
+    print_line(f"created {folder}; install it and run its tests, which list the blanks:")
+    print_line(f"  pip install --editable {folder}")
+    print_line(f"  pytest {folder}")
 
 
 def _check_live(service: Service, name: str, own_address: str) -> bool:
-    """Read the account's block list, where the provider has one; print and return the success."""
-    account = service.accounts[name]
-    if Action.LIST not in account.provider.actions():
-        _print(f"{name}: not checked; {account.provider.name} has no block list to read")
+    """Read the account's status, else its block list; print it, and return whether it is good."""
+    provider = service.accounts[name].provider
+    actions = contain(provider.actions)
+    action = Action.STATUS if Action.STATUS in actions else Action.LIST
+    if action not in actions:
+        print_line(f"{name}: not checked; {provider.name} has neither a status nor a block list")
         return True
-    result = service.perform(name, Command(Action.LIST))
-    hint = _describe_own_server(service, result, own_address)
-    _print(f"{name}: {result.code.value if result.code else 'ok'}{f'; {hint}' if hint else ''}")
+    result = service.perform(name, Command(action))
+    session = result.session
+    if session is not None:
+        word = f" ({session.word})" if session.word not in (None, session.state.value) else ""
+        print_line(f"{name}: {session.state.value}{word}")
+        return session.state is SessionState.CONNECTED
+    hint = describe_own_server(service, result, own_address)
+    found = result.code.value if result.code else "ok; the block list was read"
+    print_line(f"{name}: {found}{f'; {hint}' if hint else ''}")
     return result.ok
-
-
-def _describe_own_server(service: Service, result: Result, own_address: str) -> str | None:
-    """Return the remedy for an account whose provider is this program's server; else None."""
-    account = service.settings.accounts.get(result.account or "")
-    if result.code is not Code.PROVIDER_UNREACHABLE or account is None:
-        return None
-    if not f"{account.base_url}/".startswith(f"{own_address.rstrip('/')}/"):
-        return None
-    return (
-        f"no server at {own_address}: start `contact-adapter serve`, "
-        "or give its address with --own-address"
-    )
-
-
-def _print_data(data: dict[str, Any]) -> None:
-    _print_json(build_envelope(data=data, request_id=new_request_id()))
-
-
-def _print_json(document: Any) -> None:
-    _print(json.dumps(document, indent=2))
-
-
-def _print_result(result: Result, as_json: bool, hint: str | None) -> NoReturn:
-    """Print the result and, for readers, the remedy `hint`; exit with the status of the result."""
-    try:
-        _write_result(result, as_json)
-        if hint is not None and not as_json:
-            click.echo(f"  {hint}", err=True)
-    except _OutputError as error:
-        outcome = ""
-        if result.code is not None:
-            outcome = f"; the call failed: {result.code.value}"
-        elif result.contacts is None:
-            outcome = "; the change was made"
-        raise _OutputError(f"{error.message}{outcome}") from None
-    sys.exit(0 if result.ok else 1)
-
-
-def _write_result(result: Result, as_json: bool) -> None:
-    if as_json:
-        _print_json(result.envelope())
-    elif result.code is not None:
-        click.echo(
-            f"{result.code.value}: {result.message} "
-            f"(outcome: {result.applied}; retry: {result.retry})",
-            err=True,
-        )
-        for name, messages in result.outcome.fields.items():
-            click.echo(f"  {name}: {'; '.join(messages)}", err=True)
-    elif result.command is not None and result.command.contact is not None:
-        _print(
-            f"{result.command.action.value}ed {result.command.contact.masked} "
-            f"for {result.account} ({result.outcome.confirmation})"
-        )
-    else:
-        for contact in result.contacts or ():
-            _print(contact.jid or str(contact.user_id))

@@ -30,6 +30,7 @@ class PathType(click.Path):
         return super().convert(value, param, ctx)
 
 
+account_option = click.option("--account", help="The account. Default: the default account.")
 config_option = click.option(
     "--config",
     type=PathType(),

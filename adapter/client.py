@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,9 +30,13 @@ class Client:
         jid: str | None = None,
         user_id: str | None = None,
         account: str | None = None,
+        verify: bool | None = None,
     ) -> Result:
-        """Block a contact, named by `number`, by `jid` or by `user_id`."""
-        return self._perform(Action.BLOCK, account, number, jid, user_id)
+        """Block a contact, named by `number`, by `jid` or by `user_id`.
+
+        `verify`: whether the change is read back; None means as the account is configured.
+        """
+        return self._change(Action.BLOCK, account, verify, number, jid, user_id)
 
     def unblock(
         self,
@@ -41,20 +45,64 @@ class Client:
         jid: str | None = None,
         user_id: str | None = None,
         account: str | None = None,
+        verify: bool | None = None,
     ) -> Result:
-        """Unblock a contact, named by `number`, by `jid` or by `user_id`."""
-        return self._perform(Action.UNBLOCK, account, number, jid, user_id)
+        """Unblock a contact, named by `number`, by `jid` or by `user_id`.
+
+        `verify`: whether the change is read back; None means as the account is configured.
+        """
+        return self._change(Action.UNBLOCK, account, verify, number, jid, user_id)
 
     def blocked(self, *, account: str | None = None) -> Result:
         """Read the block list; its contacts are in `.contacts`."""
-        return self._perform(Action.LIST, account)
+        return self._perform(account, lambda: Command(Action.LIST))
 
-    def _perform(self, action: Action, account: str | None, *ids: str | None) -> Result:
+    def status(self, *, account: str | None = None) -> Result:
+        """Read whether the account's WhatsApp session is connected; it is in `.session`."""
+        return self._perform(account, lambda: Command(Action.STATUS))
+
+    def lookup(
+        self, numbers: Iterable[str], *, account: str | None = None, candidates: bool = False
+    ) -> Result:
+        """Look up which of 1 to 100 numbers are on WhatsApp; in their order, in `.lookups`.
+
+        With `candidates`, also the other form of a Brazilian, Mexican or Argentinian number.
+        """
+
+        def make_command() -> Command:
+            contacts = self.service.read_numbers(numbers)
+            return Command(Action.LOOKUP, contacts=contacts, candidates=candidates)
+
+        return self._perform(account, make_command)
+
+    def state(
+        self,
+        number: str | None = None,
+        *,
+        jid: str | None = None,
+        user_id: str | None = None,
+        account: str | None = None,
+    ) -> Result:
+        """Read whether a contact is blocked; it is in `.state`."""
+
+        def make_command() -> Command:
+            return Command(Action.STATE, self.service.read_contact(number, jid, user_id))
+
+        return self._perform(account, make_command)
+
+    def _change(
+        self, action: Action, account: str | None, verify: bool | None, *ids: str | None
+    ) -> Result:
+        def make_command() -> Command:
+            return Command(action, self.service.read_contact(*ids), verify=verify)
+
+        return self._perform(account, make_command)
+
+    def _perform(self, account: str | None, make_command: Callable[[], Command]) -> Result:
         chosen = None  # stays None for an unknown name, which may hold a secret or a number
         try:
             chosen = self.service.choose_account(self._caller, account)
-            contact = None if action is Action.LIST else self.service.read_contact(*ids)
-            result = self.service.perform(chosen, Command(action, contact))
+            result = self.service.perform(chosen, make_command())
         except RequestError as error:
             result = Result(error.outcome, account=chosen, request_id=new_request_id())
         log_event("call", **describe_call(result))

@@ -68,6 +68,15 @@ class Verify(StrEnum):
     ALWAYS = "always"
 
 
+class Verifiable(StrEnum):
+    """Whether a provider's read shows what a change has done."""
+
+    YES = "yes"
+    WITH_LID = "with the LID"
+    ONLY_BLOCKS = "only blocks"
+    NO = "no"
+
+
 class Code(Enum):
     """An error code, with HTTP status, retry advice, effect, message, and when it is used.
 

@@ -15,7 +15,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
-from adapter.codes import Action, Code, Confirmation
+from adapter.codes import Action, Code, Confirmation, Verifiable
 from adapter.contacts import Contact, ContactForm, Relation, relation
 from adapter.error_rules import (
     HTTP_STATUS_RULES,
@@ -75,6 +75,7 @@ class Provider(ABC):
       `{"WORKING": p.SessionState.CONNECTED}`. Any other word means `unknown`.
     - `synchronous`: the response to a change comes after the list has changed.
     - `lists_lids`: the list names most contacts by LID, without their numbers.
+    - `shows_only_blocks`: a read shows that a contact is blocked, and never that it is not.
     - `prefers_lid`: a request names a contact by LID where it is known from an earlier response.
     - `contact_forms`: the forms in which requests name a contact. Without `ContactForm.LID`, a
       contact of which only the LID is known is refused, and nothing is sent.
@@ -109,6 +110,7 @@ class Provider(ABC):
     status_words: ClassVar[Mapping[str | bool, SessionState]] = MappingProxyType({})
     synchronous: ClassVar[bool] = False
     lists_lids: ClassVar[bool] = False
+    shows_only_blocks: ClassVar[bool] = False
     prefers_lid: ClassVar[bool] = False
     provider_code_at: ClassVar[tuple[str, ...]] = ()
     error_codes: ClassVar[Mapping[str, tuple[int, Code] | tuple[int, Code, str]]] = (
@@ -195,6 +197,21 @@ class Provider(ABC):
     def can_read_back(cls) -> bool:
         """Whether there is a read that may show whether a contact is blocked."""
         return not cls._actions.isdisjoint((Action.STATE, Action.LIST))
+
+    @classmethod
+    def offered_actions(cls) -> frozenset[Action]:
+        """Return the actions that callers may use: a list is enough for a state."""
+        return cls._actions | {Action.STATE} if cls.can_read_back() else cls._actions
+
+    @classmethod
+    def verifiable(cls) -> Verifiable:
+        """Return whether a read shows what a change has done."""
+        if not cls.can_read_back():
+            return Verifiable.NO
+        if cls.shows_only_blocks:
+            return Verifiable.ONLY_BLOCKS
+        by_list = Action.STATE not in cls._actions
+        return Verifiable.WITH_LID if by_list and cls.lists_lids else Verifiable.YES
 
     @classmethod
     def route(cls, action: Action) -> Route:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 from adapter.codes import Code
 from adapter.contacts import Contact
@@ -20,17 +20,27 @@ class SessionState(StrEnum):
 
 
 class Unverified(StrEnum):
-    """Why a read does not show whether a contact is blocked."""
+    """Why a read does not show whether a contact is blocked, and `when` that is so."""
 
-    NO_READ = "no_read"
-    """No read was made, or the provider has none."""
-    ONLY_LIDS = "only_lids"
-    """The list holds LIDs, and it is not known whether one of them is the contact."""
-    INCOMPLETE = "incomplete"
-    """The read shows neither for another reason: the list has an entry that cannot be compared with
-    the contact, the change may still take effect, or a newer call requests the opposite."""
-    READ_FAILED = "read_failed"
-    """The read failed."""
+    when: str
+
+    def __new__(cls, value: str, when: str) -> Self:
+        """Return the member of this value."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.when = when
+        return member
+
+    NO_READ = "no_read", "no read was made, or the provider has none"
+    ONLY_LIDS = "only_lids", "the list holds LIDs, and it is not known if one is the contact's"
+    INCOMPLETE = (
+        "incomplete",
+        (
+            "the read shows neither for another reason: an entry of the list cannot be compared "
+            "with the contact, the change may still take effect, or a newer call wants the opposite"
+        ),
+    )
+    READ_FAILED = "read_failed", "the read failed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from adapter.contacts import Contact
@@ -51,6 +51,13 @@ def redact_contact(text: str, contact: Contact | None) -> str:
     for index in redacted:
         characters[positions[index]] = "*"
     return "".join(characters)
+
+
+def redact_contacts(text: str, contacts: Iterable[Contact]) -> str:
+    """Return the text, redacted for each of the contacts, as of a lookup."""
+    for contact in contacts:
+        text = redact_contact(text, contact)
+    return text
 
 
 def redact_request_id(request_id: str, contact: Contact | None) -> str:

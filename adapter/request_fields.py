@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import Final
 
 from adapter.codes import Code
@@ -14,7 +15,12 @@ from adapter.results import Outcome
 from adapter.strict_json import Json
 
 MAX_NUMBERS: Final = 100
-"""The most numbers in one request of a caller."""
+"""The most numbers of one lookup."""
+
+MAX_FAULTS: Final = 8
+"""The most unknown fields, and the most invalid numbers, that an error names."""
+
+NUMBERS_LENGTH: Final = f"must have 1 to {MAX_NUMBERS} entries"
 
 
 def read_contact(
@@ -38,6 +44,43 @@ def read_contact(
         return Contact.parse(number, jid, default_region, user_id)
     except ContactError as error:
         raise RequestError(Outcome.failure(Code.INVALID_TARGET, fields=error.fields)) from None
+
+
+def read_each_number(numbers: object, default_region: str | None = None) -> tuple[Contact, ...]:
+    """Return the contacts of a lookup's numbers, in order.
+
+    Raises RequestError: `validation_error` for anything but 1 to MAX_NUMBERS texts,
+    `invalid_target` for texts that are not numbers. Its fields name each as `numbers[3]`, but at
+    most MAX_FAULTS of them.
+    """
+    if isinstance(numbers, str) or not isinstance(numbers, Iterable):
+        raise invalid_field("numbers", "must be a list of texts")
+    texts = list(islice(numbers, MAX_NUMBERS + 1))
+    if not 1 <= len(texts) <= MAX_NUMBERS:
+        raise invalid_field("numbers", NUMBERS_LENGTH)
+    contacts: list[Contact] = []
+    faults: dict[str, Outcome] = {}
+    for index, text in enumerate(texts):
+        try:
+            if text is None:
+                raise invalid_field("number", "must be text, in quotes")
+            contacts.append(read_contact(number=text, default_region=default_region))
+        except RequestError as error:
+            faults[f"numbers[{index}]"] = error.outcome
+    if not faults:
+        return tuple(contacts)
+    codes = [outcome.code for outcome in faults.values()]
+    code = Code.VALIDATION_ERROR if Code.VALIDATION_ERROR in codes else Code.INVALID_TARGET
+    fields = {name: outcome.fields["number"] for name, outcome in faults.items()}
+    raise RequestError(Outcome.failure(code, fields=limit_faults(fields, "invalid numbers")))
+
+
+def limit_faults(fields: Mapping[str, tuple[str, ...]], others: str) -> dict[str, tuple[str, ...]]:
+    """Return the first MAX_FAULTS fields, and the count of the `others`."""
+    shown = dict(islice(fields.items(), MAX_FAULTS))
+    if len(fields) > MAX_FAULTS:
+        shown["others"] = (f"{len(fields) - MAX_FAULTS} more {others}",)
+    return shown
 
 
 def read_number_or_jid(text: str, field: str = "") -> Contact:

@@ -15,8 +15,9 @@ from adapter.codes import Code
 from adapter.contacts import Contact, load_numbering_plans
 from adapter.errors import RequestError
 from adapter.logs import log_event
-from adapter.redaction import redact_contact, redact_request_id
-from adapter.request_fields import invalid_field, read_contact
+from adapter.readings import Verification
+from adapter.redaction import redact_contact, redact_contacts, redact_request_id
+from adapter.request_fields import invalid_field, read_contact, read_each_number
 from adapter.results import Command, Outcome, Result
 from adapter.settings.account_names import AccountNames
 from adapter.settings.model import Settings
@@ -127,6 +128,10 @@ class Service:
         region = self.settings.default_region
         return read_contact(number=number, jid=jid, user_id=user_id, default_region=region)
 
+    def read_numbers(self, numbers: object) -> tuple[Contact, ...]:
+        """Return the contacts of a lookup's numbers, as `read_contact` returns one."""
+        return read_each_number(numbers, self.settings.default_region)
+
     def set_time_limit(self, time_limit: TimeLimit) -> None:
         """End DNS lookups at their deadline by this context manager; set before the first call.
 
@@ -157,16 +162,28 @@ def _make_result(
 
 def describe_call(result: Result) -> dict[str, Any]:
     """Return the fields of a call's log line; the request id is the last."""
-    command = result.command
+    command, verification = result.command, result.outcome.verification
     contact = command.contact if command else None
+    contacts = command.contacts if command else ()
+    request_id = redact_contacts(result.request_id, contacts)
     return {
         "account": result.account and redact_contact(result.account, contact),
         "provider": result.provider,
         "action": command and command.action.value,
         "contact": contact and contact.masked,
+        "numbers": len(contacts) or None,
         "code": result.code.value if result.code else "ok",
         "upstream": result.outcome.upstream_status,
         "attempts": result.attempts,
+        "reads": verification.reads or None,
+        "verified": describe_verification(verification) if verification.reads else None,
         "ms": result.duration_ms,
-        "request_id": redact_request_id(result.request_id, contact),
+        "request_id": redact_request_id(request_id, contact),
     }
+
+
+def describe_verification(verification: Verification) -> str:
+    """Return what reading back has shown: `true`, `false`, or the reason why neither."""
+    if verification.verified is None:
+        return verification.reason.value if verification.reason else "unknown"
+    return "true" if verification.verified else "false"

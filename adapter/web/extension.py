@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -138,9 +138,15 @@ class ContactAdapter:
         jid: str | None = None,
         user_id: str | None = None,
         account: str | None = None,
+        verify: bool | None = None,
     ) -> Result:
-        """Block a contact, named by `number`, by `jid` or by `user_id`."""
-        return self._contacts.block(number, jid=jid, user_id=user_id, account=account)
+        """Block a contact, named by `number`, by `jid` or by `user_id`.
+
+        `verify`: whether the change is read back; None means as the account is configured.
+        """
+        return self._contacts.block(
+            number, jid=jid, user_id=user_id, account=account, verify=verify
+        )
 
     def unblock(
         self,
@@ -149,13 +155,43 @@ class ContactAdapter:
         jid: str | None = None,
         user_id: str | None = None,
         account: str | None = None,
+        verify: bool | None = None,
     ) -> Result:
-        """Unblock a contact, named by `number`, by `jid` or by `user_id`."""
-        return self._contacts.unblock(number, jid=jid, user_id=user_id, account=account)
+        """Unblock a contact, named by `number`, by `jid` or by `user_id`.
+
+        `verify`: whether the change is read back; None means as the account is configured.
+        """
+        return self._contacts.unblock(
+            number, jid=jid, user_id=user_id, account=account, verify=verify
+        )
 
     def blocked(self, *, account: str | None = None) -> Result:
         """Read the block list. The contacts are in the result's `.contacts`."""
         return self._contacts.blocked(account=account)
+
+    def status(self, *, account: str | None = None) -> Result:
+        """Read whether the account's WhatsApp session is connected: the result's `.session`."""
+        return self._contacts.status(account=account)
+
+    def lookup(
+        self, numbers: Iterable[str], *, account: str | None = None, candidates: bool = False
+    ) -> Result:
+        """Look up which of 1 to 100 numbers are on WhatsApp: the result's `.lookups`, in order.
+
+        With `candidates`, also the other form of a Brazilian, Mexican or Argentinian number.
+        """
+        return self._contacts.lookup(numbers, account=account, candidates=candidates)
+
+    def state(
+        self,
+        number: str | None = None,
+        *,
+        jid: str | None = None,
+        user_id: str | None = None,
+        account: str | None = None,
+    ) -> Result:
+        """Read whether a contact is blocked: the result's `.state`."""
+        return self._contacts.state(number, jid=jid, user_id=user_id, account=account)
 
     @property
     def _contacts(self) -> Client:

@@ -17,7 +17,7 @@ def describe_accounts(accounts: Iterable[Account]) -> list[dict[str, Any]]:
         {
             "name": account.name,
             "provider": account.provider.name,
-            "actions": list_actions(contain(account.provider.actions)),
+            "actions": list_actions(contain(account.provider.offered_actions)),
         }
         for account in accounts
     ]
@@ -39,7 +39,8 @@ def describe_plugins(settings: Settings, *, in_full: bool = False) -> dict[str, 
                 "name": name,
                 "title": each.cls.title,
                 "origin": each.plugin.origin,
-                "actions": list_actions(contain(each.cls.actions)),
+                "actions": list_actions(contain(each.cls.offered_actions)),
+                "verifiable": each.cls.verifiable().value,
                 "session": each.cls.session_location.value,
                 "contacts": [form.value for form in each.cls.contact_forms],
                 "confirmation": each.cls.confirmation.value,

@@ -9,14 +9,18 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from adapter.account import Account
+from adapter.codes import Action
 from adapter.results import Command, Result
-from adapter.service import Service
+from adapter.service import Service, describe_verification
 from adapter.settings.locations import MULTIPROCESS_VARIABLE
 from adapter.transport.breaker import BREAKER_STATES
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 _BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0)
+_ON_WHATSAPP: Final = {True: "true", False: "false", None: "unknown"}
+_OF_SEVERAL_REQUESTS: Final = (Action.LOOKUP, Action.STATE)
+"""The actions whose attempts after the first one may be other requests."""
 
 
 class Metrics:
@@ -39,8 +43,26 @@ class Metrics:
         )
         self._retries = Counter(
             "contact_adapter_retries",
-            "Attempts after the first one of a call.",
+            "Attempts after the first one of a change, a list or a status.",
             ["account", "provider"],
+            registry=self._registry,
+        )
+        self._reads = Counter(
+            "contact_adapter_reads",
+            "Attempts to read a change back.",
+            ["account", "provider"],
+            registry=self._registry,
+        )
+        self._verifications = Counter(
+            "contact_adapter_verifications",
+            "Changes that were read back: true, false (the opposite was seen), or why neither.",
+            ["account", "provider", "action", "verified"],
+            registry=self._registry,
+        )
+        self._lookups = Counter(
+            "contact_adapter_lookups",
+            "Numbers that were looked up, by whether they are on WhatsApp: true, false, unknown.",
+            ["account", "provider", "on_whatsapp"],
             registry=self._registry,
         )
         self._in_flight = Gauge(
@@ -83,8 +105,15 @@ class Metrics:
         self._child(self._duration, *names, command.action.value).observe(seconds)
         code = result.code.value if result.code else "ok"
         self._child(self._calls, *names, command.action.value, code).inc()
-        if result.attempts > 1:
+        if result.attempts > 1 and command.action not in _OF_SEVERAL_REQUESTS:
             self._child(self._retries, *names).inc(result.attempts - 1)
+        verification = result.outcome.verification
+        if verification.reads:
+            self._child(self._reads, *names).inc(verification.reads)
+            verified = describe_verification(verification)
+            self._child(self._verifications, *names, command.action.value, verified).inc()
+        for lookup in result.lookups or ():
+            self._child(self._lookups, *names, _ON_WHATSAPP[lookup.on_whatsapp]).inc()
         self._update_breaker(account)
 
     def _update_breaker(self, account: Account) -> None:

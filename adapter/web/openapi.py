@@ -19,15 +19,24 @@ from adapter.settings.model import Settings
 from adapter.web.auth import CHALLENGE
 from adapter.web.body import FORM_TYPE
 from adapter.web.dialect_views import CODE_HEADER, CONFIRMATION_HEADER
-from adapter.web.schemas import (
+from adapter.web.request_schemas import (
     AccountSchema,
+    ChangeRequestSchema,
+    Flag,
+    LookupRequestSchema,
+    TargetSchema,
+)
+from adapter.web.schemas import (
     AccountsEnvelope,
     BlockedEnvelope,
     ChangeEnvelope,
+    ChangeFailureEnvelope,
     FailureEnvelope,
+    LookupsEnvelope,
     ProvidersEnvelope,
+    SessionEnvelope,
+    StateEnvelope,
     StatusEnvelope,
-    TargetSchema,
 )
 
 _JSON = "application/json"
@@ -36,6 +45,7 @@ _BODY_CODES = frozenset({Code.INVALID_JSON, Code.PAYLOAD_TOO_LARGE, Code.UNSUPPO
 _KEY_CODES = frozenset({Code.UNAUTHENTICATED, Code.PERMISSION_DENIED})
 _QUERY_CODES = frozenset({Code.VALIDATION_ERROR})
 _CALL_CODES = frozenset(Code) - _ROUTING_CODES
+_READ_CODES = _CALL_CODES - {Code.NOT_EFFECTIVE}
 _READY = (
     "Configuration and plugins are loaded, and calls are accepted. No provider is called: a "
     "provider that is down, or an open circuit breaker (`circuit_open`), changes nothing here."
@@ -51,6 +61,25 @@ _ANY_QUERY = {
     "schema": {"type": "object", "additionalProperties": {"type": "string"}},
 }
 """The query of a dialect's read, whose names the provider documents."""
+_VERIFIED = (
+    "`data.verified` is what reading the change back has shown. A failed change has `data` only "
+    "where it was read back."
+)
+_LOOKUP = (
+    "Each number has its entry, in order. A number whose lookup failed is `null`, with the `code` "
+    "of the failure; where all of them failed, the response is that failure."
+)
+_STATE = (
+    "By the provider's read for one contact, else by its block list. `blocked` is `null` where "
+    "neither shows it."
+)
+_NAME_PARAMETER = {
+    "name": "name",
+    "in": "path",
+    "required": True,
+    "description": "Name of a configured account",
+    "schema": {"type": "string"},
+}
 
 
 def build_openapi(settings: Settings) -> dict[str, Any]:
@@ -85,14 +114,44 @@ def build_openapi(settings: Settings) -> dict[str, Any]:
             f"/v1/contacts/{action.value}",
             operations={"post": _change_operation(action, security)},
         )
+    for path, summary, description, schema, envelope in (
+        (
+            "/v1/contacts/lookup",
+            "Look up which numbers are on WhatsApp",
+            _LOOKUP,
+            LookupRequestSchema,
+            LookupsEnvelope,
+        ),
+        (
+            "/v1/contacts/state",
+            "Read whether a contact is blocked",
+            _STATE,
+            TargetSchema,
+            StateEnvelope,
+        ),
+    ):
+        operation = _operation("contacts", summary, envelope, _READ_CODES, security)
+        body = {"required": True, "content": _content(schema)}
+        spec.path(
+            path,
+            operations={"post": {**operation, "description": description, "requestBody": body}},
+        )
     for path, tag, summary, envelope, codes, parameters in (
         (
             "/v1/contacts/blocked",
             "contacts",
             "Read the block list",
             BlockedEnvelope,
-            _CALL_CODES - _BODY_CODES,
+            _READ_CODES - _BODY_CODES,
             _query_parameters(AccountSchema),
+        ),
+        (
+            "/v1/accounts/{name}/status",
+            "contacts",
+            "Read whether the session is connected",
+            SessionEnvelope,
+            _READ_CODES - _BODY_CODES,
+            [_NAME_PARAMETER],
         ),
         (
             "/v1/accounts",
@@ -134,14 +193,13 @@ def build_openapi(settings: Settings) -> dict[str, Any]:
 def _change_operation(action: Action, security: list[dict[str, list[str]]]) -> dict[str, Any]:
     summary = f"{action.value.capitalize()} a contact"
     return {
-        **_operation("contacts", summary, ChangeEnvelope, _CALL_CODES, security),
+        **_operation(
+            "contacts", summary, ChangeEnvelope, _CALL_CODES, security, ChangeFailureEnvelope
+        ),
         "description": "Name the contact in a JSON body or, without a body, in the query. "
-        "Prefer the body: proxies write the query to their access logs.",
-        "parameters": _query_parameters(TargetSchema),
-        "requestBody": {
-            "required": False,
-            "content": {_JSON: {"schema": TargetSchema}},
-        },
+        f"Prefer the body: proxies write the query to their access logs. {_VERIFIED}",
+        "parameters": _query_parameters(ChangeRequestSchema),
+        "requestBody": {"required": False, "content": _content(ChangeRequestSchema)},
     }
 
 
@@ -168,6 +226,7 @@ def _operation(
     envelope: type[Schema],
     codes: Iterable[Code],
     security: list[dict[str, list[str]]],
+    failure: type[Schema] = FailureEnvelope,
 ) -> dict[str, Any]:
     success = {"description": "Success", "headers": _headers(), "content": _content(envelope)}
     return {
@@ -175,11 +234,11 @@ def _operation(
         "summary": summary,
         "operationId": _identifier(summary),
         "security": security,
-        "responses": {"200": success, **_failures(codes)},
+        "responses": {"200": success, **_failures(codes, failure)},
     }
 
 
-def _failures(codes: Iterable[Code]) -> dict[str, Any]:
+def _failures(codes: Iterable[Code], envelope: type[Schema] = FailureEnvelope) -> dict[str, Any]:
     """Return one response per HTTP status, whose description lists its codes."""
     by_status: dict[int, list[Code]] = {}
     for code in Code:
@@ -193,7 +252,7 @@ def _failures(codes: Iterable[Code]) -> dict[str, Any]:
                 for code in found
             ),
             "headers": _headers(*found),
-            "content": _content(FailureEnvelope),
+            "content": _content(envelope),
         }
         for status, found in sorted(by_status.items())
     }
@@ -223,7 +282,7 @@ def _query_parameters(schema: type[Schema]) -> list[dict[str, Any]]:
             "in": "query",
             "required": False,
             "description": field.metadata["description"],
-            "schema": {"type": "string"},
+            "schema": {"type": "boolean" if isinstance(field, Flag) else "string"},
         }
         for name, field in schema().fields.items()
     ]

@@ -1,99 +1,23 @@
-"""Schemas of requests, which are validated with them, and of responses, for OpenAPI and tests."""
+"""Schemas of responses, for OpenAPI and tests."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
-from marshmallow import Schema, ValidationError, fields, validate
+from marshmallow import Schema, fields, validate
 
-from adapter.codes import Action, Applied, Code, Confirmation, Retry
-from adapter.contacts import MAX_LINK, MAX_TEXT, MAX_USER_ID, ContactForm
-from adapter.errors import RequestError
-from adapter.results import Outcome
+from adapter.codes import Action, Applied, Code, Confirmation, Retry, Verifiable
+from adapter.contacts import ContactForm
+from adapter.readings import SessionState, Unverified
 
-MAX_UNKNOWN_FIELDS: Final = 8
-"""The most unknown fields that a validation error names; further ones are counted."""
-
-_UNKNOWN: Final = "unknown field"
 _CODES: Final = [code.value for code in Code]
-_TEXT: dict[str, Any] = {
-    "invalid": "must be text, in quotes",
-    "null": "must be text; to send no value, omit the field",
-}
+
+
+_UNVERIFIED: Final = "; ".join(f"`{each.value}`: {each.when}" for each in Unverified)
 
 
 def _values(enum: type[Any]) -> validate.OneOf:
     return validate.OneOf([member.value for member in enum])
-
-
-def _text(description: str, example: str, max_length: int = MAX_TEXT) -> fields.String:
-    return fields.String(
-        error_messages=_TEXT,
-        validate=validate.Length(max=max_length, error=f"is longer than {max_length} characters"),
-        metadata={"description": description, "example": example},
-    )
-
-
-class _TextSchema(Schema):
-    """A schema of text fields. `max_lengths`, from their validators, are all its rules."""
-
-    def __init__(self, *args: Any, **rest: Any) -> None:
-        super().__init__(*args, **rest)
-        self.max_lengths = {
-            name: next(each.max for each in field.validators if isinstance(each, validate.Length))
-            for name, field in self.fields.items()
-        }
-
-    def accepts(self, document: Mapping[str, Any]) -> bool:
-        """Whether `load` would return the document as it is: known fields, texts, their lengths."""
-        for name, value in document.items():
-            limit = self.max_lengths.get(name)
-            if limit is None or type(value) is not str or len(value) > limit:
-                return False
-        return True
-
-
-class AccountSchema(_TextSchema):
-    """The account; by default the caller's default account, else the configuration's."""
-
-    error_messages = {"unknown": _UNKNOWN}  # noqa: RUF012 - as marshmallow declares it
-
-    account = _text("Name of a configured account", "support", 128)
-
-
-class TargetSchema(AccountSchema):
-    """The contact to block or unblock: `number`, `jid` or `user_id`, or several of one person."""
-
-    number = _text("International phone number, or a link to it", "+55 11 99999-9999", MAX_LINK)
-    jid = _text("JID of a person", "5511999999999@s.whatsapp.net")
-    user_id = _text("Meta's business-scoped user id", "BR.00000000000000000001", MAX_USER_ID)
-
-
-def load_document(schema: _TextSchema, document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the validated document.
-
-    Raises RequestError (`validation_error`), whose fields name every fault, but at most
-    MAX_UNKNOWN_FIELDS unknown fields.
-    """
-    if schema.accepts(document):  # marshmallow explains what is refused
-        return dict(document)
-    try:
-        return dict(schema.load(document))
-    except ValidationError as error:
-        messages = error.messages_dict
-    known = ", ".join(sorted(schema.fields))
-    unknown = [str(name) for name, texts in messages.items() if texts == [_UNKNOWN]]
-    faults = {
-        str(name): tuple(str(text) for text in texts)
-        for name, texts in messages.items()
-        if str(name) in schema.fields
-    }
-    for name in unknown[:MAX_UNKNOWN_FIELDS]:
-        faults.setdefault(name[:MAX_TEXT], (f"{_UNKNOWN}; known fields: {known}",))
-    if len(unknown) > MAX_UNKNOWN_FIELDS:
-        faults["others"] = (f"{len(unknown) - MAX_UNKNOWN_FIELDS} more unknown fields",)
-    raise RequestError(Outcome.failure(Code.VALIDATION_ERROR, fields=faults))
 
 
 class ContactSchema(Schema):
@@ -111,13 +35,32 @@ class ContactSchema(Schema):
     )
 
 
-class ChangeSchema(Schema):
-    """A change of a block list, with its confirmation."""
+class ReadBackSchema(Schema):
+    """A change, and what reading it back has shown. No contact: no failure shows a person."""
 
     action = fields.String(
         required=True, validate=validate.OneOf([Action.BLOCK.value, Action.UNBLOCK.value])
     )
     account = fields.String(required=True)
+    verified = fields.Boolean(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "`true`: reading the change back has shown the requested state; "
+            "`false`: it has shown the opposite; `null`: neither, see `verified_reason`"
+        },
+    )
+    verified_reason = fields.String(
+        required=True,
+        allow_none=True,
+        validate=_values(Unverified),
+        metadata={"description": f"why `verified` is `null`: {_UNVERIFIED}"},
+    )
+
+
+class ChangeSchema(ReadBackSchema):
+    """A change of a block list, with its confirmation."""
+
     blocked = fields.Boolean(
         required=True,
         metadata={
@@ -130,7 +73,8 @@ class ChangeSchema(Schema):
         validate=_values(Confirmation),
         metadata={
             "description": "`provider_state`: the provider returned the new state, and it matches; "
-            "`accepted`: the provider reported success without the state"
+            "`accepted`: the provider reported success without the state; "
+            "`read_back`: reading the change back has shown the requested state"
         },
     )
     contact = fields.Nested(ContactSchema, required=True)
@@ -146,6 +90,82 @@ class BlockedSchema(Schema):
         required=True,
         validate=validate.Range(min=0),
         metadata={"description": "entries that are not contacts, such as channels"},
+    )
+
+
+class SessionSchema(Schema):
+    """Whether the account's WhatsApp session is connected."""
+
+    account = fields.String(required=True)
+    status = fields.String(required=True, validate=_values(SessionState))
+    provider_word = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "the provider's own word, if it is a documented one"},
+    )
+    asked_at = fields.String(
+        required=True,
+        metadata={
+            "format": "date-time",
+            "description": "when the provider was asked, in UTC",
+            "example": "2026-11-25T12:30:15.123+00:00",
+        },
+    )
+
+
+class LookupSchema(Schema):
+    """The lookup of one number."""
+
+    number = fields.String(required=True, metadata={"example": "5511999999999"})
+    on_whatsapp = fields.Boolean(
+        required=True,
+        allow_none=True,
+        metadata={"description": "`null`: it is not known; `code` is the reason, if there is one"},
+    )
+    contact = fields.Nested(
+        ContactSchema,
+        required=True,
+        allow_none=True,
+        metadata={"description": "the person as WhatsApp knows it"},
+    )
+    code = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"examples": _CODES, "x-extensible-enum": _CODES},
+    )
+    other_form = fields.Nested(
+        lambda: LookupSchema(),
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "the lookup of the number's other form, with `candidates` and for "
+            "numbers that have two"
+        },
+    )
+
+
+class LookupsSchema(Schema):
+    """The lookups, in the order of the request's numbers."""
+
+    account = fields.String(required=True)
+    lookups = fields.List(fields.Nested(LookupSchema), required=True)
+
+
+class StateSchema(Schema):
+    """Whether a contact is blocked."""
+
+    account = fields.String(required=True)
+    contact = fields.Nested(ContactSchema, required=True)
+    blocked = fields.Boolean(
+        required=True,
+        allow_none=True,
+        metadata={"description": "`null`: it is not known, see `reason`"},
+    )
+    reason = fields.String(
+        required=True,
+        allow_none=True,
+        validate=_values(Unverified),
+        metadata={"description": f"why `blocked` is `null`: {_UNVERIFIED}"},
     )
 
 
@@ -182,6 +202,14 @@ class ProviderEntrySchema(Schema):
         required=True,
         validate=_values(Confirmation),
         metadata={"description": "the usual confirmation of a success"},
+    )
+    verifiable = fields.String(
+        required=True,
+        validate=_values(Verifiable),
+        metadata={
+            "description": "whether a change can be read back; `with the LID`: where the LID of "
+            "the contact is known; `only blocks`: an unblock cannot be"
+        },
     )
     dialect = fields.Boolean(
         required=True,
@@ -265,33 +293,59 @@ class MetaSchema(Schema):
     request_id = fields.String(required=True)
     provider = fields.String(required=True, allow_none=True)
     attempts = fields.Integer(
-        required=True, metadata={"description": "attempts to call the provider"}
+        required=True, metadata={"description": "attempts of the call, without `reads`"}
+    )
+    reads = fields.Integer(
+        required=True, metadata={"description": "attempts to read a change back"}
     )
     duration_ms = fields.Integer(required=True, metadata={"description": "milliseconds"})
     upstream = fields.Nested(UpstreamSchema, required=True)
 
 
-def envelope_schema(name: str, data: type[Schema] | None) -> type[Schema]:
-    """Return the schema of an envelope: a success with `data`, or a failure without."""
-    if data is None:
-        content: dict[str, Any] = {
-            "success": fields.Boolean(required=True, validate=validate.Equal(False)),
-            "data": fields.Raw(required=True, allow_none=True, validate=validate.Equal(None)),
-            "error": fields.Nested(ErrorSchema, required=True),
-        }
-    else:
-        content = {
-            "success": fields.Boolean(required=True, validate=validate.Equal(True)),
-            "data": fields.Nested(data, required=True),
-            "error": fields.Raw(required=True, allow_none=True, validate=validate.Equal(None)),
-        }
-    content["meta"] = fields.Nested(MetaSchema, required=True)
+_DATA_OF_FAILURE: Final = fields.Raw(required=True, allow_none=True, validate=validate.Equal(None))
+
+
+def failure_schema(name: str, data: fields.Field[Any] = _DATA_OF_FAILURE) -> type[Schema]:
+    """Return the schema of the envelope of a failure, which has no data unless it is given."""
+    return _envelope_schema(name, False, data, fields.Nested(ErrorSchema, required=True))
+
+
+def success_schema(name: str, data: type[Schema]) -> type[Schema]:
+    """Return the schema of the envelope of a success with `data`."""
+    error = fields.Raw(required=True, allow_none=True, validate=validate.Equal(None))
+    return _envelope_schema(name, True, fields.Nested(data, required=True), error)
+
+
+def _envelope_schema(
+    name: str,
+    success: bool,
+    data: fields.Field[Any],
+    error: fields.Field[Any],
+) -> type[Schema]:
+    content: dict[str, Any] = {
+        "success": fields.Boolean(required=True, validate=validate.Equal(success)),
+        "data": data,
+        "error": error,
+        "meta": fields.Nested(MetaSchema, required=True),
+    }
     return Schema.from_dict(content, name=name)
 
 
-FailureEnvelope = envelope_schema("FailureEnvelope", None)
-ChangeEnvelope = envelope_schema("ChangeEnvelope", ChangeSchema)
-BlockedEnvelope = envelope_schema("BlockedEnvelope", BlockedSchema)
-AccountsEnvelope = envelope_schema("AccountsEnvelope", AccountsSchema)
-ProvidersEnvelope = envelope_schema("ProvidersEnvelope", ProvidersSchema)
-StatusEnvelope = envelope_schema("StatusEnvelope", StatusSchema)
+FailureEnvelope = failure_schema("FailureEnvelope")
+ChangeFailureEnvelope = failure_schema(
+    "ChangeFailureEnvelope",
+    fields.Nested(
+        ReadBackSchema,
+        required=True,
+        allow_none=True,
+        metadata={"description": "`null` unless the change was read back"},
+    ),
+)
+ChangeEnvelope = success_schema("ChangeEnvelope", ChangeSchema)
+BlockedEnvelope = success_schema("BlockedEnvelope", BlockedSchema)
+SessionEnvelope = success_schema("SessionEnvelope", SessionSchema)
+LookupsEnvelope = success_schema("LookupsEnvelope", LookupsSchema)
+StateEnvelope = success_schema("StateEnvelope", StateSchema)
+AccountsEnvelope = success_schema("AccountsEnvelope", AccountsSchema)
+ProvidersEnvelope = success_schema("ProvidersEnvelope", ProvidersSchema)
+StatusEnvelope = success_schema("StatusEnvelope", StatusSchema)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -19,11 +20,24 @@ from adapter.web.auth import Authenticator, read_api_key, require_scope
 from adapter.web.body import is_utf_8, parse_json_body, unsupported_body
 from adapter.web.context import RequestContext
 from adapter.web.introspection import describe_accounts, describe_plugins
-from adapter.web.schemas import AccountSchema, TargetSchema, load_document
+from adapter.web.request_schemas import (
+    AccountSchema,
+    ChangeRequestSchema,
+    LookupRequestSchema,
+    TargetSchema,
+    load_document,
+)
 
 _JSON: Final = "application/json"
-_TARGET = TargetSchema()
+_NO_PARAMETERS: Final = "unknown parameter; this resource has none"
+_BODY_ALONE: Final = "unknown parameter; this resource has none: send all fields in the body"
 _ACCOUNT = AccountSchema()
+_TARGET = TargetSchema()
+_CHANGE = ChangeRequestSchema()
+_LOOKUP = LookupRequestSchema()
+
+ACCOUNT_VARIABLE: Final = "contact_adapter_name"
+"""The variable of a path with the name of an account; a host's prefix may have a `name`, too."""
 
 
 class ApiViews:
@@ -35,15 +49,17 @@ class ApiViews:
 
     def add_to(self, blueprint: Blueprint, host: str | None = None) -> None:
         """Register the views on the blueprint. `host` is a pattern, for apps that match hosts."""
-        for rule, view in (
-            ("/v1/contacts/blocked", self._blocked),
-            ("/v1/accounts", self._accounts),
-            ("/v1/providers", self._providers),
+        for method, rule, view in (
+            ("GET", "/v1/contacts/blocked", self._blocked),
+            ("GET", "/v1/accounts", self._accounts),
+            ("GET", f"/v1/accounts/<{ACCOUNT_VARIABLE}>/status", self._status),
+            ("GET", "/v1/providers", self._providers),
+            ("POST", "/v1/contacts/block", self._change(Action.BLOCK)),
+            ("POST", "/v1/contacts/unblock", self._change(Action.UNBLOCK)),
+            ("POST", "/v1/contacts/lookup", self._lookup),
+            ("POST", "/v1/contacts/state", self._state),
         ):
-            self._add(blueprint, "GET", rule, view, host)
-        for action in (Action.BLOCK, Action.UNBLOCK):
-            rule = f"/v1/contacts/{action.value}"
-            self._add(blueprint, "POST", rule, self._change(action), host)
+            self._add(blueprint, method, rule, view, host)
 
     def _add(
         self,
@@ -63,7 +79,7 @@ class ApiViews:
             except RequestError as error:
                 return context.respond_result(context.failure_result(error.outcome))
 
-        name = rule.removeprefix("/v1/").replace("/", "_")
+        name = re.sub(r"[^a-z]+", "_", rule.removeprefix("/v1/"))
         blueprint.add_url_rule(
             rule, name, endpoint, methods=[method], merge_slashes=False, host=host
         )
@@ -71,28 +87,52 @@ class ApiViews:
     def _change(self, action: Action) -> Callable[[RequestContext, Caller], Response]:
         def view(context: RequestContext, caller: Caller) -> Response:
             require_scope(caller, scope_for(action))
-            target = load_document(_TARGET, _read_target(context))
+            target = load_document(_CHANGE, _read_change(context))
             account = self._service.choose_account(caller, target.pop("account", None))
+            verify = target.pop("verify", None)
             contact = self._service.read_contact(**target)
-            command = Command(action, contact)
-            result = self._service.perform(account, command, request_id=context.request_id)
-            return context.respond_result(result)
+            return self._perform(context, account, Command(action, contact, verify=verify))
 
         return view
+
+    def _perform(self, context: RequestContext, account: str, command: Command) -> Response:
+        result = self._service.perform(account, command, request_id=context.request_id)
+        return context.respond_result(result)
 
     def _blocked(self, context: RequestContext, caller: Caller) -> Response:
         require_scope(caller, Scope.READ)
         if context.request.method == "HEAD":
-            # The provider would be called for a list that is then dropped.
-            failure = context.failure_result(Outcome.failure(Code.METHOD_NOT_ALLOWED))
-            response = context.respond_result(failure)
-            response.headers["Allow"] = "GET, OPTIONS"
-            return response
+            return _refuse_head(context)
         query = load_document(_ACCOUNT, _read_query(context.request))
         account = self._service.choose_account(caller, query.get("account"))
-        command = Command(Action.LIST)
-        result = self._service.perform(account, command, request_id=context.request_id)
-        return context.respond_result(result)
+        return self._perform(context, account, Command(Action.LIST))
+
+    def _status(self, context: RequestContext, caller: Caller) -> Response:
+        require_scope(caller, Scope.READ)
+        if context.request.method == "HEAD":
+            return _refuse_head(context)
+        _require_no_query(context.request)
+        variables = context.request.view_args or {}
+        account = self._service.choose_account(caller, variables[ACCOUNT_VARIABLE])
+        return self._perform(context, account, Command(Action.STATUS))
+
+    def _lookup(self, context: RequestContext, caller: Caller) -> Response:
+        require_scope(caller, Scope.READ)
+        _require_no_query(context.request, _BODY_ALONE)
+        document = load_document(_LOOKUP, _read_object(context))
+        account = self._service.choose_account(caller, document.get("account"))
+        contacts = self._service.read_numbers(document["numbers"])
+        candidates = document.get("candidates", False)
+        command = Command(Action.LOOKUP, contacts=contacts, candidates=candidates)
+        return self._perform(context, account, command)
+
+    def _state(self, context: RequestContext, caller: Caller) -> Response:
+        require_scope(caller, Scope.READ)
+        _require_no_query(context.request, _BODY_ALONE)
+        target = load_document(_TARGET, _read_object(context))
+        account = self._service.choose_account(caller, target.pop("account", None))
+        contact = self._service.read_contact(**target)
+        return self._perform(context, account, Command(Action.STATE, contact))
 
     def _accounts(self, context: RequestContext, caller: Caller) -> Response:
         require_scope(caller, Scope.READ)
@@ -113,13 +153,35 @@ def respond_data(context: RequestContext, data: dict[str, Any]) -> Response:
     )
 
 
-def _read_target(context: RequestContext) -> Mapping[str, Json]:
+def _refuse_head(context: RequestContext) -> Response:
+    """Return the refusal of HEAD: the provider would be called for a response that is dropped."""
+    failure = context.failure_result(Outcome.failure(Code.METHOD_NOT_ALLOWED))
+    response = context.respond_result(failure)
+    response.headers["Allow"] = "GET, OPTIONS"
+    return response
+
+
+def _read_change(context: RequestContext) -> Mapping[str, Json]:
     """Return the JSON object of the body or, without a body, the query."""
     body, request = context.read_body(), context.request
     if not body and not request.content_length:
-        return _read_query(request)
+        query: dict[str, Json] = dict(_read_query(request))
+        verify = query.get("verify")
+        if verify in ("true", "false"):
+            query["verify"] = verify == "true"
+        return query
     if request.query_string:
         _require_no_target_in_query(request)
+    return _parse_object(request, body)
+
+
+def _read_object(context: RequestContext) -> Mapping[str, Json]:
+    """Return the JSON object of the body; an empty one without a body."""
+    body, request = context.read_body(), context.request
+    return _parse_object(request, body) if body or request.content_length else {}
+
+
+def _parse_object(request: Request, body: bytes) -> Mapping[str, Json]:
     if request.environ.get("CONTENT_TYPE") != _JSON and (
         request.mimetype != _JSON or not is_utf_8(request)
     ):
@@ -133,12 +195,14 @@ def _read_target(context: RequestContext) -> Mapping[str, Json]:
 def _require_no_target_in_query(request: Request) -> None:
     """Raise RequestError for a query beside a body."""
     for name in request.args:
-        if name not in _TARGET.fields:
-            known = ", ".join(sorted(_TARGET.fields))
+        if name not in _CHANGE.fields:
+            known = ", ".join(sorted(_CHANGE.fields))
             message = f"unknown parameter; the body may hold: {known}"
             raise invalid_field(name[:MAX_TEXT], message)
-    if "account" in request.args:
-        raise invalid_field("query", "holds account; with a body, account must be in the body")
+    for name in ("account", "verify"):
+        if name in request.args:
+            message = f"holds {name}; with a body, {name} must be in the body"
+            raise invalid_field("query", message)
     if request.args:
         raise invalid_field("query", "send the target in the body or in the query, not in both")
 
@@ -155,6 +219,6 @@ def _read_query(request: Request) -> Mapping[str, str]:
     return found
 
 
-def _require_no_query(request: Request) -> None:
+def _require_no_query(request: Request, message: str = _NO_PARAMETERS) -> None:
     for name in request.args:
-        raise invalid_field(name[:MAX_TEXT], "unknown parameter; this resource has none")
+        raise invalid_field(name[:MAX_TEXT], message)

@@ -75,7 +75,7 @@ RULES: Final = (
     Rule("adapter/web/context.py", ENVELOPE, "envelope"),
     Rule("adapter/web/context.py", RESPONSE),
     Rule("adapter/web/body.py", BODY),
-    Rule("adapter/web/schemas.py", BODY),
+    Rule("adapter/web/request_schemas.py", BODY),
     Rule("adapter/web/auth.py", AUTH),
     Rule("adapter/web/metrics.py", METRICS),
     Rule("adapter/web/app.py", FLASK),

@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from adapter.codes import Action, Applied, Code, Confirmation, Retry
+from adapter.codes import Action, Applied, Code, Confirmation, Retry, Verifiable, Verify
+from adapter.readings import SessionState, Unverified
 
 TABLE = {
     "bad_request": (400, "never", "not_applied"),
@@ -40,6 +41,7 @@ TABLE = {
     "provider_error": (502, "after_delay", "unknown"),
     "provider_bad_response": (502, "after_delay", "unknown"),
     "provider_response_too_large": (502, "after_action", "unknown"),
+    "not_effective": (502, "after_delay", "not_applied"),
     "internal_error": (500, "now", "unknown"),
 }
 
@@ -90,7 +92,27 @@ def test_only_a_retry_after_delay_carries_retry_after(code: Code) -> None:
 
 
 def test_the_other_enums_equal_the_documented_ones() -> None:
-    assert [each.value for each in Action] == ["block", "unblock", "list"]
+    assert [each.value for each in Action] == [
+        "block",
+        "unblock",
+        "list",
+        "status",
+        "lookup",
+        "state",
+    ]
     assert {each.value for each in Applied} == {"applied", "not_applied", "unknown"}
     assert {each.value for each in Retry} == {"never", "now", "after_delay", "after_action"}
-    assert {each.value for each in Confirmation} == {"provider_state", "accepted"}
+    assert {each.value for each in Confirmation} == {
+        "provider_state",
+        "accepted",
+        "read_back",
+    }
+    assert {each.value for each in Verify} == {"never", "unknown", "always"}
+    assert {each.value for each in SessionState} == {"connected", "not_connected", "unknown"}
+    assert {each.value for each in Unverified} == {
+        "no_read",
+        "only_lids",
+        "incomplete",
+        "read_failed",
+    }
+    assert [each.value for each in Verifiable] == ["yes", "with the LID", "only blocks", "no"]

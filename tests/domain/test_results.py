@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,8 +13,24 @@ from hypothesis import strategies as st
 
 from adapter.codes import Action, Applied, Code, Confirmation, Retry
 from adapter.contacts import Contact
+from adapter.readings import (
+    BlockState,
+    Lookup,
+    Session,
+    SessionState,
+    Unverified,
+    Verification,
+)
 from adapter.results import Command, Outcome, OutcomeError, Result, build_envelope
-from adapter.web.schemas import BlockedEnvelope, ChangeEnvelope, FailureEnvelope
+from adapter.web.schemas import (
+    BlockedEnvelope,
+    ChangeEnvelope,
+    ChangeFailureEnvelope,
+    FailureEnvelope,
+    LookupsEnvelope,
+    SessionEnvelope,
+    StateEnvelope,
+)
 
 ANA = Contact(number="5511999999999")
 LID = Contact(lid="123456789012345@lid")
@@ -42,6 +60,7 @@ META = {
     "request_id": None,
     "provider": None,
     "attempts": None,
+    "reads": None,
     "duration_ms": None,
     "upstream": {"status": None, "code": None},
 }
@@ -57,10 +76,24 @@ def test_a_change_needs_a_contact(action: Action) -> None:
         Command(action)
 
 
-def test_a_list_takes_no_contact() -> None:
-    assert Command(Action.LIST).contact is None
-    with pytest.raises(ValueError, match="takes none"):
-        Command(Action.LIST, ANA)
+@pytest.mark.parametrize("action", [Action.LIST, Action.STATUS])
+def test_a_list_and_a_status_take_no_contact(action: Action) -> None:
+    assert Command(action).contact is None
+    with pytest.raises(ValueError, match="other actions take none"):
+        Command(action, ANA)
+    with pytest.raises(ValueError, match="other actions take none"):
+        Command(action, contacts=(ANA,))
+
+
+def test_a_state_needs_a_contact_and_a_lookup_needs_numbers() -> None:
+    assert Command(Action.STATE, ANA).target == ANA
+    assert Command(Action.LOOKUP, contacts=(ANA,)).numbers == ["5511999999999"]
+    with pytest.raises(ValueError, match="state need a contact"):
+        Command(Action.STATE)
+    with pytest.raises(ValueError, match="a lookup needs contacts"):
+        Command(Action.LOOKUP)
+    with pytest.raises(ValueError, match="needs the numbers"):
+        Command(Action.LOOKUP, contacts=(LID,))
 
 
 def test_a_command_has_the_requested_state() -> None:
@@ -141,12 +174,15 @@ def test_the_envelope_of_a_change_equals_the_documented_one() -> None:
                     "lid": None,
                     "user_id": None,
                 },
+                "verified": None,
+                "verified_reason": "no_read",
             },
             "error": None,
             "meta": {
                 "request_id": "r-1",
                 "provider": "anything",
                 "attempts": 1,
+                "reads": 0,
                 "duration_ms": 212,
                 "upstream": {"status": 200, "code": None},
             },
@@ -182,6 +218,7 @@ def test_the_envelope_of_a_failure_equals_the_documented_one() -> None:
                 "request_id": "r-2",
                 "provider": "anything",
                 "attempts": 1,
+                "reads": 0,
                 "duration_ms": 87,
                 "upstream": {"status": 501, "code": "not_implemented"},
             },
@@ -307,6 +344,164 @@ def test_every_list_is_valid_by_the_published_schema(
     envelope = Result(outcome, Command(Action.LIST), **rest).envelope()
     assert BlockedEnvelope().validate(envelope) == {}
     assert envelope["data"]["count"] == len(envelope["data"]["contacts"]) == len(found)
+
+
+verifications = st.builds(
+    Verification,
+    st.none() | st.booleans(),
+    st.none() | st.sampled_from(Unverified),
+    st.integers(1, 4),
+)
+
+
+@given(
+    rest=facts,
+    action=st.sampled_from([Action.BLOCK, Action.UNBLOCK]),
+    contact=contacts,
+    verification=verifications,
+)
+def test_every_change_that_was_read_back_is_valid_by_the_published_schema(
+    rest: dict[str, Any], action: Action, contact: Contact, verification: Verification
+) -> None:
+    command = Command(action, contact)
+    shown = {"verified": verification.verified, "verified_reason": verification.reason}
+    done = replace(Outcome.success(Confirmation.READ_BACK), verification=verification)
+    success = Result(done, command, **rest).envelope()
+    assert ChangeEnvelope().validate(success) == {}
+    assert shown.items() <= success["data"].items()
+    assert success["meta"]["reads"] == verification.reads
+    failed = replace(Outcome.failure(Code.PROVIDER_TIMEOUT), verification=verification)
+    failure = Result(failed, command, **rest).envelope()
+    assert ChangeFailureEnvelope().validate(failure) == {}
+    assert failure["data"] == {"action": action.value, "account": rest["account"], **shown}
+    assert failure["meta"]["reads"] == verification.reads
+
+
+def test_a_failed_change_that_was_not_read_back_has_no_data() -> None:
+    envelope = Result(
+        Outcome.failure(Code.PROVIDER_TIMEOUT), Command(Action.BLOCK, ANA), "a", "p"
+    ).envelope()
+    assert envelope["data"] is None
+    assert ChangeFailureEnvelope().validate(envelope) == {}
+
+
+def test_a_failure_that_was_read_back_as_undone_is_not_applied() -> None:
+    shown = Verification(False, None, 1)
+    outcome = replace(Outcome.failure(Code.PROVIDER_TIMEOUT), verification=shown)
+    result = Result(outcome, Command(Action.BLOCK, ANA))
+    assert result.applied is Applied.NOT_APPLIED
+    assert result.envelope()["error"]["outcome"] == "not_applied"
+    assert result.verified is False
+
+
+def read(reading: Any, command: Command, **rest: Any) -> Result:
+    """Return the result of a successful read."""
+    outcome = Outcome.success(Confirmation.PROVIDER_STATE, reading=reading)
+    return Result(outcome, command, **{"account": "a", "provider": "p", "request_id": "r", **rest})
+
+
+WHEN = datetime(2026, 11, 25, 12, 30, 15, 123456, UTC)
+
+
+def test_the_envelope_of_a_status_equals_the_documented_one() -> None:
+    session = Session(SessionState.CONNECTED, "WORKING", WHEN)
+    result = read(session, Command(Action.STATUS))
+    envelope = result.envelope()
+    assert json.dumps(envelope["data"]) == json.dumps(
+        {
+            "account": "a",
+            "status": "connected",
+            "provider_word": "WORKING",
+            "asked_at": "2026-11-25T12:30:15.123+00:00",
+        }
+    )
+    assert SessionEnvelope().validate(envelope) == {}
+    assert (result.session, result.lookups, result.state) == (session, None, None)
+
+
+def test_the_envelope_of_a_state_equals_the_documented_one() -> None:
+    state = BlockState(None, Unverified.ONLY_LIDS)
+    result = read(state, Command(Action.STATE, LID))
+    envelope = result.envelope()
+    assert json.dumps(envelope["data"]) == json.dumps(
+        {
+            "account": "a",
+            "contact": {"jid": LID.jid, "number": None, "lid": LID.lid, "user_id": None},
+            "blocked": None,
+            "reason": "only_lids",
+        }
+    )
+    assert StateEnvelope().validate(envelope) == {}
+    assert (result.session, result.lookups, result.state) == (None, None, state)
+
+
+def test_the_envelope_of_a_lookup_equals_the_documented_one() -> None:
+    other = Lookup(Contact("551199999999"), False)
+    lookups = (
+        Lookup(ANA, True, ANA, other_form=other),
+        Lookup(ANA, None, code=Code.PROVIDER_TIMEOUT),
+    )
+    result = read(lookups, Command(Action.LOOKUP, contacts=(ANA, ANA)))
+    envelope = result.envelope()
+    unknown = {
+        "number": "5511999999999",
+        "on_whatsapp": None,
+        "contact": None,
+        "code": "provider_timeout",
+        "other_form": None,
+    }
+    absent = {**unknown, "number": "551199999999", "on_whatsapp": False, "code": None}
+    contact = {"jid": ANA.jid, "number": ANA.number, "lid": None, "user_id": None}
+    present = {**unknown, "on_whatsapp": True, "contact": contact, "code": None}
+    assert json.dumps(envelope["data"]) == json.dumps(
+        {"account": "a", "lookups": [{**present, "other_form": absent}, unknown]}
+    )
+    assert LookupsEnvelope().validate(envelope) == {}
+    assert (result.session, result.lookups, result.state) == (None, lookups, None)
+
+
+lookups = st.builds(
+    Lookup,
+    st.builds(Contact, st.text(alphabet="0123456789", min_size=8, max_size=15)),
+    st.none() | st.booleans(),
+    st.none() | contacts,
+    st.none() | st.sampled_from(Code),
+)
+
+
+@given(
+    rest=facts,
+    session=st.builds(Session, st.sampled_from(SessionState), st.none() | st.text(), st.just(WHEN)),
+    state=st.builds(BlockState, st.none() | st.booleans(), st.none() | st.sampled_from(Unverified)),
+    contact=contacts,
+    found=st.lists(st.tuples(lookups, st.none() | lookups), min_size=1, max_size=4),
+)
+def test_every_read_is_valid_by_the_published_schema(
+    rest: dict[str, Any],
+    session: Session,
+    state: BlockState,
+    contact: Contact,
+    found: list[tuple[Lookup, Lookup | None]],
+) -> None:
+    several = tuple(replace(lookup, other_form=other) for lookup, other in found)
+    lookup = Command(Action.LOOKUP, contacts=tuple(each.asked for each in several))
+    for schema, result in (
+        (SessionEnvelope, read(session, Command(Action.STATUS), **rest)),
+        (StateEnvelope, read(state, Command(Action.STATE, contact), **rest)),
+        (LookupsEnvelope, read(several, lookup, **rest)),
+    ):
+        envelope = result.envelope()
+        assert schema().validate(envelope) == {}
+        assert json.loads(json.dumps(envelope)) == envelope
+
+
+def test_repr_of_a_read_masks_its_contacts() -> None:
+    known = (Lookup(ANA, True, ANA),)
+    for result in (
+        read(known, Command(Action.LOOKUP, contacts=(ANA,))),
+        read(BlockState(True), Command(Action.STATE, ANA)),
+    ):
+        assert "5511999999999" not in repr(result)
 
 
 def test_an_envelope_without_a_provider_has_all_top_level_keys() -> None:

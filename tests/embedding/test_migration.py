@@ -185,7 +185,9 @@ def test_the_differences_in_the_guide_are_real(
     upstream: Upstream, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upstream.will_answer(503)
-    assert [len(ask(way)[2]) for way in ("before", "extension")] == [1, 2]
+    sent = {way: [each.path for each in ask(way)[2]] for way in ("before", "extension")}
+    assert [paths.count("/contacts/block") for paths in sent.values()] == [1, 2]
+    assert ["/contacts/blocklist" in paths for paths in sent.values()] == [False, True]
     upstream.will_answer(200, DONE)
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
     assert [ask(way)[0] for way in ("before", "extension")] == [500, 200]

@@ -16,8 +16,43 @@ from support import (
     Upstream,
 )
 from support.cli import MEMORY, on_path, run, run_installed
+from support.dists import PROVIDER
 
 pytest_plugins = ["support.cli_fixtures"]
+
+
+STATUS_PLUGIN = '''
+from adapter import plugin as p
+
+
+class MoodyProvider(p.LocalProvider):
+    """A provider whose session waits for its phone, and whose list is empty."""
+
+    name = "moody"
+    title = "Moody"
+    routes = {
+        "block": ("PUT", "/blocked/{jid}"),
+        "unblock": ("DELETE", "/blocked/{jid}"),
+        "list": ("GET", "/blocked"),
+        "status": ("GET", "/status")
+    }
+    status_at = "/status"
+    status_words = {"SCAN_QR_CODE": p.SessionState.NOT_CONNECTED}
+
+    def build_request(self, command):
+        return self.request(command)
+
+    def handle_request(self, request):
+        return p.json_response(200, {"status": "SCAN_QR_CODE", "blocked": []})
+
+    def parse_success(self, command, response):
+        return self.list_success(response, response.document["blocked"])
+
+
+@p.hookimpl
+def register(registry):
+    registry.add(MoodyProvider)
+'''
 
 
 # The configuration file
@@ -213,13 +248,37 @@ def test_check_sends_nothing(wuts: tuple[str, Upstream]) -> None:
     assert upstream.connections == 0
 
 
-def test_check_live_reads_the_block_list_alone(wuts: tuple[str, Upstream]) -> None:
+@pytest.mark.parametrize(
+    ("connected", "printed"), [(True, "connected"), (False, "not_connected"), (None, "")]
+)
+def test_check_live_reads_the_status_alone_and_fails_unless_it_is_connected(
+    wuts: tuple[str, Upstream], connected: bool | None, printed: str
+) -> None:
     config, upstream = wuts
-    upstream.will_answer(200, {"success": True, "data": {"items": [], "count": 0}})
+    upstream.will_answer(200, {"success": True, "data": {"connected": connected}})
     result = run("check", "--live", "--config", config)
+    assert result.exit_code == (0 if connected else 1)
+    assert f"support: {printed or 'provider_bad_response'}\n" in result.stdout
+    assert [(each.method, each.path) for each in upstream.seen] == [("GET", "/status")]
+
+
+def test_check_live_prints_the_word_of_the_provider(
+    plugin: Callable[[str, str], Path], write: Callable[[str], str]
+) -> None:
+    plugin("moody", STATUS_PLUGIN)
+    result = run("check", "--live", "--config", write('[accounts.a]\nprovider = "moody"\n'))
+    assert result.exit_code == 1
+    assert "a: not_connected (SCAN_QR_CODE)\n" in result.stdout
+
+
+def test_check_live_reads_the_block_list_of_a_provider_without_a_status(
+    plugin: Callable[[str, str], Path], write: Callable[[str], str]
+) -> None:
+    source = STATUS_PLUGIN.replace('"status": ("GET", "/status")', "")
+    plugin("silent", source.replace("moody", "silent"))
+    result = run("check", "--live", "--config", write('[accounts.a]\nprovider = "silent"\n'))
     assert result.exit_code == 0
-    assert "support: ok\n" in result.stdout
-    assert [(each.method, each.path) for each in upstream.seen] == [("GET", "/contacts/blocklist")]
+    assert "a: ok; the block list was read\n" in result.stdout
 
 
 def test_check_live_fails_with_a_failing_account(wuts: tuple[str, Upstream]) -> None:
@@ -230,18 +289,13 @@ def test_check_live_fails_with_a_failing_account(wuts: tuple[str, Upstream]) -> 
     assert "support: provider_auth_failed\n" in result.stdout
 
 
-def test_check_live_reports_an_account_without_a_block_list(
-    write: Callable[[str], str], upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+def test_check_live_reports_an_account_with_neither_a_status_nor_a_block_list(
+    plugin: Callable[[str, str], Path], write: Callable[[str], str]
 ) -> None:
-    monkeypatch.setenv("KEY", "k")
-    config = write(
-        '[accounts.a]\nprovider = "wappfy"\nsession = "s"\napi_key = { env = "KEY" }\n'
-        f'base_url = "{upstream.address}"\n'
-    )
-    result = run("check", "--live", "--config", config)
+    plugin("two", PROVIDER.format(name="two"))
+    result = run("check", "--live", "--config", write('[accounts.a]\nprovider = "two"\n'))
     assert result.exit_code == 0
-    assert "a: not checked; wappfy has no block list to read\n" in result.stdout
-    assert upstream.connections == 0
+    assert "a: not checked; two has neither a status nor a block list\n" in result.stdout
 
 
 @pytest.mark.slow

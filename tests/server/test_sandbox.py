@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from adapter.providers.memory import MAGIC_NUMBERS
+from adapter.providers.memory import MAGIC_NUMBERS, NOT_EFFECTIVE
 from support import JID, NATIVE, NUMBER, OTHER_NUMBER, PROVIDERS, Answer, call, code_named, run_app
 
 from adapter.codes import Applied, Code
@@ -25,8 +25,10 @@ def sandbox() -> Iterator[str]:
         yield address
 
 
-def change(sandbox: str, action: str, account: str | None, number: str = NUMBER) -> Answer:
-    body = {"number": number} | ({"account": account} if account else {})
+def change(
+    sandbox: str, action: str, account: str | None, number: str = NUMBER, **rest: bool
+) -> Answer:
+    body = {"number": number, **rest} | ({"account": account} if account else {})
     return call(sandbox, "POST", f"/v1/contacts/{action}", json_body=body)
 
 
@@ -99,7 +101,7 @@ def test_every_code_of_the_table_has_a_magic_number() -> None:
 def test_magic_number_returns_its_code_and_changes_no_list(
     sandbox: str, action: str, number: str, code: Code
 ) -> None:
-    answer = change(sandbox, action, "memory", f"+{number}")
+    answer = change(sandbox, action, "memory", f"+{number}", verify=False)
     assert answer.status == code.http_status
     assert answer.code == code.value
     error = answer.json["error"]
@@ -117,7 +119,7 @@ def test_magic_number_returns_its_code_and_changes_no_list(
 def test_magic_number_over_http_never_overstates_its_outcome(
     sandbox: str, account: str, number: str, code: Code
 ) -> None:
-    answer = change(sandbox, "block", account, f"+{number}")
+    answer = change(sandbox, "block", account, f"+{number}", verify=False)
     found = code_named(answer.code)
     assert answer.status == found.http_status
     assert answer.json["error"]["outcome"] in {code.applied.value, Applied.UNKNOWN.value}
@@ -129,6 +131,38 @@ def test_magic_number_over_http_never_overstates_its_outcome(
     if code in expressible and code not in FALLBACK_CODES:
         assert found is code
     assert answer.json["meta"]["attempts"] in (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(number, code) for number, code in MAGIC_NUMBERS.items() if code.applied is Applied.UNKNOWN],
+    ids=lambda each: each.value if isinstance(each, Code) else each,
+)
+def test_unknown_outcome_of_a_magic_number_is_settled_by_the_list(
+    sandbox: str, number: str, code: Code
+) -> None:
+    blocked = change(sandbox, "block", "memory", number)
+    assert blocked.code == code.value
+    assert blocked.json["error"]["outcome"] == "not_applied"
+    assert blocked.json["data"]["verified"] is False
+    unblocked = change(sandbox, "unblock", "memory", number)
+    assert unblocked.json["data"]["confirmation"] == "read_back"
+    assert unblocked.json["data"]["verified"] is True
+    assert [each.json["meta"]["attempts"] for each in (blocked, unblocked)] == [1, 1]
+
+
+def test_change_that_is_reported_and_not_made_is_not_effective_where_it_is_verified(
+    sandbox: str,
+) -> None:
+    assert change(sandbox, "block", "memory", NOT_EFFECTIVE).json["data"]["verified"] is None
+    answer = change(sandbox, "block", "memory", NOT_EFFECTIVE, verify=True)
+    assert answer.code == "not_effective"
+    assert answer.json["data"] == {
+        "action": "block",
+        "account": "memory",
+        "verified": False,
+        "verified_reason": None,
+    }
 
 
 @pytest.mark.parametrize("account", NATIVE)

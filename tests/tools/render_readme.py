@@ -7,13 +7,20 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 
 import click
-from adapter.providers.memory import MAGIC_NUMBERS
+from adapter.providers.memory import (
+    LISTED_BY_LID,
+    MAGIC_NUMBERS,
+    NOT_EFFECTIVE,
+    NOT_ON_WHATSAPP,
+    WITH_NINTH_DIGIT,
+)
 from support.pages import find_pages
 
 from adapter import Action, Code, Secret, create_app
 from adapter.cli import main
 from adapter.error_rules import HTTP_STATUS_RULES
 from adapter.plugin import LocalProvider, Provider
+from adapter.readings import Unverified
 from adapter.registry import load_plugins
 from tools import render_verified
 
@@ -50,23 +57,31 @@ def providers() -> str:
     return table(
         (
             *("provider", *(action.value for action in Action), "dialect"),
-            *("session in", "contacts as", "success is", "verified"),
+            *("session in", "contacts as", "success is", "verifiable", "verified"),
         ),
         (
             (
                 f"[{each.cls.title}]({each.cls.documentation}) `{name}`"
                 if each.cls.documentation
                 else f"{each.cls.title} `{name}`",
-                *("yes" if action in each.cls.actions() else "no" for action in Action),
+                *(supported(each.cls, action) for action in Action),
                 "yes" if name in registry.dialects else "no",
                 each.cls.session_location.value,
                 ", ".join(f"`{form.value}`" for form in each.cls.contact_forms),
                 f"`{each.cls.confirmation.value}`",
+                each.cls.verifiable().value,
                 verified(each.cls),
             )
             for name, each in sorted(registry.providers.items())
         ),
     )
+
+
+def supported(provider: type[Provider], action: Action) -> str:
+    """Return whether the provider has the action, of its own or by its list."""
+    if action in provider.actions():
+        return "yes"
+    return "by list" if action in provider.offered_actions() else "no"
 
 
 def verified(provider: type[Provider]) -> str:
@@ -80,10 +95,33 @@ def magic_numbers() -> str:
     """Return the sandbox's number for each code."""
     return table(
         ("number", "code"),
+        ((_spaced(number), f"`{code.value}`") for number, code in MAGIC_NUMBERS.items()),
+    )
+
+
+def numbers_for_reads() -> str:
+    """Return the sandbox's numbers for lookups, states and changes that are read back."""
+    ninth = f"{WITH_NINTH_DIGIT[:2]} {WITH_NINTH_DIGIT[2:4]} {WITH_NINTH_DIGIT[4:]}"
+    return table(
+        ("number", "what the reads show"),
         (
-            (f"`+{number[0]} {number[1:4]} {number[4:7]} {number[7:]}`", f"`{code.value}`")
-            for number, code in MAGIC_NUMBERS.items()
+            (_spaced(NOT_ON_WHATSAPP), "a lookup: it is not on WhatsApp"),
+            (_spaced(NOT_EFFECTIVE), "a change is accepted, and not made: `not_effective`"),
+            (_spaced(LISTED_BY_LID), "the list has its LID alone: `only_lids`, for all contacts"),
+            (f"`+{ninth}`", "a lookup: WhatsApp has it without the ninth digit"),
         ),
+    )
+
+
+def _spaced(number: str) -> str:
+    return f"`+{number[0]} {number[1:4]} {number[4:7]} {number[7:]}`"
+
+
+def verified_reasons() -> str:
+    """Return the reasons why a read shows nothing."""
+    return table(
+        ("reason", "when"),
+        ((f"`{reason.value}`", reason.when) for reason in Unverified),
     )
 
 
@@ -139,10 +177,15 @@ def _options(command: click.Command) -> Iterator[str]:
 
 
 def metrics() -> str:
-    """Return the metrics, as a server shows them after a call that was retried."""
+    """Return the metrics, as a server shows them after a call that was retried, and the reads."""
     account = {"provider": "wuts", "base_url": "http://127.0.0.1:1", "token": Secret("a-token")}
-    app = create_app({"accounts": {"support": account}}, allow_unauthenticated=True)
-    client = app.test_client()
+    accounts = {"support": account, "memory": {"provider": "memory"}}
+    config = {"accounts": accounts, "default_account": "support"}
+    client = create_app(config, allow_unauthenticated=True).test_client()
+    memory = {"account": "memory"}
+    number = "+55 11 99999-9999"
+    client.post("/v1/contacts/block", json={"number": number, "verify": True, **memory})
+    client.post("/v1/contacts/lookup", json={"numbers": [number], **memory})
     client.post("/v1/contacts/block", json={"number": "+55 11 99999-9999"})
     text = client.get("/metrics").text
     return table(("metric", "labels", "meaning"), _metrics(text))
@@ -168,6 +211,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "codes": codes,
     "providers": providers,
     "magic numbers": magic_numbers,
+    "numbers for reads": numbers_for_reads,
+    "verified reasons": verified_reasons,
     "http statuses": http_statuses,
     "commands": commands,
     "metrics": metrics,

@@ -18,7 +18,10 @@ from support import (
     key_for,
     without_times,
 )
+from support.dists import PROVIDER
 from support.unified import BLOCK, BLOCKED, CONTACT, MEMORY, OLD_WERKZEUG, TWO, UNBLOCK, code_of
+
+from adapter.codes import Action
 
 
 @pytest.fixture
@@ -45,12 +48,15 @@ def test_block_and_unblock_return_the_documented_envelope(
             "blocked": blocked,
             "confirmation": "provider_state",
             "contact": CONTACT,
+            "verified": None,
+            "verified_reason": "no_read",
         },
         "error": None,
         "meta": {
             "request_id": "abc",
             "provider": "memory",
             "attempts": 1,
+            "reads": 0,
             "duration_ms": 0,
             "upstream": {"status": 200, "code": None},
         },
@@ -129,17 +135,18 @@ def test_repeated_block_and_unblock_succeed(client: FlaskClient) -> None:
     assert statuses == [200] * 5
 
 
-def test_accounts_returns_names_providers_and_actions(make_app: MakeApp) -> None:
+def test_accounts_returns_names_providers_and_actions(make_app: MakeApp, plugin: Any) -> None:
     accounts = {
         "mem": {"provider": "memory"},
-        "gate": account_for("session-gateway", "https://gateway.example.com"),
+        "echo": {"provider": "echo"},
     }
+    plugin("echo", PROVIDER.format(name="echo"))
     response = make_app({"accounts": accounts}).test_client().get("/v1/accounts")
     assert code_of(response) is None
     assert response.get_json()["data"] == {
         "accounts": [
-            {"name": "mem", "provider": "memory", "actions": ["block", "unblock", "list"]},
-            {"name": "gate", "provider": "session-gateway", "actions": ["block", "unblock"]},
+            {"name": "mem", "provider": "memory", "actions": [*Action]},
+            {"name": "echo", "provider": "echo", "actions": ["block", "unblock"]},
         ]
     }
 
@@ -158,7 +165,8 @@ def test_providers_returns_providers_and_dialects_with_their_prefixes(
     wuts = next(each for each in data["providers"] if each["name"] == "wuts")
     assert wuts["title"] == "WUTS"
     assert wuts["origin"].startswith("contact-adapter ")
-    assert wuts["actions"] == ["block", "unblock", "list"]
+    assert wuts["actions"] == [*Action]
+    assert wuts["verifiable"] == "yes"
     prefixes = {each["name"]: each["prefix"] for each in data["dialects"]}
     assert prefixes["wuts"] == "/dialects/wuts"
     assert prefixes["wappfy"] is None
@@ -256,6 +264,15 @@ def test_request_to_the_provider_has_the_request_id_and_no_api_key(
         ("POST", BLOCK, {"json": {"number": NUMBER}}, 200),
         ("GET", BLOCKED, {}, 200),
         ("GET", "/v1/accounts", {}, 200),
+        ("GET", "/v1/accounts/support/status", {}, 200),
+        ("HEAD", "/v1/accounts/support/status", {}, 405),
+        ("OPTIONS", "/v1/accounts/support/status", {}, 200),
+        ("POST", "/v1/accounts/support/status", {}, 405),
+        ("POST", "/v1/contacts/lookup", {"json": {"numbers": [NUMBER]}}, 200),
+        ("GET", "/v1/contacts/lookup", {}, 405),
+        ("OPTIONS", "/v1/contacts/lookup", {}, 200),
+        ("POST", "/v1/contacts/state", {"json": {"number": NUMBER}}, 200),
+        ("HEAD", "/v1/contacts/state", {}, 405),
         ("GET", "/v1/providers", {}, 200),
         ("GET", "/livez", {}, 200),
         ("GET", "/readyz", {}, 200),
@@ -386,6 +403,6 @@ def test_exception_in_a_provider_is_an_internal_error_and_its_log_has_no_number(
 
 
 def test_internal_error_has_the_outcome_unknown(client: FlaskClient) -> None:
-    response = client.post(BLOCK, json={"number": "15005550029"})
+    response = client.post(BLOCK, json={"number": "15005550029", "verify": False})
     assert code_of(response) == "internal_error"
     assert response.get_json()["error"]["outcome"] == "unknown"

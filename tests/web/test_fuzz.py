@@ -43,13 +43,19 @@ CONFIG: dict[str, Any] = {
 }
 KEYED = {**CONFIG, "keys": {"k": key_for("k", scopes=("block", "read", "metrics"))}}
 
+REJECTED = [400, 401, 403, 404, 405, 413, 415, 422]
+"""The statuses of invalid requests; 413 for too many numbers, where the body is too large, too."""
+
+CHECKS = {"checks": {"negative_data_rejection": {"expected-statuses": REJECTED}}}
 WITHOUT_GENERATED_KEYS = schemathesis.Config.from_dict(
-    {"generation": {"with-security-parameters": False}}
+    {**CHECKS, "generation": {"with-security-parameters": False}}
 )
 """A generated key in the second header would make the request unauthenticated."""
 
 opened = schemathesis.openapi.from_wsgi(
-    "/openapi.json", create_app(CONFIG, allow_unauthenticated=True)
+    "/openapi.json",
+    create_app(CONFIG, allow_unauthenticated=True),
+    config=schemathesis.Config.from_dict(CHECKS),
 )
 keyed = schemathesis.openapi.from_wsgi(
     "/openapi.json", create_app(KEYED), config=WITHOUT_GENERATED_KEYS

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from adapter.providers.memory import MAGIC_NUMBERS
+from adapter.providers.memory import LISTED_BY_LID, MAGIC_NUMBERS, NOT_EFFECTIVE
 from conftest import MakeApp
 from flask import Flask
 from flask.testing import FlaskClient
@@ -22,6 +22,7 @@ from support import (
     JID,
     NATIVE,
     NUMBER,
+    OTHER_NUMBER,
     SESSION,
     TIMEOUT,
     Upstream,
@@ -35,6 +36,7 @@ from support.raw_server import RawServer, always, http_response
 from support.serving import ENVIRONMENT, Served, serve
 
 from adapter.codes import Action, Code
+from adapter.readings import Unverified
 from adapter.web.app import build_app, service_state
 from adapter.web.auth import AnonymousAccess
 
@@ -46,10 +48,19 @@ LABELS: Mapping[str, tuple[str, set[str]]] = {
     "contact_adapter_calls": ("counter", {"account", "provider", "action", "code"}),
     "contact_adapter_call_duration_seconds": ("histogram", {"account", "provider", "action"}),
     "contact_adapter_retries": ("counter", {"account", "provider"}),
+    "contact_adapter_reads": ("counter", {"account", "provider"}),
+    "contact_adapter_verifications": (
+        "counter",
+        {"account", "provider", "action", "verified"},
+    ),
+    "contact_adapter_lookups": ("counter", {"account", "provider", "on_whatsapp"}),
     "contact_adapter_in_flight": ("gauge", {"account", "provider"}),
     "contact_adapter_breaker_state": ("gauge", {"account", "provider"}),
 }
 """Names and labels used by dashboards and alerts: new ones are added, none is changed."""
+
+UNUSED = {f"contact_adapter_{name}" for name in ("retries", "reads", "verifications", "lookups")}
+"""The metrics that have no sample after changes that succeed at once."""
 
 
 class Numbers:
@@ -105,7 +116,9 @@ def front(make_app: MakeApp, upstream: Upstream) -> FlaskClient:
 
 
 def test_metrics_have_these_names_types_and_labels(front: FlaskClient, upstream: Upstream) -> None:
-    upstream.will_answer(503)  # so that there is a retry to count
+    upstream.will_answer(200, {"success": True, "data": {NUMBER: True}})
+    front.post("/v1/contacts/lookup", json={"numbers": [NUMBER]})
+    upstream.will_answer(503)  # so that there is a retry and a read to count
     change(front)
     families = read(front).families
     assert {name: family.type for name, family in families.items()} == {
@@ -210,7 +223,10 @@ def test_retries_are_the_attempts_after_the_first(
     make_app: MakeApp, play: Any, retried: bool
 ) -> None:
     with RawServer(play, b"") as server:
-        account = account_for("wuts", f"http://127.0.0.1:{server.port}")
+        account = {
+            **account_for("wuts", f"http://127.0.0.1:{server.port}"),
+            "verify": "never",
+        }
         settings = {"breaker_threshold": 0}
         client = make_app({"accounts": {"a": account}, "transport": settings}).test_client()
         attempts = [
@@ -223,9 +239,51 @@ def test_retries_are_the_attempts_after_the_first(
     assert (retries > 0) is retried
 
 
+def test_reads_of_changes_are_counted_by_what_they_have_shown(make_app: MakeApp) -> None:
+    client = make_app({"accounts": {"a": {"provider": "memory"}}}).test_client()
+    verify = {"verify": True}
+    change(client, json={"number": NUMBER})
+    change(client, json={"number": NUMBER, **verify})
+    change(client, "unblock", json={"number": NUMBER, **verify})
+    change(client, json={"number": NOT_EFFECTIVE, **verify})
+    change(client, json={"number": LISTED_BY_LID, **verify})
+    numbers = read(client)
+    who = {"account": "a", "provider": "memory"}
+    counted = {
+        (sample.labels["action"], sample.labels["verified"]): sample.value
+        for sample in numbers.families["contact_adapter_verifications"].samples
+        if sample.name == "contact_adapter_verifications_total"
+    }
+    assert counted == {
+        ("block", "true"): 1,
+        ("unblock", "true"): 1,
+        ("block", "false"): 1,
+        ("block", "only_lids"): 1,
+    }
+    assert numbers.find("contact_adapter_reads_total", **who) == 5  # the LID needs a lookup, too
+    assert numbers.find("contact_adapter_retries_total", **who) is None
+
+
+def test_lookups_are_counted_by_number_and_are_no_retries(
+    make_app: MakeApp, upstream: Upstream
+) -> None:
+    upstream.will_answer(200, {"success": True, "data": {NUMBER: True, OTHER_NUMBER: False}})
+    client = make_app({"accounts": {"a": account_for("wuts", upstream.address)}}).test_client()
+    asked = {"numbers": [NUMBER, NUMBER, OTHER_NUMBER, "15005550041"]}
+    assert client.post("/v1/contacts/lookup", json=asked).status_code == 200
+    numbers = read(client)
+    counted = {
+        sample.labels["on_whatsapp"]: sample.value
+        for sample in numbers.families["contact_adapter_lookups"].samples
+        if sample.name == "contact_adapter_lookups_total"
+    }
+    assert counted == {"true": 2, "false": 1, "unknown": 1}
+    assert numbers.find("contact_adapter_retries_total", **WHO) is None
+
+
 def test_breaker_state_is_exposed(make_app: MakeApp, upstream: Upstream) -> None:
     upstream.will_answer(500, {})
-    account = account_for("wuts", upstream.address)
+    account = {**account_for("wuts", upstream.address), "verify": "never"}
     settings = {"breaker_threshold": 2, "breaker_pause": 300.0}
     client = make_app({"accounts": {"a": account}, "transport": settings}).test_client()
     states = []
@@ -266,6 +324,12 @@ HOSTILE: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("POST", f"/dialects/wappfy/{NUMBER}", {}),
     ("POST", "/dialects/wappfy/api/contacts/block", {"json": {"session": "x", "contactId": JID}}),
     ("POST", "/dialects/wuts/contacts/block", {"query_string": {"jid": JID}}),
+    ("GET", f"/v1/accounts/{NUMBER}/status", {}),
+    ("GET", "/v1/accounts/a/status", {}),
+    ("POST", "/v1/contacts/lookup", {"json": {"numbers": [NUMBER, "15005550041"]}}),
+    ("POST", "/v1/contacts/state", {"json": {"jid": "4711@lid"}}),
+    ("POST", BLOCK, {"json": {"jid": "4712@lid", "verify": True}}),
+    ("POST", BLOCK, {"json": {"number": "15005550025"}}),
 )
 
 
@@ -278,11 +342,12 @@ def test_no_request_can_create_a_label_value(make_app: MakeApp) -> None:
     statuses = {
         client.open(path, method=method, **sent).status_code for method, path, sent in HOSTILE
     }
-    assert max(statuses) < 500
+    assert statuses <= {200, 204, 404, 405, 422, 504}
     assert {200, 204, 404, 422} <= statuses
     values = read(client).label_values
     assert "a" in values
-    assert values <= {"a", "memory", "ok", *Action, *Code}
+    shown = {"true", "false", "unknown", *Unverified}
+    assert values <= {"a", "memory", "ok", *Action, *(code.value for code in Code), *shown}
 
 
 # --- access
@@ -386,7 +451,7 @@ def test_metrics_of_several_workers_are_merged(tmp_path: Path) -> None:
         wait_until(lambda: not served.survivors(), "the end of all its processes")
     assert shared_folders(tmp_path) == []
     for numbers in found:
-        assert set(numbers.families) == set(LABELS) - {"contact_adapter_retries"}
+        assert set(numbers.families) == set(LABELS) - UNUSED
         counted = numbers.find("contact_adapter_calls_total", **SANDBOX, action="block", code="ok")
         assert counted == made
         assert numbers.find("contact_adapter_in_flight", **SANDBOX) == 0

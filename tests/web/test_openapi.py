@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from adapter.providers.memory import MAGIC_NUMBERS
+from adapter.providers.memory import LISTED_BY_LID, MAGIC_NUMBERS, NOT_EFFECTIVE
 from conftest import MakeApp
 from flask import Flask
 from jsonschema import Draft202012Validator
@@ -26,6 +26,7 @@ KEYED = {
     **CONFIG,
     "keys": {"crm": key_for("k"), "reader": key_for("r", scopes=("read",))},
 }
+BLOCK, LOOKUP, STATE = (f"/v1/contacts/{name}" for name in ("block", "lookup", "state"))
 OUTSIDE_OF_ROUTES = {"/docs", "/docs/", "/docs/{path}", "/openapi.json"}
 
 
@@ -70,7 +71,7 @@ def test_document_paths_and_methods_are_those_of_the_app(
     app: Flask, document: dict[str, Any]
 ) -> None:
     served = {
-        (re.sub(r"<path:(\w+)>", r"{\1}", rule.rule), method.lower())
+        (re.sub(r"<(?:path:|contact_adapter_)?(\w+)>", r"{\1}", rule.rule), method.lower())
         for rule in app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
         if not rule.rule.startswith("/dialects/")
@@ -169,6 +170,37 @@ def test_blocked_is_described_as_the_requested_state(document: dict[str, Any]) -
         assert f"`{confirmation.value}`" in described["confirmation"]["description"]
 
 
+def test_described_bodies_of_reads_accept_and_reject_what_the_app_does(
+    document: dict[str, Any],
+) -> None:
+    numbers = ["1"] * 100
+    for path, goods, bads in (
+        (
+            LOOKUP,
+            [{"numbers": numbers}, {"numbers": ["1"], "candidates": True, "account": "a"}],
+            [{}, {"numbers": []}, {"numbers": [*numbers, "1"]}, {"numbers": "1"}, {"number": "1"}],
+        ),
+        (
+            STATE,
+            [{"number": NUMBER}, {"jid": JID}],
+            [{"number": 5}, {"number": "1", "verify": True}],
+        ),
+    ):
+        body = document["paths"][path]["post"]["requestBody"]
+        assert body["required"] is True
+        schema = body["content"]["application/json"]["schema"]
+        validator = Draft202012Validator({**schema, "components": document["components"]})
+        assert [validator.is_valid(each) for each in goods] == [True] * len(goods)
+        assert [validator.is_valid(each) for each in bads] == [False] * len(bads)
+
+
+def test_numbers_are_described_in_no_query_of_a_read(document: dict[str, Any]) -> None:
+    for path in (LOOKUP, STATE, "/v1/accounts/{name}/status"):
+        for operation in document["paths"][path].values():
+            named = {each["name"] for each in operation.get("parameters", ())}
+            assert named <= {"name"}
+
+
 def test_readyz_is_described(document: dict[str, Any]) -> None:
     description = document["paths"]["/readyz"]["get"]["description"]
     assert "No provider is called" in description
@@ -213,7 +245,7 @@ def test_path_of_several_actions_is_described_with_all_of_them(
     document: dict[str, Any],
 ) -> None:
     for mount in load_settings(CONFIG).dialects:
-        for route in mount.dialect.provider.all_routes():
+        for route in mount.dialect.routes():
             operation = document["paths"][mount.prefix + route.template][route.method.lower()]
             assert re.search(rf"\b{route.action}\b", operation["summary"])
 
@@ -241,7 +273,6 @@ def test_keys_are_described_where_they_are_required(keyed: Flask, app: Flask) ->
 
 # Responses match the document
 
-BLOCK = "/v1/contacts/block"
 CALLS: list[tuple[str, str, dict[str, Any]]] = [
     ("post", BLOCK, {"json": {"number": "+55 11 99999-9999"}}),
     ("post", BLOCK, {"query_string": {"jid": JID}}),
@@ -251,6 +282,22 @@ CALLS: list[tuple[str, str, dict[str, Any]]] = [
     ("get", "/v1/contacts/blocked", {"query_string": {"account": "nowhere"}}),
     ("get", "/v1/contacts/blocked", {"query_string": {"number": NUMBER}}),
     ("get", "/v1/accounts", {}),
+    ("get", "/v1/accounts/{name}/status", {"in_path": "support"}),
+    ("get", "/v1/accounts/{name}/status", {"in_path": "nowhere"}),
+    ("get", "/v1/accounts/{name}/status", {"in_path": "support", "query_string": {"x": "y"}}),
+    ("post", LOOKUP, {"json": {"numbers": [NUMBER]}}),
+    ("post", LOOKUP, {"json": {"numbers": [NUMBER, "15005550041"], "candidates": True}}),
+    ("post", LOOKUP, {"json": {"numbers": ["1", 2]}}),
+    ("post", LOOKUP, {"json": {"numbers": ["1"] * 20}}),
+    ("post", STATE, {"json": {"number": NUMBER}}),
+    ("post", STATE, {"json": {"number": "15005550041"}}),
+    ("post", STATE, {"json": {"user_id": "BR.00000000000000000001"}}),
+    ("post", STATE, {"query_string": {"number": NUMBER}}),
+    ("post", BLOCK, {"json": {"jid": JID, "verify": True}}),
+    ("post", BLOCK, {"query_string": {"jid": JID, "verify": "true"}}),
+    ("post", BLOCK, {"json": {"number": NOT_EFFECTIVE, "verify": True}}),
+    ("post", BLOCK, {"json": {"number": LISTED_BY_LID, "verify": True}}),
+    ("post", STATE, {"json": {"number": NUMBER}, "after": LISTED_BY_LID}),
     ("get", "/v1/accounts", {"query_string": {"x": "y"}}),
     ("get", "/v1/providers", {}),
     ("get", "/livez", {}),
@@ -272,8 +319,10 @@ def test_responses_match_the_described_schemas(
     keyed: Flask, method: str, path: str, sent: dict[str, Any]
 ) -> None:
     client = keyed.test_client()
-    client.post(BLOCK, json={"number": NUMBER}, headers={"X-API-Key": "k"})
-    response = client.open(path, method=method, **{"headers": {"X-API-Key": "k"}, **sent})
+    rest = {"headers": {"X-API-Key": "k"}, **sent}
+    url, listed = path.format(name=rest.pop("in_path", "")), rest.pop("after", NUMBER)
+    client.post(BLOCK, json={"number": listed}, headers={"X-API-Key": "k"})
+    response = client.open(url, method=method, **rest)
     code = (response.get_json()["error"] or {}).get("code")
     document = describe(keyed)
     described = document["paths"][path][method]["responses"]
@@ -313,9 +362,17 @@ def test_described_body_accepts_and_rejects_what_the_app_does(
     body = document["paths"][BLOCK]["post"]["requestBody"]["content"]["application/json"]
     schema = {**body["schema"], "components": document["components"]}
     validator = Draft202012Validator(schema)
-    for good in ({"number": NUMBER}, {"jid": JID, "account": "support"}):
+    goods = ({"number": NUMBER}, {"jid": JID, "account": "support"}, {"jid": JID, "verify": True})
+    for good in goods:
         assert validator.is_valid(good)
-    bodies: list[Any] = [{"number": 5}, {"jid": None}, {"number": "5" * 2049}, {"phone": "1"}, []]
+    bodies: list[Any] = [
+        {"number": 5},
+        {"jid": None},
+        {"number": "5" * 2049},
+        {"phone": "1"},
+        [],
+        {"verify": 1},
+    ]
     for bad in bodies:
         assert not validator.is_valid(bad)
 

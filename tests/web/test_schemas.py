@@ -11,17 +11,22 @@ from marshmallow import RAISE, ValidationError, fields, validate
 
 from adapter.codes import Code, Confirmation
 from adapter.errors import RequestError
+from adapter.request_fields import MAX_FAULTS
 from adapter.results import build_envelope
-from adapter.web.schemas import (
-    MAX_UNKNOWN_FIELDS,
+from adapter.web.request_schemas import (
     AccountSchema,
+    ChangeRequestSchema,
+    Flag,
+    LookupRequestSchema,
+    TargetSchema,
+    load_document,
+)
+from adapter.web.schemas import (
     AccountsEnvelope,
     ChangeEnvelope,
     FailureEnvelope,
     ProvidersEnvelope,
     StatusEnvelope,
-    TargetSchema,
-    load_document,
 )
 
 
@@ -59,14 +64,20 @@ VALUES: st.SearchStrategy[Any] = st.one_of(
     st.integers(2046, 2050).map("x".__mul__),
 )
 NAMES: st.SearchStrategy[Any] = st.one_of(
-    st.sampled_from(["account", "number", "jid", "user_id", "Number", ""]), st.text(), st.integers()
+    st.sampled_from(["account", "number", "jid", "user_id", "verify", "Number", ""]),
+    st.text(),
+    st.integers(),
 )
 
 
-@pytest.mark.parametrize("schema", [TargetSchema(), AccountSchema()])
+QUICK = [ChangeRequestSchema(), TargetSchema(), AccountSchema()]
+"""The schemas whose good documents are accepted without marshmallow."""
+
+
+@pytest.mark.parametrize("schema", QUICK)
 @given(st.dictionaries(NAMES, VALUES, max_size=5))
 def test_marshmallow_accepts_every_document_that_is_accepted_without_it(
-    schema: TargetSchema | AccountSchema, document: dict[Any, Any]
+    schema: AccountSchema, document: dict[Any, Any]
 ) -> None:
     try:
         loaded: dict[str, Any] | None = schema.load(document)
@@ -76,7 +87,7 @@ def test_marshmallow_accepts_every_document_that_is_accepted_without_it(
         assert loaded == document == load_document(schema, document)
     else:
         # Only values that are equal to a text, but of another type, are left to marshmallow.
-        assert loaded is None or not all(type(value) is str for value in document.values())
+        assert loaded is None or not all(type(value) in (str, bool) for value in document.values())
     if loaded is None:
         with pytest.raises(RequestError):
             load_document(schema, document)
@@ -84,18 +95,22 @@ def test_marshmallow_accepts_every_document_that_is_accepted_without_it(
         assert load_document(schema, document) == loaded
 
 
-@pytest.mark.parametrize("schema", [TargetSchema(), AccountSchema()])
+@pytest.mark.parametrize("schema", QUICK)
 def test_rules_beside_marshmallow_are_the_rules_of_the_fields(
-    schema: TargetSchema | AccountSchema,
+    schema: AccountSchema,
 ) -> None:
-    assert schema.max_lengths.keys() == schema.fields.keys()
+    assert {*schema.max_lengths, *schema.flags} == schema.fields.keys()
     for name, field in schema.fields.items():
+        assert not field.required
+        if name in schema.flags:
+            assert isinstance(field, Flag)
+            assert field.validators == []
+            continue
         (validator,) = field.validators  # a second rule would have to be in `accepts`
         assert isinstance(field, fields.String)
         assert isinstance(validator, validate.Length)
         assert (validator.min, validator.equal) == (None, None)
         assert schema.max_lengths[name] == validator.max
-        assert not field.required
 
 
 @pytest.mark.parametrize("value", [5511999999999, 1.5, True, None, [], {}, ["5511999999999"]])
@@ -144,17 +159,72 @@ def test_unknown_fields_above_the_limit_are_counted(count: int, stem: str) -> No
     found = faults_of({**document, "number": 1})
     assert "must be text" in found["number"][0]
     named = [name for name in found if name not in ("number", "others")]
-    assert len(named) == min(count, MAX_UNKNOWN_FIELDS)
+    assert len(named) == min(count, MAX_FAULTS)
     assert all(len(name) <= 64 for name in named)
-    assert ("others" in found) is (count > MAX_UNKNOWN_FIELDS)
-    if count > MAX_UNKNOWN_FIELDS:
-        assert found["others"] == (f"{count - MAX_UNKNOWN_FIELDS} more unknown fields",)
+    assert ("others" in found) is (count > MAX_FAULTS)
+    if count > MAX_FAULTS:
+        assert found["others"] == (f"{count - MAX_FAULTS} more unknown fields",)
 
 
 def test_account_schema_accepts_an_account_alone() -> None:
     assert load_document(AccountSchema(), {"account": "a"}) == {"account": "a"}
     with pytest.raises(RequestError):
         load_document(AccountSchema(), {"number": "5511999999999"})
+
+
+LOOKUP = LookupRequestSchema()
+
+
+def lookup_faults(document: dict[Any, Any]) -> dict[str, tuple[str, ...]]:
+    with pytest.raises(RequestError) as caught:
+        load_document(LOOKUP, document)
+    return dict(caught.value.outcome.fields)
+
+
+def test_lookup_of_1_to_100_texts_is_accepted() -> None:
+    for document in (
+        {"numbers": ["1"]},
+        {"numbers": ["1"] * 100, "account": "a", "candidates": True},
+    ):
+        assert load_document(LOOKUP, document) == document
+
+
+@pytest.mark.parametrize(
+    ("document", "faults"),
+    [
+        ({}, {"numbers": ("is required",)}),
+        ({"numbers": []}, {"numbers": ("must have 1 to 100 entries",)}),
+        ({"numbers": ["1"] * 101}, {"numbers": ("must have 1 to 100 entries",)}),
+        ({"numbers": "5511999999999"}, {"numbers": ("must be a list of texts",)}),
+        ({"numbers": None}, {"numbers": ("must be a list of texts",)}),
+        ({"numbers": ["1", 2]}, {"numbers[1]": ("must be text, in quotes",)}),
+        ({"numbers": ["5" * 2049]}, {"numbers[0]": ("is longer than 2048 characters",)}),
+    ],
+)
+def test_lookup_of_other_values_is_rejected_by_entry(
+    document: dict[str, Any], faults: dict[str, tuple[str, ...]]
+) -> None:
+    assert lookup_faults(document) == faults
+
+
+def test_invalid_entries_above_the_limit_are_counted() -> None:
+    found = lookup_faults({"numbers": ["1", *[2] * 10]})
+    assert list(found) == [*(f"numbers[{index}]" for index in range(1, 9)), "others"]
+    assert found["others"] == ("2 more invalid numbers",)
+
+
+@pytest.mark.parametrize("value", ["true", "false", 1, 0, "", None, [], "yes"])
+@pytest.mark.parametrize(
+    ("schema", "name"), [(ChangeRequestSchema(), "verify"), (LOOKUP, "candidates")]
+)
+def test_flag_of_another_type_is_rejected_and_never_converted(
+    schema: AccountSchema, name: str, value: Any
+) -> None:
+    with pytest.raises(RequestError) as caught:
+        load_document(
+            schema, {"numbers": ["1"], name: value} if schema is LOOKUP else {name: value}
+        )
+    assert caught.value.outcome.fields == {name: ("must be true or false, without quotes",)}
 
 
 names = st.sampled_from(["number", "jid", "user_id", "account"]) | st.text(max_size=70)
@@ -183,6 +253,8 @@ def change(**rest: Any) -> dict[str, Any]:
         "blocked": True,
         "confirmation": "accepted",
         "contact": {"jid": "x@lid", "number": None, "lid": "x@lid", "user_id": None},
+        "verified": None,
+        "verified_reason": "no_read",
     }
     return build_envelope(data={**data, **rest}, request_id="r")
 
@@ -198,6 +270,8 @@ def test_change_schema_accepts_all_confirmations() -> None:
         change(action="list"),
         change(confirmation="maybe"),
         change(contact=None),
+        change(verified="maybe"),
+        change(verified_reason="later"),
         change(colour=1),
         {**change(), "success": False},
         {**change(), "error": {}},
@@ -253,6 +327,7 @@ def test_failure_schema_has_closed_enums_except_for_the_code(name: str, value: A
                         "session": "none",
                         "contacts": ["digits"],
                         "confirmation": "accepted",
+                        "verifiable": "with the LID",
                         "dialect": False,
                         "documentation": "",
                         "proven": None,
