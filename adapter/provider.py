@@ -27,18 +27,17 @@ from adapter.error_rules import (
 )
 from adapter.errors import PluginError, RequestError
 from adapter.evidence import (
-    holds_error,
     read_contacts,
     read_jid,
     read_retry_after,
     says_success,
     shows_state,
     value_at,
-    without,
 )
 from adapter.http import Headers, HttpRequest, HttpResponse
 from adapter.options import Options
-from adapter.readings import BlockState, Lookup, Session, SessionState, Verification
+from adapter.provider_reads import Reads
+from adapter.readings import Verification
 from adapter.response_rules import find_rule, read_response, read_success
 from adapter.results import Command, ContactList, Outcome
 from adapter.route import PLACEHOLDER, Route, check_header_template, read_routes
@@ -58,7 +57,7 @@ class SessionLocation(StrEnum):
 _SUCCESS_STATUSES: Final = (200, 201, 202)
 
 
-class Provider(ABC):
+class Provider(Reads, ABC):
     """One provider's wire format: a command into its request, its response into an outcome.
 
     A provider is pure: no network, no state, and no clock except for a date in `Retry-After`. Only
@@ -68,15 +67,7 @@ class Provider(ABC):
       `{"block": ("PUT", "/blacklist/{number}")}`. A variable part with the name of an option is
       filled in from it. With `changes_return_list`, the response to a change holds the whole block
       list, and the limits of lists apply to it.
-    - `max_lookup`: the most numbers in one request of a lookup. `lookups_name_contacts`: the
-      response says as whom WhatsApp knows a number.
-    - `status_at`, `status_words`: where the response to a status has its word, as a JSON pointer,
-      and the meaning of each word, which may be a boolean:
-      `{"WORKING": p.SessionState.CONNECTED}`. Any other word means `unknown`.
-    - `synchronous`: the response to a change comes after the list has changed.
-    - `lists_lids`: the list names most contacts by LID, without their numbers.
-    - `shows_only_blocks`: a read shows that a contact is blocked, and never that it is not.
-    - `prefers_lid`: a request names a contact by LID where it is known from an earlier response.
+    - The reads of a session, of numbers and of one contact: see `Reads`.
     - `contact_forms`: the forms in which requests name a contact. Without `ContactForm.LID`, a
       contact of which only the LID is known is refused, and nothing is sent.
     - `header_templates`: the headers of every request, with options by name:
@@ -104,14 +95,6 @@ class Provider(ABC):
     header_templates: ClassVar[Mapping[str, str]] = MappingProxyType({})
     routes: ClassVar[Mapping[str, tuple[str, str]]]
     changes_return_list: ClassVar[bool] = False
-    max_lookup: ClassVar[int] = 1
-    lookups_name_contacts: ClassVar[bool] = True
-    status_at: ClassVar[str] = ""
-    status_words: ClassVar[Mapping[str | bool, SessionState]] = MappingProxyType({})
-    synchronous: ClassVar[bool] = False
-    lists_lids: ClassVar[bool] = False
-    shows_only_blocks: ClassVar[bool] = False
-    prefers_lid: ClassVar[bool] = False
     provider_code_at: ClassVar[tuple[str, ...]] = ()
     error_codes: ClassVar[Mapping[str, tuple[int, Code] | tuple[int, Code, str]]] = (
         MappingProxyType({})
@@ -125,7 +108,6 @@ class Provider(ABC):
     _actions: ClassVar[frozenset[Action]]
     _code_keys: ClassVar[tuple[tuple[str, ...], ...]]
     _own_rules: ClassVar[tuple[ErrorRule, ...]]
-    _status_keys: ClassVar[tuple[str, ...]]
     rule_tables: ClassVar[Mapping[Action, RuleTable]]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -246,47 +228,6 @@ class Provider(ABC):
     def build_status(self, command: Command) -> HttpRequest:
         """Return the request for the status of the session; by default, the route alone."""
         return self.request(command)
-
-    def parse_status(self, document: Json) -> Session | None:
-        """Return the session that the body of a 200 shows; None without one.
-
-        By default, that is the meaning of the word at `status_at`.
-        """
-        value = value_at(document, self._status_keys)
-        if isinstance(value, bool):
-            return Session(self.status_words.get(value, SessionState.UNKNOWN))
-        if not isinstance(value, str):
-            return None
-        state = self.status_words.get(value)
-        return Session(SessionState.UNKNOWN) if state is None else Session(state, value)
-
-    def build_lookup(self, command: Command) -> HttpRequest:
-        """Return the request for `command.numbers`, at most `max_lookup` of them."""
-        raise NotImplementedError
-
-    def parse_lookup(self, command: Command, document: Json) -> Iterable[Lookup] | None:
-        """Return the lookups in the body of a 200, in any order; None if it shows none.
-
-        A number without exactly one lookup is unknown.
-        """
-        raise NotImplementedError
-
-    def build_state(self, command: Command) -> HttpRequest:
-        """Return the request for the state of one contact."""
-        raise NotImplementedError
-
-    def parse_state(self, command: Command, document: Json) -> BlockState | None:
-        """Return the state of the command's contact that the body of a 200 shows."""
-        raise NotImplementedError
-
-    def shows_error(self, command: Command, document: Json) -> bool:
-        """Whether the body of a 2xx holds an error, which contradicts a success.
-
-        The entries of a list are ignored, and so is the word of a status.
-        """
-        if command.action is Action.STATUS and self._status_keys:
-            document = without(document, self._status_keys)
-        return holds_error(document, arrays=command.action.is_change)
 
     def build_next_page(self, command: Command, response: HttpResponse) -> HttpRequest | None:
         """Return the request for the next page of a list; None after the last page.

@@ -42,15 +42,14 @@ from typing import Any, Final
 
 from marshmallow import Schema, ValidationError, fields, validate
 
-from adapter.codes import Action, Code, Confirmation
+from adapter.codes import Action
 from adapter.contacts import Contact, ContactError, is_user_id
 from adapter.http import Headers, HttpRequest, HttpResponse, json_response
-from adapter.readings import BlockState, Lookup, Reading, Session, SessionState, Unverified
-from adapter.response_rules import REFUSED
 from adapter.results import Command, Outcome
 from adapter.strict_json import Json, StrictJsonError, read_json
 from adapter.testing.naming import is_readable_name
 from adapter.testing.pointers import GONE, is_pattern, overlaps, places, value_at, values_at
+from adapter.testing.recorded_outcomes import OutcomeSchema, read_outcome
 from adapter.testing.reporting import shown_path
 
 LIVE_FILE: Final = "live.json"
@@ -93,33 +92,6 @@ class _ResponseSchema(Schema):
     text = fields.String(load_default=None)
 
 
-class _ContactSchema(Schema):
-    number = fields.String(load_default=None, allow_none=True)
-    lid = fields.String(load_default=None, allow_none=True)
-    user_id = fields.String(load_default=None, allow_none=True)
-
-
-class _LookupSchema(Schema):
-    on_whatsapp = fields.Boolean(required=True, allow_none=True)
-    contact = fields.Nested(_ContactSchema, load_default=None, allow_none=True)
-    code = fields.Enum(Code, by_value=True, load_default=None)
-
-
-class _OutcomeSchema(Schema):
-    status = fields.Enum(SessionState, by_value=True)
-    word = fields.String(load_default=None, allow_none=True)
-    lookups = fields.List(fields.Nested(_LookupSchema))
-    blocked = fields.Boolean(allow_none=True)
-    reason = fields.Enum(Unverified, by_value=True, load_default=None, allow_none=True)
-    code = fields.Enum(Code, by_value=True, load_default=None)
-    confirmation = fields.Enum(Confirmation, by_value=True, load_default=None)
-    contacts = fields.List(fields.Nested(_ContactSchema), load_default=None)
-    others = fields.Integer(strict=True, load_default=0)
-    retry_after = fields.Integer(strict=True, load_default=None)
-    rejected = fields.List(fields.String(), data_key="fields", load_default=list)
-    provider_code = fields.String(load_default=None)
-
-
 class _ProvenanceField(fields.Field):  # type: ignore[type-arg, unused-ignore]
     """One provenance for both, or one for each of request and response."""
 
@@ -149,7 +121,7 @@ class _ExchangeSchema(Schema):
     command = fields.Nested(_CommandSchema, required=True)
     request = fields.Nested(_RequestSchema, required=True)
     response = fields.Nested(_ResponseSchema, required=True)
-    outcome = fields.Nested(_OutcomeSchema, required=True)
+    outcome = fields.Nested(OutcomeSchema, required=True)
     next = fields.Nested(_RequestSchema, load_default=None, allow_none=True)
     evidence = fields.List(
         fields.String(
@@ -283,7 +255,7 @@ def _read_exchange(path: Path, raw: Json, secrets: Mapping[str, str]) -> Exchang
         tuple(Contact(number) for number in record["command"]["numbers"]),
     )
     response = _read_response(record["response"])
-    outcome = _read_outcome(command, record["outcome"], response.status)
+    outcome = read_outcome(command, record["outcome"], response.status)
     evidence = tuple(each for each in record["evidence"] if each != ANY_SUCCESS_STATUS)
     _check_evidence(record, outcome, response, evidence)
     if following and outcome.contacts is None:
@@ -348,57 +320,6 @@ def _read_response(raw: Mapping[str, Any]) -> HttpResponse:
     if raw["text"] is not None:
         raise ValidationError({"response": "give body or text, not both"})
     return json_response(raw["status"], raw["body"], raw["headers"])
-
-
-def _read_outcome(command: Command, raw: Mapping[str, Any], status: int) -> Outcome:
-    """Return the outcome. Raises ValidationError for one that no response can have."""
-    reading = _read_reading(command, raw)
-    if reading is not None:
-        return Outcome.success(Confirmation.PROVIDER_STATE, reading=reading, upstream_status=status)
-    if (raw["code"] is None) is (raw["confirmation"] is None):
-        known = " or ".join(f'"{each}"' for each in Confirmation)
-        raise ValidationError(
-            {"outcome": f"give a success a `confirmation` ({known}), a failure a `code`"}
-        )
-    contacts = raw["contacts"]
-    if raw["confirmation"] and (contacts is None) is (command.action is Action.LIST):
-        raise ValidationError({"outcome": "give the success of a list `contacts`, no other"})
-    return Outcome(
-        raw["code"],
-        raw["confirmation"],
-        None if contacts is None else tuple(Contact(**contact) for contact in contacts),
-        raw["retry_after"],
-        dict.fromkeys(raw["rejected"], (REFUSED,)),
-        status,
-        raw["provider_code"],
-        raw["others"],
-    )
-
-
-def _read_reading(command: Command, raw: Mapping[str, Any]) -> Reading | None:
-    """Return what a status, a lookup or a state has read; None for a failure or another action."""
-    if raw["code"] is not None:
-        return None
-    match command.action:
-        case Action.STATUS if "status" in raw:
-            return Session(raw["status"], raw["word"])
-        case Action.STATE if "blocked" in raw:
-            return BlockState(raw["blocked"], raw["reason"])
-        case Action.LOOKUP if len(raw.get("lookups", ())) == len(command.contacts):
-            return tuple(
-                Lookup(
-                    asked,
-                    each["on_whatsapp"],
-                    each["contact"] and Contact(**each["contact"]),
-                    each["code"],
-                )
-                for asked, each in zip(command.contacts, raw["lookups"], strict=True)
-            )
-        case Action.STATUS | Action.STATE | Action.LOOKUP:
-            raise ValidationError(
-                {"outcome": "give a status `status`, a state `blocked`, a lookup its `lookups`"}
-            )
-    return None
 
 
 def _check_evidence(

@@ -52,6 +52,7 @@ class Wire:
     options: Mapping[str, Any]
     changed: Callable[[Entry, list[Entry]], Any]
     read: Callable[[str, list[Entry], Entry], Any]
+    changed_status: int = 200
 
 
 def _wuts_entry(entry: Entry) -> dict[str, Any]:
@@ -96,6 +97,17 @@ def _go_read(target: str, entries: list[Entry], person: Entry) -> Any:
     return {"message": "success", "data": {"Users": [user]}}
 
 
+def _waha_changed(_: Entry, __: list[Entry]) -> Any:
+    return b""
+
+
+def _waha_read(target: str, entries: list[Entry], person: Entry) -> Any:
+    chat_id = f"{person.number}@c.us" if person.shows_number else person.lid
+    if "check-exists" in target:
+        return {"numberExists": True, "chatId": chat_id}
+    return {"id": chat_id, "isBlocked": person in entries}
+
+
 WIRES: Final[Mapping[str, Wire]] = {
     "evolution-go": Wire({"token": Secret("t")}, _go_changed, _go_read),
     "meta-cloud": Wire(
@@ -103,6 +115,7 @@ WIRES: Final[Mapping[str, Wire]] = {
         _meta_changed,
         _meta_list,
     ),
+    "waha": Wire({"api_key": Secret("t")}, _waha_changed, _waha_read, changed_status=201),
     "wuts": Wire({"token": Secret("t")}, _wuts_changed, _wuts_list),
 }
 """The wire of each provider that can read a change back."""
@@ -177,7 +190,7 @@ class WhatsApp:
                     body = self.wire.changed(self.person, self.entries())
                 if not self.behaviour.responds:
                     return
-                peer.write(http_response(200, body))
+                peer.write(http_response(self.wire.changed_status, body))
                 continue
             self.before_read(peer)
             with self.lock:

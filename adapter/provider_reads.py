@@ -1,0 +1,81 @@
+"""The reads of a provider: the status of its session, lookups, and the state of one contact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import ClassVar
+
+from adapter.codes import Action
+from adapter.evidence import holds_error, value_at, without
+from adapter.http import HttpRequest
+from adapter.readings import BlockState, Lookup, Session, SessionState
+from adapter.results import Command
+from adapter.strict_json import Json
+
+
+class Reads:
+    """The declarations and the pure methods of a provider's reads; a base class of `Provider`.
+
+    - `max_lookup`: the most numbers in one request of a lookup. `lookups_name_contacts`: the
+      response says as whom WhatsApp knows a number.
+    - `status_at`, `status_words`: where the response to a status has its word, as a JSON pointer,
+      and the meaning of each word, which may be a boolean:
+      `{"WORKING": p.SessionState.CONNECTED}`. Any other word means `unknown`.
+    - `synchronous`: the response to a change comes after the list has changed.
+    - `lists_lids`: the list names most contacts by LID, without their numbers.
+    - `shows_only_blocks`: a read shows that a contact is blocked, and never that it is not.
+    - `prefers_lid`: a request names a contact by LID where it is known from an earlier response.
+    """
+
+    max_lookup: ClassVar[int] = 1
+    lookups_name_contacts: ClassVar[bool] = True
+    status_at: ClassVar[str] = ""
+    status_words: ClassVar[Mapping[str | bool, SessionState]] = MappingProxyType({})
+    synchronous: ClassVar[bool] = False
+    lists_lids: ClassVar[bool] = False
+    shows_only_blocks: ClassVar[bool] = False
+    prefers_lid: ClassVar[bool] = False
+
+    _status_keys: ClassVar[tuple[str, ...]]
+
+    def parse_status(self, document: Json) -> Session | None:
+        """Return the session that the body of a 200 shows; None without one.
+
+        By default, that is the meaning of the word at `status_at`.
+        """
+        value = value_at(document, self._status_keys)
+        if isinstance(value, bool):
+            return Session(self.status_words.get(value, SessionState.UNKNOWN))
+        if not isinstance(value, str):
+            return None
+        state = self.status_words.get(value)
+        return Session(SessionState.UNKNOWN) if state is None else Session(state, value)
+
+    def build_lookup(self, command: Command) -> HttpRequest:
+        """Return the request for `command.numbers`, at most `max_lookup` of them."""
+        raise NotImplementedError
+
+    def parse_lookup(self, command: Command, document: Json) -> Iterable[Lookup] | None:
+        """Return the lookups in the body of a 200, in any order; None if it shows none.
+
+        A number without exactly one lookup is unknown.
+        """
+        raise NotImplementedError
+
+    def build_state(self, command: Command) -> HttpRequest:
+        """Return the request for the state of one contact."""
+        raise NotImplementedError
+
+    def parse_state(self, command: Command, document: Json) -> BlockState | None:
+        """Return the state of the command's contact that the body of a 200 shows."""
+        raise NotImplementedError
+
+    def shows_error(self, command: Command, document: Json) -> bool:
+        """Whether the body of a 2xx holds an error, which contradicts a success.
+
+        The entries of a list are ignored, and so is the word of a status.
+        """
+        if command.action is Action.STATUS and self._status_keys:
+            document = without(document, self._status_keys)
+        return holds_error(document, arrays=command.action.is_change)
