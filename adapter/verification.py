@@ -60,7 +60,9 @@ def verify(
     if state.blocked is None:
         reason = state.reason or Unverified.INCOMPLETE
         if outcome.ok and reason is not Unverified.READ_FAILED:
-            outcome = replace(outcome, confirmation=Confirmation.ACCEPTED)  # the list is no proof
+            outcome = replace(
+                outcome, confirmation=Confirmation.ACCEPTED
+            )  # the list does not show it
         return replace(outcome, verification=Verification(None, reason, reads))
     if state.blocked is command.blocked:
         success = Outcome.success(Confirmation.READ_BACK, upstream_status=outcome.upstream_status)

@@ -39,6 +39,7 @@ class WahaProvider(WahaCodeProvider):
     title = "WAHA"
     documentation = "https://github.com/devlikeapro/waha"
     contact_forms = (p.ContactForm.CHAT_ID, p.ContactForm.LID)
+    shows_only_blocks = True
     header_templates = {"X-Api-Key": "{api_key}"}
     routes = {**WahaCodeProvider.routes, "state": ("GET", "/api/contacts")}
     error_rules = (

@@ -62,7 +62,7 @@ def changed(**changes: Any) -> Callable[[list[Any]], Any]:
         (changed(response={"status": 200, "body": {}, "text": ""}), "body or text"),
         (changed(response={"status": 99}), "response.status: "),
         (changed(request={"method": "POST"}), "request.path: Missing"),
-        (changed(command={"action": "block"}), "block and unblock need a contact"),
+        (changed(command={"action": "block"}), "block, unblock and state need a contact"),
         (changed(command={"action": "mute", "contact": JID}), "command.action: "),
         (changed(command={"action": "block", "contact": "1203@g.us"}), "a group"),
         (

@@ -263,6 +263,7 @@ def test_the_other_form_of_a_number_in_the_list_proves_nothing_where_no_wa_id_wa
     assert outcome.verification.reason is Unverified.INCOMPLETE
 
 
-def test_a_number_of_its_own_in_the_other_form_is_not_the_person_that_was_blocked() -> None:
+def test_a_listed_number_in_the_other_form_shows_neither_state() -> None:
     outcome = change(Action.BLOCK, "551199990001", wa_id="5511999990001")
-    assert outcome.code is Code.NOT_EFFECTIVE
+    shown = outcome.verification
+    assert (outcome.ok, shown.verified, shown.reason) == (True, None, Unverified.INCOMPLETE)
