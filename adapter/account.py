@@ -18,7 +18,7 @@ from adapter.errors import PluginError, RequestError
 from adapter.http import NO_HEADERS, HttpRequest, HttpResponse
 from adapter.logs import log, log_event, log_exception
 from adapter.provider import LocalProvider, Provider
-from adapter.reads import MAX_PARALLEL, look_up, read_state, read_status
+from adapter.reads import MAX_PARALLEL, Run, fetch_state, fetch_status, look_up
 from adapter.redaction import redact_contact, redact_contacts, redact_request_id
 from adapter.results import Command, Outcome
 from adapter.settings.model import MAX_BODY, AccountSettings, TransportSettings
@@ -104,27 +104,29 @@ class Account:
         provider receives the request id without the digits of the contact.
         """
         ensure_own_process()
+        provider, limits = self.provider, self.settings.transport
         run = partial(self._run, request_id, begun)
-        actions = contain(self.provider.actions)
-        if command.action is Action.STATE and contain(self.provider.can_read_back):
-            return read_state(run, self.provider, self.identities, command.target)
-        if command.action not in actions:
+        if command.action is Action.STATE and contain(provider.can_read_back):
+            deadline = time.monotonic() + limits.list_deadline
+            return fetch_state(run, provider, self.identities, command.target, deadline)
+        if command.action not in contain(provider.actions):
             return Outcome.failure(Code.OPERATION_NOT_SUPPORTED), 0
-        if command.action is Action.STATUS:
-            return read_status(run, command)
-        if command.action is Action.LOOKUP:
-            limits = self.settings.transport
-            parallel = min(MAX_PARALLEL, limits.max_in_flight)
-            size = self.provider.max_lookup
-            return look_up(run, command, size, limits.list_deadline, parallel)
+        match command.action:
+            case Action.STATUS:
+                return fetch_status(run, command)
+            case Action.LOOKUP:
+                parallel = max(1, min(MAX_PARALLEL, limits.max_in_flight // 4))
+                return look_up(run, command, provider.max_lookup, limits.list_deadline, parallel)
+            case Action.LIST:
+                return run(command)
+        return self._change(command, request_id, run)
+
+    def _change(self, command: Command, request_id: str, run: Run) -> tuple[Outcome, int]:
+        """Run a block or unblock, and read it back as the call or the account asks for."""
         mode = self.verify
         if command.verify is not None:
             mode = Verify.ALWAYS if command.verify else Verify.NEVER
-        if (
-            not command.action.is_change
-            or mode is Verify.NEVER
-            or not contain(self.provider.can_read_back)
-        ):
+        if mode is Verify.NEVER or not contain(self.provider.can_read_back):
             return run(command)
         seconds = self.settings.transport.deadline
         deadline = time.monotonic() + seconds
@@ -148,10 +150,10 @@ class Account:
         An exception of a plugin is logged: it says nothing about the change, whose outcome stays.
         """
         begun: list[Attempt] = []
-        # The read's own request names no contact, so that its id must not either.
+        # The request for a list names no contact, so that its id must not either.
         run = partial(self._run, redact_contact(request_id, contact), begun)
         try:
-            return read_state(run, self.provider, self.identities, contact, deadline)
+            return fetch_state(run, self.provider, self.identities, contact, deadline)
         except Exception as error:  # noqa: BLE001 - a bug of a plugin
             facts = {"account": self.name, "provider": self.provider.name}
             log_exception("read_back_failed", error, contact=contact, **facts)
@@ -165,33 +167,38 @@ class Account:
         timeout: float | None = None,
         settle: Settle | None = None,
     ) -> tuple[Outcome, int]:
-        """Run the command by its own route, in at most `timeout` seconds."""
+        """Run the command by its own route, in at most `timeout` seconds.
+
+        A contact that is completed from memory takes part in the order of intents; a provider that
+        prefers LIDs gets it, too. A response is compared with what its request named.
+        """
         contact = command.contact
-        known = command
+        completed = command
         if contact is not None:
             who = self.identities.complete(contact)
             if who is not contact:
-                known = replace(command, contact=who)
+                completed = replace(command, contact=who)
+        asked = completed if self.provider.prefers_lid else command
         try:
             if contact is not None and contact.jid is None:
                 contain(self.provider.name_contact, contact)  # a plugin may not support user ids
-            asked = known if self.provider.prefers_lid else command
             request = contain(self.provider.request_for, asked)
         except RequestError as error:
             return error.outcome, 0
         sent_id = redact_contacts(redact_contact(request_id, contact), command.contacts)
-        call = _Call(self, known, request, sent_id, begun)
+        call = _Call(self, asked, request, sent_id, begun)
         limits = self._limits[command.action]
         if timeout is not None:
             limits = replace(limits, timeout=min(timeout, limits.timeout))
         if self._transport is None:
-            outcome, attempts = self._run_locally(call, known, settle), 1
+            outcome, attempts = self._run_locally(call, completed, settle), 1
         else:
-            outcome, attempts = self.resilience.call(call.run_attempt, limits, known, settle)
+            outcome, attempts = self.resilience.call(call.run_attempt, limits, completed, settle)
         if (
             self.provider.prefers_lid
             and command.action.is_change
-            and outcome.applied is Applied.UNKNOWN
+            and outcome.code is not None
+            and outcome.code.applied is Applied.UNKNOWN
             and self.identities.complete(command.target).lid is None
         ):
             outcome = replace(outcome, message=f"{outcome.message} {_NO_LID}")

@@ -251,7 +251,7 @@ def read_contacts(
     return ContactList(tuple(contacts), others)
 
 
-def read_single_lookup(
+def read_lookup_by_keys(
     command: Command, document: Json, found_at: str, jid_at: str
 ) -> list[Lookup] | None:
     """Return the lookup of the command's only number, from two keys of the body.

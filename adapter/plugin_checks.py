@@ -74,6 +74,10 @@ def check_provider(provider: type[Provider]) -> None:
         raise PluginError(f"{name}.max_lookup must be at least 1")
     for route in provider.all_routes():
         _check_methods(provider, route.action, _METHODS.get(route.action, ()))
+        if route.action is Action.STATUS and not provider.status_at:
+            _check_methods(provider, route.action, ("parse_status",), "status_at, or ")
+    if provider.prefers_lid and ContactForm.LID not in provider.contact_forms:
+        raise PluginError(f"{name}.prefers_lid needs ContactForm.LID in {name}.contact_forms")
     if provider.base_url is not None and not is_plain_url(provider.base_url):
         raise PluginError(
             f"{name}.base_url must be an http or https URL without a query or credentials: "
@@ -95,10 +99,14 @@ def check_provider(provider: type[Provider]) -> None:
     _check_secrets_in_paths(provider, options)
 
 
-def _check_methods(provider: type[Provider], action: Action, methods: tuple[str, ...]) -> None:
+def _check_methods(
+    provider: type[Provider], action: Action, methods: tuple[str, ...], others: str = ""
+) -> None:
     for method in methods:
         if getattr(provider, method) is getattr(Provider, method):
-            raise PluginError(f"{provider.__name__}.routes has {action}, so it needs {method}")
+            raise PluginError(
+                f"{provider.__name__}.routes has {action}, so it needs {others}{method}"
+            )
 
 
 def _check_date(where: str, text: str | None) -> None:

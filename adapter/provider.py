@@ -8,7 +8,7 @@ the provider's class, so that a path or a code is written once. Neither uses a n
 from __future__ import annotations
 
 import re
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from enum import StrEnum
@@ -27,16 +27,18 @@ from adapter.error_rules import (
 )
 from adapter.errors import PluginError, RequestError
 from adapter.evidence import (
+    holds_error,
     read_contacts,
     read_jid,
     read_retry_after,
     says_success,
     shows_state,
     value_at,
+    without,
 )
 from adapter.http import Headers, HttpRequest, HttpResponse
 from adapter.options import Options
-from adapter.provider_reads import Reads
+from adapter.provider_reads import ProviderReads
 from adapter.readings import Verification
 from adapter.response_rules import find_rule, read_response, read_success
 from adapter.results import Command, ContactList, Outcome
@@ -57,7 +59,7 @@ class SessionLocation(StrEnum):
 _SUCCESS_STATUSES: Final = (200, 201, 202)
 
 
-class Provider(Reads, ABC):
+class Provider(ProviderReads):
     """One provider's wire format: a command into its request, its response into an outcome.
 
     A provider is pure: no network, no state, and no clock except for a date in `Retry-After`. Only
@@ -67,7 +69,7 @@ class Provider(Reads, ABC):
       `{"block": ("PUT", "/blacklist/{number}")}`. A variable part with the name of an option is
       filled in from it. With `changes_return_list`, the response to a change holds the whole block
       list, and the limits of lists apply to it.
-    - The reads of a session, of numbers and of one contact: see `Reads`.
+    - The reads of a session, of numbers and of one contact: see `ProviderReads`.
     - `contact_forms`: the forms in which requests name a contact. Without `ContactForm.LID`, a
       contact of which only the LID is known is refused, and nothing is sent.
     - `header_templates`: the headers of every request, with options by name:
@@ -128,8 +130,6 @@ class Provider(Reads, ABC):
             action: RuleTable(tuple(rule for rule in cls.all_rules() if rule.is_for(action)))
             for action in Action
         }
-        pointers = (cls.status_at,) if cls.status_at else ()
-        cls._status_keys = next(iter(read_pointers(f"{name}.status_at", pointers)), ())
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self.options = options
@@ -225,9 +225,14 @@ class Provider(Reads, ABC):
         None means that the evidence is missing; the outcome is then `provider_bad_response`.
         """
 
-    def build_status(self, command: Command) -> HttpRequest:
-        """Return the request for the status of the session; by default, the route alone."""
-        return self.request(command)
+    def shows_error(self, command: Command, document: Json) -> bool:
+        """Whether the body of a 2xx holds an error, which contradicts a success.
+
+        The entries of a list are ignored, and so is the word of a status.
+        """
+        if command.action is Action.STATUS and self._status_keys:
+            document = without(document, self._status_keys)
+        return holds_error(document, arrays=command.action.is_change)
 
     def build_next_page(self, command: Command, response: HttpResponse) -> HttpRequest | None:
         """Return the request for the next page of a list; None after the last page.
@@ -264,7 +269,7 @@ class Provider(Reads, ABC):
         Raises RequestError (`invalid_target`) where none is possible; nothing is sent then.
         """
         allowed = forms or self.contact_forms
-        if self.prefers_lid and contact.lid is not None:
+        if self.prefers_lid and contact.lid is not None and ContactForm.LID in allowed:
             return contact.lid
         for form in allowed:
             text = form.write(contact)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from adapter.codes import Action
-from adapter.evidence import holds_error, value_at, without
+from adapter.error_rules import read_pointers
+from adapter.evidence import value_at
 from adapter.http import HttpRequest
 from adapter.readings import BlockState, Lookup, Session, SessionState
 from adapter.results import Command
 from adapter.strict_json import Json
 
 
-class Reads:
+class ProviderReads(ABC):
     """The declarations and the pure methods of a provider's reads; a base class of `Provider`.
 
     - `max_lookup`: the most numbers in one request of a lookup. `lookups_name_contacts`: the
@@ -38,6 +39,26 @@ class Reads:
     prefers_lid: ClassVar[bool] = False
 
     _status_keys: ClassVar[tuple[str, ...]]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        pointers = (cls.status_at,) if cls.status_at else ()
+        cls._status_keys = next(iter(read_pointers(f"{cls.__name__}.status_at", pointers)), ())
+
+    @abstractmethod
+    def request(
+        self,
+        command: Command,
+        json: Json = None,
+        query: Mapping[str, str] = MappingProxyType({}),
+        /,
+        **ids: str,
+    ) -> HttpRequest:
+        """Return the request to the command's route."""
+
+    def build_status(self, command: Command) -> HttpRequest:
+        """Return the request for the status of the session; by default, the route alone."""
+        return self.request(command)
 
     def parse_status(self, document: Json) -> Session | None:
         """Return the session that the body of a 200 shows; None without one.
@@ -70,12 +91,3 @@ class Reads:
     def parse_state(self, command: Command, document: Json) -> BlockState | None:
         """Return the state of the command's contact that the body of a 200 shows."""
         raise NotImplementedError
-
-    def shows_error(self, command: Command, document: Json) -> bool:
-        """Whether the body of a 2xx holds an error, which contradicts a success.
-
-        The entries of a list are ignored, and so is the word of a status.
-        """
-        if command.action is Action.STATUS and self._status_keys:
-            document = without(document, self._status_keys)
-        return holds_error(document, arrays=command.action.is_change)

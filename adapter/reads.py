@@ -10,19 +10,39 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final, TypeAlias
 
-from adapter.codes import Action, Code, Confirmation
+from adapter.codes import Action, Code
 from adapter.comparison import Identities, find_state
 from adapter.contacts import Contact, other_form
 from adapter.containment import contain
 from adapter.provider import Provider
-from adapter.readings import Lookup, Reading, Session, SessionState
+from adapter.readings import Lookup, Session, SessionState
 from adapter.results import Command, Outcome
 
 MAX_PARALLEL: Final = 16
 """The most requests of one lookup at the same time, where the account permits as many calls."""
 
+_ABOUT_THE_ACCOUNT: Final = frozenset(
+    {
+        Code.SESSION_NOT_FOUND,
+        Code.SESSION_NOT_CONNECTED,
+        Code.OPERATION_NOT_SUPPORTED,
+        Code.PROVIDER_RATE_LIMITED,
+        Code.PROVIDER_AUTH_FAILED,
+        Code.PROVIDER_PERMISSION_DENIED,
+        Code.PROVIDER_REDIRECTED,
+        Code.PROVIDER_MISADDRESSED,
+        Code.PROVIDER_TLS_ERROR,
+        Code.CIRCUIT_OPEN,
+    }
+)
+"""Codes with which every further request would fail as well."""
+
+
 Run: TypeAlias = Callable[..., tuple[Outcome, int]]
-"""Run a command by its own route, in at most so many seconds: `run(command, timeout)`."""
+"""Run a command by its own route; return outcome and attempts: `run(command, timeout, settle)`.
+
+`timeout` (seconds) and `settle` (see `Resilience.call`) may be left out.
+"""
 
 
 def look_up(
@@ -32,7 +52,8 @@ def look_up(
 
     A request holds at most `size` numbers, and `parallel` requests run at the same time. A number
     whose request failed is unknown, with the code of the failure; where all requests failed, the
-    first failure is returned.
+    first failure is returned. After a failure that is about the account, no further request is
+    sent: the rest has its code.
     """
     others = [_other(each) for each in command.contacts] if command.candidates else []
     numbers = {each.number: each for each in (*command.contacts, *others) if each is not None}
@@ -41,7 +62,7 @@ def look_up(
         for each in numbers.values()
     )
     parts = [asked[start : start + size] for start in range(0, len(asked), size)]
-    ask = partial(_ask, run, time.monotonic() + timeout)
+    ask = partial(_ask, run, time.monotonic() + timeout, [])
     if len(parts) == 1:
         results = [ask(parts[0])]
     else:
@@ -68,11 +89,19 @@ def look_up(
     return replace(first, reading=tuple(complete)), attempts
 
 
-def _ask(run: Run, deadline: float, part: tuple[Contact, ...]) -> tuple[Outcome, int]:
+def _ask(
+    run: Run, deadline: float, failures: list[Outcome], part: tuple[Contact, ...]
+) -> tuple[Outcome, int]:
+    """Return the lookups of one part, and the attempts; nothing is sent after `failures`."""
     left = deadline - time.monotonic()
     if left <= 0:
         return Outcome.failure(Code.PROVIDER_TIMEOUT), 0
-    return run(Command(Action.LOOKUP, contacts=part), left)
+    if failures:
+        return failures[0], 0
+    outcome, attempts = run(Command(Action.LOOKUP, contacts=part), left)
+    if outcome.code in _ABOUT_THE_ACCOUNT:
+        failures.append(outcome)
+    return outcome, attempts
 
 
 def _other(contact: Contact) -> Contact | None:
@@ -80,7 +109,7 @@ def _other(contact: Contact) -> Contact | None:
     return None if number is None else Contact(number)
 
 
-def read_status(run: Run, command: Command) -> tuple[Outcome, int]:
+def fetch_status(run: Run, command: Command) -> tuple[Outcome, int]:
     """Return the status of the session, with the time at which it was asked, and the attempts.
 
     An error of the provider that means so is the status of a session that is not connected.
@@ -92,15 +121,16 @@ def read_status(run: Run, command: Command) -> tuple[Outcome, int]:
         session = Session(SessionState.NOT_CONNECTED)
     if not isinstance(session, Session):
         return outcome, attempts
-    return _succeed(replace(session, asked_at=asked_at), outcome), attempts
+    status = Outcome.of_reading(replace(session, asked_at=asked_at), outcome.upstream_status)
+    return replace(status, provider_code=outcome.provider_code), attempts
 
 
-def read_state(
+def fetch_state(
     run: Run,
     provider: Provider,
     identities: Identities,
     contact: Contact,
-    deadline: float | None = None,
+    deadline: float,
 ) -> tuple[Outcome, int]:
     """Return whether a contact is blocked, and the attempts; until `deadline`, in monotonic time.
 
@@ -126,14 +156,8 @@ def read_state(
         lookup = Command(Action.LOOKUP, contacts=(Contact(contact.number),))
         attempts += run(lookup, _left(deadline))[1]
         state = find_state(contact, entries, identities)
-    return _succeed(state, outcome), attempts
+    return Outcome.of_reading(state, outcome.upstream_status), attempts
 
 
-def _left(deadline: float | None) -> float | None:
-    return None if deadline is None else max(deadline - time.monotonic(), 0.001)
-
-
-def _succeed(reading: Reading, read: Outcome) -> Outcome:
-    return Outcome.success(
-        Confirmation.PROVIDER_STATE, reading=reading, upstream_status=read.upstream_status
-    )
+def _left(deadline: float) -> float:
+    return max(deadline - time.monotonic(), 0.001)

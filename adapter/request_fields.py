@@ -46,7 +46,7 @@ def read_contact(
         raise RequestError(Outcome.failure(Code.INVALID_TARGET, fields=error.fields)) from None
 
 
-def read_each_number(numbers: object, default_region: str | None = None) -> tuple[Contact, ...]:
+def read_lookup_numbers(numbers: object, default_region: str | None = None) -> tuple[Contact, ...]:
     """Return the contacts of a lookup's numbers, in order.
 
     Raises RequestError: `validation_error` for anything but 1 to MAX_NUMBERS texts,
@@ -104,7 +104,7 @@ def _renamed(error: RequestError, field: str) -> RequestError:
     return RequestError(replace(error.outcome, fields={field: messages}))
 
 
-def read_numbers(value: Json, field: str = "numbers") -> tuple[Contact, ...]:
+def read_native_numbers(value: Json, field: str = "numbers") -> tuple[Contact, ...]:
     """Return the contacts of a list of numbers, of at most `MAX_NUMBERS`, each once.
 
     An entry is a number, or the JID of one. Raises RequestError: `validation_error` for any other

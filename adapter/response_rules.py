@@ -101,7 +101,7 @@ def read_success(provider: Provider, command: Command, response: HttpResponse) -
         reading = None if found is None else _complete_lookups(command, tuple(found))
         if reading is not None and all(_is_unread(each) for each in reading):
             reading = None  # a response about other numbers may belong to another request
-    return None if reading is None else _succeed(reading, response)
+    return None if reading is None else Outcome.of_reading(reading, response.status)
 
 
 def _complete_lookups(command: Command, found: tuple[Lookup, ...]) -> tuple[Lookup, ...]:
@@ -126,12 +126,6 @@ def _complete_lookups(command: Command, found: tuple[Lookup, ...]) -> tuple[Look
 
 def _is_unread(lookup: Lookup) -> bool:
     return lookup.on_whatsapp is None and lookup.code is Code.PROVIDER_BAD_RESPONSE
-
-
-def _succeed(reading: Reading, response: HttpResponse) -> Outcome:
-    return Outcome.success(
-        Confirmation.PROVIDER_STATE, reading=reading, upstream_status=response.status
-    )
 
 
 def _read_failure(provider: Provider, rule: ErrorRule, response: HttpResponse) -> Outcome:

@@ -46,6 +46,10 @@ class Command:
             raise ValueError("block, unblock and state need a contact, other actions take none")
         if bool(self.contacts) is not (self.action is Action.LOOKUP):
             raise ValueError("a lookup needs contacts, other actions take none")
+        if self.candidates and self.action is not Action.LOOKUP:
+            raise ValueError("only a lookup asks for candidates")
+        if self.verify is not None and not self.action.is_change:
+            raise ValueError("only a block and an unblock are verified")
         if any(each.number is None for each in self.contacts):
             raise ValueError("a lookup needs the numbers of its contacts")
 
@@ -151,6 +155,13 @@ class Outcome:
             others=others,
             reading=reading,
             upstream_status=upstream_status,
+        )
+
+    @classmethod
+    def of_reading(cls, reading: Reading, upstream_status: int | None) -> Self:
+        """Return the success of a read of a status, of numbers or of one contact."""
+        return cls.success(
+            Confirmation.PROVIDER_STATE, reading=reading, upstream_status=upstream_status
         )
 
     @property

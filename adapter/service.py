@@ -17,7 +17,7 @@ from adapter.errors import RequestError
 from adapter.logs import log_event
 from adapter.readings import Verification
 from adapter.redaction import redact_contact, redact_contacts, redact_request_id
-from adapter.request_fields import invalid_field, read_contact, read_each_number
+from adapter.request_fields import invalid_field, read_contact, read_lookup_numbers
 from adapter.results import Command, Outcome, Result
 from adapter.settings.account_names import AccountNames
 from adapter.settings.model import Settings
@@ -130,7 +130,7 @@ class Service:
 
     def read_numbers(self, numbers: object) -> tuple[Contact, ...]:
         """Return the contacts of a lookup's numbers, as `read_contact` returns one."""
-        return read_each_number(numbers, self.settings.default_region)
+        return read_lookup_numbers(numbers, self.settings.default_region)
 
     def set_time_limit(self, time_limit: TimeLimit) -> None:
         """End DNS lookups at their deadline by this context manager; set before the first call.

@@ -48,7 +48,8 @@ def verify(
     if is_superseded():
         return outcome
     state, reads = _read(read, deadline)
-    if state.blocked is (not command.blocked) and (unknown or not synchronous):
+    is_doubtful = state.blocked is (not command.blocked)
+    if is_doubtful and (unknown or not synchronous):
         state = BlockState(None, Unverified.INCOMPLETE)
         if time.monotonic() + RECHECK_DELAY < deadline and not is_superseded():
             (sleep or time.sleep)(RECHECK_DELAY)

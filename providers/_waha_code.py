@@ -84,7 +84,7 @@ class WahaCodeProvider(p.Provider):
 
         On the engine GOWS a number that is not on WhatsApp has it too, or null.
         """
-        return p.read_single_lookup(command, document, "numberExists", "chatId")
+        return p.read_lookup_by_keys(command, document, "numberExists", "chatId")
 
     def shows_error(self, command: p.Command, document: p.Json) -> bool:
         """Ignore the `config` of a status: its metadata have keys of the owner's choice."""
@@ -118,7 +118,7 @@ class WahaCodeDialect(p.Dialect):
         given = request.query if route.method == "GET" else p.read_object(request)
         if route.action is p.Action.LOOKUP:
             session, phone = p.read_texts(given, "session", "phone")
-            numbers = p.read_numbers([phone], "phone")
+            numbers = p.read_native_numbers([phone], "phone")
             return p.DialectRequest(p.Command(route.action, contacts=numbers), session)
         session, target = p.read_texts(given, "session", "contactId")
         command = p.Command(route.action, p.read_number_or_jid(target, "contactId"))

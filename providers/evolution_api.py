@@ -162,7 +162,7 @@ class EvolutionApiDialect(p.Dialect):
             return p.DialectRequest(p.Command(route.action), ids["instance"])
         body = p.read_object(request)
         if route.action is p.Action.LOOKUP:
-            command = p.Command(route.action, contacts=p.read_numbers(body.get("numbers")))
+            command = p.Command(route.action, contacts=p.read_native_numbers(body.get("numbers")))
             return p.DialectRequest(command, ids["instance"])
         if body.get("status") not in (p.Action.BLOCK, p.Action.UNBLOCK):
             raise p.invalid_field("status", 'must be "block" or "unblock"')

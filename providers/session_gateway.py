@@ -61,7 +61,7 @@ class SessionGatewayProvider(p.Provider):
         """Read `isOnWhatsApp` and `jid`; `query` repeats the number."""
         match document:
             case {"query": str(query)} if query == f"+{command.numbers[0]}":
-                return p.read_single_lookup(command, document, "isOnWhatsApp", "jid")
+                return p.read_lookup_by_keys(command, document, "isOnWhatsApp", "jid")
         return None
 
     def parse_success(self, command: p.Command, response: p.HttpResponse) -> p.Outcome | None:
@@ -88,7 +88,7 @@ class SessionGatewayDialect(p.Dialect):
         route, ids = self.match(request)
         command = p.Command(p.Action.STATUS)
         if route.action is p.Action.LOOKUP:
-            numbers = p.read_numbers([*p.read_texts(request.query, "phone")], "phone")
+            numbers = p.read_native_numbers([*p.read_texts(request.query, "phone")], "phone")
             command = p.Command(route.action, contacts=numbers)
         elif route.action.is_change:
             command = p.Command(route.action, p.read_contact(jid=ids["jid"]))

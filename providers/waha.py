@@ -80,6 +80,8 @@ class WahaProvider(WahaCodeProvider):
                 relation = read_relation(command.target, jid, rest.get("number"))
                 if relation is p.Relation.DIFFERENT:
                     return None
+                if relation is p.Relation.INCOMPARABLE:
+                    return p.BlockState(None, p.Unverified.ONLY_LIDS)
                 if relation is p.Relation.SAME and rest.get("isBlocked") is True:
                     return p.BlockState(True)
                 return p.BlockState(None, p.Unverified.INCOMPLETE)

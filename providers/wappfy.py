@@ -75,7 +75,7 @@ class WappfyProvider(WahaCodeProvider):
         match document:
             case {"exists": exists, "isInWhatsapp": found, **rest}:
                 agree = exists is found is rest.get("numberExists", found)
-                return p.read_single_lookup(command, document, "exists", "jid") if agree else None
+                return p.read_lookup_by_keys(command, document, "exists", "jid") if agree else None
             case {"exists": _} | {"isInWhatsapp": _}:
                 return None
         return super().parse_lookup(command, document)
@@ -126,7 +126,7 @@ class WappfyDialect(WahaCodeDialect):
         route, _ = self.match(request)
         if route.action is p.Action.LOOKUP and "sessionId" in request.query:
             session, phone = p.read_texts(request.query, "sessionId", "phone")
-            command = p.Command(route.action, contacts=p.read_numbers([phone], "phone"))
+            command = p.Command(route.action, contacts=p.read_native_numbers([phone], "phone"))
             return p.DialectRequest(command, session, GUIDE)
         body = p.read_object(request) if route.action.is_change else {}
         if "jid" in body or "sessionId" in body:

@@ -152,7 +152,7 @@ class WutsDialect(p.Dialect):
         if route.action in (p.Action.LIST, p.Action.STATUS):
             return p.DialectRequest(p.Command(route.action))
         if route.action is p.Action.LOOKUP:
-            numbers = p.read_numbers(p.read_object(request).get("numbers"), "numbers")
+            numbers = p.read_native_numbers(p.read_object(request).get("numbers"), "numbers")
             return p.DialectRequest(p.Command(route.action, contacts=numbers))
         body = p.read_object(request).items()
         filled = {name: value for name, value in body if value not in (None, "")}

@@ -141,7 +141,8 @@ def load_document(schema: RequestSchema, document: Mapping[str, Any]) -> dict[st
         for name, texts in messages.items()
         if texts == [_UNKNOWN]
     }
-    faults = {**faults, **limit_faults(unknown, "unknown fields"), **faults}
+    for name, texts in limit_faults(unknown, "unknown fields").items():
+        faults[name] = (*faults.get(name, ()), *texts)
     raise RequestError(Outcome.failure(Code.VALIDATION_ERROR, fields=faults))
 
 

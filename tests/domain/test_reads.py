@@ -15,7 +15,7 @@ from adapter.contacts import Contact
 from adapter.plugin import HttpResponse, Json, LocalProvider, PluginError
 from adapter.plugin_checks import check_provider
 from adapter.readings import BlockState, Lookup, Reading, Session, SessionState, Unverified
-from adapter.reads import MAX_PARALLEL, look_up, read_state, read_status
+from adapter.reads import MAX_PARALLEL, fetch_state, fetch_status, look_up
 from adapter.results import Command, Outcome
 
 TIMEOUT = 20.0
@@ -117,7 +117,7 @@ def test_at_most_so_many_requests_run_at_the_same_time(parallel: int) -> None:
 
 def test_a_part_that_failed_is_unknown_with_its_code() -> None:
     def fails(numbers: Sequence[str]) -> Code | None:
-        return Code.PROVIDER_RATE_LIMITED if LONG in numbers else None
+        return Code.PROVIDER_ERROR if LONG in numbers else None
 
     outcome, attempts = look_up(
         Numbers([FOREIGN], fails), lookup_of(LONG, FOREIGN, "4915123456789"), 1, 60.0
@@ -125,10 +125,28 @@ def test_a_part_that_failed_is_unknown_with_its_code() -> None:
     assert attempts == 4
     assert outcome.ok
     assert [(each.on_whatsapp, each.code) for each in lookups(outcome)] == [
-        (None, Code.PROVIDER_RATE_LIMITED),
+        (None, Code.PROVIDER_ERROR),
         (True, None),
         (False, None),
     ]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        Code.PROVIDER_RATE_LIMITED,
+        Code.PROVIDER_AUTH_FAILED,
+        Code.SESSION_NOT_CONNECTED,
+        Code.CIRCUIT_OPEN,
+    ],
+)
+def test_after_a_failure_about_the_account_the_rest_of_a_lookup_is_not_sent(code: Code) -> None:
+    numbers = people(100)
+    run = Numbers(numbers, lambda part: code if numbers[3] in part else None)
+    outcome, _ = look_up(run, lookup_of(*numbers), 1, 60.0, parallel=1)
+    assert [part for [part] in run.parts] == numbers[:4]
+    assert [each.on_whatsapp for each in lookups(outcome)] == [True] * 3 + [None] * 97
+    assert {each.code for each in lookups(outcome)[3:]} == {code}
 
 
 def test_where_all_parts_failed_the_first_failure_is_the_outcome() -> None:
@@ -237,7 +255,7 @@ def state_of(
             known.learn_lookups(outcome.reading)
         return outcome, 1
 
-    outcome, attempts = read_state(run, provider({}), known, contact)
+    outcome, attempts = fetch_state(run, provider({}), known, contact, time.monotonic() + 60)
     assert attempts == len(ran)
     return outcome, ran
 
@@ -304,7 +322,7 @@ def test_a_list_that_fails_is_the_failure_of_the_state() -> None:
 @pytest.mark.parametrize("state", SessionState)
 def test_a_status_has_the_time_at_which_it_was_asked(state: SessionState) -> None:
     shown = read_as(Session(state, "word"))
-    outcome, _ = read_status(lambda _: (shown, 1), Command(Action.STATUS))
+    outcome, _ = fetch_status(lambda _: (shown, 1), Command(Action.STATUS))
     session = outcome.reading
     assert session == Session(state, "word")
     assert isinstance(session, Session)
@@ -314,7 +332,7 @@ def test_a_status_has_the_time_at_which_it_was_asked(state: SessionState) -> Non
 
 def test_only_the_code_of_a_session_that_is_not_connected_is_a_status() -> None:
     for code in Code:
-        outcome, _ = read_status(lambda _, c=code: (Outcome.failure(c), 1), Command(Action.STATUS))
+        outcome, _ = fetch_status(lambda _, c=code: (Outcome.failure(c), 1), Command(Action.STATUS))
         assert outcome.ok is (code is Code.SESSION_NOT_CONNECTED)
         if outcome.ok:
             assert outcome.reading == Session(SessionState.NOT_CONNECTED)

@@ -231,3 +231,24 @@ def test_a_failure_that_was_not_read_has_no_data() -> None:
 def test_a_success_that_was_not_read_names_the_reason() -> None:
     data = Result(ACCEPTED, BLOCK, "a", "wuts").envelope()["data"]
     assert (data["verified"], data["verified_reason"]) == (None, "no_read")
+
+
+STATED = Outcome.success(Confirmation.PROVIDER_STATE, upstream_status=200)
+
+
+@pytest.mark.parametrize("reason", [Unverified.ONLY_LIDS, Unverified.INCOMPLETE])
+def test_a_state_that_cannot_be_compared_is_an_acceptance(reason: Unverified) -> None:
+    found = settled(STATED, Reads(seen(BlockState(None, reason))))
+    assert (found.confirmation, found.verification.reason) == (Confirmation.ACCEPTED, reason)
+
+
+def test_a_read_that_fails_leaves_the_state_of_the_provider() -> None:
+    found = settled(STATED, Reads(FAILED))
+    assert found.confirmation is Confirmation.PROVIDER_STATE
+    assert found.verification.reason is Unverified.READ_FAILED
+
+
+def test_after_the_opposite_was_seen_a_read_that_fails_leaves_an_acceptance_alone() -> None:
+    found = settled(STATED, Reads(seen(BlockState(False)), FAILED))
+    assert found.confirmation is Confirmation.ACCEPTED
+    assert found.verification.reason is Unverified.READ_FAILED

@@ -305,7 +305,7 @@ def test_a_package_with_blanks_is_installed_and_listed_and_sends_nothing(
         done = shell(line, programs, tmp_path)
         assert done.returncode == 0, done.stdout + done.stderr
     listed = shell("contact-adapter providers", programs, tmp_path)
-    assert "acme-chat: Acme Chat; block, unblock, list; no dialect" in listed.stdout
+    assert "acme-chat: Acme Chat; block, unblock, list, state; no dialect" in listed.stdout
     assert "from contact-adapter-acme-chat 0.1.0" in listed.stdout
     again = shell("contact-adapter new-provider acme-chat --into again", programs, tmp_path)
     assert "'acme-chat' is taken by the plugin contact-adapter-acme-chat:acme-chat" in again.stderr

@@ -174,7 +174,7 @@ def test_change_that_was_read_back_is_printed_as_such(command: str) -> None:
 def test_change_that_cannot_be_verified_is_printed_with_the_reason() -> None:
     result = run("block", LISTED_BY_LID, "--verify")
     assert result.exit_code == 0
-    assert result.output.endswith(" for memory (provider_state; not verified: only_lids)\n")
+    assert result.output.endswith(" for memory (accepted; not verified: only_lids)\n")
 
 
 def test_change_that_is_not_effective_has_exit_status_1() -> None:

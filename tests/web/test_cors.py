@@ -89,7 +89,7 @@ def test_preflight_of_a_configured_origin_needs_no_key(client: FlaskClient, orig
     assert response.data == b""
     assert cors_headers(response) == {
         "Access-Control-Allow-Origin": origin,
-        "Access-Control-Allow-Methods": "POST",
+        "Access-Control-Allow-Methods": "GET, POST",
         "Access-Control-Allow-Headers": "apikey, content-type",
         "Access-Control-Max-Age": "600",
     }

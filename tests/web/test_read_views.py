@@ -409,7 +409,7 @@ def test_change_that_cannot_be_compared_stays_a_success_with_the_reason(
     document = change(client, number=LISTED_BY_LID, verify=True)
     assert document["data"]["verified"] is None
     assert document["data"]["verified_reason"] == "only_lids"
-    assert document["data"]["confirmation"] == "provider_state"
+    assert document["data"]["confirmation"] == "accepted"
 
 
 @pytest.mark.parametrize(
