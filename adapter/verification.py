@@ -60,10 +60,9 @@ def verify(
         state = BlockState(None, Unverified.INCOMPLETE)
     if state.blocked is None:
         reason = state.reason or Unverified.INCOMPLETE
-        if outcome.ok and reason is not Unverified.READ_FAILED:
-            outcome = replace(
-                outcome, confirmation=Confirmation.ACCEPTED
-            )  # the list does not show it
+        if outcome.ok and (is_doubtful or reason is not Unverified.READ_FAILED):
+            # A read that succeeded has not shown the state that the provider has reported.
+            outcome = replace(outcome, confirmation=Confirmation.ACCEPTED)
         return replace(outcome, verification=Verification(None, reason, reads))
     if state.blocked is command.blocked:
         success = Outcome.success(Confirmation.READ_BACK, upstream_status=outcome.upstream_status)
