@@ -26,7 +26,7 @@ from adapter.registry import load_plugins
 from adapter.results import Command
 from adapter.scaffold import ScaffoldError, check_name, package_name, write_package
 from adapter.service import Service
-from adapter.settings.accounts import describe_long_timeouts
+from adapter.settings.accounts import describe_long_timeouts, describe_missing_reads
 from adapter.settings.locations import DEFAULT_ADDRESS, find_config
 from adapter.settings.model import Settings
 from adapter.urls import is_loopback
@@ -94,8 +94,8 @@ def serve(
 ) -> None:
     """Start the production server.
 
-    SIGTERM stops it after the calls in flight; reads of block lists are cut off after about 20
-    seconds. SIGHUP reloads the configuration.
+    SIGTERM stops it after the calls in flight; block lists, lookups and states that take longer
+    than about 20 seconds are cut off. SIGHUP reloads the configuration.
     """
     try:
         from adapter.server import run as server
@@ -161,6 +161,8 @@ def check(config: Path | None, own_address: str, live: bool) -> None:
         print_line(
             "note: no default_region: digits without a + are read as an international number"
         )
+    for note in describe_missing_reads(service.settings.accounts.values()):
+        print_line(f"note: {note}")
     for warning in describe_short_keys(service.settings.keys):
         print_line(f"warning: {warning}")
     for warning in describe_long_timeouts(service.settings.accounts.values()):

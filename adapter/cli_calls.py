@@ -133,7 +133,7 @@ def lookup(
 
 
 def _read_numbers(arguments: tuple[str, ...]) -> list[str]:
-    """Return the numbers of the arguments and, where that is meant, of standard input."""
+    """Return the numbers of the arguments; those of standard input for `-` or no argument."""
     if not arguments and (sys.stdin is None or sys.stdin.isatty()):
         raise click.UsageError("give numbers, or - to type them on standard input, one per line")
     numbers: list[str] = []

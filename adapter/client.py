@@ -17,7 +17,10 @@ from adapter.settings.toml_file import read_toml
 
 
 class Client:
-    """The block lists of a service. Every call returns a Result, also for an invalid contact."""
+    """The changes and reads of a service's accounts.
+
+    Every call returns a Result, also for an invalid contact.
+    """
 
     def __init__(self, service: Service, caller: Caller) -> None:
         self.service = service

@@ -1,4 +1,4 @@
-"""The base class of providers: routes, error rules, and two pure translations.
+"""The base class of providers: routes, error rules, and pure translations of changes and reads.
 
 A `Provider` translates a command into the provider's HTTP request, and its HTTP response into an
 outcome. A `Dialect` is the same wire format facing inwards. Both use the routes and error rules of
@@ -397,7 +397,7 @@ class LocalProvider(Provider):
 
     @abstractmethod
     def handle_request(self, request: HttpRequest) -> HttpResponse:
-        """Return the response to a request of `build_request`. Called from many threads."""
+        """Return the response to a request of `request_for`. Called from many threads."""
 
 
 def _text_of(option: Any) -> str | None:

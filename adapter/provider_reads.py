@@ -19,7 +19,7 @@ class ProviderReads(ABC):
     """The declarations and the pure methods of a provider's reads; a base class of `Provider`.
 
     - `max_lookup`: the most numbers in one request of a lookup. `lookups_name_contacts`: the
-      response says as whom WhatsApp knows a number.
+      response has WhatsApp's own id of a number.
     - `status_at`, `status_words`: where the response to a status has its word, as a JSON pointer,
       and the meaning of each word, which may be a boolean:
       `{"WORKING": p.SessionState.CONNECTED}`. Any other word means `unknown`.
@@ -74,7 +74,10 @@ class ProviderReads(ABC):
         return Session(SessionState.UNKNOWN) if state is None else Session(state, value)
 
     def build_lookup(self, command: Command) -> HttpRequest:
-        """Return the request for `command.numbers`, at most `max_lookup` of them."""
+        """Return the request for `command.numbers`, at most `max_lookup` of them.
+
+        Raises RequestError where the provider cannot name a number; nothing is sent then.
+        """
         raise NotImplementedError
 
     def parse_lookup(self, command: Command, document: Json) -> Iterable[Lookup] | None:
@@ -85,9 +88,16 @@ class ProviderReads(ABC):
         raise NotImplementedError
 
     def build_state(self, command: Command) -> HttpRequest:
-        """Return the request for the state of one contact."""
+        """Return the request for the state of `command.target`.
+
+        Raises RequestError where the provider cannot name the contact; nothing is sent then.
+        """
         raise NotImplementedError
 
     def parse_state(self, command: Command, document: Json) -> BlockState | None:
-        """Return the state of the command's contact that the body of a 200 shows."""
+        """Return the state of the command's contact that the body of a 200 shows.
+
+        None means that the body has no evidence; the outcome is then `provider_bad_response`. A
+        body that is about the contact and shows neither state is `BlockState(None, …)`.
+        """
         raise NotImplementedError

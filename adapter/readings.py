@@ -37,7 +37,8 @@ class Unverified(StrEnum):
         "incomplete",
         (
             "the read shows neither for another reason: an entry of the list cannot be compared "
-            "with the contact, the change may still take effect, or a newer call wants the opposite"
+            "with the contact, the change may still take effect, or a newer call requests the "
+            "opposite"
         ),
     )
     READ_FAILED = "read_failed", "the read failed"
@@ -47,7 +48,7 @@ class Unverified(StrEnum):
 class Session:
     """The status of a session. `word` is the provider's own one, if it is a declared one.
 
-    `asked_at` is the time, in UTC, at which the provider was asked.
+    `asked_at` is the time of the request, in UTC.
     """
 
     state: SessionState
@@ -59,9 +60,9 @@ class Session:
 class Lookup:
     """The lookup of the number of `asked`.
 
-    `on_whatsapp` is None where nobody knows; `code` is then the reason, if there is one. `contact`
-    is the person as WhatsApp knows it. `other_form` is the lookup of the number's other form, for
-    numbers that have two and where it was asked for.
+    `on_whatsapp` is None where it is not known; `code` is then the reason, if there is one.
+    `contact` is the person by WhatsApp's own id. `other_form` is the lookup of the number's other
+    form, for numbers that have two and where it was requested.
     """
 
     asked: Contact

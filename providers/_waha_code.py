@@ -125,7 +125,7 @@ class WahaCodeDialect(p.Dialect):
         return p.DialectRequest(command, session)
 
     def write_success(self, call: p.DialectRequest, outcome: p.Outcome) -> p.HttpResponse:
-        """Write an empty 201 or, with a 200, what was read; what nobody knows is left out."""
+        """Write an empty 201 or, with a 200, what was read; an unknown value is left out."""
         match outcome.reading:
             case p.Session() as session:
                 document = {"name": call.session, "status": self.status_word(session)}

@@ -33,7 +33,7 @@ def read_entry(entry: p.Json) -> p.Lookup | None:
 
 
 def write_entry(lookup: p.Lookup) -> p.Json:
-    """Return the entry of a number of which somebody knows; `number` is its digits."""
+    """Return the entry of a number whose lookup is known; `number` is its digits."""
     person = lookup.contact if lookup.on_whatsapp and lookup.contact else lookup.asked
     marker = {"lid": "lid"} if person.number is None else {}
     number = lookup.asked.number
@@ -50,7 +50,7 @@ class EvolutionApiProvider(p.Provider):
 
     The state of a connection is a word of Baileys, or `refused` after too many QR codes; the key
     may be missing. A lookup takes digits: for a JID, the server misses WhatsApp's other form of a
-    Brazilian number, and says that it does not exist. All errors of WhatsApp's query are a 400.
+    Brazilian number, and returns `exists: false`. All errors of WhatsApp's query are a 400.
     Sources: whatsapp.baileys.service.ts (whatsappNumber), 2.3.7 and 2.4.0-rc2 of 2026-05-17.
 
     From 2.4.0 a server without an activated licence refuses all business routes before they run

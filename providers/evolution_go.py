@@ -43,7 +43,10 @@ class EvolutionGoProvider(p.Provider):
     lists are those of the library below it, github.com/tulir/whatsmeow (user.go, types/user.go).
 
     A whole JID is sent, since the server rewrites bare digits: it removes Brazil's ninth digit from
-    area code 31 on, drops digits of Mexico and Argentina, and puts a `+` before them.
+    area code 31 on, drops digits of Mexico and Argentina, and puts a `+` before them. Where an
+    earlier response has shown the LID of a number, the LID is sent in place of the number: WhatsApp
+    refuses a block by number for accounts whose list holds LIDs, and the library maps numbers to
+    LIDs since 2026-08-13 alone (whatsmeow 8d023aa9).
 
     A lost session, a client that is not connected, a bad number and any error of WhatsApp are all a
     500 with a text. Texts are not evidence, so the effect remains unknown.

@@ -53,10 +53,10 @@ NOT_EFFECTIVE: Final = "15005550042"
 """A number whose block and unblock are reported as done, while the list stays as it is."""
 
 LISTED_BY_LID: Final = "15005550043"
-"""A number that the list shows by its LID alone, which no lookup tells."""
+"""A number that the list shows by its LID alone, which no lookup returns."""
 
 WITH_NINTH_DIGIT: Final = "5511999990001"
-"""A number that WhatsApp knows in its other form, without the ninth digit."""
+"""A number that WhatsApp keeps in its other form, without the ninth digit."""
 
 _LISTED_AS: Final = {
     LISTED_BY_LID: p.Contact(lid="100000000000043@lid"),

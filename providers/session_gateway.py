@@ -95,7 +95,7 @@ class SessionGatewayDialect(p.Dialect):
         return p.DialectRequest(command, ids["session"])
 
     def write_success(self, call: p.DialectRequest, outcome: p.Outcome) -> p.HttpResponse:
-        """Write an empty 204 or, with a 200, what was read; a JID that nobody knows is left out."""
+        """Write an empty 204 or, with a 200, what was read; an unknown JID is left out."""
         match outcome.reading:
             case p.Session() as session:
                 return p.json_response(200, {"status": self.status_word(session)})

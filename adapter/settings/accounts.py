@@ -9,7 +9,9 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
+from adapter.codes import Verify
 from adapter.config_names import display_name
+from adapter.containment import contain
 from adapter.files import MAX_CONFIG, FileError, read_file
 from adapter.plugin_checks import ACCOUNT_KEYS
 from adapter.provider import LocalProvider, Provider
@@ -172,6 +174,19 @@ def describe_long_timeouts(accounts: Iterable[AccountSettings]) -> Iterator[str]
         yield (
             f"connect_timeout ({timeout:g}) is above deadline ({deadline:g}) and has no effect; "
             f"lower it, or raise deadline (accounts: {', '.join(names)})"
+        )
+
+
+def describe_missing_reads(accounts: Iterable[AccountSettings]) -> Iterator[str]:
+    """Yield a note for each provider without a read whose accounts have `verify = "always"`."""
+    owners: dict[str, list[str]] = {}
+    for account in accounts:
+        if account.verify is Verify.ALWAYS and not contain(account.provider.can_read_back):
+            owners.setdefault(account.provider.name, []).append(display_name(account.name))
+    for provider, names in owners.items():
+        yield (
+            f'verify = "always" has no effect: {provider} has no read of a block list or a '
+            f"contact; remove it (accounts: {', '.join(names)})"
         )
 
 

@@ -293,7 +293,7 @@ class ContractBase:
     def _claim_fault(self, outcome: Outcome, command: Command, response: HttpResponse) -> str:
         """Return what is wrong with what a read claims; an empty text if nothing is.
 
-        That nobody knows needs no evidence. Of the lookups of several numbers, the recorded
+        An unknown value needs no evidence. Of the lookups of several numbers, the recorded
         exchanges are the evidence.
         """
         claim = claim_of(outcome)

@@ -140,7 +140,7 @@ class DialectContract(ContractBase):
 
 
 def _readings(command: Command) -> Iterator[Reading]:
-    """Yield what a read may return, where somebody knows."""
+    """Yield what a read may return, without the unknown values."""
     if command.action is Action.STATUS:
         yield Session(SessionState.CONNECTED)
         yield Session(SessionState.NOT_CONNECTED)

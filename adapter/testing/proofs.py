@@ -17,7 +17,7 @@ _FLAGS = ("/success", "/ok")
 
 
 def claim_of(outcome: Outcome) -> str | None:
-    """Return what a read claims of one session, number or contact; None if nobody knows.
+    """Return what a read claims of one session, number or contact; None if it is unknown.
 
     The claim about a session is its state, that about a number or a contact a yes or a no.
     """

@@ -14,6 +14,11 @@ _CODES: Final = [code.value for code in Code]
 
 
 _UNVERIFIED: Final = "; ".join(f"`{each.value}`: {each.when}" for each in Unverified)
+_UNKNOWN_STATE: Final = (
+    f"`{Unverified.ONLY_LIDS.value}`: {Unverified.ONLY_LIDS.when}; "
+    f"`{Unverified.INCOMPLETE.value}`: an entry of the list cannot be compared with the contact, "
+    "or the provider's read for one contact shows neither state"
+)
 
 
 def _values(enum: type[Any]) -> validate.OneOf:
@@ -107,7 +112,7 @@ class SessionSchema(Schema):
         required=True,
         metadata={
             "format": "date-time",
-            "description": "when the provider was asked, in UTC",
+            "description": "the time of the request to the provider, in UTC",
             "example": "2026-11-25T12:30:15.123+00:00",
         },
     )
@@ -126,7 +131,7 @@ class LookupSchema(Schema):
         ContactSchema,
         required=True,
         allow_none=True,
-        metadata={"description": "the person as WhatsApp knows it"},
+        metadata={"description": "the person by WhatsApp's own id"},
     )
     code = fields.String(
         required=True,
@@ -164,8 +169,8 @@ class StateSchema(Schema):
     reason = fields.String(
         required=True,
         allow_none=True,
-        validate=_values(Unverified),
-        metadata={"description": f"why `blocked` is `null`: {_UNVERIFIED}"},
+        validate=validate.OneOf([Unverified.ONLY_LIDS.value, Unverified.INCOMPLETE.value]),
+        metadata={"description": f"why `blocked` is `null`: {_UNKNOWN_STATE}"},
     )
 
 

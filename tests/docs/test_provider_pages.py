@@ -66,7 +66,7 @@ def test_the_matrix_and_the_api_and_the_classes_agree(make_app: Callable[..., Fl
         assert each["verifiable"] == provider.verifiable().value == line["verifiable"]
         assert each["proven"] == provider.verified_on
         local = issubclass(provider, LocalProvider)
-        assert line["verified"] == ("not needed" if local else provider.verified_on or "not yet")
+        assert line["seen live"] == ("not needed" if local else provider.verified_on or "not yet")
         assert each["title"] in line["provider"]
         assert each["documentation"] == provider.documentation
         assert f"({provider.documentation})" in line["provider"] or not provider.documentation

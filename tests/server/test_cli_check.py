@@ -115,6 +115,29 @@ def test_check_warns_about_a_connect_timeout_above_the_deadline(
     assert ("warning: " in result.stdout) is warned
 
 
+def test_check_notes_that_a_provider_without_a_read_verifies_nothing(
+    write: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "a-token")
+    text = "".join(
+        f'[accounts.{name}]\nprovider = "{provider}"\nverify = "{verify}"\n'
+        f'token = {{ env = "TOKEN" }}\n'
+        for name, provider, verify in (
+            ("support", "whapi", "always"),
+            ("news", "whapi", "always"),
+            ("shop", "whapi", "unknown"),
+            ("sales", "wuts", "always"),
+        )
+    )
+    result = run("check", "--config", write(f'default_account = "support"\n{text}'))
+    assert result.exit_code == 0
+    (note,) = (line for line in result.stdout.splitlines() if "verify" in line)
+    assert note == (
+        'note: verify = "always" has no effect: whapi has no read of a block list or a contact; '
+        "remove it (accounts: support, news)"
+    )
+
+
 BAD = """
 default_acount = "support"
 

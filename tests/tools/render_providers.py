@@ -10,7 +10,7 @@ from support.contracts import CONTRACTS
 from adapter.error_rules import HTTP_STATUS_RULES
 from adapter.plugin import ErrorRule, Provider
 from adapter.testing import Exchange, Provenance, ProviderContract, forms_in
-from tools.render_readme import table, verified
+from tools.render_readme import seen_live, table
 
 PAGE = Path(__file__).parents[2] / "providers" / "RESPONSES.md"
 TITLES = ("status", "provider code", "body", "means", "known from")
@@ -31,7 +31,7 @@ rules](README.md#evidence). *Known from* is the provenance of a line:
 - *documented*: on the provider's own pages;
 - *read in source*: in the source code of the program that the provider runs;
 - {INFERRED}: from the provider's other responses, or from those of a related provider;
-- *seen live*: in a response of the service, on the day on which it was *verified*.
+- *seen live*: in a response of the service, on the day that the provider's section names.
 """
 
 
@@ -49,7 +49,7 @@ def section(provider: type[Provider]) -> str:
     facts = [
         f"`{name}`",
         *([f"documentation: <{provider.documentation}>"] if provider.documentation else []),
-        f"verified live: {verified(provider)}",
+        f"seen live: {seen_live(provider)}",
         f"names contacts as {', '.join(forms(provider, exchanges))}",
     ]
     lines = [

@@ -57,7 +57,7 @@ def providers() -> str:
     return table(
         (
             *("provider", *(action.value for action in Action), "dialect"),
-            *("session in", "contacts as", "success is", "verifiable", "verified"),
+            *("session in", "contacts as", "success is", "verifiable", "seen live"),
         ),
         (
             (
@@ -70,7 +70,7 @@ def providers() -> str:
                 ", ".join(f"`{form.value}`" for form in each.cls.contact_forms),
                 f"`{each.cls.confirmation.value}`",
                 each.cls.verifiable().value,
-                verified(each.cls),
+                seen_live(each.cls),
             )
             for name, each in sorted(registry.providers.items())
         ),
@@ -84,7 +84,7 @@ def supported(provider: type[Provider], action: Action) -> str:
     return "by list" if action in provider.offered_actions() else "no"
 
 
-def verified(provider: type[Provider]) -> str:
+def seen_live(provider: type[Provider]) -> str:
     """Return the day on which the live service last answered as recorded."""
     return (
         "not needed" if issubclass(provider, LocalProvider) else provider.verified_on or "not yet"

@@ -1,0 +1,80 @@
+"""The reads in the guide to providers: its class and its responses keep the contract."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.pages import page
+from support.toy import contract_for, failures, write_answers
+
+from adapter import plugin as p
+from adapter.provider_reads import Reads
+
+GUIDE = page("providers/README.md")
+
+
+def blocks(language: str) -> list[str]:
+    return [block.text for block in GUIDE.blocks(language)]
+
+
+def run_block(text: str) -> dict[str, Any]:
+    names: dict[str, Any] = {"__name__": "acme"}
+    exec(text, names)  # noqa: S102 - a block of our own page
+    return names
+
+
+@pytest.fixture
+def provider() -> type[p.Provider]:
+    """Return the provider of the guide, with the reads of the section on reads."""
+    changes, reads = map(run_block, blocks("python"))
+    bases = (reads["AcmeReads"], changes["AcmeProvider"])
+    routes = {**bases[1].routes, **bases[0].routes}
+    return type("AcmeProvider", bases, {"__module__": __name__, "routes": routes})
+
+
+def exchanges() -> list[dict[str, Any]]:
+    """Return the responses of both sections, and the other readings of the three that are shown."""
+    (changes, reads) = map(json.loads, blocks("json"))
+    status, lookup, state = reads["exchanges"]
+    offline, other, gone, absent, unblocked = map(
+        copy.deepcopy, (status, status, status, lookup, state)
+    )
+    offline["response"]["body"]["state"] = "offline"
+    offline["outcome"] = {"status": "not_connected", "word": "offline"}
+    other["response"]["body"]["state"] = "asleep"
+    other["outcome"] = {"status": "unknown"}
+    gone["response"] = {"status": 404, "body": {"ok": False, "error": "NO_SESSION"}}
+    gone["outcome"] = {"code": "session_not_found"}
+    del gone["evidence"]
+    absent["response"]["body"]["results"] = [{"phone": "5511999999999", "exists": False}]
+    absent["outcome"] = {"lookups": [{"on_whatsapp": False}]}
+    absent["evidence"].remove("/results/0/jid")
+    unblocked["response"]["body"]["blocked"] = False
+    unblocked["outcome"] = {"blocked": False}
+    reads["exchanges"] += [offline, other, gone, absent, unblocked]
+    return [
+        {**shared, **each}
+        for document in (changes, reads)
+        for shared in [{name: document[name] for name in ("source", "date", "provenance")}]
+        for each in document["exchanges"]
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("few_statuses")
+def test_the_reads_of_the_guide_keep_the_contract(
+    provider: type[p.Provider], tmp_path: Path
+) -> None:
+    folder = write_answers(tmp_path / "acme", exchanges())
+    assert failures(contract_for(folder, provider, options={"session": "my-session"})) == {}
+
+
+def test_every_declaration_and_method_of_reads_is_in_the_guide() -> None:
+    section = GUIDE.text.partition("\n### Reads\n")[2].partition("\n## ")[0]
+    names = [name for name in vars(Reads) if not name.startswith("_")]
+    assert len(names) >= 14
+    assert [name for name in names if name not in section] == []
