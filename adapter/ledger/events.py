@@ -22,14 +22,13 @@ class Event:
     is not recorded at all.
     """
 
-    __slots__ = ("_latch", "cancelled", "done", "error")
+    __slots__ = ("_end", "cancelled", "done", "error")
 
     def __init__(self) -> None:
         self.done = False
         self.error: BaseException | None = None
         self.cancelled = False
-        self._latch = threading.Lock()
-        self._latch.acquire()
+        self._end = threading.Event()  # gevent has its own, which is much faster than its locks
 
     @property
     def recorded(self) -> bool:
@@ -40,12 +39,12 @@ class Event:
         """Set the event's end."""
         self.error = error or self.error
         self.done = True
-        self._latch.release()
+        self._end.set()
 
     def wait(self, seconds: float) -> bool:
         """Wait for the end; return whether the event is recorded."""
         if not self.done and seconds > 0:
-            self._latch.acquire(timeout=seconds)
+            self._end.wait(seconds)
         return self.recorded
 
 

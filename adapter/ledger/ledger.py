@@ -132,7 +132,6 @@ class Ledger:
     def _start_over(self) -> None:
         self._connection: sa.Connection | None = None
         self._recorder: Recorder | None = None
-        self._statements: Statements | None = None
         self._hash_key: str | None = None
         self._swept_at: float | None = None
         self._sweep = self._running_sweep = retention.Sweep()

@@ -40,6 +40,7 @@ TABLE = {
     "provider_error": (502, "after_delay", "unknown"),
     "provider_bad_response": (502, "after_delay", "unknown"),
     "provider_response_too_large": (502, "after_action", "unknown"),
+    "ledger_unavailable": (503, "after_delay", "not_applied"),
     "internal_error": (500, "now", "unknown"),
 }
 
