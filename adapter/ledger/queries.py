@@ -28,8 +28,8 @@ DEFAULT_SINCE: Final = timedelta(hours=24)
 MAX_SCANNED: Final = 50_000
 """Calls that one page looks at, where no index has the filters."""
 
-_LATENESS: Final = timedelta(minutes=10)
-"""How much earlier than the calls before it a call may have been opened."""
+_LATENESS: Final = timedelta(minutes=2)
+"""How much earlier than the calls before it a call may have begun: reads are recorded late."""
 
 _DIGITS: Final = "bcdfghjklmnpqrst"
 """The digits of a cursor: no digits, which may look like a number, and no vowels."""
@@ -188,7 +188,7 @@ def read_calls(
     needs_scan = filters.via is not None or filters.key_name is not None
     lowest = max(first, last - MAX_SCANNED + 1) if needs_scan else first
     query = (
-        _select_calls(tables)
+        sa.select(calls)
         .where(calls.c.id.between(lowest, last), calls.c.opened_at >= since)
         .order_by(calls.c.id.desc())
         .limit(limit + 1)
@@ -208,7 +208,7 @@ def read_calls(
         query = query.where(calls.c.via == filters.via)
     if filters.key_name is not None:
         query = query.where(calls.c.key_name == filters.key_name)
-    rows = _read_by_account(connection, calls, query, filters.accounts, limit + 1)
+    rows = _read_by_account(connection, tables, query, filters.accounts, limit + 1)
     found = tuple(_call_entry(row, now) for row in rows[:limit])
     if len(rows) > limit:
         return Page(found, write_cursor("c", found[-1].id))
@@ -217,18 +217,21 @@ def read_calls(
 
 def _read_by_account(
     connection: sa.Connection,
-    calls: sa.Table,
+    tables: Tables,
     query: sa.Select[Any],
     accounts: Collection[str] | None,
     limit: int,
 ) -> Sequence[Any]:
     """Return the newest rows of the accounts: of several, each is read by its own index."""
+    calls = tables.calls
     if accounts is None:
-        return connection.execute(query).all()
+        return connection.execute(_with_contacts(tables, query)).all()
     if len(accounts) > MAX_MERGED:
-        return connection.execute(query.where(calls.c.account.in_(sorted(accounts)))).all()
+        query = query.where(calls.c.account.in_(sorted(accounts)))
+        return connection.execute(_with_contacts(tables, query)).all()
     found = [
-        connection.execute(query.where(calls.c.account == account)).all() for account in accounts
+        connection.execute(_with_contacts(tables, query.where(calls.c.account == account))).all()
+        for account in accounts
     ]
     return list(islice(merge(*found, key=lambda row: -int(row.id)), limit))
 
@@ -238,12 +241,13 @@ def export(connection: sa.Connection, tables: Tables, contact: Contact) -> Expor
     calls = tables.calls
     stored = find_contacts(connection, tables.contacts, contact)
     ids = [row.id for row in stored]
-    query = _select_calls(tables).where(calls.c.contact_id.in_(ids)).order_by(calls.c.id)
+    query = _with_contacts(tables, sa.select(calls).where(calls.c.contact_id.in_(ids)))
     now = datetime.now(UTC)
+    found = connection.execute(query).all() if ids else ()
     return Export(
         tuple(Contact(row.number, row.lid, row.user_id) for row in stored),
         tuple(read_states(connection, tables, contact)),
-        tuple(_call_entry(row, now) for row in connection.execute(query)) if ids else (),
+        tuple(_call_entry(row, now) for row in found),
     )
 
 
@@ -259,7 +263,11 @@ def _find_id(connection: sa.Connection, calls: sa.Table, moment: datetime) -> in
 
     Ids grow with the time, so that some look-ups by id find it without another index.
     """
-    ends = sa.select(sa.func.min(calls.c.id), sa.func.max(calls.c.id))
+    # Two queries in one: SQLite scans the table for two aggregates, and finds each by the index.
+    ends = sa.select(
+        sa.select(sa.func.min(calls.c.id)).scalar_subquery(),
+        sa.select(sa.func.max(calls.c.id)).scalar_subquery(),
+    )
     low, high = connection.execute(ends).one()
     if low is None:
         return 0
@@ -289,12 +297,12 @@ def _select_blocks(tables: Tables) -> sa.Select[Any]:
     return sa.select(blocks, *identifiers, calls.c.id.label("open_id")).select_from(joined)
 
 
-def _select_calls(tables: Tables) -> sa.Select[Any]:
-    calls, contacts = tables.calls, tables.contacts
-    joined = calls.outerjoin(contacts, contacts.c.id == calls.c.contact_id)
-    return sa.select(calls, contacts.c.number, contacts.c.lid, contacts.c.user_id).select_from(
-        joined
-    )
+def _with_contacts(tables: Tables, query: sa.Select[Any]) -> sa.Select[Any]:
+    """Add the identifiers to the rows of a page: the contacts of no others are read."""
+    contacts, page = tables.contacts, query.subquery("page")
+    joined = page.outerjoin(contacts, contacts.c.id == page.c.contact_id)
+    identifiers = (contacts.c.number, contacts.c.lid, contacts.c.user_id)
+    return sa.select(page, *identifiers).select_from(joined).order_by(page.c.id.desc())
 
 
 def _contact(row: Any) -> Contact | None:

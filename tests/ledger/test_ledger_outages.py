@@ -111,13 +111,18 @@ def test_a_postgresql_server_that_is_gone_and_back_needs_no_help(
             ledger.claim("crm", "key", ACCOUNT, block(), 15)
     finally:
         postgresql.start()
+    _require_recovery(ledger, number)
+    states = [record.__dict__["facts"]["state"] for record in caplog.records]
+    assert states.count("unavailable") == 1, "once for an outage"
+
+
+def _require_recovery(ledger: Ledger, number: int) -> None:
+    """Wait until calls are recorded again, with ids above the number."""
     wait_until(lambda: begin(ledger).recorded, "a recorded call")
     assert ledger.health.available
     assert call(ledger) > number
     assert len(ledger.blocked(ACCOUNT).entries) == 1
     ledger.close()
-    states = [record.__dict__["facts"]["state"] for record in caplog.records]
-    assert states.count("unavailable") == 1, "once for an outage"
 
 
 def test_a_failing_database_is_tried_again_after_a_growing_pause(

@@ -27,8 +27,8 @@ from support.ledgers import (
 
 from adapter.contacts import Contact
 from adapter.ledger.events import CallEvent, CloseEvent, Event
-from adapter.ledger.ledger import Ledger
-from adapter.results import Outcome
+from adapter.ledger.ledger import Ledger, Opened
+from adapter.results import Command, Outcome
 
 PROCESS = """
 import sys
@@ -160,7 +160,7 @@ def test_in_every_order_of_many_calls_intents_grow_and_the_newest_decides(
     chance = random.Random(seed)
     ledgers = [make_ledger() for _ in range(2)]
     contacts = [Contact(f"551199999000{digit}") for digit in range(3)]
-    running = []
+    running: list[tuple[Opened, Command]] = []
     newest: dict[Contact, int] = {}
     ends: dict[int, tuple[str, Outcome]] = {}
     for _ in range(60):

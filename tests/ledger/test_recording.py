@@ -162,7 +162,7 @@ def test_identifiers_that_belong_to_two_contacts_are_not_merged(ledger: Ledger, 
 
 @pytest.mark.parametrize("name", ["reason", "ref", "request_id"])
 def test_any_text_is_stored_cut_to_its_length(ledger: Ledger, url: str, name: str) -> None:
-    opened = begin(ledger, **{name: SPECIAL + "ü" * 300})
+    opened = begin(ledger, block(), **{name: SPECIAL + "ü" * 300})
     assert opened.recorded
     (row,) = rows(url, "calls")
     assert row[name].startswith("ab?cü")

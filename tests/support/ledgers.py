@@ -54,10 +54,10 @@ def begin(
     command: Command | None = None,
     *,
     account: str = ACCOUNT,
-    deadline: float = 15.0,
+    deadline: Any = 15.0,
     **context: Any,
 ) -> Opened:
-    """Open a change."""
+    """Open a change; `deadline` is in seconds, and the rest is its context."""
     given = CallContext(**{"via": "api", "key_name": "crm", **context})
     return ledger.open(account, "wuts", command or block(), given, deadline)
 
