@@ -13,7 +13,7 @@ from adapter.contacts import Contact
 from adapter.ledger.schema import Tables
 
 MAX_CONTACTS: Final = 10_000
-"""Contacts whose ids are kept in memory."""
+"""Contacts whose ids a process keeps."""
 
 _IDENTIFIERS: Final = ("number", "lid", "user_id")
 
@@ -25,10 +25,6 @@ class ContactIds:
         self._contacts = tables.contacts
         self._known: dict[Contact, int] = {}
         self._erased_at: Any = None
-
-    def forget(self) -> None:
-        """Forget all ids."""
-        self._known.clear()
 
     def notice_erasure(self, erased_at: Any) -> None:
         """Forget all ids where the last erasure is a later one than before."""

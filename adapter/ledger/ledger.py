@@ -4,53 +4,29 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from adapter.codes import Applied, Code
+from adapter.call_context import CallContext
+from adapter.codes import Code
 from adapter.contacts import Contact
 from adapter.ledger import idempotency, queries, retention
 from adapter.ledger.database import Database, LedgerUnavailable
-from adapter.ledger.events import CallEvent, CloseEvent, Event, Row, Task
-from adapter.ledger.records import Recorder
-from adapter.ledger.schema import MAX_REASON, MAX_REF, utc_text
-from adapter.ledger.statements import Statements
+from adapter.ledger.events import CallEvent, CloseEvent, Event, Task
+from adapter.ledger.rows import call_row, result_row, state_after
+from adapter.ledger.session import Session
 from adapter.ledger.threads import new_runner, run_directly
 from adapter.ledger.upgrade import SchemaState, check_schema, require_schema, upgrade
 from adapter.ledger.writer import Writer, describe
 from adapter.logs import log_event
-from adapter.redaction import redact_contact, redact_request_id
 from adapter.results import Command, Result
 from adapter.settings.model import LedgerSettings
 from adapter.transport.forking import ensure_own_process, reset_in_child
 
 T = TypeVar("T")
-
-SWEEP_EVERY: Final = 600.0
-"""Seconds between two clean-ups by the writer."""
-
-SWEEP_PAUSE: Final = 0.2
-"""Seconds between two steps of one clean-up, for the calls that wait."""
-
-_MAX_REQUEST_ID: Final = 200
-_NO_NUL: Final = {0: None}
-
-
-@dataclass(frozen=True, slots=True)
-class CallContext:
-    """Who calls, and why. `via`: api, dialect, python, cli or batch; `key_name`: the caller's key.
-
-    `reason` and `ref` are the caller's own words, up to 64 and 128 characters.
-    """
-
-    via: str
-    key_name: str | None = None
-    request_id: str = ""
-    reason: str | None = None
-    ref: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +106,8 @@ class Ledger:
         reset_in_child(self)
 
     def _start_over(self) -> None:
-        self._connection: sa.Connection | None = None
-        self._recorder: Recorder | None = None
+        self._session = Session(self._database, self.settings.keep_calls)
         self._hash_key: str | None = None
-        self._swept_at: float | None = None
-        self._sweep = self._running_sweep = retention.Sweep()
         self._writers: dict[str, Writer] = {}
 
     def reset_after_fork(self) -> None:
@@ -142,7 +115,7 @@ class Ledger:
 
         The connections are kept, unused: closing them here would end those of the parent.
         """
-        self._inherited.append((self._connection, self._writers, self._database.abandon()))
+        self._inherited.append((self._session, self._writers, self._database.abandon()))
         self._start_over()
 
     @property
@@ -151,7 +124,8 @@ class Ledger:
         writer = self._writers.get("")
         if writer is None:
             runner = new_runner if self._database.is_sqlite else lambda: run_directly
-            writer = self._writers.setdefault("", Writer(self._write, self._tend, runner))
+            session = self._session
+            writer = self._writers.setdefault("", Writer(session.write, session.tend, runner))
         return writer
 
     # --- recording
@@ -172,7 +146,7 @@ class Ledger:
         try:
             ensure_own_process()
             now = time.time()
-            row = _call_row(account, provider, command, context, now, now + deadline)
+            row = call_row(account, provider, command, context, now, now + deadline)
             event = CallEvent(command.action, command.contact, row)
             recorded = self._submit(event)
         except Exception as error:  # noqa: BLE001 - no call is lost by the ledger
@@ -186,8 +160,8 @@ class Ledger:
         """Record the end of a change; see `Opened.close`."""
         try:
             ensure_own_process()
-            row = _result_row(result, opened.contact, time.time())
-            state, certainty = _state_after(opened, result)
+            row = result_row(result, opened.contact, time.time())
+            state, certainty = state_after(opened, result)
             event = CloseEvent(opened, row, state, certainty)
             if claim is None:
                 return self._submit(event)
@@ -212,8 +186,8 @@ class Ledger:
                 return False
             opened_at = now - result.duration_ms / 1000
             account, provider = result.account or "", result.provider or ""
-            row = _call_row(account, provider, command, context, opened_at, now)
-            row |= _result_row(result, command.contact, now)
+            row = call_row(account, provider, command, context, opened_at, now)
+            row |= result_row(result, command.contact, now)
             return self._submit(CallEvent(command.action, command.contact, row))
         except Exception as error:  # noqa: BLE001 - as above
             self._contain(error)
@@ -338,6 +312,11 @@ class Ledger:
         self._prepare()
         return self._database.run(lambda connection: query(connection, tables, *args))
 
+    def _prepare(self) -> None:
+        """Require the schema once, where the writer has not done so."""
+        if not self._session.is_prepared:
+            self.prepare()
+
     # --- the database
 
     def check(self) -> SchemaState:
@@ -367,7 +346,7 @@ class Ledger:
         self._prepare()
         done = retention.Sweep()
         while True:
-            step = self._database.run(self._sweep_step, writes=True)
+            step = self._database.run(self._session.sweep_step, writes=True)
             done += step
             if not step.is_full or time.monotonic() >= end:
                 return done
@@ -376,137 +355,22 @@ class Ledger:
     def health(self) -> Health:
         """The state of the ledger in this process."""
         writer = self._writer
-        return Health(not writer.is_down, writer.length, self._missed, self._swept_at, self._sweep)
+        return Health(
+            not writer.is_down,
+            writer.length,
+            self._missed,
+            self._session.swept_at,
+            self._session.sweep,
+        )
 
     def close(self, timeout: float = 5.0) -> None:
         """Record what waits, and close all connections. A later call opens new ones."""
         ensure_own_process()
         writer = self._writers.pop("", None)
         if writer is None or writer.stop(timeout):
-            self._disconnect()
+            self._session.disconnect()
         self._database.close()
-
-    # --- the writer's thread
-
-    def _prepare(self) -> None:
-        """Require the schema once, where the writer has not done so."""
-        if self._recorder is None:
-            self.prepare()
-
-    def _write(self, events: Sequence[Event]) -> None:
-        connection, recorder = self._connect()
-        try:
-            recorder.write(connection, events)
-        except BaseException:
-            recorder.forget_contacts()
-            self._disconnect()
-            raise
-
-    def _connect(self) -> tuple[sa.Connection, Recorder]:
-        connection, recorder = self._connection, self._recorder
-        if recorder is None:
-            require_schema(self._database)
-            dialect = self._database.engine.dialect.name
-            recorder = self._recorder = Recorder(self._database.tables, dialect)
-        if connection is None:
-            connection = self._connection = self._database.connect(writes=True)
-        return connection, recorder
-
-    def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        self._recorder = None
-        if connection is not None:
-            try:
-                connection.invalidate()
-                connection.close()
-            except Exception as error:  # noqa: BLE001 - it is gone
-                log_event("ledger", level=logging.DEBUG, state="closing", error=describe(error))
-
-    def _tend(self) -> float:
-        """Do one step of the clean-up; return the seconds until the next one."""
-        connection, _ = self._connect()
-        try:
-            with connection.begin():
-                step = self._sweep_step(connection)
-        except BaseException:
-            self._disconnect()
-            raise
-        self._running_sweep += step
-        if step.is_full:
-            return SWEEP_PAUSE
-        self._sweep, self._running_sweep = self._running_sweep, retention.Sweep()
-        self._swept_at = time.time()
-        return SWEEP_EVERY
-
-    def _sweep_step(self, connection: sa.Connection) -> retention.Sweep:
-        tables = self._database.tables
-        statements = Statements(tables, connection.dialect.name)
-        return retention.sweep_step(connection, tables, statements, self.settings.keep_calls)
 
 
 def _bounded(limit: int) -> int:
     return max(1, min(limit, queries.MAX_LIMIT))
-
-
-def _call_row(
-    account: str,
-    provider: str,
-    command: Command,
-    context: CallContext,
-    opened_at: float,
-    deadline_at: float,
-) -> Row:
-    """Return the columns of a call that begins. No text holds the digits of its contact."""
-    contact = command.contact
-    return {
-        "account": account,
-        "provider": provider,
-        "action": command.action.value,
-        "via": context.via,
-        "key_name": context.key_name,
-        "request_id": _clean(redact_request_id(context.request_id, contact), _MAX_REQUEST_ID),
-        "reason": context.reason and _clean(redact_contact(context.reason, contact), MAX_REASON),
-        "ref": context.ref and _clean(redact_contact(context.ref, contact), MAX_REF),
-        "opened_at": utc_text(opened_at),
-        "deadline_at": utc_text(deadline_at),
-    }
-
-
-def _result_row(result: Result, contact: Contact | None, closed_at: float) -> Row:
-    """Return the columns of a call that has ended."""
-    outcome = result.outcome
-    verification = outcome.verification
-    upstream_code = outcome.provider_code
-    return {
-        "closed_at": utc_text(closed_at),
-        "code": outcome.code.value if outcome.code is not None else "ok",
-        "outcome": outcome.applied.value,
-        "confirmation": outcome.confirmation and outcome.confirmation.value,
-        "verified": verification.verified,
-        "verified_reason": verification.reason and verification.reason.value,
-        "upstream_status": outcome.upstream_status,
-        "upstream_code": upstream_code and _clean(redact_contact(upstream_code, contact), 128),
-        "attempts": result.attempts,
-        "reads": verification.reads,
-        "duration_ms": result.duration_ms,
-    }
-
-
-def _state_after(opened: CallEvent, result: Result) -> tuple[str | None, str]:
-    """Return the state of the contact that a change proves, and how it is known.
-
-    The state is None where the change certainly had no effect.
-    """
-    outcome = result.outcome
-    if outcome.ok and outcome.confirmation is not None:
-        return opened.wanted, outcome.confirmation.value
-    if outcome.verification.verified is False:  # the opposite was read
-        return ("unblocked" if opened.wanted == "blocked" else "blocked"), "read_back"
-    if outcome.applied is Applied.UNKNOWN:
-        return "unknown", "none"
-    return None, "none"
-
-
-def _clean(text: str, length: int) -> str:
-    """Return the text as every database stores it: no NUL, no lone surrogate, not too long."""
-    return text.translate(_NO_NUL).encode("utf-8", "replace").decode("utf-8")[:length]

@@ -21,10 +21,6 @@ class Recorder:
         self._contact_ids = ContactIds(tables)
         self._is_postgresql = dialect == "postgresql"
 
-    def forget_contacts(self) -> None:
-        """Forget the ids of contacts, after a transaction that failed: it may have added some."""
-        self._contact_ids.forget()
-
     def write(self, connection: sa.Connection, events: Sequence[Event]) -> None:
         """Record the events in one transaction; raises what the database raises.
 

@@ -25,10 +25,11 @@ from support.ledgers import (
 )
 from support.postgresql import Server
 
+from adapter.call_context import CallContext
 from adapter.codes import Code
 from adapter.ledger import writer
 from adapter.ledger.database import Database, LedgerUnavailable
-from adapter.ledger.ledger import CallContext, Ledger
+from adapter.ledger.ledger import Ledger
 from adapter.ledger.queries import Filters
 from adapter.results import Outcome
 from adapter.settings.model import LedgerSettings
@@ -162,10 +163,10 @@ def test_a_bug_of_the_ledger_fails_no_call(
 
     call(ledger)
     with monkeypatch.context() as patched:
-        patched.setattr("adapter.ledger.ledger._result_row", raises)
+        patched.setattr("adapter.ledger.ledger.result_row", raises)
         assert not begin(ledger).close(result(block()))
         assert not ledger.record(result(block()), CallContext("api"))
-        patched.setattr("adapter.ledger.ledger._call_row", raises)
+        patched.setattr("adapter.ledger.ledger.call_row", raises)
         opened = begin(ledger)
         assert not opened.recorded
         assert not opened.close(result(block()))

@@ -19,11 +19,12 @@ from support.ledgers import (
     unblock,
 )
 
+from adapter.call_context import CallContext
 from adapter.codes import Action, Code
 from adapter.contacts import Contact
 from adapter.ledger.database import Database
 from adapter.ledger.idempotency import Claim
-from adapter.ledger.ledger import CallContext, Ledger
+from adapter.ledger.ledger import Ledger
 from adapter.results import Command, Outcome
 from adapter.settings.model import LedgerSettings
 
@@ -106,6 +107,6 @@ def test_neither_events_nor_entries_show_a_number_in_their_repr(
     contact = CANARIES["number"]
     opened = begin(ledger, block(contact), ref="ticket 7")
     opened.close(result(block(contact)))
-    shown = [opened, opened._event, ledger, ledger.settings]
+    shown: list[object] = [opened, opened._event, ledger, ledger.settings]
     shown += [ledger.state(ACCOUNT, contact), ledger.blocked(ACCOUNT), ledger.export(contact)]
     assert not [each for each in shown if str(contact.number) in repr(each)]

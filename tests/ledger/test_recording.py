@@ -21,9 +21,10 @@ from support.ledgers import (
     unblock,
 )
 
+from adapter.call_context import CallContext
 from adapter.codes import Action, Code, Confirmation
 from adapter.contacts import Contact
-from adapter.ledger.ledger import CallContext, Ledger
+from adapter.ledger.ledger import Ledger
 from adapter.ledger.queries import Filters
 from adapter.readings import BlockState, Unverified, Verification
 from adapter.results import Command, Outcome

@@ -21,11 +21,11 @@ from support.ledgers import (
     unblock,
 )
 
+from adapter.call_context import CallContext
 from adapter.codes import Action
 from adapter.contacts import Contact
-from adapter.ledger import ledger as ledger_module
-from adapter.ledger import retention
-from adapter.ledger.ledger import CallContext, Ledger
+from adapter.ledger import retention, session
+from adapter.ledger.ledger import Ledger
 from adapter.ledger.queries import Filters
 from adapter.ledger.retention import Sweep
 from adapter.ledger.schema import utc_text
@@ -116,7 +116,7 @@ def test_the_writer_cleans_up_step_by_step(
         call(filling)
     age(url)
     monkeypatch.setattr(retention, "STEP", 10)
-    monkeypatch.setattr(ledger_module, "SWEEP_PAUSE", 0.01)
+    monkeypatch.setattr(session, "SWEEP_PAUSE", 0.01)
     other = make_ledger()
     call(other)
     wait_until(lambda: other.health.swept_at is not None, "the end of the clean-up")
