@@ -78,6 +78,7 @@ class Database:
             max_overflow=2,
             pool_timeout=BUSY_TIMEOUT,
             pool_pre_ping=True,
+            isolation_level="READ COMMITTED",  # whatever the server's default is
             hide_parameters=True,
             connect_args={
                 "connect_timeout": CONNECT_TIMEOUT,

@@ -175,7 +175,7 @@ class _LogSchema(Schema):
     format = fields.String(validate=_one_of(FORMATS))
 
 
-class _Duration(fields.Field[int]):
+class _Duration(fields.Field):  # type: ignore[type-arg, unused-ignore]
     """A duration such as `180d` or `12h`, in seconds."""
 
     _UNITS: Final = MappingProxyType({"d": 24 * 3600, "h": 3600})

@@ -23,6 +23,7 @@ from support.ledgers import (
     locked,
     result,
     rows,
+    short_wait,
     unblock,
 )
 
@@ -141,9 +142,9 @@ def test_the_result_of_a_call_that_was_deleted_is_not_replayed(ledger: Ledger, u
 
 
 def test_without_the_database_a_claim_is_refused(make_ledger: MakeLedger, url: str) -> None:
-    ledger = make_ledger(wait=0.1)
+    ledger = make_ledger()
     perform(ledger)
-    with locked(url):
+    with locked(url), short_wait(ledger, 0.1):
         begin(ledger)
         with pytest.raises(LedgerUnavailable):
             claim(ledger)

@@ -12,6 +12,7 @@ from support import wait_until
 from support.ledgers import (
     ACCOUNT,
     CONTACT,
+    WAIT,
     MakeLedger,
     begin,
     block,
@@ -22,6 +23,7 @@ from support.ledgers import (
     python,
     result,
     rows,
+    short_wait,
 )
 from support.postgresql import Server
 
@@ -38,9 +40,9 @@ from adapter.settings.model import LedgerSettings
 def test_a_slow_database_delays_a_call_by_the_wait_at_most(
     make_ledger: MakeLedger, url: str
 ) -> None:
-    ledger = make_ledger(wait=0.2)
+    ledger = make_ledger()
     call(ledger)
-    with locked(url):
+    with locked(url), short_wait(ledger, 0.2):
         started = time.monotonic()
         opened = [begin(ledger) for _ in range(20)]
         closed = [each.close(result(block())) for each in opened]
@@ -58,9 +60,9 @@ def test_a_slow_database_delays_a_call_by_the_wait_at_most(
 def test_a_change_that_was_refused_for_the_ledger_is_not_recorded_later(
     make_ledger: MakeLedger, url: str
 ) -> None:
-    ledger = make_ledger(wait=0.1, required=True)
+    ledger = make_ledger(required=True)
     call(ledger)
-    with locked(url):
+    with locked(url), short_wait(ledger, 0.1):
         blocking = begin(ledger)  # in hand
         waiting = begin(ledger)
         refusal = Outcome.failure(Code.LEDGER_UNAVAILABLE)
@@ -76,9 +78,9 @@ def test_a_full_queue_refuses_events_at_once(
     make_ledger: MakeLedger, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer, "MAX_EVENTS", 5)
-    ledger = make_ledger(wait=0.1)
+    ledger = make_ledger()
     call(ledger)
-    with locked(url):
+    with locked(url), short_wait(ledger, 0.1):
         for _ in range(30):
             begin(ledger)
         assert ledger.health.waiting == 5
@@ -93,7 +95,7 @@ def test_a_postgresql_server_that_is_gone_and_back_needs_no_help(
     postgresql: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     url = postgresql.new_database()
-    ledger = Ledger(LedgerSettings(url, wait=5))
+    ledger = Ledger(LedgerSettings(url, wait=WAIT))
     ledger.upgrade()
     number = call(ledger)
     running = begin(ledger)
@@ -129,7 +131,7 @@ def _require_recovery(ledger: Ledger, number: int) -> None:
 def test_a_failing_database_is_tried_again_after_a_growing_pause(
     make_ledger: MakeLedger, url: str
 ) -> None:
-    ledger = make_ledger(wait=5)
+    ledger = make_ledger(wait=WAIT)
     call(ledger)
     execute(url, "ALTER TABLE {p}calls RENAME TO {p}away")
     assert not begin(ledger).recorded
@@ -141,7 +143,7 @@ def test_a_failing_database_is_tried_again_after_a_growing_pause(
 def test_an_unusable_sqlite_file_fails_no_call(tmp_path: Path) -> None:
     (tmp_path / "not-a-database").write_bytes(b"text" * 1000)
     for path in (tmp_path / "not-a-database", tmp_path, "/proc/no/such/folder/ledger.db"):
-        ledger = Ledger(LedgerSettings(f"sqlite:///{path}", wait=5))
+        ledger = Ledger(LedgerSettings(f"sqlite:///{path}", wait=WAIT))
         opened = begin(ledger)
         assert not opened.recorded
         assert opened.call_id is None
@@ -193,9 +195,10 @@ def test_no_connection_is_opened_before_the_first_call(tmp_path: Path) -> None:
 
 
 def test_what_waits_is_recorded_before_the_ledger_closes(make_ledger: MakeLedger, url: str) -> None:
-    ledger = make_ledger(wait=0.001)
-    for _ in range(50):
-        begin(ledger)
+    ledger = make_ledger()
+    with short_wait(ledger, 0.001):
+        for _ in range(50):
+            begin(ledger)
     ledger.close()
     assert len(rows(url, "calls")) == 50
 
@@ -234,7 +237,7 @@ import sys, time
 import gevent
 from support.ledgers import *
 
-ledger = Ledger(LedgerSettings(sys.argv[1], wait=1.0))
+ledger = Ledger(LedgerSettings(sys.argv[1], wait=WAIT))
 call(ledger)
 ticks = []
 
@@ -247,7 +250,8 @@ ticking = gevent.spawn(tick)
 print("locked?", flush=True)
 sys.stdin.readline()
 started = time.monotonic()
-opened = gevent.spawn(begin, ledger).get()
+with short_wait(ledger, 1.0):
+    opened = gevent.spawn(begin, ledger).get()
 assert not opened.recorded
 elapsed = time.monotonic() - started
 assert 0.9 <= elapsed < 3, elapsed

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,17 @@ def execute(url: str, statement: str, **values: Any) -> None:
         database.run(lambda connection: connection.execute(text, values), writes=True)
     finally:
         database.close()
+
+
+@contextmanager
+def short_wait(ledger: Ledger, seconds: float) -> Iterator[None]:
+    """Let the calls wait only so long for the database."""
+    before = ledger.settings
+    ledger.settings = replace(before, wait=seconds)
+    try:
+        yield
+    finally:
+        ledger.settings = before
 
 
 @contextmanager
