@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import wait_until
@@ -291,6 +292,35 @@ def test_the_errors_of_reads_have_no_values(ledger: Ledger, url: str) -> None:
     assert str(CONTACT.number) not in repr(caught.value)
     assert str(CONTACT.number) not in str(caught.value.__cause__)
     execute(url, "ALTER TABLE {p}away RENAME TO {p}contacts")
+
+
+def test_one_bad_event_of_a_group_fails_alone(ledger: Ledger, url: str) -> None:
+    call(ledger)
+    nameless: Any = None
+    with locked(url), short_wait(ledger, 0.1):
+        begin(ledger)  # in hand; the others are one group
+        good = [begin(ledger) for _ in range(3)]
+        bad = begin(ledger, account=nameless)
+        good.append(begin(ledger))
+        for opened in (*good, bad):
+            opened.close(result(block()))
+    wait_until(lambda: not ledger.health.waiting, "an empty queue")
+    call(ledger)
+    assert all(opened.call_id for opened in good)
+    assert bad.call_id is None
+    codes = [row["code"] for row in rows(url, "calls")]
+    assert codes == ["ok", None, *["ok"] * 5]
+
+
+def test_a_clean_up_that_fails_stops_no_recording(make_ledger: MakeLedger, url: str) -> None:
+    execute(url, "ALTER TABLE {p}idempotency RENAME TO {p}away")
+    ledger = make_ledger()
+    call(ledger)
+    wait_until(lambda: begin(ledger).recorded, "a call after the clean-up")
+    assert ledger.health.swept_at is None
+    with pytest.raises(LedgerUnavailable):
+        ledger.sweep()
+    execute(url, "ALTER TABLE {p}away RENAME TO {p}idempotency")
 
 
 def test_only_a_database_as_a_whole_is_gone() -> None:
