@@ -269,6 +269,11 @@ class Code(Enum):
         "The provider reported success, but its block list shows that nothing was changed.",
         "a change was accepted, and reading it back shows the opposite state",
     )
+    LEDGER_UNAVAILABLE = (
+        "ledger_unavailable", 503, Retry.AFTER_DELAY, Applied.NOT_APPLIED,
+        "The ledger is unavailable, and this call needs it; nothing was sent.",
+        "the ledger's database is slow or gone: `[ledger] required`, an idempotency key, a page",
+    )
     INTERNAL_ERROR = (
         "internal_error", 500, Retry.NOW, Applied.UNKNOWN,
         "The adapter had an internal error.",

@@ -43,6 +43,7 @@ MAGIC_NUMBERS: Final[Mapping[str, p.Code]] = {
     "15005550031": p.Code.PROVIDER_RESPONSE_TOO_LARGE,
     "15005550032": p.Code.BAD_REQUEST,
     "15005550033": p.Code.NOT_EFFECTIVE,
+    "15005550034": p.Code.LEDGER_UNAVAILABLE,
 }
 """Numbers whose block or unblock returns a code and changes no list."""
 

@@ -13,7 +13,7 @@ from adapter.settings.accounts import AccountLoader, check_aliases
 from adapter.settings.dialects import load_dialects
 from adapter.settings.keys import load_keys
 from adapter.settings.loops import check_loops
-from adapter.settings.model import LogSettings, Settings
+from adapter.settings.model import LedgerSettings, LogSettings, Settings
 from adapter.settings.schema import TopSchema
 from adapter.settings.validation import Validator
 
@@ -56,6 +56,7 @@ def load_settings(mapping: Mapping[str, Any], *, own_address: str | None = None)
         default_region=top.get("default_region"),
         log=LogSettings(**(top.get("log") or {})),
         registry=registry,
+        ledger=LedgerSettings(**top["ledger"]) if top.get("ledger") else None,
     )
     check_loops(validator, settings, own_address)
     if validator.problems:

@@ -116,6 +116,22 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LedgerSettings:
+    """The ledger: the URL of its database, and its limits.
+
+    `required`: a change that cannot be recorded is refused before anything is sent. `wait` is the
+    maximum time, in seconds, that a call waits for the database. `keep_calls` is in seconds.
+    `table_prefix` precedes the name of each table.
+    """
+
+    url: str | Secret
+    required: bool = False
+    wait: float = 0.25
+    keep_calls: int = 180 * 24 * 3600
+    table_prefix: str = "contact_adapter_"
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """A complete, validated configuration."""
 
@@ -126,3 +142,4 @@ class Settings:
     default_region: str | None
     log: LogSettings
     registry: PluginRegistry = field(repr=False)
+    ledger: LedgerSettings | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 import phonenumbers
@@ -14,6 +15,7 @@ from adapter.config_names import NAME, holds_phone_number
 from adapter.logs import FORMATS, LEVELS
 from adapter.options import SecretField
 from adapter.secret import Secret
+from adapter.settings.database_url import find_url_fault
 from adapter.settings.model import EVERY_ORIGIN, MAX_BODY
 from adapter.urls import MOUNT_PATH
 
@@ -173,6 +175,54 @@ class _LogSchema(Schema):
     format = fields.String(validate=_one_of(FORMATS))
 
 
+class _Duration(fields.Field):  # type: ignore[type-arg, unused-ignore]
+    """A duration such as `180d` or `12h`, in seconds."""
+
+    _UNITS: Final = MappingProxyType({"d": 24 * 3600, "h": 3600})
+    _MAX_DAYS: Final = 36_500
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> int:
+        written = (
+            re.fullmatch(r"([1-9][0-9]{0,6})([dh])", value) if isinstance(value, str) else None
+        )
+        seconds = int(written[1]) * self._UNITS[written[2]] if written else 0
+        if not 0 < seconds <= self._MAX_DAYS * self._UNITS["d"]:
+            raise ValidationError(
+                f'must be days or hours, such as "180d" or "12h", up to "{self._MAX_DAYS}d"'
+            )
+        return seconds
+
+
+class _DatabaseUrl(_TextOrSecret):
+    """The URL of a database; one with a password is a secret."""
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
+        given = super()._deserialize(value, attr, data, **kwargs)
+        fault = find_url_fault(given)
+        if fault is not None:
+            raise ValidationError(fault)
+        return given
+
+
+class LedgerSchema(Schema):
+    """`[ledger]`: the database that records the calls."""
+
+    url = _DatabaseUrl(required=True)
+    required = _Flag()
+    wait = _Seconds(
+        validate=validate.Range(
+            min=0, max=10, min_inclusive=False, error="must be above 0, up to 10"
+        )
+    )
+    keep_calls = _Duration()
+    table_prefix = fields.String(
+        validate=validate.Regexp(
+            r"[a-z_][a-z0-9_]{0,31}\Z",
+            error="must be 1 to 32 of a-z, 0-9 and _, and not begin with a digit",
+        )
+    )
+
+
 class TopSchema(Schema):
     """The top level of the configuration."""
 
@@ -188,3 +238,4 @@ class TopSchema(Schema):
     plugins = fields.Nested(_PluginsSchema, load_default=dict)
     transport = fields.Nested(_TransportSchema, load_default=dict)
     log = fields.Nested(_LogSchema, load_default=dict)
+    ledger = fields.Nested(LedgerSchema)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from adapter.errors import ConfigurationError, ConfigurationProblem
 from adapter.files import MAX_CONFIG, FileError, read_file
+from adapter.settings.database_url import anchor_sqlite
 
 _BYTE_ORDER_MARK: Final = (
     "is not valid TOML: it begins with a byte order mark; save it as UTF-8 without one"
@@ -48,10 +49,15 @@ def _explain_toml(text: str) -> str:
 
 
 def _anchored(table: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Return the table with the relative paths under `file` and `ca_file` made absolute."""
+    """Return the table with its relative paths made absolute.
+
+    Those are the values of `file` and `ca_file`, and the file in the URL of an SQLite database.
+    """
     for key, value in table.items():
         if isinstance(value, dict):
             _anchored(value, folder)
         elif isinstance(value, str) and (key == "ca_file" or (key == "file" and len(table) == 1)):
             table[key] = str(folder.absolute() / value)
+        elif isinstance(value, str) and key == "url":
+            table[key] = anchor_sqlite(value, folder)
     return table

@@ -42,6 +42,7 @@ TABLE = {
     "provider_bad_response": (502, "after_delay", "unknown"),
     "provider_response_too_large": (502, "after_action", "unknown"),
     "not_effective": (502, "after_delay", "not_applied"),
+    "ledger_unavailable": (503, "after_delay", "not_applied"),
     "internal_error": (500, "now", "unknown"),
 }
 

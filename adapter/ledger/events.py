@@ -1,0 +1,104 @@
+"""The events that the writer records: a call that opens or closes, a read, and a task."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import sqlalchemy as sa
+
+from adapter.codes import Action
+from adapter.contacts import Contact
+
+Row = dict[str, Any]
+"""Columns of a table, as JSON values."""
+
+
+class Event:
+    """Something to record; finished once, by the writer. One caller may wait for it.
+
+    `error` is why it was not recorded. An event that is `cancelled` before the writer has begun it
+    is not recorded at all.
+    """
+
+    __slots__ = ("_end", "cancelled", "done", "error")
+
+    def __init__(self) -> None:
+        self.done = False
+        self.error: BaseException | None = None
+        self.cancelled = False
+        self._end = threading.Event()  # gevent has its own, which is much faster than its locks
+
+    @property
+    def recorded(self) -> bool:
+        """Whether the event is in the database."""
+        return self.done and self.error is None
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """Set the event's end."""
+        self.error = error or self.error
+        self.done = True
+        self._end.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the end; return whether the event is recorded."""
+        if not self.done and seconds > 0:
+            self._end.wait(seconds)
+        return self.recorded
+
+
+class CallEvent(Event):
+    """A new row of `calls`: a change that opens, or a read that has ended.
+
+    `row` lacks the ids. `call_id` is set by the writer; `superseded`: a newer call had requested
+    the opposite before this one was recorded.
+    """
+
+    __slots__ = ("action", "call_id", "contact", "contact_id", "row", "superseded")
+
+    def __init__(self, action: Action, contact: Contact | None, row: Row) -> None:
+        super().__init__()
+        self.action = action
+        self.contact = contact
+        self.row = row
+        self.call_id = 0
+        self.contact_id = 0
+        self.superseded = False
+
+    @property
+    def recordable_id(self) -> int:
+        """The id for an event of the same or a later group; 0 where the call is not recorded."""
+        return self.call_id if self.error is None else 0
+
+    @property
+    def wanted(self) -> str:
+        """The state of the contact that a change requests."""
+        return "blocked" if self.action is Action.BLOCK else "unblocked"
+
+
+class CloseEvent(Event):
+    """The end of a change: its columns, and what is known about the contact's state.
+
+    `state` is None where the change certainly had no effect.
+    """
+
+    __slots__ = ("certainty", "opened", "row", "state")
+
+    def __init__(self, opened: CallEvent, row: Row, state: str | None, certainty: str) -> None:
+        super().__init__()
+        self.opened = opened
+        self.row = row
+        self.state = state
+        self.certainty = certainty
+
+
+class Task(Event):
+    """A function to run in a transaction of the writer, after the other events of its group."""
+
+    __slots__ = ("function", "result")
+
+    def __init__(self, function: Callable[[sa.Connection], Any]) -> None:
+        super().__init__()
+        self.function = function
+        self.result: Any = None

@@ -1,0 +1,376 @@
+"""`Ledger`: the one class of this folder that the layers above use."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from adapter.call_context import CallContext
+from adapter.codes import Code
+from adapter.contacts import Contact
+from adapter.ledger import idempotency, queries, retention
+from adapter.ledger.database import Database, LedgerUnavailable
+from adapter.ledger.events import CallEvent, CloseEvent, Event, Task
+from adapter.ledger.rows import call_row, result_row, state_after
+from adapter.ledger.session import Session
+from adapter.ledger.threads import new_runner, run_directly
+from adapter.ledger.upgrade import SchemaState, check_schema, require_schema, upgrade
+from adapter.ledger.writer import Writer, describe
+from adapter.logs import log_event
+from adapter.results import Command, Result
+from adapter.settings.model import LedgerSettings
+from adapter.transport.forking import ensure_own_process, reset_in_child
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The state of the ledger in this process, for metrics.
+
+    `waiting`: the events in the queue; `missed`: calls that were not recorded, in whole or in part;
+    `swept_at`: the end of the last clean-up, in seconds since 1970, and `sweep`: its rows.
+    """
+
+    available: bool
+    waiting: int
+    missed: int
+    swept_at: float | None
+    sweep: retention.Sweep
+
+
+class Opened:
+    """A change that was opened in the ledger. `close` has to be called.
+
+    Where it could not be recorded in time, `recorded` is False; it may be recorded later.
+    """
+
+    __slots__ = ("_event", "_ledger", "recorded")
+
+    def __init__(self, ledger: Ledger, event: CallEvent | None, recorded: bool) -> None:
+        self._ledger, self._event, self.recorded = ledger, event, recorded
+
+    @property
+    def call_id(self) -> int | None:
+        """The id of the call, which is its place in the order of wishes; None if not recorded."""
+        event = self._event
+        return event.call_id if event is not None and event.recorded else None
+
+    @property
+    def superseded(self) -> bool:
+        """Whether an opposite wish was newer already when this call was recorded. No query."""
+        event = self._event
+        return event is not None and event.recorded and event.superseded
+
+    def is_superseded(self) -> bool:
+        """Whether a newer call, in any process, requests the opposite for the contact.
+
+        Ask before a retry. False where the ledger does not know, after `wait` seconds.
+        """
+        event = self._event
+        if event is None or not event.recorded:
+            return False
+        return event.superseded or self._ledger.has_newer_wish(event)
+
+    def close(self, result: Result, claim: idempotency.Claim | None = None) -> bool:
+        """Record the result, and settle the claim of its key; return whether it is recorded.
+
+        A call that was refused with `ledger_unavailable` is not recorded, if it can be avoided.
+        """
+        event = self._event
+        if event is None:
+            return False
+        if result.code is Code.LEDGER_UNAVAILABLE:
+            event.cancelled = True
+        return self._ledger.close_call(event, result, claim)
+
+
+class Ledger:
+    """The ledger of one configuration. Safe in threads, under gevent and after a fork.
+
+    Nothing is opened before the first call. Only the methods that say so raise anything.
+    """
+
+    def __init__(self, settings: LedgerSettings) -> None:
+        self.settings = settings
+        self.required = settings.required
+        self._database = Database(settings)
+        self._inherited: list[Any] = []
+        self._missed = 0
+        self._start_over()
+        reset_in_child(self)
+
+    def _start_over(self) -> None:
+        self._session = Session(self._database, self.settings.keep_calls)
+        self._hash_key: str | None = None
+        self._writers: dict[str, Writer] = {}
+
+    def reset_after_fork(self) -> None:
+        """Forget the connections, the queue and the thread of the parent process.
+
+        The connections are kept, unused: closing them here would end those of the parent.
+        """
+        self._inherited.append((self._session, self._writers, self._database.abandon()))
+        self._start_over()
+
+    @property
+    def _writer(self) -> Writer:
+        """The writer, made on first use: locks from before gevent's patch would stop its loop."""
+        writer = self._writers.get("")
+        if writer is None:
+            runner = new_runner if self._database.is_sqlite else lambda: run_directly
+            session = self._session
+            writer = self._writers.setdefault("", Writer(session.write, session.tend, runner))
+        return writer
+
+    # --- recording
+
+    def open(
+        self,
+        account: str,
+        provider: str,
+        command: Command,
+        context: CallContext,
+        deadline: float,
+    ) -> Opened:
+        """Record a change before it is sent; `deadline` is the time of the call, in seconds.
+
+        Waits at most `settings.wait` seconds. With `required`, the caller refuses a change whose
+        `recorded` is False, and closes it with that result.
+        """
+        try:
+            ensure_own_process()
+            now = time.time()
+            row = call_row(account, provider, command, context, now, now + deadline)
+            event = CallEvent(command.action, command.contact, row)
+            recorded = self._submit(event)
+        except Exception as error:  # noqa: BLE001 - no call is lost by the ledger
+            self._contain(error)
+            return Opened(self, None, recorded=False)
+        return Opened(self, event, recorded)
+
+    def close_call(
+        self, opened: CallEvent, result: Result, claim: idempotency.Claim | None
+    ) -> bool:
+        """Record the end of a change; see `Opened.close`."""
+        try:
+            ensure_own_process()
+            row = result_row(result, opened.contact, time.time())
+            state, certainty = state_after(opened, result)
+            event = CloseEvent(opened, row, state, certainty)
+            if claim is None:
+                return self._submit(event)
+            settling = Task(
+                lambda connection: idempotency.settle(
+                    connection, self._database.tables, claim, opened.recordable_id, result
+                )
+            )
+            self._writer.submit(event)
+            settled = self._submit(settling)
+            return self._count(event.recorded) and settled
+        except Exception as error:  # noqa: BLE001 - as above
+            self._contain(error)
+            return False
+
+    def record(self, result: Result, context: CallContext) -> bool:
+        """Record a read that has ended; return whether it is recorded."""
+        try:
+            ensure_own_process()
+            command, now = result.command, time.time()
+            if command is None:
+                return False
+            opened_at = now - result.duration_ms / 1000
+            account, provider = result.account or "", result.provider or ""
+            row = call_row(account, provider, command, context, opened_at, now)
+            row |= result_row(result, command.contact, now)
+            return self._submit(CallEvent(command.action, command.contact, row))
+        except Exception as error:  # noqa: BLE001 - as above
+            self._contain(error)
+            return False
+
+    def has_newer_wish(self, opened: CallEvent) -> bool:
+        """Whether a newer call requests the opposite; see `Opened.is_superseded`."""
+        blocks = self._database.tables.blocks
+        query = (
+            sa.select(blocks.c.intent)
+            .where(blocks.c.account == opened.row["account"])
+            .where(blocks.c.contact_id == opened.contact_id)
+            .where(blocks.c.intent > opened.call_id, blocks.c.wanted != opened.wanted)
+        )
+        try:
+            return self._ask(lambda connection: connection.execute(query).first() is not None)
+        except LedgerUnavailable:
+            return False
+
+    def _submit(self, event: Event) -> bool:
+        self._writer.submit(event)
+        return self._count(self._writer.wait(event, self.settings.wait))
+
+    def _count(self, recorded: bool) -> bool:
+        self._missed += not recorded
+        return recorded
+
+    def _contain(self, error: Exception) -> None:
+        self._missed += 1
+        log_event("ledger", level=logging.ERROR, state="failed", error=describe(error))
+
+    def _ask(self, function: Callable[[sa.Connection], T]) -> T:
+        """Return what the function returns in a transaction of the writer.
+
+        Raises LedgerUnavailable after `wait` seconds; the function may still run then.
+        """
+        ensure_own_process()
+        task = Task(function)
+        self._writer.submit(task)
+        if not self._writer.wait(task, self.settings.wait):
+            task.cancelled = True
+            raise LedgerUnavailable("the database is slow or gone") from task.error
+        return task.result  # type: ignore[no-any-return]
+
+    # --- idempotency
+
+    def claim(
+        self,
+        caller: str,
+        key: str,
+        account: str,
+        command: Command,
+        deadline: float,
+        *,
+        request_id: str = "",
+        more: Mapping[str, Any] | None = None,
+    ) -> idempotency.Claimed:
+        """Claim an Idempotency-Key for a change; `more` are further fields that have to be equal.
+
+        A Claim is passed to `Opened.close`, which settles it. Raises LedgerUnavailable.
+        """
+        tables = self._database.tables
+
+        def work(connection: sa.Connection) -> idempotency.Claimed:
+            if self._hash_key is None:
+                query = sa.select(tables.facts.c.hash_key)
+                self._hash_key = str(connection.execute(query).scalar_one())
+            return idempotency.claim(
+                connection,
+                tables,
+                idempotency.scope_of(self._hash_key, caller, key),
+                idempotency.fingerprint_of(self._hash_key, account, command, more),
+                deadline + idempotency.LEASE_MARGIN,
+                command,
+                request_id,
+            )
+
+        return self._ask(work)
+
+    def release(self, claim: idempotency.Claim) -> None:
+        """Release the key of a change that was never opened. Contains every failure."""
+        table = self._database.tables.idempotency
+        own = sa.and_(table.c.scope == claim.scope, table.c.lease_until == claim.lease_until)
+        try:
+            self._ask(lambda connection: connection.execute(sa.delete(table).where(own)).rowcount)
+        except LedgerUnavailable as error:
+            self._contain(error)  # its lease ends
+
+    # --- reading; each raises LedgerUnavailable
+
+    def blocked(
+        self, account: str, limit: int = 100, cursor: str | None = None
+    ) -> queries.Page[queries.BlockEntry]:
+        """Return the contacts that are blocked for the account. Raises ValueError for a cursor."""
+        return self._read(queries.read_blocked, account, _bounded(limit), cursor)
+
+    def calls(
+        self, filters: queries.Filters, limit: int = 100, cursor: str | None = None
+    ) -> queries.Page[queries.CallEntry]:
+        """Return the calls, the newest first. Raises ValueError for a cursor."""
+        return self._read(queries.read_calls, filters, _bounded(limit), cursor)
+
+    def state(self, account: str, contact: Contact) -> queries.BlockEntry | None:
+        """Return what is known of the contact; None where it has never been changed."""
+        found = self._read(queries.read_states, contact, account)
+        return max(found, key=lambda entry: entry.intent) if found else None
+
+    def export(self, contact: Contact) -> queries.Export:
+        """Return all that is known of a person."""
+        return self._read(queries.export, contact)
+
+    def erase(self, contact: Contact) -> int:
+        """Remove the identifiers of a person; return the number of contacts, usually 1 or 0."""
+        tables = self._database.tables
+        self._prepare()
+        return self._database.run(
+            lambda connection: retention.erase(connection, tables, contact), writes=True
+        )
+
+    def _read(self, query: Callable[..., T], *args: Any) -> T:
+        tables = self._database.tables
+        self._prepare()
+        return self._database.run(lambda connection: query(connection, tables, *args))
+
+    def _prepare(self) -> None:
+        """Require the schema once, where the writer has not done so."""
+        if not self._session.is_prepared:
+            self.prepare()
+
+    # --- the database
+
+    def check(self) -> SchemaState:
+        """Return the version of the schema; raises LedgerUnavailable.
+
+        A missing file is an empty database, and is not created.
+        """
+        tables = self._database.tables
+        if self._database.is_sqlite and not self._database.path.exists():
+            return SchemaState.EMPTY
+        return self._database.run(lambda connection: check_schema(connection, tables))
+
+    def prepare(self) -> None:
+        """Create an empty SQLite database, and require the current version of the schema.
+
+        Raises LedgerUnavailable, and as SchemaError the command that upgrades it.
+        """
+        self._database.guard(lambda: require_schema(self._database))
+
+    def upgrade(self) -> str | None:
+        """Upgrade the schema; return the version before. Raises LedgerUnavailable."""
+        return self._database.guard(lambda: upgrade(self._database))
+
+    def sweep(self, seconds: float = 5.0) -> retention.Sweep:
+        """Clean up for at most about `seconds`; return what was done. Raises LedgerUnavailable."""
+        end = time.monotonic() + seconds
+        self._prepare()
+        done = retention.Sweep()
+        while True:
+            step = self._database.run(self._session.sweep_step, writes=True)
+            done += step
+            if not step.is_full or time.monotonic() >= end:
+                return done
+
+    @property
+    def health(self) -> Health:
+        """The state of the ledger in this process."""
+        writer = self._writer
+        return Health(
+            not writer.is_down,
+            writer.length,
+            self._missed,
+            self._session.swept_at,
+            self._session.sweep,
+        )
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Record what waits, and close all connections. A later call opens new ones."""
+        ensure_own_process()
+        writer = self._writers.pop("", None)
+        if writer is None or writer.stop(timeout):
+            self._session.disconnect()
+        self._database.close()
+
+
+def _bounded(limit: int) -> int:
+    return max(1, min(limit, queries.MAX_LIMIT))

@@ -1,0 +1,127 @@
+"""Record a group of events in one transaction: calls that open, calls that close, wishes, tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from adapter.ledger.contact_ids import ContactIds
+from adapter.ledger.database import LedgerUnavailable
+from adapter.ledger.events import CallEvent, CloseEvent, Event, Row, Task
+from adapter.ledger.schema import Tables
+from adapter.ledger.statements import Statements, as_json
+
+
+class Recorder:
+    """Records groups of events over one connection. Used by one thread at a time."""
+
+    def __init__(self, tables: Tables, dialect: str) -> None:
+        self._statements = Statements(tables, dialect)
+        self._contact_ids = ContactIds(tables)
+        self._is_postgresql = dialect == "postgresql"
+
+    def write(self, connection: sa.Connection, events: Sequence[Event]) -> None:
+        """Record the events in one transaction; raises what the database raises.
+
+        An event that cannot be recorded for a reason of its own gets its `error`.
+        """
+        calls = [event for event in events if isinstance(event, CallEvent)]
+        closes = [event for event in events if isinstance(event, CloseEvent)]
+        with connection.begin():
+            if calls:
+                self._write_calls(connection, calls)
+            if closes:
+                self._write_closes(connection, closes)
+            for event in events:
+                if isinstance(event, Task):
+                    event.result = event.function(connection)
+
+    def _write_calls(self, connection: sa.Connection, calls: Sequence[CallEvent]) -> None:
+        """Insert the calls in their order, which is the order of the wishes."""
+        amount = len(calls)
+        first = connection.execute(self._statements.numbers, {"amount": amount}).one()
+        # A sequence may be shared, so that its numbers have gaps; they only grow.
+        ids = (
+            sorted(first[0]) if self._is_postgresql else range(first[0] + 1, first[0] + 1 + amount)
+        )
+        self._contact_ids.notice_erasure(first[1])
+        contacts = self._contact_ids.find(connection, (call.contact for call in calls))
+        rows = []
+        for call, number in zip(calls, ids, strict=True):
+            call.call_id, call.superseded = number, False
+            call.contact_id = contacts.get(call.contact, 0) if call.contact else 0
+            rows.append({**call.row, "id": number, "contact_id": call.contact_id or None})
+        connection.execute(self._statements.insert_calls, as_json(rows))
+        self._write_wishes(connection, [call for call in calls if call.action.is_change])
+
+    def _write_wishes(self, connection: sa.Connection, changes: Sequence[CallEvent]) -> None:
+        newest: dict[tuple[str, int], CallEvent] = {}
+        for call in changes:
+            newest[call.row["account"], call.contact_id] = call
+        if not newest:
+            return
+        # In one order, so that two processes do not wait for each other.
+        wishes = [_wish(newest[key]) for key in sorted(newest)]
+        written = connection.execute(self._statements.upsert_wishes, as_json(wishes))
+        for call in changes:
+            call.superseded = newest[call.row["account"], call.contact_id].wanted != call.wanted
+        if written.rowcount < len(wishes):  # another process had a newer wish
+            found = connection.execute(
+                self._statements.newer_wishes, as_json([_wish(call) for call in changes])
+            )
+            older = set(found.scalars())
+            for call in changes:
+                call.superseded = call.superseded or call.call_id in older
+
+    def _write_closes(self, connection: sa.Connection, closes: Sequence[CloseEvent]) -> None:
+        rows: list[Row] = []
+        states: dict[tuple[str, int], Row] = {}
+        for close in closes:
+            opened = close.opened
+            if not opened.recordable_id:
+                close.error = LedgerUnavailable("the call was not recorded when it opened")
+                continue
+            rows.append({**close.row, "id": opened.recordable_id})
+            account = opened.row["account"]
+            earlier = states.get((account, opened.contact_id))
+            states[account, opened.contact_id] = _merge(earlier, _state(close))
+        if rows:
+            connection.execute(self._statements.close_calls, as_json(rows))
+            ordered = [states[key] for key in sorted(states)]
+            connection.execute(self._statements.update_states, as_json(ordered))
+
+
+def _wish(call: CallEvent) -> Row:
+    row = call.row
+    return {
+        "account": row["account"],
+        "contact_id": call.contact_id,
+        "wanted": call.wanted,
+        "intent": call.call_id,
+        "reason": row["reason"],
+        "ref": row["ref"],
+        "wanted_by": row["key_name"],
+        "via": row["via"],
+        "wanted_at": row["opened_at"],
+    }
+
+
+def _state(close: CloseEvent) -> Row:
+    return {
+        "account": close.opened.row["account"],
+        "contact_id": close.opened.contact_id,
+        "intent": close.opened.call_id,
+        "state": close.state,
+        "certainty": close.certainty,
+        "since": close.row["closed_at"],
+        "doubt": False,
+    }
+
+
+def _merge(earlier: Row | None, later: Row) -> Row:
+    """Return one row for two calls that end in the same group: the newest wish decides."""
+    if earlier is None:
+        return later
+    newest, other = sorted((earlier, later), key=lambda row: -int(row["intent"]))
+    return {**newest, "doubt": newest["doubt"] or other["doubt"] or other["state"] is not None}

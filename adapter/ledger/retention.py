@@ -1,0 +1,154 @@
+"""Keep the ledger small and private: old rows are deleted in small steps, persons are erased."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Self
+
+import sqlalchemy as sa
+
+from adapter.codes import Applied, Code
+from adapter.contacts import Contact
+from adapter.ledger.contact_ids import find_contacts
+from adapter.ledger.schema import Tables, utc_text
+from adapter.ledger.statements import Statements, as_json
+
+STEP: Final = 1000
+"""Rows of one transaction."""
+
+GRACE: Final = timedelta(seconds=10)
+"""Time after the deadline of a call until it is closed: it may only be late."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """The rows of a clean-up: calls closed as unknown, calls and keys deleted, contacts erased."""
+
+    closed: int = 0
+    calls: int = 0
+    keys: int = 0
+    contacts: int = 0
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(
+            *(getattr(self, each.name) + getattr(other, each.name) for each in fields(self))
+        )
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a step has reached its limit, so that there may be more to do."""
+        return max(self.closed, self.calls, self.keys) >= STEP
+
+
+def sweep_step(
+    connection: sa.Connection, tables: Tables, statements: Statements, keep_calls: float
+) -> Sweep:
+    """Do one step of the clean-up; `keep_calls` is in seconds.
+
+    In PostgreSQL, rows that another process deletes at the same time are skipped.
+    """
+    now = datetime.now(UTC)
+    closed = close_overdue(connection, tables, statements, now)
+    keys = _delete_keys(connection, tables, now)
+    calls, contacts = _delete_calls(connection, tables, now - timedelta(seconds=keep_calls))
+    return Sweep(closed, calls, keys, contacts)
+
+
+def close_overdue(
+    connection: sa.Connection, tables: Tables, statements: Statements, now: datetime
+) -> int:
+    """Close the calls that are open after their deadline, with an unknown outcome.
+
+    Their process was killed, or the ledger was gone when they ended.
+    """
+    calls = tables.calls
+    overdue = connection.execute(
+        sa.select(calls.c.id, calls.c.account, calls.c.contact_id)
+        .where(calls.c.closed_at.is_(None), calls.c.deadline_at < now - GRACE)
+        .order_by(calls.c.deadline_at)
+        .limit(STEP)
+        .with_for_update(skip_locked=True)
+    ).all()
+    if not overdue:
+        return 0
+    closed_at = utc_text(now)
+    code, outcome = Code.INTERNAL_ERROR.value, Applied.UNKNOWN.value
+    rows = [
+        {"id": row.id, "closed_at": closed_at, "code": code, "outcome": outcome} for row in overdue
+    ]
+    connection.execute(statements.close_calls, as_json(rows))
+    newest = {(row.account, row.contact_id): row.id for row in sorted(overdue, key=lambda r: r.id)}
+    states = [
+        {
+            "account": account,
+            "contact_id": contact_id,
+            "intent": newest[account, contact_id],
+            "state": "unknown",
+            "certainty": "none",
+            "since": closed_at,
+            "doubt": False,
+        }
+        for account, contact_id in sorted(newest)
+    ]
+    connection.execute(statements.update_states, as_json(states))
+    return len(overdue)
+
+
+def _delete_keys(connection: sa.Connection, tables: Tables, now: datetime) -> int:
+    table = tables.idempotency
+    expired = (
+        sa.select(table.c.scope)
+        .where(table.c.expires_at < now)
+        .limit(STEP)
+        .with_for_update(skip_locked=True)
+    )
+    done = connection.execute(sa.delete(table).where(table.c.scope.in_(expired.scalar_subquery())))
+    return done.rowcount
+
+
+def _delete_calls(connection: sa.Connection, tables: Tables, before: datetime) -> tuple[int, int]:
+    """Delete the oldest calls; erase contacts of which nothing else is kept."""
+    calls = tables.calls
+    oldest = connection.execute(
+        sa.select(calls.c.id, calls.c.contact_id, calls.c.opened_at)
+        .order_by(calls.c.id)
+        .limit(STEP)
+    ).all()
+    old = [row for row in oldest if row.opened_at < before]
+    if not old:
+        return 0, 0
+    connection.execute(sa.delete(calls).where(calls.c.id.in_([row.id for row in old])))
+    found = {row.contact_id for row in old if row.contact_id is not None}
+    return len(old), _erase_unused(connection, tables, sorted(found))
+
+
+def _erase_unused(connection: sa.Connection, tables: Tables, ids: list[int]) -> int:
+    if not ids:
+        return 0
+    contacts, calls, blocks = tables.contacts, tables.calls, tables.blocks
+    called = sa.exists().where(calls.c.contact_id == contacts.c.id)
+    wished = sa.exists().where(blocks.c.contact_id == contacts.c.id)
+    unused = sa.and_(contacts.c.id.in_(ids), contacts.c.erased_at.is_(None), ~called, ~wished)
+    return _erase(connection, tables, unused)
+
+
+def _erase(connection: sa.Connection, tables: Tables, which: sa.ColumnElement[bool]) -> int:
+    """Remove the identifiers of contacts; the writers of all processes notice the new time."""
+    now = datetime.now(UTC)
+    nothing: dict[str, Any] = dict.fromkeys(("number", "lid", "user_id"))
+    changed = sa.update(tables.contacts).where(which).values(**nothing, erased_at=now)
+    amount = connection.execute(changed).rowcount
+    if amount:
+        connection.execute(sa.update(tables.facts).values(erased_at=now))
+    return amount
+
+
+def erase(connection: sa.Connection, tables: Tables, contact: Contact) -> int:
+    """Erase the person; return the number of contacts, 0 where the person is not known.
+
+    What was done stays, without the person; a later call about the person is one about another.
+    """
+    contacts = tables.contacts
+    ids = [row.id for row in find_contacts(connection, contacts, contact)]
+    return _erase(connection, tables, contacts.c.id.in_(ids)) if ids else 0

@@ -1,0 +1,40 @@
+"""Run blocking work outside of gevent's loop, where the standard library is patched."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Runner(Protocol):
+    """Runs a function, and returns what it returns."""
+
+    def __call__(self, function: Callable[[], T], /) -> T:
+        """Run the function."""
+
+
+def is_cooperative() -> bool:
+    """Whether threads are gevent's greenlets, all of which a blocking call would stop."""
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is not None and bool(monkey.is_module_patched("threading"))
+
+
+def run_directly(function: Callable[[], T]) -> T:
+    """Run the function in this thread."""
+    return function()
+
+
+def new_runner() -> Runner:
+    """Return what runs a blocking function: one native thread under gevent, else this thread.
+
+    gevent's pool belongs to the loop of the thread that makes it.
+    """
+    if not is_cooperative():
+        return run_directly
+    from gevent.threadpool import ThreadPool
+
+    pool: Any = ThreadPool(1)
+    return pool.apply  # type: ignore[no-any-return]
