@@ -155,7 +155,7 @@ def _find_result(
     row = connection.execute(sa.select(calls).where(calls.c.id == call_id)).one_or_none()
     if row is None or row.code is None:
         return None
-    verified_reason = row.verified_reason and Unverified(row.verified_reason)
+    verified_reason = row.verified_reason and Unverified(row.verified_reason)  # type: ignore[call-arg]
     verification = Verification(row.verified, verified_reason, row.reads or 0)
     outcome = Outcome(
         code=None if row.code == "ok" else Code(row.code),  # type: ignore[call-arg]
