@@ -15,6 +15,7 @@ from flask import Flask
 from adapter import logs
 from adapter.api_keys import describe_short_keys
 from adapter.cli_calls import CALLS
+from adapter.cli_ledger import LEDGER_COMMANDS
 from adapter.cli_options import PathType, config_option, json_option, own_address_option
 from adapter.cli_output import print_data, print_line, print_trace
 from adapter.cli_setup import describe_own_server, open_service, or_configuration_error, or_exit
@@ -210,7 +211,7 @@ def accounts(config: Path | None, own_address: str, as_json: bool) -> None:
         print_line(f"{entry['name']}{default}: {entry['provider']}; {actions}")
 
 
-for _command in CALLS:
+for _command in (*CALLS, *LEDGER_COMMANDS):
     main.add_command(_command)
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from adapter.settings.locations import CONFIG_VARIABLE, DEFAULT_ADDRESS
 from adapter.urls import is_plain_url
+
+_AGO: Final = re.compile(r"([0-9]{1,6})([dhm])")
 
 
 def _check_address(_: click.Context, __: click.Parameter, value: str) -> str:
@@ -28,6 +32,27 @@ class PathType(click.Path):
         if value == "":
             self.fail("is empty; give a path, or omit the option", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class MomentType(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+    """A moment in UTC: `2026-11-25`, `2026-11-25T12:30`, or a time ago such as `7d` or `12h`."""
+
+    name = "moment"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the moment; end with a usage error for any other text."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            ago = _AGO.fullmatch(value)
+            if ago is not None:
+                unit = {"d": "days", "h": "hours", "m": "minutes"}[ago[2]]
+                return datetime.now(UTC) - timedelta(**{unit: int(ago[1])})
+            moment = datetime.fromisoformat(value)
+            # Without an offset it is in UTC, as are the times in the ledger.
+            return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        except (ValueError, OverflowError):
+            self.fail("must be a time in UTC such as 2026-11-25T12:30, or ago: 7d, 12h, 30m")
 
 
 account_option = click.option("--account", help="The account. Default: the default account.")

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
@@ -18,6 +18,9 @@ from adapter.privacy import escape_controls, mask_traceback
 from adapter.readings import Lookup, SessionState
 from adapter.results import Result, build_envelope
 from adapter.service import new_request_id
+
+if TYPE_CHECKING:
+    from adapter.ledger.queries import CallEntry
 
 _KNOWN: Final = {True: "yes", False: "no", None: "unknown"}
 
@@ -149,6 +152,20 @@ def print_state(result: Result) -> None:
         reason = state.reason.value if state.reason else ""
         row = (str(result.account), command.target.masked, _KNOWN[state.blocked], reason)
         print_rows(("account", "contact", "blocked", "reason"), [row])
+
+
+def print_calls(calls: Iterable[CallEntry]) -> None:
+    """Print calls of the ledger, with masked contacts."""
+    titles = ("time (UTC)", "account", "action", "contact", "code", "outcome", "via", "key", "why")
+    rows = []
+    for call in calls:
+        contact = call.contact.masked if call.contact is not None else ""
+        code = call.code or "open"
+        words = (call.key_name or "", " ".join(filter(None, (call.reason, call.ref))))
+        made = f"{call.opened_at:%Y-%m-%d %H:%M:%S}"
+        row = (made, call.account, call.action, contact, code, call.outcome or "", call.via, *words)
+        rows.append(tuple(map(escape_controls, row)))
+    print_rows(titles, rows)
 
 
 def print_lookups(result: Result, typed: Sequence[str]) -> None:

@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
+from urllib.parse import urlsplit
 
 import click
 
 from adapter.cli_output import print_trace
 from adapter.codes import Code
-from adapter.errors import ConfigurationError, PluginError
+from adapter.contacts import Contact, detect_field
+from adapter.errors import ConfigurationError, PluginError, RequestError
+from adapter.ledger import load_ledger
 from adapter.privacy import mask_digit_runs
+from adapter.request_fields import read_contact
 from adapter.results import Result
 from adapter.service import Service
+from adapter.settings.database_url import SQLITE
 from adapter.settings.loader import load_settings
-from adapter.settings.locations import DEFAULT_ADDRESS, find_config
-from adapter.settings.model import Settings
+from adapter.settings.locations import (
+    DEFAULT_ADDRESS,
+    find_config,
+    sandbox_ledger_path,
+    sandbox_path,
+)
+from adapter.settings.model import LedgerSettings, Settings
 from adapter.settings.toml_file import read_toml
+
+if TYPE_CHECKING:
+    from adapter.ledger.ledger import Ledger
+
+_CONFIGURE: Final = (
+    'To configure one: add [ledger] with url = "sqlite:///ledger.db", and run: '
+    "pip install 'contact-adapter[ledger]'"
+)
 
 LoadedT = TypeVar("LoadedT")
 
@@ -30,6 +49,53 @@ def open_settings(config: Path | None, own_address: str) -> Settings:
 def open_service(config: Path | None, own_address: str) -> Service:
     """Return the service; a fault of the configuration ends the command."""
     return Service(open_settings(config, own_address))
+
+
+def open_ledger_settings(config: Path | None, own_address: str) -> Settings:
+    """Return the settings of a command that needs a ledger; without one, end the command.
+
+    The sandbox has one while its server runs.
+    """
+    settings = open_settings(config, own_address)
+    if settings.ledger is None and find_config(config) == sandbox_path():
+        file = sandbox_ledger_path(urlsplit(own_address).port)
+        if not file.is_file():
+            raise click.ClickException(
+                f"the sandbox's ledger exists while its server runs; there is none at "
+                f"{own_address}: start `contact-adapter serve`, give its address with "
+                f"--own-address, or a configuration of your own with --config. {_CONFIGURE}"
+            )
+        settings = replace(settings, ledger=LedgerSettings(f"{SQLITE}{file}"))
+    if settings.ledger is None:
+        raise click.ClickException(f"no ledger is configured. {_CONFIGURE}")
+    return settings
+
+
+def open_ledger(settings: Settings) -> Ledger:
+    """Return the ledger of the settings; a missing library ends the command."""
+    ledger = settings.ledger
+    if ledger is None:
+        raise click.ClickException(f"no ledger is configured. {_CONFIGURE}")
+    return or_exit(lambda: load_ledger(ledger))
+
+
+def read_target(
+    settings: Settings, number: str | None, jid: str | None = None, user_id: str | None = None
+) -> Contact:
+    """Return the person that a command names; an invalid name ends the command."""
+    if number is None and jid is None and user_id is None:
+        raise click.UsageError("name a person: give a number, --jid or --user-id")
+    names = {"jid": jid, "user_id": user_id}
+    if number is not None:
+        field = detect_field(number)
+        if names.get(field) is not None:
+            raise click.UsageError(f"the argument and --{field.replace('_', '-')} are the same")
+        names[field] = number
+    try:
+        return read_contact(**names, default_region=settings.default_region)
+    except RequestError as error:
+        lines = [f"{name}: {'; '.join(texts)}" for name, texts in error.outcome.fields.items()]
+        raise click.ClickException("\n  ".join([error.outcome.message, *lines])) from None
 
 
 def or_exit(load: Callable[[], LoadedT]) -> LoadedT:

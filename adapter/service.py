@@ -7,7 +7,7 @@ import secrets
 import time
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from adapter.account import Account
 from adapter.api_keys import Caller
@@ -23,6 +23,9 @@ from adapter.settings.account_names import AccountNames
 from adapter.settings.model import Settings
 from adapter.transport.attempt import Attempt
 from adapter.transport.sockets import TimeLimit
+
+if TYPE_CHECKING:
+    from adapter.ledger.ledger import Ledger
 
 RESULT_ATTRIBUTE: Final = "contact_adapter_result"
 """An exception's attribute with the Result (`internal_error`) of the call that raised it."""
@@ -57,9 +60,10 @@ class Observer(Protocol):
 class Service:
     """The accounts of one configuration. Safe in threads and after a fork."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, ledger: Ledger | None = None) -> None:
         load_numbering_plans()
         self.settings = settings
+        self.ledger = ledger
         self.observer: Observer | None = None
         self.accounts = {name: Account(each) for name, each in settings.accounts.items()}
         self._names = AccountNames.of(settings.accounts, settings.default_account)
@@ -144,6 +148,8 @@ class Service:
         """Close all connections. A later call opens new ones."""
         for account in self.accounts.values():
             account.close()
+        if self.ledger is not None:
+            self.ledger.close()
 
 
 def _make_result(

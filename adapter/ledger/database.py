@@ -12,7 +12,7 @@ from sqlalchemy import event
 from sqlalchemy.pool import NullPool
 
 from adapter.ledger.schema import Tables
-from adapter.ledger.threads import Runner, new_runner, run_directly
+from adapter.ledger.threads import Runner, end_runner, new_runner, run_directly
 from adapter.secret import Secret
 from adapter.settings.model import LedgerSettings
 
@@ -133,10 +133,12 @@ class Database:
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
 
     def close(self) -> None:
-        """Close the idle connections. A later call opens new ones."""
+        """Close the idle connections, and end the thread of reads. A later call opens new ones."""
         engine, self._engine = self._engine, None
+        reader, self._reader = self._reader, None
         if engine is not None:
             engine.dispose()
+        end_runner(reader)
 
     def abandon(self) -> Any:
         """Forget the engine of the parent process without closing its connections; return it."""

@@ -19,7 +19,13 @@ from adapter.ledger.events import CallEvent, CloseEvent, Event, Task
 from adapter.ledger.rows import call_row, result_row, state_after
 from adapter.ledger.session import Session
 from adapter.ledger.threads import new_runner, run_directly
-from adapter.ledger.upgrade import SchemaState, check_schema, require_schema, upgrade
+from adapter.ledger.upgrade import (
+    SchemaState,
+    check_schema,
+    read_version,
+    require_schema,
+    upgrade,
+)
 from adapter.ledger.writer import Writer, describe
 from adapter.logs import log_event
 from adapter.results import Command, Result
@@ -319,6 +325,11 @@ class Ledger:
 
     # --- the database
 
+    @property
+    def creates_tables(self) -> bool:
+        """Whether the tables are created by themselves, in an SQLite file."""
+        return self._database.is_sqlite
+
     def check(self) -> SchemaState:
         """Return the version of the schema; raises LedgerUnavailable.
 
@@ -328,6 +339,24 @@ class Ledger:
         if self._database.is_sqlite and not self._database.path.exists():
             return SchemaState.EMPTY
         return self._database.run(lambda connection: check_schema(connection, tables))
+
+    def version(self) -> str | None:
+        """Return the version of the schema; None without tables. Raises LedgerUnavailable."""
+        tables = self._database.tables
+        if self._database.is_sqlite and not self._database.path.exists():
+            return None
+        return self._database.run(lambda connection: read_version(connection, tables))
+
+    def probe(self) -> None:
+        """Raise LedgerUnavailable where a call could not be recorded now, after `wait` seconds.
+
+        As SchemaError where the schema is another one.
+        """
+        try:
+            self._ask(lambda connection: connection.execute(sa.select(1)).scalar())
+        except LedgerUnavailable as error:
+            failure = self._writer.failure
+            raise failure if isinstance(failure, LedgerUnavailable) else error from None
 
     def prepare(self) -> None:
         """Create an empty SQLite database, and require the current version of the schema.

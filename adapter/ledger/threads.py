@@ -38,3 +38,10 @@ def new_runner() -> Runner:
 
     pool: Any = ThreadPool(1)
     return pool.apply  # type: ignore[no-any-return]
+
+
+def end_runner(runner: Runner | None) -> None:
+    """End the native thread of a runner that has one: none may be left before a fork."""
+    pool = getattr(runner, "__self__", None)
+    if pool is not None:
+        pool.kill()

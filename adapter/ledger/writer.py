@@ -53,6 +53,7 @@ class Writer:
         self._busy_since: float | None = None
         self._pause = 0.0
         self._down_until = 0.0
+        self._failure: Exception | None = None
         self._tend_at = 0.0
         self.refused = 0
 
@@ -65,6 +66,11 @@ class Writer:
     def is_down(self) -> bool:
         """Whether the database was gone when it was last tried."""
         return self._pause > 0
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why the database could not be used when it was last tried; None where it could."""
+        return self._failure if self.is_down else None
 
     def submit(self, event: Event) -> None:
         """Take the event; where the queue is full or the database gone, it fails at once."""
@@ -191,6 +197,7 @@ class Writer:
     def _go_down(self, error: Exception) -> None:
         if not self._pause:
             log_event("ledger", level=logging.ERROR, state="unavailable", error=describe(error))
+        self._failure = error
         self._pause = min(LONGEST_PAUSE, self._pause * 2 or FIRST_PAUSE)
         self._down_until = self._clock() + self._pause
         self._tend_at = max(self._tend_at, self._down_until)

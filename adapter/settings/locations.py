@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +32,14 @@ def config_folder() -> Path:
 def sandbox_path() -> Path:
     """Return the configuration of the sandbox."""
     return config_folder() / "sandbox.toml"
+
+
+def sandbox_ledger_path(port: int | None) -> Path:
+    """Return the file with the ledger of the sandbox's server on this port.
+
+    It is in a folder of the user's own below the system's folder of temporary files.
+    """
+    return Path(tempfile.gettempdir()) / f"contact-adapter-{os.getuid()}" / f"sandbox-{port}.db"
 
 
 def find_config(given: str | Path | None = None) -> Path:

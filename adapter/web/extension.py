@@ -14,6 +14,7 @@ from adapter.api_keys import ANONYMOUS
 from adapter.client import Client
 from adapter.containment import contain
 from adapter.errors import ConfigurationError, ConfigurationProblem
+from adapter.ledger import load_ledger
 from adapter.logs import log
 from adapter.results import Result
 from adapter.service import Service
@@ -235,7 +236,7 @@ def install(
                 f"another extension is already mounted at {prefix or '/'}; "
                 'choose another prefix: ContactAdapter(url_prefix="…")'
             )
-    service = Service(settings)
+    service = Service(settings, load_ledger(settings.ledger) if settings.ledger else None)
     state = ExtensionState(
         service, Client(service, ANONYMOUS), Authenticator(service, access), extension, prefix
     )

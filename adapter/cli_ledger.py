@@ -1,0 +1,262 @@
+"""The commands of the ledger: history, contact export and erase, db upgrade, current and check."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from adapter.cli_options import MomentType, config_option, json_option, own_address_option
+from adapter.cli_output import print_calls, print_data, print_json, print_line
+from adapter.cli_setup import open_ledger, open_ledger_settings, read_target
+from adapter.codes import Code
+from adapter.contacts import Contact
+from adapter.settings.model import Settings
+
+if TYPE_CHECKING:
+    from adapter.ledger.ledger import Ledger
+    from adapter.ledger.upgrade import SchemaError
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+
+VIAS: Final = ("api", "dialect", "python", "cli", "batch")
+CODES: Final = ("ok", *(code.value for code in Code))
+
+_moment = MomentType()
+
+
+@contextmanager
+def opened_ledger(config: Path | None, own_address: str) -> Iterator[tuple[Settings, Ledger]]:
+    """Return the settings and their ledger; a failure of the ledger ends the command."""
+    settings = open_ledger_settings(config, own_address)
+    ledger = open_ledger(settings)
+    from adapter.ledger.database import LedgerUnavailable
+
+    try:
+        yield settings, ledger
+    except LedgerUnavailable as error:
+        raise click.ClickException(describe_unavailable(error, config)) from None
+    finally:
+        ledger.close()
+
+
+def describe_unavailable(error: Exception, config: Path | None) -> str:
+    """Return what is wrong with the ledger's database, and how to mend it."""
+    from adapter.ledger.upgrade import SchemaError
+
+    if isinstance(error, SchemaError):
+        return _describe_schema(error, config)
+    return f"{error}; check [ledger] url, and that the database can be reached"
+
+
+def _describe_schema(error: SchemaError, config: Path | None) -> str:
+    """Return the error with its command, which needs the same configuration."""
+    text = str(error)
+    from adapter.ledger.upgrade import UPGRADE_COMMAND
+
+    return f"{text} --config {config}" if config and text.endswith(UPGRADE_COMMAND) else text
+
+
+# --- db
+
+
+@click.group()
+def db() -> None:
+    """Upgrade or check the tables of the ledger's database."""
+
+
+@db.command("upgrade")
+@config_option
+@own_address_option
+def upgrade_command(config: Path | None, own_address: str) -> None:
+    """Create or upgrade the tables of the ledger.
+
+    Safe at the same time from several machines: one upgrades, the others wait.
+    """
+    with opened_ledger(config, own_address) as (_, ledger):
+        from adapter.ledger.upgrade import VERSION
+
+        before = ledger.upgrade()
+        if before == VERSION:
+            print_line(f"the ledger is current already: version {VERSION}")
+        elif before is None:
+            print_line(f"created the tables of the ledger: version {VERSION}")
+        else:
+            print_line(f"upgraded the ledger from version {before} to {VERSION}")
+
+
+@db.command("current")
+@config_option
+@own_address_option
+def current_command(config: Path | None, own_address: str) -> None:
+    """Print the version of the ledger's tables, and that of this package."""
+    with opened_ledger(config, own_address) as (_, ledger):
+        from adapter.ledger.upgrade import VERSION
+
+        version = ledger.version() or "none, there are no tables"
+        print_line(f"version of the database: {version}")
+        print_line(f"version of this package: {VERSION}")
+
+
+@db.command("check")
+@config_option
+@own_address_option
+def check_command(config: Path | None, own_address: str) -> None:
+    """Check that a server could start with the ledger's database.
+
+    Exit status 0 where it could; else 1, with the command to run.
+    """
+    with opened_ledger(config, own_address) as (_, ledger):
+        from adapter.ledger.upgrade import SchemaError, SchemaState
+
+        state = ledger.check()
+        if state is SchemaState.EMPTY and ledger.creates_tables:
+            print_line("the ledger's file is empty; the first start or call creates the tables")
+        elif state is SchemaState.CURRENT:
+            print_line("the ledger is current")
+        else:
+            raise SchemaError(state)
+
+
+# --- contact
+
+
+@click.group()
+def contact() -> None:
+    """Export or erase what the ledger keeps about a person."""
+
+
+def contact_options(command: CommandT) -> CommandT:
+    """Add the argument and the options that name a person."""
+    for option in (
+        click.option("--user-id", help="Meta's business-scoped id of the person."),
+        click.option("--jid", help="The JID of the person, such as …@lid."),
+        click.argument("number", required=False),
+    ):
+        command = option(command)
+    return command
+
+
+@contact.command("export")
+@contact_options
+@config_option
+@own_address_option
+def export_command(
+    number: str | None,
+    jid: str | None,
+    user_id: str | None,
+    config: Path | None,
+    own_address: str,
+) -> None:
+    """Print all that the ledger keeps about a person, as JSON."""
+    with opened_ledger(config, own_address) as (settings, ledger):
+        from adapter.ledger.documents import export_document
+
+        target = read_target(settings, number, jid, user_id)
+        print_json(export_document(ledger.export(target)))
+
+
+@contact.command("erase")
+@contact_options
+@click.option("--yes", is_flag=True, help="Erase without a question; required off a terminal.")
+@config_option
+@own_address_option
+def erase_command(
+    number: str | None,
+    jid: str | None,
+    user_id: str | None,
+    yes: bool,
+    config: Path | None,
+    own_address: str,
+) -> None:
+    """Erase a person: number, LID and user id. What was done stays, without the person.
+
+    The block list of the provider is not changed.
+    """
+    with opened_ledger(config, own_address) as (settings, ledger):
+        target = read_target(settings, number, jid, user_id)
+        kept = ledger.export(target)
+        if not kept.contacts:
+            print_line(f"the ledger has nothing about {target.masked}; nothing was erased")
+            return
+        rest = f"{len(kept.calls)} call(s) and {len(kept.blocks)} block(s)"
+        if not yes:
+            _confirm(target, rest)
+        erased = ledger.erase(target)
+        print_line(
+            f"erased the identifiers of {target.masked}: {erased} contact(s); "
+            f"{rest} stay, without the person"
+        )
+
+
+def _confirm(target: Contact, rest: str) -> None:
+    """End the command unless the user confirms on a terminal."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise click.ClickException("nothing was erased: confirm with --yes")
+    question = f"Erase {target.masked} from {rest} of the ledger? It cannot be undone."
+    if not click.confirm(question):
+        raise click.ClickException("nothing was erased")
+
+
+# --- history
+
+
+@click.command()
+@click.option("--account", help="Only calls of this account.")
+@click.option("--number", help="Only calls about this person: number, JID or user id.")
+@click.option("--since", type=_moment, help="From this time, in UTC, or ago (7d). Default: 24h.")
+@click.option("--until", type=_moment, help="Before this time, in UTC, or ago (12h).")
+@click.option("--code", type=click.Choice(CODES), metavar="CODE", help="Only this code, or ok.")
+@click.option("--via", type=click.Choice(VIAS), help="Only calls that came this way.")
+@click.option("--key", help="Only calls of the API key of this name.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=100, show_default=True, help="The most calls."
+)
+@config_option
+@own_address_option
+@json_option
+def history(
+    account: str | None,
+    number: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    code: str | None,
+    via: str | None,
+    key: str | None,
+    limit: int,
+    config: Path | None,
+    own_address: str,
+    as_json: bool,
+) -> None:
+    """Print the calls in the ledger, the newest first; by default those of the last 24 hours.
+
+    Contacts are masked, except with --json and --number.
+    """
+    with opened_ledger(config, own_address) as (settings, ledger):
+        from adapter.ledger.documents import call_document
+        from adapter.ledger.queries import MAX_LIMIT, CallEntry, Filters
+
+        target = None if number is None else read_target(settings, number)
+        accounts = None if account is None else (account,)
+        filters = Filters(accounts, target, since, until, code, via, key)
+        found: list[CallEntry] = []
+        cursor, more = None, True
+        while more and len(found) < limit:
+            page = ledger.calls(filters, min(limit - len(found), MAX_LIMIT), cursor)
+            found += page.entries
+            cursor, more = page.cursor, page.cursor is not None
+        if as_json:
+            calls = [call_document(each, masked=target is None) for each in found]
+            print_data({"calls": calls, "more": more})
+            return
+        print_calls(found)
+        if more:
+            click.echo("there are more calls; raise --limit, or narrow the filters", err=True)
+
+
+LEDGER_COMMANDS: Final = (history, contact, db)
