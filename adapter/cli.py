@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -28,8 +29,10 @@ from adapter.results import Command
 from adapter.scaffold import ScaffoldError, check_name, package_name, write_package
 from adapter.service import Service
 from adapter.settings.accounts import describe_long_timeouts, describe_missing_reads
-from adapter.settings.locations import DEFAULT_ADDRESS, find_config
+from adapter.settings.database_url import SQLITE
+from adapter.settings.locations import DEFAULT_ADDRESS, find_config, sandbox_path
 from adapter.settings.model import Settings
+from adapter.settings.toml_file import read_toml
 from adapter.urls import is_loopback
 from adapter.web.app import build_app, service_state
 from adapter.web.auth import AnonymousAccess, warn_about_short_keys
@@ -100,6 +103,7 @@ def serve(
     """
     try:
         from adapter.server import run as server
+        from adapter.server.ledger import prepare_ledger
     except ImportError as error:
         raise click.ClickException(
             f"the server is not installed: the package {error.name} is missing; "
@@ -109,17 +113,20 @@ def serve(
     with (
         server.multiprocess_metrics(workers),
         or_configuration_error(config, lambda: server.listen(host, port)) as listener,
+        _sandbox_ledger(config, listener) as sandbox_file,
     ):
         address = server.address_of(listener)
 
         def build() -> Flask:
-            app = build_app(config, access=access, own_address=address)
+            source = config if sandbox_file is None else _sandbox_with(sandbox_file)
+            app = build_app(source, access=access, own_address=address)
             keys = service_state(app).service.settings.keys
             if not keys and not allow_unauthenticated and not is_loopback(host):
                 raise click.ClickException(
                     f"no API key is configured, and {host} is reachable from other machines; "
                     "configure [keys], use --host 127.0.0.1, or add --allow-unauthenticated"
                 )
+            prepare_ledger(app, config)
             return app
 
         app = or_exit(build)
@@ -127,6 +134,8 @@ def serve(
         logs.configure(settings.log.level, settings.log.format)
         warn_about_short_keys(settings.keys)
         ready = f"serving {find_config(config)} at {address} (docs at {address}/docs)"
+        if sandbox_file is not None:
+            ready += f"; the ledger of the sandbox is {sandbox_file}"
         if settings.log.format == "json":
             logs.log.info(ready)
         else:
@@ -134,6 +143,21 @@ def serve(
             with suppress(OSError, ValueError, AttributeError):
                 click.echo(ready, err=True)
         server.run(build, app, listener, workers=workers, connections=connections)
+
+
+def _sandbox_ledger(
+    config: Path | None, listener: socket.socket
+) -> AbstractContextManager[Path | None]:
+    """Return the file of the ledger of the sandbox; None for every other configuration."""
+    from adapter.server.ledger import sandbox_ledger
+
+    is_sandbox = or_exit(lambda: find_config(config)) == sandbox_path()
+    return sandbox_ledger(listener.getsockname()[1]) if is_sandbox else nullcontext()
+
+
+def _sandbox_with(file: Path) -> dict[str, Any]:
+    """Return the sandbox's configuration with a ledger."""
+    return {**read_toml(sandbox_path()), "ledger": {"url": f"{SQLITE}{file}"}}
 
 
 @main.command()

@@ -20,7 +20,6 @@ from adapter.settings.model import Settings
 
 if TYPE_CHECKING:
     from adapter.ledger.ledger import Ledger
-    from adapter.ledger.upgrade import SchemaError
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
@@ -47,19 +46,11 @@ def opened_ledger(config: Path | None, own_address: str) -> Iterator[tuple[Setti
 
 def describe_unavailable(error: Exception, config: Path | None) -> str:
     """Return what is wrong with the ledger's database, and how to mend it."""
-    from adapter.ledger.upgrade import SchemaError
+    from adapter.ledger.upgrade import SchemaError, describe_schema_error
 
     if isinstance(error, SchemaError):
-        return _describe_schema(error, config)
+        return describe_schema_error(error, config)
     return f"{error}; check [ledger] url, and that the database can be reached"
-
-
-def _describe_schema(error: SchemaError, config: Path | None) -> str:
-    """Return the error with its command, which needs the same configuration."""
-    text = str(error)
-    from adapter.ledger.upgrade import UPGRADE_COMMAND
-
-    return f"{text} --config {config}" if config and text.endswith(UPGRADE_COMMAND) else text
 
 
 # --- db

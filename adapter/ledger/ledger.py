@@ -16,10 +16,12 @@ from adapter.contacts import Contact
 from adapter.ledger import idempotency, queries, retention
 from adapter.ledger.database import Database, LedgerUnavailable
 from adapter.ledger.events import CallEvent, CloseEvent, Event, Task
+from adapter.ledger.readiness import READY, Readiness, readiness_after
 from adapter.ledger.rows import call_row, result_row, state_after
 from adapter.ledger.session import Session
 from adapter.ledger.threads import new_runner, run_directly
 from adapter.ledger.upgrade import (
+    SchemaError,
     SchemaState,
     check_schema,
     read_version,
@@ -347,16 +349,15 @@ class Ledger:
             return None
         return self._database.run(lambda connection: read_version(connection, tables))
 
-    def probe(self) -> None:
-        """Raise LedgerUnavailable where a call could not be recorded now, after `wait` seconds.
-
-        As SchemaError where the schema is another one.
-        """
+    def readiness(self) -> Readiness:
+        """Return whether calls can be recorded now, after at most `wait` seconds."""
         try:
             self._ask(lambda connection: connection.execute(sa.select(1)).scalar())
         except LedgerUnavailable as error:
             failure = self._writer.failure
-            raise failure if isinstance(failure, LedgerUnavailable) else error from None
+            cause = failure if isinstance(failure, SchemaError) else error
+            return readiness_after(cause, required=self.required)
+        return READY
 
     def prepare(self) -> None:
         """Create an empty SQLite database, and require the current version of the schema.

@@ -45,6 +45,12 @@ class SchemaError(LedgerUnavailable):
         super().__init__(f"the ledger's database is {state}: {remedy}")
 
 
+def describe_schema_error(error: SchemaError, config: Path | None) -> str:
+    """Return the text of the error; its command has the same configuration."""
+    text = str(error)
+    return f"{text} --config {config}" if config and text.endswith(UPGRADE_COMMAND) else text
+
+
 def read_version(connection: sa.Connection, tables: Tables) -> str | None:
     """Return the version of the schema; None for a database without our tables."""
     if not sa.inspect(connection).has_table(tables.version_name):

@@ -24,6 +24,7 @@ from adapter.results import Outcome, Result
 from adapter.service import RESULT_ATTRIBUTE, describe_call, new_request_id, result_of
 from adapter.strict_json import write_json
 from adapter.web.context import choose_request_id
+from adapter.web.extension import ExtensionState
 
 READ_TIMEOUT: Final = 10
 """Seconds for the head of a connection's first request, and for each read of a body."""
@@ -178,6 +179,7 @@ class Worker(GeventWorker):  # type: ignore[misc, unused-ignore]
     """A worker with one greenlet per connection, so that thousands of calls can wait."""
 
     def __init__(self, *args: Any, **rest: Any) -> None:
+        self._app: Any = None
         self._clients: dict[Any, socket.socket] = {}
         self._idle: dict[socket.socket, float] = {}
         """The connections that wait for a request, each with the monotonic time from which a
@@ -220,7 +222,7 @@ class Worker(GeventWorker):  # type: ignore[misc, unused-ignore]
     def load_wsgi(self) -> None:
         """Load the app, and wrap it: a deadline for the body, and no exception but `Exception`."""
         super().load_wsgi()
-        app = self.wsgi
+        app = self._app = self.wsgi
 
         def serve(environ: Any, start: Any) -> Any:
             environ["wsgi.input"] = _BodyDeadline(environ["wsgi.input"])
@@ -283,7 +285,16 @@ class Worker(GeventWorker):  # type: ignore[misc, unused-ignore]
         # DNS lookups run in threads, ten by default: with a name server that hangs, the lookups
         # of one account would block the calls of all others.
         get_hub().threadpool.maxsize = DNS_THREADS
-        super().run()
+        try:
+            super().run()
+        finally:
+            self._close_services()
+
+    def _close_services(self) -> None:
+        """Record what waits for the ledger, and close all connections."""
+        for state in getattr(self._app, "extensions", {}).values():
+            if isinstance(state, ExtensionState):
+                state.service.close()
 
     def timeout_ctx(self) -> _RequestTimeout:  # type: ignore[override, unused-ignore]
         """Return the timeout of the wait for the next request of this greenlet's client."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from importlib.util import find_spec
@@ -116,14 +116,24 @@ class _HostMounts:
 
 
 def _add_health(app: Flask) -> None:
-    def respond_with(status: str) -> Callable[[], Response]:
-        return lambda: respond_data(RequestContext.from_request(), {"status": status})
+    @app.get("/livez")
+    def livez() -> Response:
+        return respond_data(RequestContext.from_request(), {"status": "live"})
 
     # Ready means: configuration and plugins are loaded, and calls are accepted. A process that
     # cannot load them does not start. No provider is called, and an open breaker changes nothing:
     # a load balancer must not remove this server because a provider is down.
-    app.add_url_rule("/livez", "livez", respond_with("live"))
-    app.add_url_rule("/readyz", "readyz", respond_with("ready"))
+    @app.get("/readyz")
+    def readyz() -> Response:
+        context = RequestContext.from_request()
+        ledger = service_state(app).service.ledger
+        if ledger is None:
+            return respond_data(context, {"status": "ready"})
+        readiness = ledger.readiness()
+        if readiness.ready:
+            return respond_data(context, {"status": "ready", "ledger": readiness.state})
+        failure = Outcome.failure(Code.LEDGER_UNAVAILABLE, message=readiness.message)
+        return context.respond_result(context.failure_result(failure))
 
 
 def _add_metrics(app: Flask) -> None:
