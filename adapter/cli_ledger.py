@@ -208,6 +208,7 @@ def _confirm(target: Contact, rest: str) -> None:
 @click.option(
     "--limit", type=click.IntRange(1), default=100, show_default=True, help="The most calls."
 )
+@click.option("--cursor", help="The cursor of an earlier page, for the next one.")
 @config_option
 @own_address_option
 @json_option
@@ -220,13 +221,14 @@ def history(
     via: str | None,
     key: str | None,
     limit: int,
+    cursor: str | None,
     config: Path | None,
     own_address: str,
     as_json: bool,
 ) -> None:
     """Print the calls in the ledger, the newest first; by default those of the last 24 hours.
 
-    Contacts are masked, except with --json and --number.
+    Contacts are masked, except with --json.
     """
     with opened_ledger(config, own_address) as (settings, ledger):
         from adapter.ledger.documents import call_document
@@ -236,18 +238,22 @@ def history(
         accounts = None if account is None else (account,)
         filters = Filters(accounts, target, since, until, code, via, key)
         found: list[CallEntry] = []
-        cursor, more = None, True
-        while more and len(found) < limit:
-            page = ledger.calls(filters, min(limit - len(found), MAX_LIMIT), cursor)
+        while True:
+            try:
+                page = ledger.calls(filters, min(limit - len(found), MAX_LIMIT), cursor)
+            except ValueError as error:
+                raise click.UsageError(f"--cursor {error}") from None
             found += page.entries
-            cursor, more = page.cursor, page.cursor is not None
+            cursor = page.cursor
+            if cursor is None or len(found) >= limit:
+                break
         if as_json:
-            calls = [call_document(each, masked=target is None) for each in found]
-            print_data({"calls": calls, "more": more})
+            calls = [call_document(each) for each in found]
+            print_data({"calls": calls, "count": len(calls), "cursor": cursor})
             return
         print_calls(found)
-        if more:
-            click.echo("there are more calls; raise --limit, or narrow the filters", err=True)
+        if cursor is not None:
+            click.echo(f"more calls follow: --cursor {cursor}", err=True)
 
 
 LEDGER_COMMANDS: Final = (history, contact, db)

@@ -11,32 +11,30 @@ from adapter.ledger.queries import BlockEntry, CallEntry, Export
 from adapter.results import build_contact
 
 
-def call_document(entry: CallEntry, *, masked: bool) -> dict[str, Any]:
-    """Return a call as JSON. `masked`: its contact is a masked text in place of the identifiers."""
-    return _document(entry, masked)
-
-
-def block_document(entry: BlockEntry) -> dict[str, Any]:
-    """Return what is known about one contact of an account as JSON."""
-    return _document(entry, False)
-
-
 def export_document(export: Export) -> dict[str, Any]:
-    """Return all that the ledger has about a person as JSON."""
+    """Return all that the ledger has about a person as JSON: every column of every row."""
     return {
         "contacts": [build_contact(each) for each in export.contacts],
-        "blocks": [block_document(each) for each in export.blocks],
-        "calls": [call_document(each, masked=False) for each in export.calls],
+        "blocks": [_document(each) for each in export.blocks],
+        "calls": [_document(each) for each in export.calls],
     }
 
 
-def _document(entry: CallEntry | BlockEntry, masked: bool) -> dict[str, Any]:
-    return {each.name: _value(getattr(entry, each.name), masked) for each in fields(entry)}
+def call_document(call: CallEntry) -> dict[str, Any]:
+    """Return a call of the history as it is written in an envelope."""
+    document = _document(call)
+    document["key"] = document.pop("key_name")
+    status, code = document.pop("upstream_status"), document.pop("upstream_code")
+    document["upstream"] = {"status": status, "code": code}
+    del document["deadline_at"]
+    return document
 
 
-def _value(value: Any, masked: bool) -> Any:
+def _document(entry: CallEntry | BlockEntry) -> dict[str, Any]:
+    return {each.name: _value(getattr(entry, each.name)) for each in fields(entry)}
+
+
+def _value(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat(timespec="milliseconds")
-    if isinstance(value, Contact):
-        return value.masked if masked else build_contact(value)
-    return value
+    return build_contact(value) if isinstance(value, Contact) else value
