@@ -13,6 +13,7 @@ from itertools import count
 from pathlib import Path
 
 import psycopg
+import pytest
 
 REQUIRED_VARIABLE = "CONTACT_ADAPTER_TEST_POSTGRESQL"
 """The environment variable that makes a missing server a failure, with the value `required`."""
@@ -77,6 +78,18 @@ class Server:
         ) as connection:
             connection.execute(f"CREATE DATABASE {name}")  # type: ignore[call-overload]
         return f"postgresql+psycopg://tests@/{name}?host={self.folder}"
+
+
+def required_server() -> Iterator[Server]:
+    """Run a server for a fixture; skip its tests where none is installed, or fail them."""
+    programs = find_programs()
+    if programs is None:
+        message = "no PostgreSQL server is installed (Debian: apt-get install postgresql)"
+        if os.environ.get(REQUIRED_VARIABLE) == "required":
+            pytest.fail(message)
+        pytest.skip(message)
+    with run_server(programs) as server:
+        yield server
 
 
 @contextmanager
