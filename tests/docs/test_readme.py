@@ -33,14 +33,17 @@ import adapter
 from adapter import Client, Code, ContactAdapter
 from adapter.cli import main
 from adapter.error_rules import HTTP_STATUS_RULES
+from adapter.ledger.schema import Tables
 from adapter.results import build_envelope
 from adapter.settings import schema as schema_module
 from adapter.settings.loader import load_settings
+from adapter.settings.model import LedgerSettings
 from adapter.settings.toml_file import read_toml
 from adapter.web.schemas import ChangeEnvelope, FailureEnvelope
 
 PAGES = find_pages()
 CONFIG = ROOT / "config"
+COMMANDS = dict(render_readme.all_commands())
 WIDTH = 100
 """Most characters of a line of code."""
 
@@ -256,7 +259,8 @@ def check_command(words: list[str]) -> None:
     program, *rest = words
     match Path(program).name:
         case "contact-adapter":
-            check_options(main.commands[rest[0]], rest[1:])
+            name = next(each for each in COMMANDS if rest[: each.count(" ") + 1] == each.split())
+            check_options(COMMANDS[name], rest[name.count(" ") + 1 :])
         case "git" if rest[0] == "clone":
             assert len(rest) == 3
         case "cd":
@@ -282,22 +286,26 @@ def check_options(command: click.Command, words: list[str]) -> None:
     for name in given:
         place = taken.index(name)
         del taken[place : place + (1 if options[name].is_flag else 2)]
-    assert len(taken) == len(arguments)
+    assert len([each for each in arguments if each.required]) <= len(taken) <= len(arguments)
 
 
 def test_every_command_has_its_line_and_its_help() -> None:
     text, runner = page("config/README.md").text, CliRunner()
-    for name, command in main.commands.items():
+    for name, command in COMMANDS.items():
         assert re.search(rf"^\| `contact-adapter {name}[ `]", text, re.MULTILINE), name
         assert command.help
-        assert runner.invoke(main, [name, "--help"]).exit_code == 0
+        assert runner.invoke(main, [*name.split(), "--help"]).exit_code == 0
 
 
 @each_page
 def test_every_command_that_is_mentioned_exists(of: Page) -> None:
-    for name, options in re.findall(r"`contact-adapter ([a-z-]+)([^`]*)`", of.prose):
-        known = {option for each in main.commands[name].params for option in each.opts}
-        assert set(re.findall(r"--[a-z-]+", options)) <= known, name
+    for text in re.findall(r"`contact-adapter ([a-z-][^`]*)`", of.prose):
+        names = [name for name in COMMANDS if f"{text} ".startswith(f"{name} ")]
+        if not names:
+            assert text in main.commands, text  # a group of commands
+            continue
+        known = {option for each in COMMANDS[names[0]].params for option in each.opts}
+        assert set(re.findall(r"--[a-z-]+", text)) <= known, text
 
 
 @each_page
@@ -409,6 +417,29 @@ def test_the_commented_configuration_loads_and_has_every_key() -> None:
 
 
 # --- sentences that repeat the code
+
+
+def test_the_settings_of_the_ledger_have_their_defaults_on_the_page() -> None:
+    section = page("config/README.md").section("The ledger")
+    listed = dict(re.findall(r"^\| `(\w+)` \| (?:`([^`]*)`)? \|", section, re.MULTILINE))
+    defaults = LedgerSettings("")
+    days = defaults.keep_calls // (24 * 3600)
+    written = {
+        "url": "",
+        "required": json.dumps(defaults.required),
+        "wait": json.dumps(defaults.wait),
+        "keep_calls": json.dumps(f"{days}d"),
+        "table_prefix": json.dumps(defaults.table_prefix),
+    }
+    assert {key: listed[key] for key in schema_module.LedgerSchema().fields} == written
+
+
+def test_the_tables_of_the_ledger_are_on_the_page() -> None:
+    table = page("config/README.md").section("The ledger").partition("### What is stored")[2]
+    listed = re.findall(r"^\| (`[^|]+) \|", table.partition("###")[0], re.MULTILINE)
+    tables = Tables("")
+    names = {*tables.metadata.tables, tables.version_name}
+    assert set(re.findall(r"`(\w+)`", " ".join(listed))) == names
 
 
 def test_the_calls_of_the_server_alone_are_marked_in_the_table() -> None:

@@ -159,15 +159,25 @@ def commands() -> str:
                 " ".join(f"`{option}`" for option in _options(command)),
                 " ".join((command.help or "").split()),
             )
-            for name, command in main.commands.items()
+            for name, command in all_commands()
         ),
     )
+
+
+def all_commands() -> Iterator[tuple[str, click.Command]]:
+    """Return the commands with their names, such as `db upgrade` for one of a group."""
+    for name, command in main.commands.items():
+        if isinstance(command, click.Group):
+            yield from ((f"{name} {each}", of) for each, of in command.commands.items())
+        else:
+            yield name, command
 
 
 def _arguments(command: click.Command) -> Iterator[str]:
     for each in command.params:
         if isinstance(each, click.Argument):
-            yield (each.name or "").upper()
+            name = (each.name or "").upper()
+            yield name if each.required or each.nargs != 1 else f"[{name}]"
 
 
 def _options(command: click.Command) -> Iterator[str]:
