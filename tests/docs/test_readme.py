@@ -421,7 +421,7 @@ def test_the_commented_configuration_loads_and_has_every_key() -> None:
 
 def test_the_settings_of_the_ledger_have_their_defaults_on_the_page() -> None:
     section = page("config/README.md").section("The ledger")
-    listed = dict(re.findall(r"^\| `(\w+)` \| (?:`([^`]*)`)? \|", section, re.MULTILINE))
+    listed = dict(re.findall(r"^\| `(\w+)` \| *(?:`([^`]*)`)? *\|", section, re.MULTILINE))
     defaults = LedgerSettings("")
     days = defaults.keep_calls // (24 * 3600)
     written = {
