@@ -14,6 +14,14 @@ from support.wheel import CHECKOUT, closure, make_environment, requirements, run
 pytestmark = pytest.mark.slow
 
 SERVER_ONLY = {"gunicorn", "apispec", "prometheus-client", "flask-swagger-ui", "gevent"}
+LEDGER_ONLY = {"sqlalchemy", "alembic", "psycopg"}
+
+WITH_LEDGER = """
+[accounts.support]
+provider = "memory"
+[ledger]
+url = "sqlite:///ledger.db"
+"""
 
 IN_PROCESS = """
 from flask import Flask
@@ -27,6 +35,7 @@ with app.app_context():
 assert app.test_client().get("/contact-adapter/v1/accounts").status_code == 401
 with connect({"accounts": {"a": {"provider": "memory"}}}) as shell:
     assert shell.unblock(jid="5511999999999@c.us").ok
+assert [name for name in sys.modules if name.startswith("adapter.ledger.")] == []
 print(adapter.__file__)
 """
 
@@ -102,8 +111,10 @@ def test_the_wheel_holds_the_packages_and_the_configuration_and_nothing_else(
 
 def test_the_core_needs_nothing_of_the_server(core: set[str], metadata: Distribution) -> None:
     assert {"flask", "requests", "marshmallow", "pluggy"} <= core
-    assert core & SERVER_ONLY == set()
+    assert core & (SERVER_ONLY | LEDGER_ONLY) == set()
     assert requirements(metadata, "server") >= {"gunicorn", "apispec", "prometheus-client"}
+    assert requirements(metadata, "server") & LEDGER_ONLY == set()
+    assert requirements(metadata, "ledger") >= {"sqlalchemy", "alembic"}
 
 
 def test_outside_of_the_checkout_the_python_api_works(installed: Path, elsewhere: Path) -> None:
@@ -115,7 +126,8 @@ def test_outside_of_the_checkout_the_python_api_works(installed: Path, elsewhere
 def test_nothing_of_the_server_is_there_to_be_used_by_mistake(
     installed: Path, elsewhere: Path
 ) -> None:
-    names = sorted(each.replace("-", "_") for each in SERVER_ONLY | {"pytest", "hypothesis"})
+    others = SERVER_ONLY | LEDGER_ONLY | {"pytest", "hypothesis"}
+    names = sorted(each.replace("-", "_") for each in others)
     program = f"from importlib.util import find_spec; print([find_spec(n) for n in {names!r}])"
     done = run(installed / "python", "-c", program, cwd=elsewhere)
     assert done.stdout.strip() == str([None] * len(names)), done.stderr
@@ -168,3 +180,28 @@ def test_the_server_names_the_extra_that_it_misses(
     done = run(installed / command[0], *command[1:], cwd=elsewhere)
     assert done.returncode != 0
     assert "pip install 'contact-adapter[server]'" in done.stderr
+
+
+@pytest.mark.parametrize("command", [("history",), ("db", "upgrade"), ("db", "check")])
+def test_a_command_of_the_ledger_names_the_extra_that_it_misses(
+    installed: Path, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    (tmp_path / "adapter.toml").write_text(WITH_LEDGER)
+    program = installed / "contact-adapter"
+    done = run(program, *command, "--config", "adapter.toml", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "run: pip install 'contact-adapter[ledger]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_migrations_run_from_the_wheel(
+    wheel: Path, core: set[str], metadata: Distribution, tmp_path: Path
+) -> None:
+    names = core | closure(requirements(metadata, "ledger"))
+    program = make_environment(tmp_path / "venv", wheel, names) / "contact-adapter"
+    (tmp_path / "adapter.toml").write_text(WITH_LEDGER)
+    done = run(program, "db", "upgrade", "--config", "adapter.toml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "created the tables of the ledger" in done.stdout
+    checked = run(program, "db", "check", "--config", "adapter.toml", cwd=tmp_path)
+    assert (checked.returncode, checked.stdout) == (0, "the ledger is current\n")
