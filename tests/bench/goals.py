@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bench.figures import Goal, Ratio, ratio
+from bench.ledgers import BLOCKED, HISTORY
 from bench.scenarios import ScenarioResult
 from bench.servers import (
     ADAPTER,
@@ -15,6 +16,8 @@ from bench.servers import (
     DIALECT,
     NAIVE,
     POOLED,
+    WITH_POSTGRESQL,
+    WITH_SQLITE,
     missing,
 )
 from bench.upstream import DELAYS
@@ -44,7 +47,17 @@ RATES: Final = (
     RateGoal("https", ADAPTER, ASYNC_BARE, 0.4),
     RateGoal("slow", ADAPTER, ASYNC_BARE, 0.95),
     RateGoal("medium", ADAPTER, ASYNC_BARE, 0.95),
+    RateGoal("ledger", WITH_SQLITE, ADAPTER, 0.75),
+    RateGoal("ledger", WITH_POSTGRESQL, ADAPTER, 0.75),
+    RateGoal("ledger slow", WITH_SQLITE, ADAPTER, 0.95),
+    RateGoal("ledger slow", WITH_POSTGRESQL, ADAPTER, 0.95),
 )
+RECORDED: Final = 0.99
+"""Least ratio of the recorded calls to the good responses: forgetting reaches no rate."""
+
+PAGE_MS: Final = 50
+"""Most milliseconds of a page of the history, or of a block list, of a large ledger."""
+
 P99_PER_UPSTREAM: Final = 2.0
 """Highest 99th percentile, in response times of the upstream, in the scenarios that wait for it."""
 
@@ -93,6 +106,9 @@ def of_scenario(result: ScenarioResult) -> list[Goal]:
         found += _of_waiting(result)
     if name == "slow":
         found.append(_of_memory(result))
+    for server in result.recorded:
+        what = f"{name}: {server}, recorded calls / good responses"
+        found.append(Goal.at_least(what, RECORDED, result.recorded_share(server)))
     return found
 
 
@@ -137,6 +153,17 @@ def of_reads(status: Seconds, lookup: Seconds, in_parts: Seconds) -> list[Goal]:
         for each, most in ((status, STATUS), (lookup, LOOKUP), (in_parts, LOOKUP_IN_PARTS))
         for base, name in [tuple(each)]
     ]
+
+
+def of_pages(kind: str, seconds: Seconds) -> list[Goal]:
+    """Return the goals of the pages of a large ledger, by their median; beside it, the ratio."""
+    found = []
+    for bare, name in (HISTORY, BLOCKED):
+        milliseconds = Ratio.of([1000 * each for each in seconds[name]])
+        shown = f"{milliseconds}; of a {bare}: {ratio(seconds[name], seconds[bare]).median:.0f}"
+        met = milliseconds.median <= PAGE_MS
+        found.append(Goal(f"pages: {kind}, {name}, ms", f"<= {PAGE_MS:g}", shown, met))
+    return found
 
 
 def of_growth(seconds: Seconds) -> list[Goal]:

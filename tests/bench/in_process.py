@@ -30,6 +30,7 @@ from adapter.logs import configure
 from adapter.reads import MAX_PARALLEL
 from adapter.service import Service
 from adapter.web.app import service_state
+from bench import ledgers
 from bench.load import Target
 from bench.processes import MeasurementError
 from bench.servers import KEY, NUMBER
@@ -234,6 +235,10 @@ SUBJECTS: Final = {
     "1 account, 10 keys": _growing(1, 10),
     "1000 accounts, 10 keys": _growing(1000, 10),
     "1 account, 10000 keys": _growing(1, 10_000),
+    "bare query of calls": Subject(ledgers.bare_history, ledgers.PAGES, time.perf_counter),
+    "history page": Subject(ledgers.history, ledgers.PAGES, time.perf_counter),
+    "bare query of blocks": Subject(ledgers.bare_blocked, ledgers.PAGES, time.perf_counter),
+    "blocked page": Subject(ledgers.blocked, ledgers.PAGES, time.perf_counter),
     "1 account": Subject(partial(creation, accounts=1), 1, time.process_time),
     "1000 accounts": Subject(partial(creation, accounts=1000), 1, time.process_time),
 }
@@ -243,6 +248,8 @@ def alternate(
     names: Sequence[str], address: str, rounds: int, folder: Path
 ) -> dict[str, list[float]]:
     """Return the seconds of one call of each subject, round by round, after a first to warm up.
+
+    `address` is that of the upstream; for the pages of a ledger, the URL of its database.
 
     Raises MeasurementError where a subject ends.
     """

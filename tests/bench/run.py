@@ -21,9 +21,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from bench import goals, load
+from bench import goals, ledgers, load
 from bench.environment import allow_many_files, certificates, clean_environment
-from bench.figures import Report, report_seconds, summary
+from bench.figures import Goal, Report, report_seconds, summary
 from bench.in_process import (
     CREATION,
     GROWTH,
@@ -33,6 +33,7 @@ from bench.in_process import (
     STATUS,
     alternate,
 )
+from bench.ledgers import POSTGRESQL, SQLITE, Databases
 from bench.processes import MeasurementError, Servers
 from bench.scenarios import Scenario, measure, start_upstream
 from bench.servers import (
@@ -45,6 +46,8 @@ from bench.servers import (
     NAIVE,
     NGINX,
     POOLED,
+    WITH_POSTGRESQL,
+    WITH_SQLITE,
     missing,
 )
 from bench.starting import imports, installed, starts
@@ -54,6 +57,7 @@ Part = tuple[str, Callable[[], Report]]
 
 ALL: Final = (DIRECT, NAIVE, POOLED, ASYNC_BARE, ASYNC_EQUIVALENT, NGINX, ADAPTER, DIALECT)
 CONCURRENT: Final = (NAIVE, POOLED, ASYNC_BARE, ASYNC_EQUIVALENT, ADAPTER)
+RECORDING: Final = (ADAPTER, WITH_SQLITE, WITH_POSTGRESQL)
 SLOW: Final = (ASYNC_BARE, ASYNC_EQUIVALENT, ADAPTER, NAIVE)
 
 FULL: Final = (
@@ -61,16 +65,20 @@ FULL: Final = (
     Scenario("https", "quick https", 32, 2, CONCURRENT, rounds=5, seconds=4),
     Scenario("slow", "500 ms", 1000, 2, SLOW, rounds=5, seconds=6, slow_calls=True),
     Scenario("medium", "50 ms", 100, 2, CONCURRENT, rounds=3, seconds=3, slow_calls=True),
+    Scenario("ledger", "quick", 32, 1, RECORDING, rounds=7, seconds=3),
+    Scenario("ledger slow", "500 ms", 1000, 2, RECORDING, rounds=3, seconds=6, slow_calls=True),
 )
 QUICK: Final = (
     Scenario("quick", "quick", 32, 1, ALL, rounds=2, seconds=1),
     Scenario("https", "quick https", 32, 2, (NAIVE, ASYNC_BARE, ADAPTER), rounds=2, seconds=1),
     Scenario("slow", "500 ms", 1000, 2, (ASYNC_BARE, ADAPTER), 2, 3, slow_calls=True),
     Scenario("medium", "50 ms", 100, 2, (ASYNC_BARE, ADAPTER), 2, 1, slow_calls=True),
+    Scenario("ledger", "quick", 32, 1, RECORDING, rounds=2, seconds=1),
+    Scenario("ledger slow", "500 ms", 1000, 2, RECORDING, rounds=2, seconds=3, slow_calls=True),
 )
 PARTS: Final = (
     *(scenario.name for scenario in FULL),
-    *("perform", "reads", "growth", "create", "start", "import"),
+    *("perform", "reads", "growth", "create", "start", "import", "pages"),
 )
 
 
@@ -123,7 +131,9 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def parts(options: argparse.Namespace, folder: Path, servers: Servers) -> Iterator[Part]:
+def parts(
+    options: argparse.Namespace, folder: Path, servers: Servers, databases: Databases
+) -> Iterator[Part]:
     """Return all parts of the benchmark, to be run one by one."""
     certificate, trusted = certificates(folder)
     addresses = start_upstream(servers, certificate)
@@ -176,11 +186,33 @@ def parts(options: argparse.Namespace, folder: Path, servers: Servers) -> Iterat
         )
 
         def measured(chosen: Scenario = chosen) -> Report:
-            result = measure(chosen, addresses, trusted, folder, report_progress)
+            result = measure(chosen, addresses, trusted, folder, report_progress, databases.make)
             return result.report(goals.of_scenario(result))
 
         yield scenario.name, measured
-    others = (perform, reads, growth, create, start, importing)
+
+    def pages() -> Report:
+        seconds: Seconds = {}
+        found: list[Goal] = []
+        for kind in (SQLITE, POSTGRESQL):
+            if kind in ledgers.missing():
+                found.append(Goal.not_measured(f"pages: {kind}", "", ledgers.missing()[kind]))
+                continue
+            url = databases.make(kind)
+            report_progress(f"pages: {kind}, {ledgers.CALLS} calls, {ledgers.BLOCKS} blocks")
+            ledgers.fill(url)
+            for names in (ledgers.HISTORY, ledgers.BLOCKED):
+                rounds = options.rounds or (3 if options.quick else 9)
+                measured = alternate(names, url, rounds, folder)
+                seconds |= {f"{kind}, {name}": each for name, each in measured.items()}
+            own = {
+                name: seconds[f"{kind}, {name}"] for name in (*ledgers.HISTORY, *ledgers.BLOCKED)
+            }
+            found += goals.of_pages(kind, own)
+        title = f"{ledgers.PAGE} entries of {ledgers.CALLS} calls and {ledgers.BLOCKS} blocks"
+        return report_seconds("pages", title, seconds, found)
+
+    others = (perform, reads, growth, create, start, importing, pages)
     yield from zip(PARTS[len(FULL) :], others, strict=True)
 
 
@@ -195,8 +227,12 @@ def main() -> int:
     for name, what in conditions.items():
         print(f"{name}: {what}")
     reports, failed = [], []
-    with tempfile.TemporaryDirectory(prefix="bench-") as name, Servers(Path(name)) as servers:
-        for part, report_part in parts(options, Path(name), servers):
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as name,
+        ledgers.databases(Path(name)) as databases,
+        Servers(Path(name)) as servers,
+    ):
+        for part, report_part in parts(options, Path(name), servers, databases):
             if part not in options.only:
                 continue
             try:

@@ -17,14 +17,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from bench import figures, load
+from bench import figures, ledgers, load
 from bench.processes import MeasurementError, Server, Servers
-from bench.servers import ADAPTER, RECIPES, Place, Recipe, free_port, missing
+from bench.servers import ADAPTER, LEDGERS, RECIPES, Place, Recipe, free_port, missing
 from bench.upstream import DELAYS
 
 WARM_UP: Final = 2
@@ -83,6 +83,8 @@ class ScenarioResult:
 
     scenario: Scenario
     measurements: Mapping[str, list[Measurement]]
+    recorded: Mapping[str, int] = field(default_factory=dict)
+    """The calls in the ledger of each server that has one, in the end."""
 
     def rates(self, name: str) -> list[float]:
         """Return the responses per second of every round."""
@@ -99,6 +101,11 @@ class ScenarioResult:
     def errors(self, name: str) -> int:
         """Return the errors of all rounds together."""
         return sum(each.load.failed for each in self.measurements[name])
+
+    def recorded_share(self, name: str) -> figures.Ratio:
+        """Return the recorded calls for each good response; those of the warm-up are in both."""
+        good = sum(each.load.good for each in self.measurements[name])
+        return figures.Ratio.of([self.recorded[name] / good])
 
     def memory_mib(self, name: str) -> float | None:
         """Return the most memory in any round."""
@@ -141,12 +148,15 @@ def measure(
     ca_file: Path,
     folder: Path,
     report_progress: Callable[[str], None],
+    make_database: Callable[[str], str],
 ) -> ScenarioResult:
     """Measure one scenario. Raises MeasurementError where a server does not work."""
     address = addresses[scenario.upstream]
     trusted = ca_file if address.startswith("https:") else None
+    chosen = [name for name in scenario.servers if name in LEDGERS and name not in missing()]
+    urls = {name: make_database(LEDGERS[name]) for name in chosen}
     with Servers(folder) as servers:
-        subjects = list(_start(scenario, servers, address, trusted, folder))
+        subjects = list(_start(scenario, servers, address, trusted, folder, urls))
         warm_up(subjects, scenario.connections)
         measured: dict[str, list[Measurement]] = {subject.name: [] for subject in subjects}
         for number in range(scenario.rounds):
@@ -159,11 +169,20 @@ def measure(
                 rate, errors = f"{found.load.rate:.0f}/s", f"{found.load.failed} errors"
                 place = f"{scenario.name}, round {number + 1}, {subject.name}"
                 report_progress(f"{place}: {rate}, {errors}")
-        return ScenarioResult(scenario, measured)
+        for subject in subjects:
+            if subject.server is not None:
+                subject.server.settle(_SETTLE)
+        recorded = {name: ledgers.count_recorded(url) for name, url in urls.items()}
+        return ScenarioResult(scenario, measured, recorded)
 
 
 def _start(
-    scenario: Scenario, servers: Servers, address: str, ca_file: Path | None, folder: Path
+    scenario: Scenario,
+    servers: Servers,
+    address: str,
+    ca_file: Path | None,
+    folder: Path,
+    urls: Mapping[str, str],
 ) -> Iterator[Subject]:
     """Start the servers of a scenario.
 
@@ -175,7 +194,8 @@ def _start(
         if name in missing():
             continue
         port = free_port()
-        place = Place(address, scenario.workers, port, folder, ca_file, scenario.slow_calls)
+        slow, url = scenario.slow_calls, urls.get(name, "")
+        place = Place(address, scenario.workers, port, folder, ca_file, slow, url)
         recipe = RECIPES[name](place)
         if recipe.command:
             where = f"http://127.0.0.1:{port}"

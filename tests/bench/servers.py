@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from adapter import Code, Contact, ContactError, Outcome, Result
+from bench import ledgers
 from bench.load import Target
 from bench.upstream import JID, TOKEN
 
@@ -29,6 +30,10 @@ ASYNC_BARE: Final = "async (bare)"
 ASYNC_EQUIVALENT: Final = "async (same work)"
 NGINX: Final = "nginx"
 DIRECT: Final = "direct"
+WITH_SQLITE: Final = "adapter, SQLite ledger"
+WITH_POSTGRESQL: Final = "adapter, PostgreSQL ledger"
+LEDGERS: Final = {WITH_SQLITE: ledgers.SQLITE, WITH_POSTGRESQL: ledgers.POSTGRESQL}
+"""The kind of the database of each server with a ledger."""
 
 _JSON: Final = {"Content-Type": "application/json"}
 _NATIVE: Final = {**_JSON, "Authorization": f"Bearer {TOKEN}"}
@@ -48,6 +53,8 @@ class Place:
     ca_file: Path | None
     slow_calls: bool = False
     """Whether many calls will be in flight at once, and slow."""
+    ledger: str = ""
+    """The URL of the database of a server with a ledger."""
 
 
 @dataclass(frozen=True)
@@ -222,6 +229,14 @@ def adapter(place: Place) -> Recipe:
     return serve(place.folder / "adapter.toml", text, place.port, place.workers)
 
 
+def with_ledger(place: Place) -> Recipe:
+    """Return the same with a ledger."""
+    in_flight = IN_FLIGHT if place.slow_calls else None
+    text = config(place.upstream, ca_file=place.ca_file, in_flight=in_flight)
+    text += f'[ledger]\nurl = "{place.ledger}"\n'
+    return serve(place.folder / f"ledger-{place.port}.toml", text, place.port, place.workers)
+
+
 def dialect(place: Place) -> Recipe:
     """Return the adapter's server, called in the dialect of WUTS."""
     return Recipe([], "/dialects/wuts/contacts/block", _WITH_KEY, _BY_JID)
@@ -236,6 +251,8 @@ RECIPES: Final[Mapping[str, Callable[[Place], Recipe]]] = {
     NGINX: nginx,
     ADAPTER: adapter,
     DIALECT: dialect,
+    WITH_SQLITE: with_ledger,
+    WITH_POSTGRESQL: with_ledger,
 }
 
 
@@ -247,4 +264,7 @@ def missing() -> dict[str, str]:
             found[name] = "tests/bench/requirements.txt is not installed; run `make bench`"
     if _nginx() is None:
         found[NGINX] = "nginx is not installed"
+    for name, kind in LEDGERS.items():
+        if kind in ledgers.missing():
+            found[name] = ledgers.missing()[kind]
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -15,15 +16,25 @@ from urllib.parse import urlsplit
 
 import pytest
 from adapter.providers.wuts import WutsProvider
-from bench import goals, servers
+from bench import goals, ledgers, servers
 from bench.environment import certificates
 from bench.figures import Goal, Ratio, ratio, summary
+from bench.in_process import alternate
 from bench.load import KINDS, Load, Target, bundled, read
 from bench.processes import MeasurementError, Servers
 from bench.scenarios import Measurement, Scenario, ScenarioResult, start_server, start_upstream
-from bench.servers import ADAPTER, ASYNC_BARE, ASYNC_EQUIVALENT, KEY, NUMBER
+from bench.servers import (
+    ADAPTER,
+    ASYNC_BARE,
+    ASYNC_EQUIVALENT,
+    KEY,
+    NUMBER,
+    WITH_POSTGRESQL,
+    WITH_SQLITE,
+)
 from bench.upstream import JID, TOKEN, Upstream
 from support import wait_until
+from support.postgresql import REQUIRED_VARIABLE
 
 from adapter import Action, Command, Contact, Secret, create_app
 from adapter.http import Headers, HttpResponse
@@ -184,6 +195,35 @@ def test_slow_calls_have_goals_for_rate_errors_latency_and_memory() -> None:
     assert [goal.met for goal in goals.of_scenario(ScenarioResult(scenario, alone))] == [
         *(None, True, False, True),
     ]
+
+
+def test_a_server_with_a_ledger_has_goals_for_its_rate_and_for_what_is_recorded() -> None:
+    def measured(rate: int) -> list[Measurement]:
+        return [Measurement(Load(1, rate, 1, 2), 0.1, 50)]
+
+    scenario = Scenario("ledger", "quick", 32, 1, (ADAPTER, WITH_SQLITE), 1, 1)
+    rates = {ADAPTER: measured(1000), WITH_SQLITE: measured(800)}
+    for recorded, met in ((800, True), (700, False)):
+        result = ScenarioResult(scenario, rates, {WITH_SQLITE: recorded})
+        found = {goal.what: goal.met for goal in goals.of_scenario(result)}
+        assert found[f"ledger: {WITH_SQLITE} / {ADAPTER}, requests/s"]
+        assert found[f"ledger: {WITH_SQLITE}, recorded calls / good responses"] is met
+        assert found[f"ledger: {WITH_POSTGRESQL} / {ADAPTER}, requests/s"] is None
+
+
+@pytest.mark.parametrize("kind", [ledgers.SQLITE, ledgers.POSTGRESQL])
+def test_the_pages_of_a_large_ledger_are_measured_beside_bare_queries(
+    kind: str, tmp_path: Path
+) -> None:
+    if kind in ledgers.missing() and os.environ.get(REQUIRED_VARIABLE) != "required":
+        pytest.skip(ledgers.missing()[kind])
+    with ledgers.databases(tmp_path) as databases:
+        url = databases.make(kind)
+        ledgers.fill(url, calls=150_000, blocks=2500)
+        assert ledgers.count_recorded(url) == 150_000
+        for names in (ledgers.HISTORY, ledgers.BLOCKED):
+            seconds = alternate(names, url, 1, tmp_path)
+            assert {name: len(each) for name, each in seconds.items()} == dict.fromkeys(names, 1)
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc here")

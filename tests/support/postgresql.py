@@ -40,9 +40,12 @@ def _unprivileged_user() -> str | None:
 
 
 class Server:
-    """A running server; each database is made by `new_database`."""
+    """A running server; each database is made by `new_database`.
 
-    def __init__(self, programs: Path, folder: Path) -> None:
+    Unless it is `durable`, nothing is written to the disk at once.
+    """
+
+    def __init__(self, programs: Path, folder: Path, *, durable: bool = False) -> None:
         self._programs, self.folder = programs, folder
         self._user = _unprivileged_user()
         if self._user is not None:
@@ -51,7 +54,9 @@ class Server:
         self._run("initdb", *data, "-U", "tests", "-A", "trust", "--no-sync", "-E", "UTF8")
         with (folder / "data" / "postgresql.conf").open("a", encoding="utf-8") as file:
             file.write(f"unix_socket_directories = '{folder}'\nlisten_addresses = ''\n")
-            file.write("fsync = off\nmax_connections = 60\nautovacuum = off\n")
+            file.write("max_connections = 60\n")
+            if not durable:
+                file.write("fsync = off\nautovacuum = off\n")
         self.start()
 
     def _run(self, program: str, *arguments: str) -> None:
@@ -93,10 +98,10 @@ def required_server() -> Iterator[Server]:
 
 
 @contextmanager
-def run_server(programs: Path) -> Iterator[Server]:
+def run_server(programs: Path, *, durable: bool = False) -> Iterator[Server]:
     """Run a server; its folder has a short name, since the path of a socket is limited."""
     folder = Path(tempfile.mkdtemp(prefix="ca-pg-"))
-    server = Server(programs, folder)
+    server = Server(programs, folder, durable=durable)
     try:
         yield server
     finally:
