@@ -229,7 +229,7 @@ def test_the_readme_installs_from_a_clone_in_a_virtual_environment() -> None:
     (block, *_) = page("README.md").blocks("sh")
     lines = block.text.splitlines()
     assert [line.split()[0] for line in lines[:3]] == ["git", "cd", "python3"]
-    assert ".venv/bin/pip install '.[server]'" in lines
+    assert ".venv/bin/pip install '.[server,ledger]'" in lines
     assert all(line.startswith(".venv/bin/") for line in lines[3:])
 
 
@@ -268,7 +268,7 @@ def check_command(words: list[str]) -> None:
         case "python3" if rest[:2] == ["-m", "venv"]:
             assert len(rest) == 3
         case "pip" if rest[0] == "install":
-            for extra in re.findall(r"\[(\w+)\]", " ".join(rest)):
+            for extra in re.findall(r"[\[,](\w+)", " ".join(rest)):
                 assert metadata().has_option("options.extras_require", extra)
         case "pytest":
             assert all((ROOT / each).exists() for each in rest if each.startswith("tests"))
