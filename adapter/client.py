@@ -13,6 +13,7 @@ from adapter.logs import log_event
 from adapter.results import Command, Result
 from adapter.service import Service, describe_call, new_request_id
 from adapter.settings.loader import load_settings
+from adapter.settings.model import Settings
 from adapter.settings.toml_file import read_toml
 
 
@@ -122,10 +123,22 @@ class Client:
         self.close()
 
 
+def make_service(settings: Settings) -> Service:
+    """Return the service of a configuration, with its ledger, if there is one.
+
+    Nothing is opened before the first call. Raises ConfigurationError for a missing library.
+    """
+    if settings.ledger is None:
+        return Service(settings)
+    from adapter.ledger import load_ledger  # only here, with its libraries
+
+    return Service(settings, load_ledger(settings.ledger))
+
+
 def connect(config: str | Path | Mapping[str, Any]) -> Client:
     """Return a client for a configuration: a TOML file, or a mapping of the same structure.
 
     Raises ConfigurationError and PluginError as `load_settings` does.
     """
     mapping = config if isinstance(config, Mapping) else read_toml(Path(config))
-    return Client(Service(load_settings(mapping)), ANONYMOUS)
+    return Client(make_service(load_settings(mapping)), ANONYMOUS)

@@ -6,16 +6,19 @@ import logging
 import secrets
 import time
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from adapter.account import Account
 from adapter.api_keys import Caller
+from adapter.call_context import CallContext
 from adapter.codes import Code
 from adapter.contacts import Contact, load_numbering_plans
 from adapter.errors import RequestError
 from adapter.logs import log_event
 from adapter.readings import Verification
+from adapter.recording import Recording
 from adapter.redaction import redact_contact, redact_contacts, redact_request_id
 from adapter.request_fields import invalid_field, read_contact, read_lookup_numbers
 from adapter.results import Command, Outcome, Result
@@ -23,6 +26,18 @@ from adapter.settings.account_names import AccountNames
 from adapter.settings.model import Settings
 from adapter.transport.attempt import Attempt
 from adapter.transport.sockets import TimeLimit
+
+if TYPE_CHECKING:
+    from adapter.ledger.ledger import Ledger
+
+KEY_HEADER: Final = "Idempotency-Key"
+
+_NEEDS_LEDGER: Final = (
+    "needs a ledger, which remembers keys: configure [ledger] url, or send the call without a key"
+)
+
+PYTHON: Final = CallContext("python")
+"""The context of a call where none is given."""
 
 RESULT_ATTRIBUTE: Final = "contact_adapter_result"
 """An exception's attribute with the Result (`internal_error`) of the call that raised it."""
@@ -55,36 +70,64 @@ class Observer(Protocol):
 
 
 class Service:
-    """The accounts of one configuration. Safe in threads and after a fork."""
+    """The accounts of one configuration. Safe in threads and after a fork.
 
-    def __init__(self, settings: Settings) -> None:
+    `ledger` is where the calls are recorded; see `adapter.ledger.load_ledger`.
+    """
+
+    def __init__(self, settings: Settings, ledger: Ledger | None = None) -> None:
         load_numbering_plans()
         self.settings = settings
+        self.ledger = ledger
         self.observer: Observer | None = None
         self.accounts = {name: Account(each) for name, each in settings.accounts.items()}
         self._names = AccountNames.of(settings.accounts, settings.default_account)
 
-    def perform(self, account: str, command: Command, *, request_id: str | None = None) -> Result:
+    def perform(
+        self,
+        account: str,
+        command: Command,
+        *,
+        request_id: str | None = None,
+        context: CallContext | None = None,
+        idempotency_key: str | None = None,
+    ) -> Result:
         """Run the command for the account, and return the result.
 
-        Raises RequestError (`account_not_found`) for an unknown name, and unchanged what a plugin
-        raises, with the call's Result in its attribute `contact_adapter_result`.
+        `context` is recorded with the call, by default as one of Python. A change with an
+        `idempotency_key` that was sent before is not sent again: its result is returned.
+
+        Raises RequestError for an unknown account (`account_not_found`) and an idempotency key
+        without a ledger (`validation_error`), and unchanged what a plugin raises, with the call's
+        Result in its attribute `contact_adapter_result`.
         """
         started = time.monotonic()
         request_id = request_id or new_request_id()
         target = self.accounts.get(account)
         if target is None:
             raise RequestError(Outcome.failure(Code.ACCOUNT_NOT_FOUND))
-        make_result = partial(_make_result, command, target, request_id, started)
+        context = context or PYTHON
+        make_result = partial(_make_result, command, target, request_id, started, context)
+        recording: Recording | None = None
+        if self.ledger is not None:
+            known = replace(context, request_id=request_id)
+            recording = Recording(self.ledger, target, command, known, idempotency_key)
+        elif idempotency_key is not None:
+            raise invalid_field(KEY_HEADER, _NEEDS_LEDGER)
         observer = self.observer
         if observer is not None:
             observer.call_started(target)
         begun: list[Attempt] = []
         try:
-            outcome, attempts = target.call(command, request_id, begun)
-            result = make_result(outcome, attempts)
+            if recording is None:
+                outcome, attempts = target.call(command, request_id, begun)
+                result = make_result(outcome, attempts)
+            else:
+                result = recording.run(request_id, begun, make_result)
         except BaseException as error:
             result = make_result(Outcome.failure(Code.INTERNAL_ERROR), len(begun))
+            if recording is not None and isinstance(error, Exception):
+                result = recording.end(result)
             with suppress(Exception):  # an exception class may refuse attributes
                 setattr(error, RESULT_ATTRIBUTE, result)
             log_event("call", level=logging.ERROR, **describe_call(result))
@@ -141,9 +184,11 @@ class Service:
             account.set_time_limit(time_limit)
 
     def close(self) -> None:
-        """Close all connections. A later call opens new ones."""
+        """Record what waits, and close all connections. A later call opens new ones."""
         for account in self.accounts.values():
             account.close()
+        if self.ledger is not None:
+            self.ledger.close()
 
 
 def _make_result(
@@ -151,13 +196,23 @@ def _make_result(
     account: Account,
     request_id: str,
     started: float,
+    context: CallContext,
     outcome: Outcome,
     attempts: int,
 ) -> Result:
     """Return the result of a call that started at `started`, in monotonic seconds."""
     duration_ms = round((time.monotonic() - started) * 1000)
     provider = account.provider.name
-    return Result(outcome, command, account.name, provider, attempts, duration_ms, request_id)
+    return Result(
+        outcome,
+        command,
+        account.name,
+        provider,
+        attempts,
+        duration_ms,
+        request_id,
+        context=context,
+    )
 
 
 def describe_call(result: Result) -> dict[str, Any]:
@@ -166,17 +221,21 @@ def describe_call(result: Result) -> dict[str, Any]:
     contact = command.contact if command else None
     contacts = command.contacts if command else ()
     request_id = redact_contacts(result.request_id, contacts)
+    reason = result.context and result.context.reason
     return {
         "account": result.account and redact_contact(result.account, contact),
         "provider": result.provider,
         "action": command and command.action.value,
         "contact": contact and contact.masked,
         "numbers": len(contacts) or None,
+        "reason": reason and redact_request_id(reason, contact),
         "code": result.code.value if result.code else "ok",
         "upstream": result.outcome.upstream_status,
         "attempts": result.attempts,
         "reads": verification.reads or None,
         "verified": describe_verification(verification) if verification.reads else None,
+        "recorded": None if result.recorded is None else str(result.recorded).lower(),
+        "replayed": "true" if result.replayed else None,
         "ms": result.duration_ms,
         "request_id": redact_request_id(request_id, contact),
     }

@@ -11,7 +11,7 @@ from flask import Blueprint, Flask, current_app, has_app_context
 from werkzeug.routing import Map, Rule
 
 from adapter.api_keys import ANONYMOUS
-from adapter.client import Client
+from adapter.client import Client, make_service
 from adapter.containment import contain
 from adapter.errors import ConfigurationError, ConfigurationProblem
 from adapter.logs import log
@@ -235,7 +235,7 @@ def install(
                 f"another extension is already mounted at {prefix or '/'}; "
                 'choose another prefix: ContactAdapter(url_prefix="…")'
             )
-    service = Service(settings)
+    service = make_service(settings)
     state = ExtensionState(
         service, Client(service, ANONYMOUS), Authenticator(service, access), extension, prefix
     )

@@ -304,6 +304,14 @@ class MetaSchema(Schema):
         required=True, metadata={"description": "attempts to read a change back"}
     )
     duration_ms = fields.Integer(required=True, metadata={"description": "milliseconds"})
+    recorded = fields.Boolean(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "whether the call is in the ledger; `null` without a ledger, and where "
+            "the ledger itself is read"
+        },
+    )
     upstream = fields.Nested(UpstreamSchema, required=True)
 
 

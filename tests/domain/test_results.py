@@ -184,6 +184,7 @@ def test_the_envelope_of_a_change_equals_the_documented_one() -> None:
                 "attempts": 1,
                 "reads": 0,
                 "duration_ms": 212,
+                "recorded": None,
                 "upstream": {"status": 200, "code": None},
             },
         }
@@ -220,6 +221,7 @@ def test_the_envelope_of_a_failure_equals_the_documented_one() -> None:
                 "attempts": 1,
                 "reads": 0,
                 "duration_ms": 87,
+                "recorded": None,
                 "upstream": {"status": 501, "code": "not_implemented"},
             },
         }
