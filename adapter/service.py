@@ -13,14 +13,26 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from adapter.account import Account
 from adapter.api_keys import Caller
 from adapter.call_context import CallContext
-from adapter.codes import Code
+from adapter.codes import Action, Code
 from adapter.contacts import Contact, load_numbering_plans
+from adapter.containment import contain
 from adapter.errors import RequestError
+from adapter.history import Filters, Source
 from adapter.logs import log_event
+from adapter.pages import (
+    check_choice,
+    check_limit,
+    cut_page,
+    read_blocked,
+    read_history,
+    read_page_position,
+    read_state,
+    require_ledger,
+)
 from adapter.readings import Verification
 from adapter.recording import Recording
 from adapter.redaction import redact_contact, redact_contacts, redact_request_id
-from adapter.request_fields import invalid_field, read_contact, read_lookup_numbers
+from adapter.request_fields import KEY_HEADER, invalid_field, read_contact, read_lookup_numbers
 from adapter.results import Command, Outcome, Result
 from adapter.settings.account_names import AccountNames
 from adapter.settings.model import Settings
@@ -29,8 +41,6 @@ from adapter.transport.sockets import TimeLimit
 
 if TYPE_CHECKING:
     from adapter.ledger.ledger import Ledger
-
-KEY_HEADER: Final = "Idempotency-Key"
 
 _NEEDS_LEDGER: Final = (
     "needs a ledger, which remembers keys: configure [ledger] url, or send the call without a key"
@@ -110,6 +120,8 @@ class Service:
         make_result = partial(_make_result, command, target, request_id, started, context)
         recording: Recording | None = None
         if self.ledger is not None:
+            if command.action is Action.STATE and not contain(target.provider.can_read_back):
+                return make_result(read_state(self.ledger, account, command.target), 0)
             known = replace(context, request_id=request_id)
             recording = Recording(self.ledger, target, command, known, idempotency_key)
         elif idempotency_key is not None:
@@ -136,6 +148,59 @@ class Service:
             if observer is not None:
                 observer.call_ended(target, command, result, time.monotonic() - started)
         return result
+
+    def blocked(
+        self,
+        account: str,
+        *,
+        source: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+        request_id: str | None = None,
+        context: CallContext | None = None,
+    ) -> Result:
+        """Return the block list, or with `limit` or `cursor` a page of it.
+
+        By default the source is the provider where it has a list, else the ledger, whose list is
+        always in pages. Raises RequestError as `perform` does, and for an invalid argument.
+        """
+        started = time.monotonic()
+        check_choice("source", source, list(Source))
+        check_limit(limit)
+        target = self.accounts.get(account)
+        if target is None:
+            raise RequestError(Outcome.failure(Code.ACCOUNT_NOT_FOUND))
+        if source is None:
+            has_list = Action.LIST in contain(target.provider.actions)
+            source = Source.PROVIDER if has_list or self.ledger is None else Source.LEDGER
+        command = Command(Action.LIST)
+        if source == Source.PROVIDER:
+            position = read_page_position(cursor)
+            result = self.perform(account, command, request_id=request_id, context=context)
+            paged = limit is not None or cursor is not None
+            return cut_page(result, limit, position) if paged else result
+        ledger = require_ledger(self.ledger, "source")
+        outcome = read_blocked(ledger, account, limit, cursor)
+        request_id, context = request_id or new_request_id(), context or PYTHON
+        return _make_result(command, target, request_id, started, context, outcome, 0)
+
+    def history(
+        self,
+        filters: Filters,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        request_id: str | None = None,
+    ) -> Result:
+        """Return a page of the calls in the ledger, the newest first.
+
+        Raises RequestError for an invalid argument, and without a ledger.
+        """
+        started = time.monotonic()
+        check_limit(limit)
+        outcome = read_history(require_ledger(self.ledger, "calls"), filters, limit, cursor)
+        duration_ms = round((time.monotonic() - started) * 1000)
+        return Result(outcome, duration_ms=duration_ms, request_id=request_id or new_request_id())
 
     def choose_account(
         self, caller: Caller, name: str | None = None, *, native: bool = False
