@@ -26,7 +26,7 @@ from adapter.strict_json import Json, write_json
 from adapter.transport.attempt import Attempt
 from adapter.transport.client import Transport
 from adapter.transport.forking import ensure_own_process, reset_in_child
-from adapter.transport.intents import shared_intents
+from adapter.transport.intents import Wish, shared_intents
 from adapter.transport.resilience import Limits, Resilience, Settle
 from adapter.transport.sockets import TimeLimit
 from adapter.verification import READ_SHARE, verify
@@ -96,16 +96,21 @@ class Account:
         return Resilience(settings.transport, intents=intents)
 
     def call(
-        self, command: Command, request_id: str, begun: list[Attempt] | None = None
+        self,
+        command: Command,
+        request_id: str,
+        begun: list[Attempt] | None = None,
+        wish: Wish | None = None,
     ) -> tuple[Outcome, int]:
         """Run the command; return the outcome and the number of attempts.
 
         Raises what the provider raises; the attempts until then are appended to `begun`. The
-        provider receives the request id without the digits of the contact.
+        provider receives the request id without the digits of the contact. `wish` is the place of a
+        change in the order of all processes.
         """
         ensure_own_process()
         provider, limits = self.provider, self.settings.transport
-        run = partial(self._run, request_id, begun)
+        run = partial(self._run, request_id, begun, wish=wish)
         if command.action is Action.STATE and contain(provider.can_read_back):
             deadline = time.monotonic() + limits.list_deadline
             return fetch_state(run, provider, self.identities, command.target, deadline)
@@ -166,6 +171,7 @@ class Account:
         command: Command,
         timeout: float | None = None,
         settle: Settle | None = None,
+        wish: Wish | None = None,
     ) -> tuple[Outcome, int]:
         """Run the command by its own route, in at most `timeout` seconds.
 
@@ -191,9 +197,11 @@ class Account:
         if timeout is not None:
             limits = replace(limits, timeout=min(timeout, limits.timeout))
         if self._transport is None:
-            outcome, attempts = self._run_locally(call, completed, settle), 1
+            outcome, attempts = self._run_locally(call, completed, settle, wish), 1
         else:
-            outcome, attempts = self.resilience.call(call.run_attempt, limits, completed, settle)
+            outcome, attempts = self.resilience.call(
+                call.run_attempt, limits, completed, settle, wish
+            )
         if (
             self.provider.prefers_lid
             and command.action.is_change
@@ -204,14 +212,16 @@ class Account:
             outcome = replace(outcome, message=f"{outcome.message} {_NO_LID}")
         return outcome, attempts
 
-    def _run_locally(self, call: _Call, command: Command, settle: Settle | None) -> Outcome:
+    def _run_locally(
+        self, call: _Call, command: Command, settle: Settle | None, wish: Wish | None
+    ) -> Outcome:
         """Make the one attempt of a local provider, and settle a change as `Resilience` does."""
         if not command.action.is_change:
             return call.run_attempt(Attempt(math.inf))
-        intent = self.resilience.intents.begin(command)
+        intent = self.resilience.intents.begin(command, wish)
         try:
             outcome = call.run_attempt(Attempt(math.inf))
-            return outcome if settle is None else settle(outcome, intent.is_superseded)
+            return outcome if settle is None else settle(outcome, intent.is_superseded_anywhere)
         finally:
             intent.end()
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 
+from adapter.call_context import CallContext
 from adapter.codes import Action, Scope
 from adapter.config_names import display_name
 from adapter.settings.model import KeySettings
@@ -32,6 +33,17 @@ class Caller:
     def can_use(self, account: str) -> bool:
         """Whether the caller may use the account. Configured or not makes no difference."""
         return self.accounts is None or account in self.accounts
+
+    def context(
+        self,
+        via: str,
+        request_id: str = "",
+        reason: str | None = None,
+        ref: str | None = None,
+    ) -> CallContext:
+        """Return the context of a call by this caller: see CallContext."""
+        key_name = None if self is ANONYMOUS else self.name
+        return CallContext(via, key_name, request_id, reason, ref)
 
 
 ANONYMOUS = Caller("anyone", frozenset(Scope))

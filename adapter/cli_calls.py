@@ -43,7 +43,7 @@ def _call(
 ) -> NoReturn:
     """Make a call with the configured accounts, print its result and exit."""
     service = open_service(config, own_address)
-    result = call(Client(service, ANONYMOUS))
+    result = call(Client(service, ANONYMOUS, "cli"))
     exit_with_result(result, as_json, describe_own_server(service, result, own_address), write)
 
 

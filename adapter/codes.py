@@ -45,11 +45,12 @@ class Retry(StrEnum):
 
 
 class Scope(StrEnum):
-    """Permission of an API key: change block lists, read them, read the metrics."""
+    """Permission of an API key: change block lists, read them, the metrics, or the calls made."""
 
     BLOCK = "block"
     READ = "read"
     METRICS = "metrics"
+    HISTORY = "history"
 
 
 class Confirmation(StrEnum):
@@ -273,6 +274,16 @@ class Code(Enum):
         "ledger_unavailable", 503, Retry.AFTER_DELAY, Applied.NOT_APPLIED,
         "The ledger is unavailable, and this call needs it; nothing was sent.",
         "the ledger's database is slow or gone: `[ledger] required`, an idempotency key, a page",
+    )
+    IDEMPOTENCY_KEY_IN_USE = (
+        "idempotency_key_in_use", 409, Retry.AFTER_DELAY, Applied.UNKNOWN,
+        "The first call with this idempotency key has not ended.",
+        "the first call with this `Idempotency-Key` is still running; this one sent nothing",
+    )
+    IDEMPOTENCY_KEY_REUSED = (
+        "idempotency_key_reused", 422, Retry.NEVER, Applied.NOT_APPLIED,
+        "The idempotency key was used for another command; send a new key.",
+        "the `Idempotency-Key` was used in the last day for another command of this caller",
     )
     INTERNAL_ERROR = (
         "internal_error", 500, Retry.NOW, Applied.UNKNOWN,

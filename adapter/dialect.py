@@ -44,6 +44,9 @@ FALLBACK_CODES: Final[Mapping[Code, Code]] = {
     Code.PROVIDER_BAD_RESPONSE: Code.PROVIDER_ERROR,
     Code.PROVIDER_RESPONSE_TOO_LARGE: Code.PROVIDER_ERROR,
     Code.NOT_EFFECTIVE: Code.PROVIDER_ERROR,
+    Code.LEDGER_UNAVAILABLE: Code.PROVIDER_UNAVAILABLE,
+    Code.IDEMPOTENCY_KEY_IN_USE: Code.PROVIDER_UNAVAILABLE,
+    Code.IDEMPOTENCY_KEY_REUSED: Code.TARGET_REJECTED,
     Code.INTERNAL_ERROR: Code.PROVIDER_ERROR,
 }
 """The codes that no provider can send, each with the nearest one that a provider can.

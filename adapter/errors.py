@@ -45,3 +45,7 @@ class RequestError(Exception):
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome.code.value if outcome.code else "")
         self.outcome = outcome
+
+
+class LedgerUnavailable(Exception):  # noqa: N818 - as the code `ledger_unavailable`
+    """The database is slow or gone, or its schema is another one. The text has no values."""

@@ -9,6 +9,7 @@ from typing import Self, TypeAlias
 
 from adapter.codes import Code
 from adapter.contacts import Contact
+from adapter.history import BlockEntry, CallEntry, Source
 
 
 class SessionState(StrEnum):
@@ -74,14 +75,38 @@ class Lookup:
 
 @dataclass(frozen=True, slots=True)
 class BlockState:
-    """Whether a contact is blocked; None, with the reason, where that is not known."""
+    """Whether a contact is blocked; None, with the reason, where that is not known.
+
+    `entry` is what the ledger knows, where the state is from there.
+    """
 
     blocked: bool | None
     reason: Unverified | None = None
+    source: Source = Source.PROVIDER
+    entry: BlockEntry | None = None
 
 
-Reading: TypeAlias = Session | tuple[Lookup, ...] | BlockState
-"""What a read returns: of a status, a lookup, a state."""
+@dataclass(frozen=True, slots=True)
+class BlockPage:
+    """A page of a block list, beside its contacts: `entries` where it is from the ledger.
+
+    `cursor` is that of the next page; None after the last one.
+    """
+
+    cursor: str | None = None
+    entries: tuple[BlockEntry, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallPage:
+    """A page of calls, the newest first, and the cursor of the next one."""
+
+    entries: tuple[CallEntry, ...]
+    cursor: str | None = None
+
+
+Reading: TypeAlias = Session | tuple[Lookup, ...] | BlockState | BlockPage | CallPage
+"""What a read returns: of a status, a lookup, a state, or a page."""
 
 
 @dataclass(frozen=True, slots=True)

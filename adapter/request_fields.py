@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import islice
@@ -19,6 +20,24 @@ MAX_NUMBERS: Final = 100
 
 MAX_FAULTS: Final = 8
 """The most unknown fields, and the most invalid numbers, that an error names."""
+
+REASON: Final = re.compile(r"[a-z0-9_-]{1,64}")
+REASON_RULE: Final = "1 to 64 of: lower-case letters, digits, _ and -"
+"""The form of a reason; the usual ones are `spam`, `opt_out`, `abuse` and `other`."""
+
+MAX_REF: Final = 128
+"""Maximum length of a caller's reference, in characters."""
+
+MAX_KEY: Final = 255
+"""Maximum length of an idempotency key, in characters."""
+
+KEY_HEADER: Final = "Idempotency-Key"
+
+_PLAIN_KEY: Final = re.compile(r"[\x21\x23-\x7e][\x21-\x7e]*")
+_QUOTED_KEY: Final = re.compile(r'"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])+)"')
+_NOT_A_KEY: Final = (
+    f"must be one key of 1 to {MAX_KEY} visible characters in double quotes, such as a new UUID"
+)
 
 NUMBERS_LENGTH: Final = f"must have 1 to {MAX_NUMBERS} entries"
 
@@ -73,6 +92,30 @@ def read_lookup_numbers(numbers: object, default_region: str | None = None) -> t
     code = Code.VALIDATION_ERROR if Code.VALIDATION_ERROR in codes else Code.INVALID_TARGET
     fields = {name: outcome.fields["number"] for name, outcome in faults.items()}
     raise RequestError(Outcome.failure(code, fields=limit_faults(fields, "invalid numbers")))
+
+
+def read_note(reason: object = None, ref: object = None) -> tuple[str | None, str | None]:
+    """Return the caller's reason and reference of a change; raises RequestError."""
+    if reason is not None and (not isinstance(reason, str) or not REASON.fullmatch(reason)):
+        raise invalid_field("reason", f"must be {REASON_RULE}")
+    if ref is not None and (
+        not isinstance(ref, str) or not 1 <= len(ref) <= MAX_REF or not ref.isprintable()
+    ):
+        raise invalid_field("ref", f"must be text of 1 to {MAX_REF} printable characters")
+    return reason, ref
+
+
+def read_idempotency_key(text: object) -> str:
+    """Return the key of a header or an argument: a quoted text, or the key without quotes.
+
+    A quoted text is one of structured fields (RFC 9651). Raises RequestError for any other.
+    """
+    if isinstance(text, str):
+        plain, quoted = _PLAIN_KEY.fullmatch(text), _QUOTED_KEY.fullmatch(text)
+        key = plain[0] if plain else re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else ""
+        if 1 <= len(key) <= MAX_KEY:
+            return key
+    raise invalid_field(KEY_HEADER, _NOT_A_KEY)
 
 
 def limit_faults(fields: Mapping[str, tuple[str, ...]], others: str) -> dict[str, tuple[str, ...]]:

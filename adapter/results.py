@@ -7,16 +7,21 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Self
 
+from adapter.call_context import CallContext
 from adapter.codes import Action, Applied, Code, Confirmation, Retry
 from adapter.contacts import Contact
+from adapter.history import BlockEntry, CallEntry
 from adapter.readings import (
     NOT_VERIFIED,
+    BlockPage,
     BlockState,
+    CallPage,
     Lookup,
     Reading,
     Session,
     Verification,
 )
+from adapter.result_data import build_data
 
 MAX_RETRY_AFTER: Final = 3600
 """Maximum delay, in seconds, that a response may request of a caller."""
@@ -195,7 +200,8 @@ class Result:
 
     `attempts` counts the attempts that were started, whether or not they sent a request; an attempt
     at a list may need several requests. `duration_ms` is the duration of the whole call, in
-    milliseconds.
+    milliseconds. `recorded`: whether the call is in the ledger; None without one, and for what the
+    ledger itself returns. `replayed`: the result of an earlier call with the same idempotency key.
     """
 
     outcome: Outcome
@@ -205,6 +211,9 @@ class Result:
     attempts: int = 0
     duration_ms: int = 0
     request_id: str = ""
+    recorded: bool | None = None
+    replayed: bool = False
+    context: CallContext | None = None
 
     @property
     def ok(self) -> bool:
@@ -245,6 +254,24 @@ class Result:
         return reading if isinstance(reading, BlockState) else None
 
     @property
+    def entries(self) -> tuple[BlockEntry, ...] | None:
+        """What the ledger knows of the `contacts` of a list that was read from it, else None."""
+        reading = self.outcome.reading
+        return reading.entries if isinstance(reading, BlockPage) else None
+
+    @property
+    def calls(self) -> tuple[CallEntry, ...] | None:
+        """The calls of a page of the history, the newest first; otherwise None."""
+        reading = self.outcome.reading
+        return reading.entries if isinstance(reading, CallPage) else None
+
+    @property
+    def cursor(self) -> str | None:
+        """The cursor of the next page; None after the last one."""
+        reading = self.outcome.reading
+        return reading.cursor if isinstance(reading, (BlockPage, CallPage)) else None
+
+    @property
     def verified(self) -> bool | None:
         """Whether reading a change back has shown the requested state, or the opposite (False)."""
         return self.outcome.verification.verified
@@ -283,7 +310,7 @@ class Result:
     def envelope(self) -> dict[str, Any]:
         """Return the envelope as a JSON document, with the contact unmasked."""
         return build_envelope(
-            data=self._data(),
+            data=build_data(self),
             error=build_error(self.outcome),
             request_id=self.request_id,
             provider=self.provider,
@@ -292,79 +319,8 @@ class Result:
             duration_ms=self.duration_ms,
             upstream_status=self.outcome.upstream_status,
             provider_code=self.outcome.provider_code,
+            recorded=self.recorded,
         )
-
-    def _data(self) -> dict[str, Any] | None:
-        """Return the `data` of the envelope; None after a failure that was not read back."""
-        command, outcome = self.command, self.outcome
-        if command is not None and command.action.is_change:
-            verification = outcome.verification
-            verified = {
-                "verified": verification.verified,
-                "verified_reason": verification.reason,
-            }
-            facts = {"action": command.action.value, "account": self.account}
-            if not outcome.ok:  # without the contact: no failure shows a person
-                return {**facts, **verified} if verification.reads else None
-            return {
-                **facts,
-                "blocked": command.blocked,
-                "confirmation": outcome.confirmation,
-                "contact": build_contact(command.target),
-                **verified,
-            }
-        if not outcome.ok:
-            return None
-        match outcome.reading:
-            case Session() as session:
-                asked_at = session.asked_at
-                return {
-                    "account": self.account,
-                    "status": session.state,
-                    "provider_word": session.word,
-                    "asked_at": asked_at and asked_at.isoformat(timespec="milliseconds"),
-                }
-            case BlockState() as state:
-                return {
-                    "account": self.account,
-                    "contact": command and build_contact(command.target),
-                    "blocked": state.blocked,
-                    "reason": state.reason,
-                }
-            case tuple() as lookups:
-                return {
-                    "account": self.account,
-                    "lookups": [build_lookup(each) for each in lookups],
-                }
-        contacts = [build_contact(contact) for contact in outcome.contacts or ()]
-        return {
-            "account": self.account,
-            "contacts": contacts,
-            "count": len(contacts),
-            "others": outcome.others,
-        }
-
-
-def build_contact(contact: Contact) -> dict[str, str | None]:
-    """Return the contact as it is written in an envelope."""
-    return {
-        "jid": contact.jid,
-        "number": contact.number,
-        "lid": contact.lid,
-        "user_id": contact.user_id,
-    }
-
-
-def build_lookup(lookup: Lookup) -> dict[str, Any]:
-    """Return the lookup of a number as it is written in an envelope."""
-    other = lookup.other_form
-    return {
-        "number": lookup.asked.number,
-        "on_whatsapp": lookup.on_whatsapp,
-        "contact": lookup.contact and build_contact(lookup.contact),
-        "code": lookup.code and lookup.code.value,
-        "other_form": other and build_lookup(other),
-    }
 
 
 def build_error(outcome: Outcome) -> dict[str, Any] | None:
@@ -393,6 +349,7 @@ def build_envelope(
     duration_ms: int = 0,
     upstream_status: int | None = None,
     provider_code: str | None = None,
+    recorded: bool | None = None,
 ) -> dict[str, Any]:
     """Return the envelope of a response. All four top-level keys are always present."""
     return {
@@ -405,6 +362,7 @@ def build_envelope(
             "attempts": attempts,
             "reads": reads,
             "duration_ms": duration_ms,
+            "recorded": recorded,
             "upstream": {"status": upstream_status, "code": provider_code},
         },
     }

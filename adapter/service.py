@@ -6,18 +6,33 @@ import logging
 import secrets
 import time
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from adapter.account import Account
 from adapter.api_keys import Caller
-from adapter.codes import Code
+from adapter.call_context import CallContext
+from adapter.codes import Action, Code
 from adapter.contacts import Contact, load_numbering_plans
+from adapter.containment import contain
 from adapter.errors import RequestError
+from adapter.history import Filters, Source
 from adapter.logs import log_event
+from adapter.pages import (
+    check_choice,
+    check_limit,
+    cut_page,
+    read_blocked,
+    read_history,
+    read_page_position,
+    read_state,
+    require_ledger,
+)
 from adapter.readings import Verification
+from adapter.recording import Recording
 from adapter.redaction import redact_contact, redact_contacts, redact_request_id
-from adapter.request_fields import invalid_field, read_contact, read_lookup_numbers
+from adapter.request_fields import KEY_HEADER, invalid_field, read_contact, read_lookup_numbers
 from adapter.results import Command, Outcome, Result
 from adapter.settings.account_names import AccountNames
 from adapter.settings.model import Settings
@@ -26,6 +41,13 @@ from adapter.transport.sockets import TimeLimit
 
 if TYPE_CHECKING:
     from adapter.ledger.ledger import Ledger
+
+_NEEDS_LEDGER: Final = (
+    "needs a ledger, which remembers keys: configure [ledger] url, or send the call without a key"
+)
+
+PYTHON: Final = CallContext("python")
+"""The context of a call where none is given."""
 
 RESULT_ATTRIBUTE: Final = "contact_adapter_result"
 """An exception's attribute with the Result (`internal_error`) of the call that raised it."""
@@ -58,7 +80,10 @@ class Observer(Protocol):
 
 
 class Service:
-    """The accounts of one configuration. Safe in threads and after a fork."""
+    """The accounts of one configuration. Safe in threads and after a fork.
+
+    `ledger` is where the calls are recorded; see `adapter.ledger.load_ledger`.
+    """
 
     def __init__(self, settings: Settings, ledger: Ledger | None = None) -> None:
         load_numbering_plans()
@@ -68,27 +93,53 @@ class Service:
         self.accounts = {name: Account(each) for name, each in settings.accounts.items()}
         self._names = AccountNames.of(settings.accounts, settings.default_account)
 
-    def perform(self, account: str, command: Command, *, request_id: str | None = None) -> Result:
+    def perform(
+        self,
+        account: str,
+        command: Command,
+        *,
+        request_id: str | None = None,
+        context: CallContext | None = None,
+        idempotency_key: str | None = None,
+    ) -> Result:
         """Run the command for the account, and return the result.
 
-        Raises RequestError (`account_not_found`) for an unknown name, and unchanged what a plugin
-        raises, with the call's Result in its attribute `contact_adapter_result`.
+        `context` is recorded with the call, by default as one of Python. A change with an
+        `idempotency_key` that was sent before is not sent again: its result is returned.
+
+        Raises RequestError for an unknown account (`account_not_found`) and an idempotency key
+        without a ledger (`validation_error`), and unchanged what a plugin raises, with the call's
+        Result in its attribute `contact_adapter_result`.
         """
         started = time.monotonic()
         request_id = request_id or new_request_id()
         target = self.accounts.get(account)
         if target is None:
             raise RequestError(Outcome.failure(Code.ACCOUNT_NOT_FOUND))
-        make_result = partial(_make_result, command, target, request_id, started)
+        context = context or PYTHON
+        make_result = partial(_make_result, command, target, request_id, started, context)
+        recording: Recording | None = None
+        if self.ledger is not None:
+            if command.action is Action.STATE and not contain(target.provider.can_read_back):
+                return make_result(read_state(self.ledger, account, command.target), 0)
+            known = replace(context, request_id=request_id)
+            recording = Recording(self.ledger, target, command, known, idempotency_key)
+        elif idempotency_key is not None:
+            raise invalid_field(KEY_HEADER, _NEEDS_LEDGER)
         observer = self.observer
         if observer is not None:
             observer.call_started(target)
         begun: list[Attempt] = []
         try:
-            outcome, attempts = target.call(command, request_id, begun)
-            result = make_result(outcome, attempts)
+            if recording is None:
+                outcome, attempts = target.call(command, request_id, begun)
+                result = make_result(outcome, attempts)
+            else:
+                result = recording.run(request_id, begun, make_result)
         except BaseException as error:
             result = make_result(Outcome.failure(Code.INTERNAL_ERROR), len(begun))
+            if recording is not None and isinstance(error, Exception):
+                result = recording.end(result)
             with suppress(Exception):  # an exception class may refuse attributes
                 setattr(error, RESULT_ATTRIBUTE, result)
             log_event("call", level=logging.ERROR, **describe_call(result))
@@ -97,6 +148,59 @@ class Service:
             if observer is not None:
                 observer.call_ended(target, command, result, time.monotonic() - started)
         return result
+
+    def blocked(
+        self,
+        account: str,
+        *,
+        source: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+        request_id: str | None = None,
+        context: CallContext | None = None,
+    ) -> Result:
+        """Return the block list, or with `limit` or `cursor` a page of it.
+
+        By default the source is the provider where it has a list, else the ledger, whose list is
+        always in pages. Raises RequestError as `perform` does, and for an invalid argument.
+        """
+        started = time.monotonic()
+        check_choice("source", source, list(Source))
+        check_limit(limit)
+        target = self.accounts.get(account)
+        if target is None:
+            raise RequestError(Outcome.failure(Code.ACCOUNT_NOT_FOUND))
+        if source is None:
+            has_list = Action.LIST in contain(target.provider.actions)
+            source = Source.PROVIDER if has_list or self.ledger is None else Source.LEDGER
+        command = Command(Action.LIST)
+        if source == Source.PROVIDER:
+            position = read_page_position(cursor)
+            result = self.perform(account, command, request_id=request_id, context=context)
+            paged = limit is not None or cursor is not None
+            return cut_page(result, limit, position) if paged else result
+        ledger = require_ledger(self.ledger, "source")
+        outcome = read_blocked(ledger, account, limit, cursor)
+        request_id, context = request_id or new_request_id(), context or PYTHON
+        return _make_result(command, target, request_id, started, context, outcome, 0)
+
+    def history(
+        self,
+        filters: Filters,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        request_id: str | None = None,
+    ) -> Result:
+        """Return a page of the calls in the ledger, the newest first.
+
+        Raises RequestError for an invalid argument, and without a ledger.
+        """
+        started = time.monotonic()
+        check_limit(limit)
+        outcome = read_history(require_ledger(self.ledger, "calls"), filters, limit, cursor)
+        duration_ms = round((time.monotonic() - started) * 1000)
+        return Result(outcome, duration_ms=duration_ms, request_id=request_id or new_request_id())
 
     def choose_account(
         self, caller: Caller, name: str | None = None, *, native: bool = False
@@ -145,7 +249,7 @@ class Service:
             account.set_time_limit(time_limit)
 
     def close(self) -> None:
-        """Close all connections. A later call opens new ones."""
+        """Record what waits, and close all connections. A later call opens new ones."""
         for account in self.accounts.values():
             account.close()
         if self.ledger is not None:
@@ -157,13 +261,23 @@ def _make_result(
     account: Account,
     request_id: str,
     started: float,
+    context: CallContext,
     outcome: Outcome,
     attempts: int,
 ) -> Result:
     """Return the result of a call that started at `started`, in monotonic seconds."""
     duration_ms = round((time.monotonic() - started) * 1000)
     provider = account.provider.name
-    return Result(outcome, command, account.name, provider, attempts, duration_ms, request_id)
+    return Result(
+        outcome,
+        command,
+        account.name,
+        provider,
+        attempts,
+        duration_ms,
+        request_id,
+        context=context,
+    )
 
 
 def describe_call(result: Result) -> dict[str, Any]:
@@ -172,17 +286,21 @@ def describe_call(result: Result) -> dict[str, Any]:
     contact = command.contact if command else None
     contacts = command.contacts if command else ()
     request_id = redact_contacts(result.request_id, contacts)
+    reason = result.context and result.context.reason
     return {
         "account": result.account and redact_contact(result.account, contact),
         "provider": result.provider,
         "action": command and command.action.value,
         "contact": contact and contact.masked,
         "numbers": len(contacts) or None,
+        "reason": reason and redact_request_id(reason, contact),
         "code": result.code.value if result.code else "ok",
         "upstream": result.outcome.upstream_status,
         "attempts": result.attempts,
         "reads": verification.reads or None,
         "verified": describe_verification(verification) if verification.reads else None,
+        "recorded": None if result.recorded is None else str(result.recorded).lower(),
+        "replayed": "true" if result.replayed else None,
         "ms": result.duration_ms,
         "request_id": redact_request_id(request_id, contact),
     }

@@ -44,6 +44,8 @@ MAGIC_NUMBERS: Final[Mapping[str, p.Code]] = {
     "15005550032": p.Code.BAD_REQUEST,
     "15005550033": p.Code.NOT_EFFECTIVE,
     "15005550034": p.Code.LEDGER_UNAVAILABLE,
+    "15005550035": p.Code.IDEMPOTENCY_KEY_IN_USE,
+    "15005550036": p.Code.IDEMPOTENCY_KEY_REUSED,
 }
 """Numbers whose block or unblock returns a code and changes no list."""
 

@@ -19,6 +19,8 @@ from adapter.web.app import create_app, service_state
 
 MakeApp = Callable[..., Flask]
 
+pytest_plugins = ["support.ledger_fixtures"]  # a second conftest.py would take this one's name
+
 # A busy machine takes its time: no test asserts how long something takes.
 hypothesis.settings.register_profile(
     "any machine",

@@ -11,10 +11,13 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.pool import NullPool
 
+from adapter.errors import LedgerUnavailable
 from adapter.ledger.schema import Tables
 from adapter.ledger.threads import Runner, end_runner, new_runner, run_directly
 from adapter.secret import Secret
 from adapter.settings.model import LedgerSettings
+
+__all__ = ("Database", "LedgerUnavailable", "is_disconnect")
 
 T = TypeVar("T")
 
@@ -28,10 +31,6 @@ CONNECT_TIMEOUT: Final = 3
 """Seconds for a connection to PostgreSQL."""
 
 _IMMEDIATE: Final = "contact_adapter_immediate"
-
-
-class LedgerUnavailable(Exception):  # noqa: N818 - as the code `ledger_unavailable`
-    """The database is slow or gone, or its schema is another one. The text has no values."""
 
 
 class Database:

@@ -11,10 +11,9 @@ from __future__ import annotations
 import hmac
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import ceil
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -22,7 +21,10 @@ from adapter.codes import Code, Confirmation, Retry
 from adapter.ledger.contact_ids import insert_for
 from adapter.ledger.schema import Tables
 from adapter.readings import Unverified, Verification
+from adapter.recording import Claim, Claimed, OtherCommand, Replay, StillRunning
 from adapter.results import Command, Outcome, Result
+
+__all__ = ("Claim", "Claimed", "OtherCommand", "Replay", "StillRunning")
 
 KEPT: Final = timedelta(hours=24)
 """How long a key is remembered."""
@@ -31,37 +33,6 @@ LEASE_MARGIN: Final = 5.0
 """Seconds that a lease lasts beyond the deadline of its call."""
 
 _OPEN, _DONE = "open", "done"
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """The right to execute a command, until its lease ends. The call settles it when it ends."""
-
-    scope: str
-    lease_until: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Replay:
-    """The key's command was executed before, with this result."""
-
-    result: Result
-
-
-@dataclass(frozen=True, slots=True)
-class OtherCommand:
-    """The key was used for another command."""
-
-
-@dataclass(frozen=True, slots=True)
-class StillRunning:
-    """The first call of the key has not ended; `retry_after` is in seconds."""
-
-    retry_after: int
-
-
-Claimed: TypeAlias = Claim | Replay | OtherCommand | StillRunning
-"""What claiming a key returns."""
 
 
 def scope_of(hash_key: str, caller: str, key: str) -> str:

@@ -92,6 +92,8 @@ class Opened:
         """
         event = self._event
         if event is None:
+            if claim is not None:
+                self._ledger.release(claim)
             return False
         if result.code is Code.LEDGER_UNAVAILABLE:
             event.cancelled = True
@@ -212,7 +214,9 @@ class Ledger:
         )
         try:
             return self._ask(lambda connection: connection.execute(query).first() is not None)
-        except LedgerUnavailable:
+        except Exception as error:  # noqa: BLE001 - as above
+            if not isinstance(error, LedgerUnavailable):
+                self._contain(error)
             return False
 
     def _submit(self, event: Event) -> bool:

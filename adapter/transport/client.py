@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit
 
 import requests
 
-from adapter.codes import Code, Retry
+from adapter.codes import Code
 from adapter.errors import PluginError
 from adapter.header_rules import HEADER_NAME, HEADER_VALUE, RESERVED_HEADERS, HeaderOwner
 from adapter.http import NO_HEADERS, Headers, HttpRequest, HttpResponse
@@ -24,7 +24,7 @@ from adapter.transport.attempt import Attempt, SupersededError
 from adapter.transport.errors import ProxyError, ResponseTooLargeError, UnusableResponseError
 from adapter.transport.failures import outcome_of_error, outcome_of_proxy_error
 from adapter.transport.forking import reset_in_child
-from adapter.transport.intents import SUPERSEDED
+from adapter.transport.intents import superseded_outcome
 from adapter.transport.provider_adapter import ProviderAdapter
 from adapter.transport.proxies import LOGIN_REFUSED
 from adapter.transport.sockets import TimeLimit, no_time_limit
@@ -104,7 +104,7 @@ class Transport:
             adapter = self._open_adapter()
             held = adapter.exchange(prepared, attempt)
         except SupersededError:
-            return Outcome.failure(Code.PROVIDER_CONFLICT, message=SUPERSEDED, retry=Retry.NEVER)
+            return superseded_outcome()
         except ResponseTooLargeError as error:
             code = Code.PROVIDER_RESPONSE_TOO_LARGE
             return Outcome.failure(code, upstream_status=error.status)

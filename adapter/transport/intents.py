@@ -7,13 +7,13 @@ import threading
 from collections.abc import Mapping
 from hashlib import blake2b
 from itertools import count
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
-from adapter.codes import Action
+from adapter.codes import Action, Code, Retry
 from adapter.contacts import Contact, identity_key
-from adapter.results import Command
+from adapter.results import Command, Outcome
 from adapter.secret import Secret
 from adapter.transport.forking import reset_in_child
 from adapter.urls import DEFAULT_PORTS
@@ -21,7 +21,27 @@ from adapter.urls import DEFAULT_PORTS
 SUPERSEDED: Final = "A newer call requests the opposite for this contact."
 """The error message of a call that is not sent, or not retried, for that reason."""
 
+
+def superseded_outcome() -> Outcome:
+    """Return the outcome of a change that was not sent, since a newer call supersedes it."""
+    return Outcome.failure(Code.PROVIDER_CONFLICT, message=SUPERSEDED, retry=Retry.NEVER)
+
+
+class Wish(Protocol):
+    """A change's place in the order of all processes, where a ledger keeps one."""
+
+    @property
+    def call_id(self) -> int | None:
+        """The place, which grows; None where the ledger was not available."""
+
+    def is_superseded(self) -> bool:
+        """Whether a newer call, in any process, requests the opposite. May take a query."""
+
+
 _OPPOSITE: Final = {Action.BLOCK: Action.UNBLOCK, Action.UNBLOCK: Action.BLOCK}
+
+
+_OLDEST: Final = (0, 0)
 
 
 class _ContactCalls:
@@ -34,7 +54,7 @@ class _ContactCalls:
 
     def __init__(self) -> None:
         self.in_flight = 0
-        self.newest: dict[Action, int] = {}
+        self.newest: dict[Action, tuple[int, int]] = {}
 
 
 class Intents:
@@ -49,25 +69,33 @@ class Intents:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._sequence = count(1)
+        self._last_id = 0
         self._calls: dict[str, _ContactCalls] = {}
 
-    def begin(self, command: Command) -> Intent:
-        """Register a block or unblock that begins; `Intent.end` must be called."""
+    def begin(self, command: Command, wish: Wish | None = None) -> Intent:
+        """Register a block or unblock that begins; `Intent.end` must be called.
+
+        Wishes with an id are in the order of their ids, others in the order of their calls.
+        """
         keys = _contact_keys(command.target)
+        call_id = 0 if wish is None else wish.call_id or 0
         with self._lock:
-            number = next(self._sequence)
+            self._last_id = max(self._last_id, call_id)
+            number = (call_id or self._last_id, next(self._sequence))
             for key in keys:
                 calls = self._calls.get(key)
                 if calls is None:
                     calls = self._calls[key] = _ContactCalls()
                 calls.in_flight += 1
-                calls.newest[command.action] = number
-        return Intent(self, keys, _OPPOSITE[command.action], number)
+                calls.newest[command.action] = max(
+                    number, calls.newest.get(command.action, _OLDEST)
+                )
+        return Intent(self, keys, _OPPOSITE[command.action], number, wish)
 
     def is_superseded(self, intent: Intent) -> bool:
         """Whether the opposite for the same contact was requested since the intent began."""
         for key in intent.keys:  # no lock needed: its entries stay until the intent ends
-            if self._calls[key].newest.get(intent.opposite, 0) > intent.number:
+            if self._calls[key].newest.get(intent.opposite, _OLDEST) > intent.number:
                 return True
         return False
 
@@ -84,12 +112,18 @@ class Intents:
 class Intent:
     """One call's place in the order of intents for its contact."""
 
-    __slots__ = ("_intents", "keys", "number", "opposite")
+    __slots__ = ("_intents", "_wish", "keys", "number", "opposite")
 
     def __init__(
-        self, intents: Intents, keys: tuple[str, ...], opposite: Action, number: int
+        self,
+        intents: Intents,
+        keys: tuple[str, ...],
+        opposite: Action,
+        number: tuple[int, int],
+        wish: Wish | None = None,
     ) -> None:
         self._intents = intents
+        self._wish = wish
         self.keys = keys
         self.opposite = opposite
         self.number = number
@@ -97,6 +131,10 @@ class Intent:
     def is_superseded(self) -> bool:
         """Whether a newer call requests the opposite, which sending this one would undo."""
         return self._intents.is_superseded(self)
+
+    def is_superseded_anywhere(self) -> bool:
+        """Whether one in this process does or, by the ledger, in another. May take a query."""
+        return self.is_superseded() or (self._wish is not None and self._wish.is_superseded())
 
     def end(self) -> None:
         """Unregister the call."""

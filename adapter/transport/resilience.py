@@ -19,7 +19,7 @@ from adapter.results import Command, Outcome
 from adapter.settings.model import MAX_BODY, TransportSettings
 from adapter.transport.attempt import Attempt
 from adapter.transport.breaker import CLOSED, OPENED, Breaker, Permit
-from adapter.transport.intents import SUPERSEDED, Intent, Intents
+from adapter.transport.intents import SUPERSEDED, Intent, Intents, Wish
 
 MAX_ATTEMPTS: Final = 2
 """The attempts of one call, the first included."""
@@ -60,6 +60,9 @@ _TRANSIENT_CODES: Final = frozenset(
 )
 _TRANSIENT_STATUSES: Final = frozenset({502, 503})
 
+
+_SAME_AGAIN: Final = frozenset({Retry.NOW, Retry.AFTER_DELAY})
+"""Advice to send the same command again, without acting first."""
 
 Settle: TypeAlias = Callable[[Outcome, Callable[[], bool]], Outcome]
 """Return a better known outcome of a change; the function is whether a newer call supersedes it."""
@@ -129,7 +132,7 @@ class _Call:
 
     @property
     def is_superseded(self) -> bool:
-        return self.intent is not None and self.intent.is_superseded()
+        return self.intent is not None and self.intent.is_superseded_anywhere()
 
 
 class Resilience:
@@ -170,6 +173,7 @@ class Resilience:
         limits: Limits | None = None,
         command: Command | None = None,
         settle: Settle | None = None,
+        wish: Wish | None = None,
     ) -> tuple[Outcome, int]:
         """Make up to `MAX_ATTEMPTS` attempts; return the outcome and the number of attempts.
 
@@ -179,16 +183,20 @@ class Resilience:
 
         For the block or unblock `command`, nothing is sent once a newer call requests the opposite
         for the same contact, and the outcome never advises to send it again, which would undo the
-        newer one.
+        newer one. `wish` is the change's place in the order of all processes.
         """
         intent = None
         if command is not None and command.action.is_change:
-            intent = self.intents.begin(command)
+            intent = self.intents.begin(command, wish)
         try:
             outcome, attempts = self._call_in_bulkhead(run_attempt, limits or self._limits, intent)
             if intent is not None and settle is not None:
-                outcome = settle(outcome, intent.is_superseded)
-            if intent is not None and not outcome.ok and intent.is_superseded():
+                outcome = settle(outcome, intent.is_superseded_anywhere)
+            if (
+                intent is not None
+                and outcome.retry in _SAME_AGAIN
+                and intent.is_superseded_anywhere()
+            ):
                 outcome = _without_retry_advice(outcome)
             return outcome, attempts
         finally:
@@ -278,12 +286,7 @@ def merge_outcomes(earlier: Outcome, later: Outcome) -> Outcome:
 
 
 def _without_retry_advice(outcome: Outcome) -> Outcome:
-    """Return the failure of a superseded call, with the advice never to send it again.
-
-    Advice to act first stays.
-    """
-    if outcome.retry not in (Retry.NOW, Retry.AFTER_DELAY):
-        return outcome
+    """Return the failure of a superseded call, with the advice never to send it again."""
     message = f"{outcome.message} {SUPERSEDED}"
     return replace(outcome, retry_after=None, retry=Retry.NEVER, message=message)
 

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 MAX_REQUEST_BODY: Final = 64 * 1024
 """The limit of a request body, in bytes."""
 
+REPLAYED_HEADER: Final = "Idempotent-Replayed"
+"""The header, `true`, of the response to a call whose idempotency key was used before."""
+
 _VALID_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _PLAIN_LENGTH = re.compile(r"[0-9]{1,9}")
 _STATUS_LINES: Final = {each.value: f"{each.value} {each.phrase}" for each in HTTPStatus}
@@ -123,7 +126,10 @@ class RequestContext:
 
     def respond_result(self, result: Result) -> Response:
         """Return the result in its envelope as a response."""
-        return self.respond_envelope(result.envelope(), result.outcome, result)
+        response = self.respond_envelope(result.envelope(), result.outcome, result)
+        if result.replayed:
+            response.headers[REPLAYED_HEADER] = "true"
+        return response
 
     def log_request(
         self, status: int, code: Code | None = None, result: Result | None = None

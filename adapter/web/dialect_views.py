@@ -174,7 +174,12 @@ class DialectViews:
             require_scope(caller, scope_for(route.action))
             call = self._dialect.parse_request(request)
             account = self._service.choose_account(caller, call.session, native=True)
-            result = self._service.perform(account, call.command, request_id=context.request_id)
+            result = self._service.perform(
+                account,
+                call.command,
+                request_id=context.request_id,
+                context=caller.context("dialect"),
+            )
             if result.outcome.reading is not None:
                 result = replace(result, outcome=self._dialect.express(result.outcome))
         except RequestError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,10 +12,9 @@ from flask import Blueprint, Flask, current_app, has_app_context
 from werkzeug.routing import Map, Rule
 
 from adapter.api_keys import ANONYMOUS
-from adapter.client import Client
+from adapter.client import Client, make_service
 from adapter.containment import contain
 from adapter.errors import ConfigurationError, ConfigurationProblem
-from adapter.ledger import load_ledger
 from adapter.logs import log
 from adapter.results import Result
 from adapter.service import Service
@@ -140,13 +140,23 @@ class ContactAdapter:
         user_id: str | None = None,
         account: str | None = None,
         verify: bool | None = None,
+        reason: str | None = None,
+        ref: str | None = None,
+        idempotency_key: str | None = None,
     ) -> Result:
         """Block a contact, named by `number`, by `jid` or by `user_id`.
 
         `verify`: whether the change is read back; None means as the account is configured.
         """
         return self._contacts.block(
-            number, jid=jid, user_id=user_id, account=account, verify=verify
+            number,
+            jid=jid,
+            user_id=user_id,
+            account=account,
+            verify=verify,
+            reason=reason,
+            ref=ref,
+            idempotency_key=idempotency_key,
         )
 
     def unblock(
@@ -157,18 +167,65 @@ class ContactAdapter:
         user_id: str | None = None,
         account: str | None = None,
         verify: bool | None = None,
+        reason: str | None = None,
+        ref: str | None = None,
+        idempotency_key: str | None = None,
     ) -> Result:
         """Unblock a contact, named by `number`, by `jid` or by `user_id`.
 
         `verify`: whether the change is read back; None means as the account is configured.
         """
         return self._contacts.unblock(
-            number, jid=jid, user_id=user_id, account=account, verify=verify
+            number,
+            jid=jid,
+            user_id=user_id,
+            account=account,
+            verify=verify,
+            reason=reason,
+            ref=ref,
+            idempotency_key=idempotency_key,
         )
 
-    def blocked(self, *, account: str | None = None) -> Result:
-        """Read the block list. The contacts are in the result's `.contacts`."""
-        return self._contacts.blocked(account=account)
+    def blocked(
+        self,
+        *,
+        account: str | None = None,
+        source: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> Result:
+        """Read the block list: the result's `.contacts`. See `Client.blocked`."""
+        return self._contacts.blocked(account=account, source=source, limit=limit, cursor=cursor)
+
+    def history(
+        self,
+        *,
+        account: str | None = None,
+        number: str | None = None,
+        jid: str | None = None,
+        user_id: str | None = None,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        code: str | None = None,
+        via: str | None = None,
+        key: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> Result:
+        """Read the calls in the ledger: the result's `.calls`. See `Client.history`."""
+        return self._contacts.history(
+            account=account,
+            number=number,
+            jid=jid,
+            user_id=user_id,
+            since=since,
+            until=until,
+            code=code,
+            via=via,
+            key=key,
+            limit=limit,
+            cursor=cursor,
+        )
 
     def status(self, *, account: str | None = None) -> Result:
         """Read whether the account's WhatsApp session is connected: the result's `.session`."""
@@ -236,7 +293,7 @@ def install(
                 f"another extension is already mounted at {prefix or '/'}; "
                 'choose another prefix: ContactAdapter(url_prefix="…")'
             )
-    service = Service(settings, load_ledger(settings.ledger) if settings.ledger else None)
+    service = make_service(settings)
     state = ExtensionState(
         service, Client(service, ANONYMOUS), Authenticator(service, access), extension, prefix
     )

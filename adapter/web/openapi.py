@@ -18,17 +18,22 @@ from adapter.route import Route
 from adapter.settings.model import Settings
 from adapter.web.auth import CHALLENGE
 from adapter.web.body import FORM_TYPE
+from adapter.web.context import REPLAYED_HEADER
+from adapter.web.csv_pages import COLUMNS, CSV_TYPE
 from adapter.web.dialect_views import CODE_HEADER, CONFIRMATION_HEADER
 from adapter.web.request_schemas import (
-    AccountSchema,
+    BlockedRequestSchema,
     ChangeRequestSchema,
     Flag,
     LookupRequestSchema,
+    SearchRequestSchema,
     TargetSchema,
+    Whole,
 )
 from adapter.web.schemas import (
     AccountsEnvelope,
     BlockedEnvelope,
+    CallsEnvelope,
     ChangeEnvelope,
     ChangeFailureEnvelope,
     FailureEnvelope,
@@ -45,7 +50,15 @@ _BODY_CODES = frozenset({Code.INVALID_JSON, Code.PAYLOAD_TOO_LARGE, Code.UNSUPPO
 _KEY_CODES = frozenset({Code.UNAUTHENTICATED, Code.PERMISSION_DENIED})
 _QUERY_CODES = frozenset({Code.VALIDATION_ERROR})
 _CALL_CODES = frozenset(Code) - _ROUTING_CODES
-_READ_CODES = _CALL_CODES - {Code.NOT_EFFECTIVE}
+_CHANGE_ALONE = {Code.NOT_EFFECTIVE, Code.IDEMPOTENCY_KEY_IN_USE, Code.IDEMPOTENCY_KEY_REUSED}
+_READ_CODES = _CALL_CODES - _CHANGE_ALONE
+_HISTORY_CODES = (
+    {Code.BAD_REQUEST, Code.ACCOUNT_NOT_FOUND, Code.INVALID_TARGET, Code.LEDGER_UNAVAILABLE}
+    | _BODY_CODES
+    | _KEY_CODES
+    | _QUERY_CODES
+    | {Code.INTERNAL_ERROR}
+)
 _READY = (
     "Configuration and plugins are loaded, and calls are accepted. No provider is called: a "
     "provider that is down, or an open circuit breaker (`circuit_open`), changes nothing here."
@@ -70,9 +83,26 @@ _LOOKUP = (
     "of the failure; where all of them failed, the response is that failure."
 )
 _STATE = (
-    "By the provider's read for one contact, else by its block list. `blocked` is `null` where "
-    "neither shows it."
+    "By the provider's read for one contact, else by its block list; where it has neither, by the "
+    "ledger, if one is configured. `blocked` is `null` where that does not show it."
 )
+_HISTORY = (
+    "From the ledger, of the accounts that the key includes; by default of the last 24 hours. The "
+    "scope is `history`."
+)
+_BLOCKED = (
+    "Without `limit` and `cursor`, the provider's list is whole. Pages of it are in an order of "
+    "their own; each reads the whole list again. With `Accept: text/csv`, the response is CSV; the "
+    'next page is in the header `Link` with `rel="next"`.'
+)
+_KEY_PARAMETER = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "A new key for each change, in double quotes, of up to 255 characters, kept for "
+    "24 hours: the same change with the same key is not made again. It needs a ledger.",
+    "schema": {"type": "string", "example": '"8e03978e-40d5-43dd-bc93-6894a57f9324"'},
+}
 _NAME_PARAMETER = {
     "name": "name",
     "in": "path",
@@ -129,21 +159,29 @@ def build_openapi(settings: Settings) -> dict[str, Any]:
             TargetSchema,
             StateEnvelope,
         ),
+        (
+            "/v1/calls/search",
+            "Search the history of calls",
+            _HISTORY,
+            SearchRequestSchema,
+            CallsEnvelope,
+        ),
     ):
-        operation = _operation("contacts", summary, envelope, _READ_CODES, security)
+        codes = _HISTORY_CODES if schema is SearchRequestSchema else _READ_CODES
+        operation = _operation("contacts", summary, envelope, codes, security)
         body = {"required": True, "content": _content(schema)}
         spec.path(
             path,
             operations={"post": {**operation, "description": description, "requestBody": body}},
         )
-    for path, tag, summary, envelope, codes, parameters in (
+    for path, tag, summary, envelope, possible, parameters in (
         (
             "/v1/contacts/blocked",
             "contacts",
             "Read the block list",
             BlockedEnvelope,
             _READ_CODES - _BODY_CODES,
-            _query_parameters(AccountSchema),
+            _query_parameters(BlockedRequestSchema),
         ),
         (
             "/v1/accounts/{name}/status",
@@ -170,7 +208,9 @@ def build_openapi(settings: Settings) -> dict[str, Any]:
             [],
         ),
     ):
-        operation = _operation(tag, summary, envelope, codes, security)
+        operation = _operation(tag, summary, envelope, possible, security)
+        if envelope is BlockedEnvelope:
+            _add_csv(operation)
         spec.path(path, operations={"get": {**operation, "parameters": parameters}})
     for path, summary, description in (
         ("/livez", "Is the process up?", "A response means that it is."),
@@ -190,15 +230,34 @@ def build_openapi(settings: Settings) -> dict[str, Any]:
     return document
 
 
+def _add_csv(operation: dict[str, Any]) -> None:
+    """Add the CSV of a block list to its operation."""
+    success = operation["responses"]["200"]
+    columns = ",".join(COLUMNS)
+    success["content"][CSV_TYPE] = {
+        "schema": {"type": "string", "description": f"The first line is: {columns}"}
+    }
+    success["headers"]["Link"] = {
+        "schema": {"type": "string"},
+        "description": "The next page of a CSV.",
+    }
+    operation["description"] = _BLOCKED
+
+
 def _change_operation(action: Action, security: list[dict[str, list[str]]]) -> dict[str, Any]:
     summary = f"{action.value.capitalize()} a contact"
+    operation = _operation(
+        "contacts", summary, ChangeEnvelope, _CALL_CODES, security, ChangeFailureEnvelope
+    )
+    operation["responses"]["200"]["headers"][REPLAYED_HEADER] = {
+        "schema": {"type": "string"},
+        "description": "`true` where the key was used before, and nothing was sent.",
+    }
     return {
-        **_operation(
-            "contacts", summary, ChangeEnvelope, _CALL_CODES, security, ChangeFailureEnvelope
-        ),
+        **operation,
         "description": "Name the contact in a JSON body or, without a body, in the query. "
         f"Prefer the body: proxies write the query to their access logs. {_VERIFIED}",
-        "parameters": _query_parameters(ChangeRequestSchema),
+        "parameters": [_KEY_PARAMETER, *_query_parameters(ChangeRequestSchema)],
         "requestBody": {"required": False, "content": _content(ChangeRequestSchema)},
     }
 
@@ -282,10 +341,14 @@ def _query_parameters(schema: type[Schema]) -> list[dict[str, Any]]:
             "in": "query",
             "required": False,
             "description": field.metadata["description"],
-            "schema": {"type": "boolean" if isinstance(field, Flag) else "string"},
+            "schema": {"type": _type_of(field)},
         }
         for name, field in schema().fields.items()
     ]
+
+
+def _type_of(field: Any) -> str:
+    return {Flag: "boolean", Whole: "integer"}.get(type(field), "string")
 
 
 def _group_by_address(routes: Iterable[Route]) -> list[list[Route]]:

@@ -10,7 +10,16 @@ from marshmallow import Schema, ValidationError, fields, validate
 from adapter.codes import Code
 from adapter.contacts import MAX_LINK, MAX_TEXT, MAX_USER_ID
 from adapter.errors import RequestError
-from adapter.request_fields import MAX_NUMBERS, NUMBERS_LENGTH, limit_faults
+from adapter.history import DEFAULT_LIMIT, MAX_LIMIT, Source
+from adapter.pages import CODES, VIAS
+from adapter.request_fields import (
+    MAX_NUMBERS,
+    MAX_REF,
+    NUMBERS_LENGTH,
+    REASON,
+    REASON_RULE,
+    limit_faults,
+)
 from adapter.results import Outcome
 
 _UNKNOWN: Final = "unknown field"
@@ -32,12 +41,34 @@ class Flag(fields.Boolean):
         return value
 
 
-def _text(description: str, example: str, max_length: int = MAX_TEXT) -> fields.String:
+class Whole(fields.Integer):
+    """A whole number, without texts or booleans that marshmallow would convert."""
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
+        if type(value) is not int:
+            raise self.make_error("invalid", input=value)
+        return value
+
+
+def _text(description: str, example: str, max_length: int = MAX_TEXT, **more: Any) -> fields.String:
     return fields.String(
         error_messages=_TEXT,
         validate=validate.Length(max=max_length, error=f"is longer than {max_length} characters"),
-        metadata={"description": description, "example": example},
+        metadata={"description": description, "example": example, **more},
     )
+
+
+def _limit(description: str) -> Whole:
+    message = f"must be a whole number from 1 to {MAX_LIMIT}"
+    return Whole(
+        validate=validate.Range(1, MAX_LIMIT, error=message),
+        error_messages={"invalid": message, "null": message},
+        metadata={"description": description},
+    )
+
+
+def _cursor() -> fields.String:
+    return _text("`cursor` of the page before", "pbcdfg", 64)
 
 
 class RequestSchema(Schema):
@@ -87,12 +118,60 @@ class TargetSchema(AccountSchema):
 class ChangeRequestSchema(TargetSchema):
     """The contact to block or unblock."""
 
+    reason = _text(
+        f"Why, in a word: `spam`, `opt_out`, `abuse`, `other`, or your own: {REASON_RULE}. "
+        "Never sent to the provider",
+        "opt_out",
+        64,
+        pattern=f"^{REASON.pattern}$",
+    )
+    ref = _text(
+        "Your own reference, such as a ticket's number. Never sent to the provider, never logged",
+        "ticket-17",
+        MAX_REF,
+    )
     verify = Flag(
         metadata={
             "description": "Whether the change is read back; by default as the account is "
             "configured: `verify` is `unknown` where the provider has a read",
         }
     )
+
+
+class BlockedRequestSchema(AccountSchema):
+    """The block list of an account, or a page of it."""
+
+    source = _text(
+        "Where the list is read; by default from the provider where it has a list, else from the "
+        "ledger",
+        Source.LEDGER.value,
+        enum=[each.value for each in Source],
+    )
+    limit = _limit(
+        "Maximum number of contacts; without it, the provider's list is whole, and a page of the "
+        f"ledger's has {DEFAULT_LIMIT}"
+    )
+    cursor = _cursor()
+
+
+class SearchRequestSchema(TargetSchema):
+    """Which calls to read: of an account, or all that the caller may use; of a contact, or all."""
+
+    since = _text(
+        "First time of the calls, by default 24 hours ago",
+        "2026-11-25T00:00:00Z",
+        format="date-time",
+    )
+    until = _text(
+        "Time before which the calls began, by default now",
+        "2026-11-26T00:00:00Z",
+        format="date-time",
+    )
+    code = _text("Error code of the calls, or `ok`", "ok", enum=list(CODES))
+    via = _text("Way by which the calls were made", "api", enum=list(VIAS))
+    key = _text("Name of the API key of the calls", "crm")
+    limit = _limit(f"Maximum number of calls, by default {DEFAULT_LIMIT}")
+    cursor = _cursor()
 
 
 class LookupRequestSchema(AccountSchema):

@@ -6,9 +6,16 @@ from typing import Any, Final
 
 from marshmallow import Schema, fields, validate
 
-from adapter.codes import Action, Applied, Code, Confirmation, Retry, Verifiable
-from adapter.contacts import ContactForm
+from adapter.codes import Action, Applied, Code, Confirmation, Retry
+from adapter.history import Source
+from adapter.pages import VIAS
 from adapter.readings import SessionState, Unverified
+from adapter.web.configuration_schemas import (
+    AccountsSchema,
+    ProvidersSchema,
+    StatusSchema,
+    values_of,
+)
 
 _CODES: Final = [code.value for code in Code]
 
@@ -17,12 +24,9 @@ _UNVERIFIED: Final = "; ".join(f"`{each.value}`: {each.when}" for each in Unveri
 _UNKNOWN_STATE: Final = (
     f"`{Unverified.ONLY_LIDS.value}`: {Unverified.ONLY_LIDS.when}; "
     f"`{Unverified.INCOMPLETE.value}`: an entry of the list cannot be compared with the contact, "
-    "or the provider's read for one contact shows neither state"
+    "or the provider's read for one contact shows neither state; by the ledger: the effect of the "
+    f"last change is not known; `{Unverified.NO_READ.value}`: the ledger has no change of it"
 )
-
-
-def _values(enum: type[Any]) -> validate.OneOf:
-    return validate.OneOf([member.value for member in enum])
 
 
 class ContactSchema(Schema):
@@ -58,7 +62,7 @@ class ReadBackSchema(Schema):
     verified_reason = fields.String(
         required=True,
         allow_none=True,
-        validate=_values(Unverified),
+        validate=values_of(Unverified),
         metadata={"description": f"why `verified` is `null`: {_UNVERIFIED}"},
     )
 
@@ -75,7 +79,7 @@ class ChangeSchema(ReadBackSchema):
     )
     confirmation = fields.String(
         required=True,
-        validate=_values(Confirmation),
+        validate=values_of(Confirmation),
         metadata={
             "description": "`provider_state`: the provider returned the new state, and it matches; "
             "`accepted`: the provider reported success without the state; "
@@ -83,26 +87,82 @@ class ChangeSchema(ReadBackSchema):
         },
     )
     contact = fields.Nested(ContactSchema, required=True)
+    reason = fields.String(metadata={"description": "that of the request, if it has one"})
+    ref = fields.String(metadata={"description": "that of the request, if it has one"})
+
+
+def _time(description: str, **more: Any) -> fields.String:
+    return fields.String(
+        required=True, metadata={"format": "date-time", "description": description}, **more
+    )
+
+
+_STATES: Final = ("blocked", "unblocked", "unknown")
+_CERTAINTIES: Final = ("read_back", "provider_state", "accepted", "none")
+
+
+def _ledger_fields(*, required: bool) -> dict[str, fields.Field[Any]]:
+    """Return the fields of what the ledger knows about a contact."""
+    text: dict[str, Any] = {"required": required, "allow_none": True}
+    return {
+        "state": fields.String(required=required, validate=validate.OneOf(_STATES)),
+        "certainty": fields.String(
+            required=required,
+            validate=validate.OneOf(_CERTAINTIES),
+            metadata={"description": "how the state is known, as `confirmation` of a change"},
+        ),
+        "since": fields.String(
+            **text, metadata={"format": "date-time", "description": "since when, in UTC"}
+        ),
+        "reason": fields.String(**text),
+        "ref": fields.String(**text),
+    }
+
+
+LedgerEntrySchema = Schema.from_dict(_ledger_fields(required=True), name="LedgerEntrySchema")
+
+
+class BlockedContactSchema(ContactSchema):
+    """A blocked contact; one of the ledger with what is known about it."""
+
+    state = _ledger_fields(required=False)["state"]
+    certainty = _ledger_fields(required=False)["certainty"]
+    since = _ledger_fields(required=False)["since"]
+    reason = _ledger_fields(required=False)["reason"]
+    ref = _ledger_fields(required=False)["ref"]
+
+
+_CURSOR: Final = {"description": "for the next page; `null` after the last one"}
+
+
+def _source() -> fields.String:
+    return fields.String(
+        required=True,
+        validate=values_of(Source),
+        metadata={"description": "where it was read: from the provider, or from the ledger"},
+    )
 
 
 class BlockedSchema(Schema):
-    """A whole block list."""
+    """A block list, or a page of it."""
 
     account = fields.String(required=True)
-    contacts = fields.List(fields.Nested(ContactSchema), required=True)
+    source = _source()
+    contacts = fields.List(fields.Nested(BlockedContactSchema), required=True)
     count = fields.Integer(required=True, validate=validate.Range(min=0))
     others = fields.Integer(
         required=True,
         validate=validate.Range(min=0),
         metadata={"description": "entries that are not contacts, such as channels"},
     )
+    cursor = fields.String(required=True, allow_none=True, metadata=_CURSOR)
 
 
 class SessionSchema(Schema):
     """Whether the account's WhatsApp session is connected."""
 
     account = fields.String(required=True)
-    status = fields.String(required=True, validate=_values(SessionState))
+    status = fields.String(required=True, validate=values_of(SessionState))
     provider_word = fields.String(
         required=True,
         allow_none=True,
@@ -160,6 +220,7 @@ class StateSchema(Schema):
     """Whether a contact is blocked."""
 
     account = fields.String(required=True)
+    source = _source()
     contact = fields.Nested(ContactSchema, required=True)
     blocked = fields.Boolean(
         required=True,
@@ -169,94 +230,59 @@ class StateSchema(Schema):
     reason = fields.String(
         required=True,
         allow_none=True,
-        validate=validate.OneOf([Unverified.ONLY_LIDS.value, Unverified.INCOMPLETE.value]),
+        validate=validate.OneOf(
+            [Unverified.ONLY_LIDS.value, Unverified.INCOMPLETE.value, Unverified.NO_READ.value]
+        ),
         metadata={"description": f"why `blocked` is `null`: {_UNKNOWN_STATE}"},
     )
+    ledger = fields.Nested(
+        LedgerEntrySchema,
+        allow_none=True,
+        metadata={"description": "where `source` is `ledger`: what it knows; `null` for nothing"},
+    )
 
 
-class AccountEntrySchema(Schema):
-    """An account of the caller."""
+class CallEntrySchema(Schema):
+    """A call of the history; what was not known when it began is null until it ends."""
 
-    name = fields.String(required=True)
+    id = fields.Integer(required=True, metadata={"description": "grows with each call"})
+    account = fields.String(required=True)
     provider = fields.String(required=True)
-    actions = fields.List(fields.String(validate=_values(Action)), required=True)
-
-
-class AccountsSchema(Schema):
-    """The accounts that the caller may use."""
-
-    accounts = fields.List(fields.Nested(AccountEntrySchema), required=True)
-
-
-class ProviderEntrySchema(Schema):
-    """An installed provider."""
-
-    name = fields.String(required=True)
-    title = fields.String(required=True)
-    origin = fields.String(required=True)
-    actions = fields.List(fields.String(validate=_values(Action)), required=True)
-    session = fields.String(
-        required=True, metadata={"description": "the place of the WhatsApp session in a request"}
+    action = fields.String(required=True, validate=values_of(Action))
+    contact = fields.Nested(ContactSchema, required=True, allow_none=True)
+    via = fields.String(required=True, validate=validate.OneOf(VIAS))
+    key = fields.String(
+        required=True, allow_none=True, metadata={"description": "the name of the API key"}
     )
-    contacts = fields.List(
-        fields.String(validate=_values(ContactForm)),
-        required=True,
-        metadata={"description": "the forms of a contact in a request"},
-    )
-    confirmation = fields.String(
-        required=True,
-        validate=_values(Confirmation),
-        metadata={"description": "the usual confirmation of a success"},
-    )
-    verifiable = fields.String(
-        required=True,
-        validate=_values(Verifiable),
-        metadata={
-            "description": "whether a change can be read back; `with the LID`: where the LID of "
-            "the contact is known; `only blocks`: an unblock cannot be"
-        },
-    )
-    dialect = fields.Boolean(
-        required=True,
-        metadata={"description": "whether the provider's own API can be served"},
-    )
-    documentation = fields.String(required=True)
-    proven = fields.String(
+    request_id = fields.String(required=True, allow_none=True)
+    reason = fields.String(required=True, allow_none=True)
+    ref = fields.String(required=True, allow_none=True)
+    opened_at = _time("when the call began, in UTC")
+    closed_at = _time("when it ended, in UTC; `null`: not yet", allow_none=True)
+    code = fields.String(
         required=True,
         allow_none=True,
-        metadata={"description": "the last day on which the live service responded as recorded"},
+        metadata={"description": "`ok`, or an error code", "examples": ["ok", *_CODES]},
     )
+    outcome = fields.String(required=True, allow_none=True, validate=values_of(Applied))
+    confirmation = fields.String(required=True, allow_none=True, validate=values_of(Confirmation))
+    verified = fields.Boolean(required=True, allow_none=True)
+    upstream = fields.Nested(lambda: UpstreamSchema(), required=True)
+    attempts = fields.Integer(required=True, allow_none=True)
+    reads = fields.Integer(required=True, allow_none=True)
+    duration_ms = fields.Integer(required=True, allow_none=True)
 
 
-class DialectEntrySchema(Schema):
-    """An installed dialect; prefix and host are null where it is not served."""
+class CallsSchema(Schema):
+    """A page of calls, the newest first."""
 
-    name = fields.String(required=True)
-    origin = fields.String(required=True)
-    prefix = fields.String(required=True, allow_none=True)
-    host = fields.String(required=True, allow_none=True)
-
-
-class BrokenEntrySchema(Schema):
-    """A plugin that cannot be used, and the reason."""
-
-    name = fields.String(required=True)
-    origin = fields.String(required=True)
-    reason = fields.String(required=True)
-
-
-class ProvidersSchema(Schema):
-    """The providers and dialects of the installed plugins, and the broken plugins."""
-
-    providers = fields.List(fields.Nested(ProviderEntrySchema), required=True)
-    dialects = fields.List(fields.Nested(DialectEntrySchema), required=True)
-    broken = fields.List(fields.Nested(BrokenEntrySchema), required=True)
-
-
-class StatusSchema(Schema):
-    """The state of this process. Ready: configuration and plugins are loaded."""
-
-    status = fields.String(required=True, validate=validate.OneOf(["live", "ready"]))
+    calls = fields.List(fields.Nested(CallEntrySchema), required=True)
+    count = fields.Integer(required=True, validate=validate.Range(min=0))
+    cursor = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": f"{_CURSOR['description']}. A page may have few calls, or none"},
+    )
 
 
 class ErrorSchema(Schema):
@@ -272,8 +298,8 @@ class ErrorSchema(Schema):
         },
     )
     message = fields.String(required=True)
-    outcome = fields.String(required=True, validate=_values(Applied))
-    retry = fields.String(required=True, validate=_values(Retry))
+    outcome = fields.String(required=True, validate=values_of(Applied))
+    retry = fields.String(required=True, validate=values_of(Retry))
     retry_after = fields.Integer(
         required=True, allow_none=True, metadata={"description": "seconds"}
     )
@@ -304,6 +330,14 @@ class MetaSchema(Schema):
         required=True, metadata={"description": "attempts to read a change back"}
     )
     duration_ms = fields.Integer(required=True, metadata={"description": "milliseconds"})
+    recorded = fields.Boolean(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "whether the call is in the ledger; `null` without a ledger, and where "
+            "the ledger itself is read"
+        },
+    )
     upstream = fields.Nested(UpstreamSchema, required=True)
 
 
@@ -350,6 +384,7 @@ ChangeEnvelope = success_schema("ChangeEnvelope", ChangeSchema)
 BlockedEnvelope = success_schema("BlockedEnvelope", BlockedSchema)
 SessionEnvelope = success_schema("SessionEnvelope", SessionSchema)
 LookupsEnvelope = success_schema("LookupsEnvelope", LookupsSchema)
+CallsEnvelope = success_schema("CallsEnvelope", CallsSchema)
 StateEnvelope = success_schema("StateEnvelope", StateSchema)
 AccountsEnvelope = success_schema("AccountsEnvelope", AccountsSchema)
 ProvidersEnvelope = success_schema("ProvidersEnvelope", ProvidersSchema)

@@ -12,18 +12,21 @@ from adapter.api_keys import Caller, scope_for
 from adapter.codes import Action, Code, Scope
 from adapter.contacts import MAX_TEXT
 from adapter.errors import RequestError
-from adapter.request_fields import invalid_field
-from adapter.results import Command, Outcome, build_envelope
+from adapter.pages import make_filters
+from adapter.request_fields import invalid_field, read_idempotency_key, read_note
+from adapter.results import Command, Outcome, Result, build_envelope
 from adapter.service import Service
 from adapter.strict_json import Json
 from adapter.web.auth import Authenticator, read_api_key, require_scope
 from adapter.web.body import is_utf_8, parse_json_body, unsupported_body
 from adapter.web.context import RequestContext
+from adapter.web.csv_pages import CSV_TYPE, next_link, wants_csv, write_csv
 from adapter.web.introspection import describe_accounts, describe_plugins
 from adapter.web.request_schemas import (
-    AccountSchema,
+    BlockedRequestSchema,
     ChangeRequestSchema,
     LookupRequestSchema,
+    SearchRequestSchema,
     TargetSchema,
     load_document,
 )
@@ -31,10 +34,12 @@ from adapter.web.request_schemas import (
 _JSON: Final = "application/json"
 _NO_PARAMETERS: Final = "unknown parameter; this resource has none"
 _BODY_ALONE: Final = "unknown parameter; this resource has none: send all fields in the body"
-_ACCOUNT = AccountSchema()
+_BLOCKED = BlockedRequestSchema()
 _TARGET = TargetSchema()
 _CHANGE = ChangeRequestSchema()
 _LOOKUP = LookupRequestSchema()
+_SEARCH = SearchRequestSchema()
+_CONTACT: Final = ("number", "jid", "user_id")
 
 ACCOUNT_VARIABLE: Final = "contact_adapter_name"
 """The variable of a path with the name of an account; a host's prefix may have a `name`, too."""
@@ -58,6 +63,7 @@ class ApiViews:
             ("POST", "/v1/contacts/unblock", self._change(Action.UNBLOCK)),
             ("POST", "/v1/contacts/lookup", self._lookup),
             ("POST", "/v1/contacts/state", self._state),
+            ("POST", "/v1/calls/search", self._search),
         ):
             self._add(blueprint, method, rule, view, host)
 
@@ -90,22 +96,42 @@ class ApiViews:
             target = load_document(_CHANGE, _read_change(context))
             account = self._service.choose_account(caller, target.pop("account", None))
             verify = target.pop("verify", None)
+            note = read_note(target.pop("reason", None), target.pop("ref", None))
             contact = self._service.read_contact(**target)
-            return self._perform(context, account, Command(action, contact, verify=verify))
+            key = context.request.environ.get("HTTP_IDEMPOTENCY_KEY")
+            result = self._service.perform(
+                account,
+                Command(action, contact, verify=verify),
+                request_id=context.request_id,
+                context=caller.context("api", context.request_id, *note),
+                idempotency_key=None if key is None else read_idempotency_key(key.strip()),
+            )
+            return context.respond_result(result)
 
         return view
 
-    def _perform(self, context: RequestContext, account: str, command: Command) -> Response:
-        result = self._service.perform(account, command, request_id=context.request_id)
+    def _perform(
+        self, context: RequestContext, caller: Caller, account: str, command: Command
+    ) -> Response:
+        result = self._service.perform(
+            account, command, request_id=context.request_id, context=caller.context("api")
+        )
         return context.respond_result(result)
 
     def _blocked(self, context: RequestContext, caller: Caller) -> Response:
         require_scope(caller, Scope.READ)
         if context.request.method == "HEAD":
             return _refuse_head(context)
-        query = load_document(_ACCOUNT, _read_query(context.request))
-        account = self._service.choose_account(caller, query.get("account"))
-        return self._perform(context, account, Command(Action.LIST))
+        query: dict[str, Json] = dict(_read_query(context.request))
+        limit = query.get("limit")
+        if isinstance(limit, str) and re.fullmatch("[0-9]{1,9}", limit):
+            query["limit"] = int(limit)
+        document = load_document(_BLOCKED, query)
+        account = self._service.choose_account(caller, document.pop("account", None))
+        result = self._service.blocked(
+            account, **document, request_id=context.request_id, context=caller.context("api")
+        )
+        return _respond_list(context, result)
 
     def _status(self, context: RequestContext, caller: Caller) -> Response:
         require_scope(caller, Scope.READ)
@@ -114,7 +140,7 @@ class ApiViews:
         _require_no_query(context.request)
         variables = context.request.view_args or {}
         account = self._service.choose_account(caller, variables[ACCOUNT_VARIABLE])
-        return self._perform(context, account, Command(Action.STATUS))
+        return self._perform(context, caller, account, Command(Action.STATUS))
 
     def _lookup(self, context: RequestContext, caller: Caller) -> Response:
         require_scope(caller, Scope.READ)
@@ -124,7 +150,7 @@ class ApiViews:
         contacts = self._service.read_numbers(document["numbers"])
         candidates = document.get("candidates", False)
         command = Command(Action.LOOKUP, contacts=contacts, candidates=candidates)
-        return self._perform(context, account, command)
+        return self._perform(context, caller, account, command)
 
     def _state(self, context: RequestContext, caller: Caller) -> Response:
         require_scope(caller, Scope.READ)
@@ -132,7 +158,30 @@ class ApiViews:
         target = load_document(_TARGET, _read_object(context))
         account = self._service.choose_account(caller, target.pop("account", None))
         contact = self._service.read_contact(**target)
-        return self._perform(context, account, Command(Action.STATE, contact))
+        return self._perform(context, caller, account, Command(Action.STATE, contact))
+
+    def _search(self, context: RequestContext, caller: Caller) -> Response:
+        require_scope(caller, Scope.HISTORY)
+        _require_no_query(context.request, _BODY_ALONE)
+        document = load_document(_SEARCH, _read_object(context))
+        target = {name: document.pop(name) for name in _CONTACT if name in document}
+        accounts = caller.accounts
+        if "account" in document:
+            accounts = frozenset({self._service.choose_account(caller, document["account"])})
+        filters = make_filters(
+            accounts=accounts,
+            contact=self._service.read_contact(**target) if target else None,
+            since=document.get("since"),
+            until=document.get("until"),
+            code=document.get("code"),
+            via=document.get("via"),
+            key_name=document.get("key"),
+        )
+        limit, cursor = document.get("limit"), document.get("cursor")
+        result = self._service.history(
+            filters, limit=limit, cursor=cursor, request_id=context.request_id
+        )
+        return context.respond_result(result)
 
     def _accounts(self, context: RequestContext, caller: Caller) -> Response:
         require_scope(caller, Scope.READ)
@@ -151,6 +200,16 @@ def respond_data(context: RequestContext, data: dict[str, Any]) -> Response:
     return context.respond_envelope(
         build_envelope(data=data, request_id=context.request_id, duration_ms=context.elapsed_ms)
     )
+
+
+def _respond_list(context: RequestContext, result: Result) -> Response:
+    """Return a block list in its envelope or, as the request prefers, as CSV."""
+    if not result.ok or not wants_csv(context.request):
+        return context.respond_result(result)
+    headers = {"Content-Type": f"{CSV_TYPE}; charset=utf-8; header=present"}
+    if result.cursor is not None:
+        headers["Link"] = next_link(context.request, result.cursor)
+    return context.respond(200, write_csv(result), headers, result=result)
 
 
 def _refuse_head(context: RequestContext) -> Response:
@@ -199,7 +258,7 @@ def _require_no_target_in_query(request: Request) -> None:
             known = ", ".join(sorted(_CHANGE.fields))
             message = f"unknown parameter; the body may hold: {known}"
             raise invalid_field(name[:MAX_TEXT], message)
-    for name in ("account", "verify"):
+    for name in ("account", "verify", "reason", "ref"):
         if name in request.args:
             message = f"holds {name}; with a body, {name} must be in the body"
             raise invalid_field("query", message)

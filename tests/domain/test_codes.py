@@ -43,6 +43,8 @@ TABLE = {
     "provider_response_too_large": (502, "after_action", "unknown"),
     "not_effective": (502, "after_delay", "not_applied"),
     "ledger_unavailable": (503, "after_delay", "not_applied"),
+    "idempotency_key_in_use": (409, "after_delay", "unknown"),
+    "idempotency_key_reused": (422, "never", "not_applied"),
     "internal_error": (500, "now", "unknown"),
 }
 

@@ -62,6 +62,7 @@ META = {
     "attempts": None,
     "reads": None,
     "duration_ms": None,
+    "recorded": None,
     "upstream": {"status": None, "code": None},
 }
 
@@ -184,6 +185,7 @@ def test_the_envelope_of_a_change_equals_the_documented_one() -> None:
                 "attempts": 1,
                 "reads": 0,
                 "duration_ms": 212,
+                "recorded": None,
                 "upstream": {"status": 200, "code": None},
             },
         }
@@ -220,6 +222,7 @@ def test_the_envelope_of_a_failure_equals_the_documented_one() -> None:
                 "attempts": 1,
                 "reads": 0,
                 "duration_ms": 87,
+                "recorded": None,
                 "upstream": {"status": 501, "code": "not_implemented"},
             },
         }
@@ -237,6 +240,7 @@ def test_the_envelope_of_a_list_equals_the_documented_one() -> None:
     envelope = result.envelope()
     assert envelope["data"] == {
         "account": "support",
+        "source": "provider",
         "contacts": [
             {
                 "jid": "5511999999999@s.whatsapp.net",
@@ -253,8 +257,10 @@ def test_the_envelope_of_a_list_equals_the_documented_one() -> None:
         ],
         "count": 2,
         "others": 0,
+        "cursor": None,
     }
-    assert list(envelope["data"]) == ["account", "contacts", "count", "others"]
+    keys = ["account", "source", "contacts", "count", "others", "cursor"]
+    assert list(envelope["data"]) == keys
     assert BlockedEnvelope().validate(envelope) == {}
 
 
@@ -426,6 +432,7 @@ def test_the_envelope_of_a_state_equals_the_documented_one() -> None:
     assert json.dumps(envelope["data"]) == json.dumps(
         {
             "account": "a",
+            "source": "provider",
             "contact": {"jid": LID.jid, "number": None, "lid": LID.lid, "user_id": None},
             "blocked": None,
             "reason": "only_lids",

@@ -23,9 +23,9 @@ from support.ledgers import (
 from adapter.call_context import CallContext
 from adapter.codes import Action
 from adapter.contacts import Contact
+from adapter.history import Filters, read_cursor, write_cursor
 from adapter.ledger import queries
 from adapter.ledger.ledger import Ledger
-from adapter.ledger.queries import Filters, read_cursor, write_cursor
 from adapter.ledger.schema import utc_text
 from adapter.results import Command
 

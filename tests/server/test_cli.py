@@ -185,7 +185,14 @@ def test_empty_list_prints_nothing_and_succeeds() -> None:
     result = run("blocked")
     assert (result.exit_code, result.output) == (0, "")
     document = json.loads(run("blocked", "--json").stdout)
-    assert document["data"] == {"account": "memory", "contacts": [], "count": 0, "others": 0}
+    assert document["data"] == {
+        "account": "memory",
+        "source": "provider",
+        "contacts": [],
+        "count": 0,
+        "others": 0,
+        "cursor": None,
+    }
 
 
 # accounts, providers

@@ -58,6 +58,7 @@ def test_block_and_unblock_return_the_documented_envelope(
             "attempts": 1,
             "reads": 0,
             "duration_ms": 0,
+            "recorded": None,
             "upstream": {"status": 200, "code": None},
         },
     }
@@ -100,9 +101,11 @@ def test_contact_is_accepted_in_every_documented_form_in_body_and_query(
     assert by_query.get_json()["data"] == by_body.get_json()["data"]
     assert client.get(BLOCKED).get_json()["data"] == {
         "account": "support",
+        "source": "provider",
         "contacts": [contact],
         "count": 1,
         "others": 0,
+        "cursor": None,
     }
 
 

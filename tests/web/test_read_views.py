@@ -243,6 +243,7 @@ def test_state_is_that_of_the_block_list(client: FlaskClient) -> None:
             data = data_of(client.post(STATE, json=target))
             assert data == {
                 "account": "support",
+                "source": "provider",
                 "contact": CONTACT,
                 "blocked": blocked,
                 "reason": None,

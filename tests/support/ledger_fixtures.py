@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.ledgers import WAIT, MakeLedger
-from support.postgresql import REQUIRED_VARIABLE, Server, find_programs, run_server
 
 from adapter.ledger.ledger import Ledger
 from adapter.settings.model import LedgerSettings
+from support.ledgers import WAIT, MakeLedger
+from support.postgresql import REQUIRED_VARIABLE, Server, find_programs, run_server
 
 
 @pytest.fixture(scope="session")
