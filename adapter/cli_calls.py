@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -25,10 +26,12 @@ from adapter.cli_output import (
     print_state,
     print_status,
 )
-from adapter.cli_setup import describe_own_server, open_service
+from adapter.cli_setup import describe_remedy, open_service, prepare_ledger
 from adapter.client import Client
 from adapter.codes import Action
 from adapter.contacts import detect_field
+from adapter.history import MAX_LIMIT, Source
+from adapter.readings import BlockPage
 from adapter.results import Result
 
 _STDIN = "-"
@@ -40,11 +43,18 @@ def _call(
     as_json: bool,
     call: Callable[[Client], Result],
     write: Callable[[Result], object],
+    *,
+    needs_ledger: bool = False,
 ) -> NoReturn:
     """Make a call with the configured accounts, print its result and exit."""
-    service = open_service(config, own_address)
-    result = call(Client(service, ANONYMOUS, "cli"))
-    exit_with_result(result, as_json, describe_own_server(service, result, own_address), write)
+    service = open_service(config, own_address, needs_ledger=needs_ledger)
+    prepare_ledger(service, config)
+    try:
+        result = call(Client(service, ANONYMOUS, "cli"))
+    finally:
+        service.close()
+    remedy = describe_remedy(service, result, config, own_address)
+    exit_with_result(result, as_json, remedy, write)
 
 
 def _change_command(action: Action) -> click.Command:
@@ -55,6 +65,8 @@ def _change_command(action: Action) -> click.Command:
         default=None,
         help="Whether to read the change back. Default: as the account is configured.",
     )
+    @click.option("--reason", help="Why, for the ledger: spam, opt_out, abuse, other, or a word.")
+    @click.option("--ref", help="Your own reference, for the ledger, such as a ticket.")
     @config_option
     @own_address_option
     @json_option
@@ -62,16 +74,19 @@ def _change_command(action: Action) -> click.Command:
         contact: str,
         account: str | None,
         verify: bool | None,
+        reason: str | None,
+        ref: str | None,
         config: Path | None,
         own_address: str,
         as_json: bool,
     ) -> None:
         def call(client: Client) -> Result:
             method = client.block if action is Action.BLOCK else client.unblock
-            target = {detect_field(contact): contact}
-            return method(**target, account=account, verify=verify)  # type: ignore[arg-type]
+            words: dict[str, Any] = {detect_field(contact): contact, "reason": reason, "ref": ref}
+            return method(**words, account=account, verify=verify)
 
-        _call(config, own_address, as_json, call, print_change)
+        needs_ledger = reason is not None or ref is not None
+        _call(config, own_address, as_json, call, print_change, needs_ledger=needs_ledger)
 
     change.__doc__ = f"{action.value.capitalize()} a contact, named by number, JID or user id."
     return click.command(action.value)(change)
@@ -83,12 +98,44 @@ unblock = _change_command(Action.UNBLOCK)
 
 @click.command()
 @account_option
+@click.option(
+    "--source",
+    type=click.Choice(list(map(str, Source))),
+    help="Where to read it. Default: the provider where it has a list, else the ledger.",
+)
 @config_option
 @own_address_option
 @json_option
-def blocked(account: str | None, config: Path | None, own_address: str, as_json: bool) -> None:
-    """Print the block list: one JID or user id per line."""
-    _call(config, own_address, as_json, lambda client: client.blocked(account=account), print_list)
+def blocked(
+    account: str | None,
+    source: str | None,
+    config: Path | None,
+    own_address: str,
+    as_json: bool,
+) -> None:
+    """Print the block list: one JID or user id per line.
+
+    From the ledger, each line also has how that is known, since when, the reason and the ref.
+    """
+
+    def call(client: Client) -> Result:
+        result = client.blocked(account=account, source=source)
+        while result.cursor is not None:
+            more = client.blocked(
+                account=result.account, source=Source.LEDGER, limit=MAX_LIMIT, cursor=result.cursor
+            )
+            result = _join(result, more) if more.ok else more
+        return result
+
+    needs_ledger = source == Source.LEDGER
+    _call(config, own_address, as_json, call, print_list, needs_ledger=needs_ledger)
+
+
+def _join(first: Result, second: Result) -> Result:
+    """Return two pages of the ledger's block list as one."""
+    contacts = (*(first.contacts or ()), *(second.contacts or ()))
+    page = BlockPage(second.cursor, (*(first.entries or ()), *(second.entries or ())))
+    return replace(first, outcome=replace(first.outcome, contacts=contacts, reading=page))
 
 
 @click.command()

@@ -13,18 +13,23 @@ import click
 
 from adapter.cli_options import MomentType, config_option, json_option, own_address_option
 from adapter.cli_output import print_calls, print_data, print_json, print_line
-from adapter.cli_setup import open_ledger, open_ledger_settings, read_target
-from adapter.codes import Code
+from adapter.cli_setup import (
+    describe_unavailable,
+    open_ledger,
+    open_ledger_settings,
+    read_target,
+)
 from adapter.contacts import Contact
+from adapter.errors import LedgerUnavailable
+from adapter.history import MAX_LIMIT, CallEntry, Filters
+from adapter.pages import CODES, VIAS
+from adapter.result_data import build_call
 from adapter.settings.model import Settings
 
 if TYPE_CHECKING:
     from adapter.ledger.ledger import Ledger
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
-
-VIAS: Final = ("api", "dialect", "python", "cli", "batch")
-CODES: Final = ("ok", *(code.value for code in Code))
 
 _moment = MomentType()
 
@@ -34,23 +39,12 @@ def opened_ledger(config: Path | None, own_address: str) -> Iterator[tuple[Setti
     """Return the settings and their ledger; a failure of the ledger ends the command."""
     settings = open_ledger_settings(config, own_address)
     ledger = open_ledger(settings)
-    from adapter.ledger.database import LedgerUnavailable
-
     try:
         yield settings, ledger
     except LedgerUnavailable as error:
         raise click.ClickException(describe_unavailable(error, config)) from None
     finally:
         ledger.close()
-
-
-def describe_unavailable(error: Exception, config: Path | None) -> str:
-    """Return what is wrong with the ledger's database, and how to mend it."""
-    from adapter.ledger.upgrade import SchemaError, describe_schema_error
-
-    if isinstance(error, SchemaError):
-        return describe_schema_error(error, config)
-    return f"{error}; check [ledger] url, and that the database can be reached"
 
 
 # --- db
@@ -231,9 +225,6 @@ def history(
     Contacts are masked, except with --json.
     """
     with opened_ledger(config, own_address) as (settings, ledger):
-        from adapter.ledger.documents import call_document
-        from adapter.ledger.queries import MAX_LIMIT, CallEntry, Filters
-
         target = None if number is None else read_target(settings, number)
         accounts = None if account is None else (account,)
         filters = Filters(accounts, target, since, until, code, via, key)
@@ -248,7 +239,7 @@ def history(
             if cursor is None or len(found) >= limit:
                 break
         if as_json:
-            calls = [call_document(each) for each in found]
+            calls = [build_call(each) for each in found]
             print_data({"calls": calls, "count": len(calls), "cursor": cursor})
             return
         print_calls(found)

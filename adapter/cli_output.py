@@ -8,19 +8,18 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import click
 
 from adapter.codes import Confirmation
+from adapter.history import CallEntry
 from adapter.privacy import escape_controls, mask_traceback
 from adapter.readings import Lookup, SessionState
 from adapter.results import Result, build_envelope
 from adapter.service import new_request_id
-
-if TYPE_CHECKING:
-    from adapter.ledger.queries import CallEntry
 
 _KNOWN: Final = {True: "yes", False: "no", None: "unknown"}
 
@@ -132,9 +131,17 @@ def print_change(result: Result) -> None:
 
 
 def print_list(result: Result) -> None:
-    """Print a block list: one JID or user id per line."""
-    for contact in result.contacts or ():
-        print_line(contact.jid or str(contact.user_id))
+    """Print a block list: one JID or user id per line; from the ledger, what is known of each."""
+    names = [contact.jid or str(contact.user_id) for contact in result.contacts or ()]
+    if result.entries is None:
+        for name in names:
+            print_line(name)
+        return
+    rows = [
+        (name, entry.certainty, _moment(entry.since), entry.reason or "", entry.ref or "")
+        for name, entry in zip(names, result.entries, strict=True)
+    ]
+    print_rows(("contact", "known by", "since (UTC)", "reason", "ref"), rows)
 
 
 def print_status(result: Result) -> None:
@@ -162,10 +169,22 @@ def print_calls(calls: Iterable[CallEntry]) -> None:
         contact = call.contact.masked if call.contact is not None else ""
         code = call.code or "open"
         words = (call.key_name or "", " ".join(filter(None, (call.reason, call.ref))))
-        made = f"{call.opened_at:%Y-%m-%d %H:%M:%S}"
-        row = (made, call.account, call.action, contact, code, call.outcome or "", call.via, *words)
+        row = (
+            _moment(call.opened_at),
+            call.account,
+            call.action,
+            contact,
+            code,
+            call.outcome or "",
+            call.via,
+            *words,
+        )
         rows.append(tuple(map(escape_controls, row)))
     print_rows(titles, rows)
+
+
+def _moment(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S}" if moment is not None else ""
 
 
 def print_lookups(result: Result, typed: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,12 @@ from urllib.parse import urlsplit
 import click
 
 from adapter.cli_output import print_trace
+from adapter.client import make_service
 from adapter.codes import Code
 from adapter.contacts import Contact, detect_field
-from adapter.errors import ConfigurationError, PluginError, RequestError
+from adapter.errors import ConfigurationError, LedgerUnavailable, PluginError, RequestError
 from adapter.ledger import load_ledger
+from adapter.logs import log_event
 from adapter.privacy import mask_digit_runs
 from adapter.request_fields import read_contact
 from adapter.results import Result
@@ -46,9 +49,40 @@ def open_settings(config: Path | None, own_address: str) -> Settings:
     return or_exit(lambda: load_settings(read_toml(find_config(config)), own_address=own_address))
 
 
-def open_service(config: Path | None, own_address: str) -> Service:
-    """Return the service; a fault of the configuration ends the command."""
-    return Service(open_settings(config, own_address))
+def open_service(config: Path | None, own_address: str, *, needs_ledger: bool = False) -> Service:
+    """Return the service; a fault of the configuration ends the command.
+
+    With `needs_ledger`, so does a configuration without one.
+    """
+    open_them = open_ledger_settings if needs_ledger else open_settings
+    settings = open_them(config, own_address)
+    return or_exit(lambda: make_service(settings))
+
+
+def prepare_ledger(service: Service, config: Path | None) -> None:
+    """End the command for a ledger with another schema, with the command to run.
+
+    A database that is gone does not end it: the call is not recorded then.
+    """
+    if service.ledger is None:
+        return
+    from adapter.ledger.upgrade import SchemaError
+
+    try:
+        service.ledger.prepare()
+    except SchemaError as error:
+        raise click.ClickException(describe_unavailable(error, config)) from None
+    except LedgerUnavailable as error:
+        log_event("ledger", level=logging.WARNING, state="unavailable", error=str(error))
+
+
+def describe_unavailable(error: Exception, config: Path | None) -> str:
+    """Return what is wrong with the ledger's database, and how to mend it."""
+    from adapter.ledger.upgrade import SchemaError, describe_schema_error
+
+    if isinstance(error, SchemaError):
+        return describe_schema_error(error, config)
+    return f"{error}; check [ledger] url, and that the database can be reached"
 
 
 def open_ledger_settings(config: Path | None, own_address: str) -> Settings:
@@ -121,6 +155,15 @@ def _exit_with_plugin_error(error: PluginError) -> NoReturn:
     if error.__cause__ is not None:
         print_trace(error.__cause__)
     raise click.ClickException(mask_digit_runs(str(error))) from None
+
+
+def describe_remedy(
+    service: Service, result: Result, config: Path | None, own_address: str
+) -> str | None:
+    """Return the command that mends a failure, where there is one; else None."""
+    if result.code is Code.LEDGER_UNAVAILABLE:
+        return f"run: contact-adapter db check{f' --config {config}' if config else ''}"
+    return describe_own_server(service, result, own_address)
 
 
 def describe_own_server(service: Service, result: Result, own_address: str) -> str | None:

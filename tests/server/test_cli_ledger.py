@@ -110,6 +110,78 @@ def test_in_the_sandbox_the_ledger_of_the_running_server_is_read(
     assert f"\tmemory\tblock\t{MASKED}\tok\t" in result.stdout
 
 
+# --- calls
+
+
+def test_a_call_from_the_command_line_is_recorded_with_its_reason(config: str, url: str) -> None:
+    changed = run("block", NUMBER, "--reason", "spam", "--ref", "ticket 7", "--config", config)
+    assert changed.exit_code == 0
+    assert run("status", "--config", config).exit_code == 0
+    first, second = rows(url, "calls")
+    assert (first["via"], first["reason"], first["ref"]) == ("cli", "spam", "ticket 7")
+    assert (first["code"], first["outcome"]) == ("ok", "applied")
+    assert (second["via"], second["action"], second["code"]) == ("cli", "status", "ok")
+
+
+@pytest.mark.parametrize("option", ["--reason", "--ref"])
+def test_a_reason_needs_a_ledger(option: str, write: Callable[[str], str]) -> None:
+    result = run("block", NUMBER, option, "spam", "--config", write(MEMORY))
+    assert result.exit_code == 1
+    assert 'add [ledger] with url = "sqlite:///ledger.db"' in result.stderr
+
+
+def test_an_invalid_reason_is_explained(config: str) -> None:
+    result = run("block", NUMBER, "--reason", "Too Long!", "--config", config)
+    assert result.exit_code == 1
+    assert "\n  reason: must be " in result.stderr
+
+
+def test_blocked_reads_every_page_of_the_ledger(config: str, ledger: Ledger) -> None:
+    for last in range(150):
+        call(ledger, block(Contact(f"5511999990{last:03}")), reason="spam" if last else None)
+    result = run("blocked", "--source", "ledger", "--config", config)
+    lines = [line.split("\t") for line in result.stdout.splitlines()]
+    assert [line[0] for line in lines] == [
+        f"5511999990{last:03}@s.whatsapp.net" for last in range(150)
+    ]
+    assert lines[1][1] == "accepted"
+    assert [line[3:] for line in lines[:2]] == [["", ""], ["spam", ""]]
+    document = json.loads(run("blocked", "--source", "ledger", "--json", "--config", config).stdout)
+    assert (document["data"]["source"], document["data"]["count"]) == ("ledger", 150)
+    assert document["data"]["cursor"] is None
+    provider = run("blocked", "--source", "provider", "--config", config)
+    assert (provider.exit_code, provider.output) == (0, "")
+
+
+def test_blocked_from_the_ledger_needs_one(write: Callable[[str], str]) -> None:
+    config = write(MEMORY)
+    assert run("blocked", "--source", "provider", "--config", config).exit_code == 0
+    result = run("blocked", "--source", "ledger", "--config", config)
+    assert result.exit_code == 1
+    assert "no ledger is configured" in result.stderr
+
+
+@pytest.mark.usefixtures("ledger")
+def test_a_call_with_an_old_schema_names_the_command_and_sends_nothing(
+    config: str, url: str
+) -> None:
+    set_version(url, "0000")
+    result = run("block", NUMBER, "--config", config)
+    assert result.exit_code == 1
+    assert f"run: contact-adapter db upgrade --config {config}\n" in result.stderr
+    assert rows(url, "calls") == []
+
+
+def test_a_call_goes_on_while_the_database_is_gone(write: Callable[[str], str]) -> None:
+    config = write(f'{MEMORY}[ledger]\nurl = "postgresql://user@127.0.0.1:1/ledger"\n')
+    result = run("block", NUMBER, "--json", "--config", config)
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["meta"]["recorded"] is False
+    listed = run("blocked", "--source", "ledger", "--config", config)
+    assert listed.exit_code == 1
+    assert f"  run: contact-adapter db check --config {config}\n" in listed.stderr
+
+
 # --- db
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support import call, wait_until
 from support.cli import MEMORY
 from support.ledgers import execute, rows
-from support.postgresql import Server, required_server
+from support.postgresql import Server
 from support.serving import ENVIRONMENT, block, run_to_end, serve
 
 from adapter.ledger.ledger import Ledger
@@ -21,11 +20,6 @@ from adapter.web.app import create_app, service_state
 pytestmark = pytest.mark.slow
 
 GONE = "postgresql://user@127.0.0.1:1/ledger"
-
-
-@pytest.fixture(scope="module")
-def postgresql() -> Iterator[Server]:
-    yield from required_server()
 
 
 def write_config(folder: Path, url: str, more: str = "") -> str:
@@ -39,14 +33,6 @@ def make_tables(url: str, version: str = "0001") -> None:
     ledger.upgrade()
     ledger.close()
     execute(url, "UPDATE {p}version SET version_num = :version", version=version)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'ledger.db'}"
-    server: Server = request.getfixturevalue("postgresql")
-    return server.new_database()
 
 
 # --- the sandbox

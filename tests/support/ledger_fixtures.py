@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,20 +11,13 @@ import pytest
 from adapter.ledger.ledger import Ledger
 from adapter.settings.model import LedgerSettings
 from support.ledgers import WAIT, MakeLedger
-from support.postgresql import REQUIRED_VARIABLE, Server, find_programs, run_server
+from support.postgresql import Server, required_server
 
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Server]:
     """Run one server for all tests of this process; skip them where it is not installed."""
-    programs = find_programs()
-    if programs is None:
-        message = "no PostgreSQL server is installed (Debian: apt-get install postgresql)"
-        if os.environ.get(REQUIRED_VARIABLE) == "required":
-            pytest.fail(message)
-        pytest.skip(message)
-    with run_server(programs) as server:
-        yield server
+    yield from required_server()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
