@@ -14,7 +14,6 @@ from adapter.cli_output import print_trace
 from adapter.codes import Code
 from adapter.contacts import Contact, detect_field
 from adapter.errors import ConfigurationError, PluginError, RequestError
-from adapter.ledger import load_ledger
 from adapter.privacy import mask_digit_runs
 from adapter.request_fields import read_contact
 from adapter.results import Result
@@ -76,6 +75,8 @@ def open_ledger(settings: Settings) -> Ledger:
     ledger = settings.ledger
     if ledger is None:
         raise click.ClickException(f"no ledger is configured. {_CONFIGURE}")
+    from adapter.ledger import load_ledger  # only here, with its libraries
+
     return or_exit(lambda: load_ledger(ledger))
 
 

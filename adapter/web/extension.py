@@ -14,7 +14,6 @@ from adapter.api_keys import ANONYMOUS
 from adapter.client import Client
 from adapter.containment import contain
 from adapter.errors import ConfigurationError, ConfigurationProblem
-from adapter.ledger import load_ledger
 from adapter.logs import log
 from adapter.results import Result
 from adapter.service import Service
@@ -236,7 +235,12 @@ def install(
                 f"another extension is already mounted at {prefix or '/'}; "
                 'choose another prefix: ContactAdapter(url_prefix="…")'
             )
-    service = Service(settings, load_ledger(settings.ledger) if settings.ledger else None)
+    ledger = None
+    if settings.ledger is not None:
+        from adapter.ledger import load_ledger  # only here, with its libraries
+
+        ledger = load_ledger(settings.ledger)
+    service = Service(settings, ledger)
     state = ExtensionState(
         service, Client(service, ANONYMOUS), Authenticator(service, access), extension, prefix
     )
