@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -113,7 +112,7 @@ def serve(
     with (
         server.multiprocess_metrics(workers),
         or_configuration_error(config, lambda: server.listen(host, port)) as listener,
-        _sandbox_ledger(config, listener) as sandbox_file,
+        _sandbox_ledger(config, listener.getsockname()[1]) as sandbox_file,
     ):
         address = server.address_of(listener)
 
@@ -145,14 +144,12 @@ def serve(
         server.run(build, app, listener, workers=workers, connections=connections)
 
 
-def _sandbox_ledger(
-    config: Path | None, listener: socket.socket
-) -> AbstractContextManager[Path | None]:
+def _sandbox_ledger(config: Path | None, port: int) -> AbstractContextManager[Path | None]:
     """Return the file of the ledger of the sandbox; None for every other configuration."""
     from adapter.server.ledger import sandbox_ledger
 
     is_sandbox = or_exit(lambda: find_config(config)) == sandbox_path()
-    return sandbox_ledger(listener.getsockname()[1]) if is_sandbox else nullcontext()
+    return sandbox_ledger(port) if is_sandbox else nullcontext()
 
 
 def _sandbox_with(file: Path) -> dict[str, Any]:

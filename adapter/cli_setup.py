@@ -16,7 +16,6 @@ from adapter.client import make_service
 from adapter.codes import Code
 from adapter.contacts import Contact, detect_field
 from adapter.errors import ConfigurationError, LedgerUnavailable, PluginError, RequestError
-from adapter.ledger import load_ledger
 from adapter.logs import log_event
 from adapter.privacy import mask_digit_runs
 from adapter.request_fields import read_contact
@@ -110,6 +109,8 @@ def open_ledger(settings: Settings) -> Ledger:
     ledger = settings.ledger
     if ledger is None:
         raise click.ClickException(f"no ledger is configured. {_CONFIGURE}")
+    from adapter.ledger import load_ledger  # only here, with its libraries
+
     return or_exit(lambda: load_ledger(ledger))
 
 
