@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -63,3 +64,10 @@ def make_ledger(url: str) -> Iterator[MakeLedger]:
 @pytest.fixture
 def ledger(make_ledger: MakeLedger) -> Ledger:
     return make_ledger()
+
+
+@pytest.fixture
+def spawn() -> Iterator[Callable[..., Future[Any]]]:
+    """Return a function that runs a call in a thread, and returns its future."""
+    with ThreadPoolExecutor() as pool:
+        yield pool.submit
