@@ -33,7 +33,7 @@ MAX_KEY: Final = 255
 
 KEY_HEADER: Final = "Idempotency-Key"
 
-_PLAIN_KEY: Final = re.compile(r"[\x21\x23-\x7e][\x21-\x7e]*")
+_PLAIN_KEY: Final = re.compile(r"[\x21\x23-\x7e]+")
 _QUOTED_KEY: Final = re.compile(r'"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])+)"')
 _NOT_A_KEY: Final = (
     f"must be one key of 1 to {MAX_KEY} visible characters in double quotes, such as a new UUID"

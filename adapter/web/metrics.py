@@ -14,6 +14,7 @@ from adapter.results import Command, Result
 from adapter.service import Service, describe_verification
 from adapter.settings.locations import MULTIPROCESS_VARIABLE
 from adapter.transport.breaker import BREAKER_STATES
+from adapter.web.ledger_metrics import LedgerMetrics
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -79,6 +80,7 @@ class Metrics:
             registry=self._registry,
             multiprocess_mode="livemax",
         )
+        self._ledger = None if service.ledger is None else LedgerMetrics(self._registry)
         self._service = service
         self._last_states: dict[str, str] = {}
         self._children: dict[tuple[object, ...], Any] = {}
@@ -112,6 +114,8 @@ class Metrics:
             self._child(self._reads, *names).inc(verification.reads)
             verified = describe_verification(verification)
             self._child(self._verifications, *names, command.action.value, verified).inc()
+        if result.recorded is not None and self._ledger is not None:
+            self._ledger.count(result)
         for lookup in result.lookups or ():
             self._child(self._lookups, *names, _ON_WHATSAPP[lookup.on_whatsapp]).inc()
         self._update_breaker(account)
@@ -127,6 +131,8 @@ class Metrics:
         """Return the metrics of all workers in the text format of Prometheus."""
         for account in self._service.accounts.values():
             self._update_breaker(account)
+        if self._ledger is not None and self._service.ledger is not None:
+            self._ledger.update(self._service.ledger.health)
         if MULTIPROCESS_VARIABLE not in os.environ:
             return generate_latest(self._registry)
         merged = CollectorRegistry()

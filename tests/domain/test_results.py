@@ -467,6 +467,7 @@ def test_the_envelope_of_a_lookup_equals_the_documented_one() -> None:
     assert (result.session, result.lookups, result.state) == (None, lookups, None)
 
 
+state_reasons = st.sampled_from([Unverified.ONLY_LIDS, Unverified.INCOMPLETE, Unverified.NO_READ])
 lookups = st.builds(
     Lookup,
     st.builds(Contact, st.text(alphabet="0123456789", min_size=8, max_size=15)),
@@ -479,7 +480,7 @@ lookups = st.builds(
 @given(
     rest=facts,
     session=st.builds(Session, st.sampled_from(SessionState), st.none() | st.text(), st.just(WHEN)),
-    state=st.builds(BlockState, st.none() | st.booleans(), st.none() | st.sampled_from(Unverified)),
+    state=st.builds(BlockState, st.none() | st.booleans(), st.none() | state_reasons),
     contact=contacts,
     found=st.lists(st.tuples(lookups, st.none() | lookups), min_size=1, max_size=4),
 )

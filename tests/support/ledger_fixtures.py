@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,20 @@ import pytest
 from adapter.ledger.ledger import Ledger
 from adapter.settings.model import LedgerSettings
 from support.ledgers import WAIT, MakeLedger
-from support.postgresql import Server, required_server
+from support.postgresql import REQUIRED_VARIABLE, Server, find_programs, run_server
 
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Server]:
     """Run one server for all tests of this process; skip them where it is not installed."""
-    yield from required_server()
+    programs = find_programs()
+    if programs is None:
+        message = "no PostgreSQL server is installed (Debian: apt-get install postgresql)"
+        if os.environ.get(REQUIRED_VARIABLE) == "required":
+            pytest.fail(message)
+        pytest.skip(message)
+    with run_server(programs) as server:
+        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -55,3 +64,10 @@ def make_ledger(url: str) -> Iterator[MakeLedger]:
 @pytest.fixture
 def ledger(make_ledger: MakeLedger) -> Ledger:
     return make_ledger()
+
+
+@pytest.fixture
+def spawn() -> Iterator[Callable[..., Future[Any]]]:
+    """Return a function that runs a call in a thread, and returns its future."""
+    with ThreadPoolExecutor() as pool:
+        yield pool.submit
