@@ -84,7 +84,7 @@ class ScenarioResult:
     scenario: Scenario
     measurements: Mapping[str, list[Measurement]]
     recorded: Mapping[str, int] = field(default_factory=dict)
-    """The calls in the ledger of each server that has one, in the end."""
+    """The calls of all rounds in the ledger of each server that has one."""
 
     def rates(self, name: str) -> list[float]:
         """Return the responses per second of every round."""
@@ -103,7 +103,7 @@ class ScenarioResult:
         return sum(each.load.failed for each in self.measurements[name])
 
     def recorded_share(self, name: str) -> figures.Ratio:
-        """Return the recorded calls for each good response; those of the warm-up are in both."""
+        """Return the recorded calls for each good response; those cut off are recorded, too."""
         good = sum(each.load.good for each in self.measurements[name])
         return figures.Ratio.of([self.recorded[name] / good])
 
@@ -158,22 +158,27 @@ def measure(
     with Servers(folder) as servers:
         subjects = list(_start(scenario, servers, address, trusted, folder, urls))
         warm_up(subjects, scenario.connections)
+        _settle(subjects)
+        before = {name: ledgers.count_recorded(url) for name, url in urls.items()}
         measured: dict[str, list[Measurement]] = {subject.name: [] for subject in subjects}
         for number in range(scenario.rounds):
             for subject in subjects if number % 2 == 0 else subjects[::-1]:
-                for each in subjects:  # calls left over would slow the next measurement
-                    if each.server is not None:
-                        each.server.settle(_SETTLE)
+                _settle(subjects)  # calls left over would slow the next measurement
                 found = measure_once(subject, scenario.connections, scenario.seconds)
                 measured[subject.name].append(found)
                 rate, errors = f"{found.load.rate:.0f}/s", f"{found.load.failed} errors"
                 place = f"{scenario.name}, round {number + 1}, {subject.name}"
                 report_progress(f"{place}: {rate}, {errors}")
-        for subject in subjects:
-            if subject.server is not None:
-                subject.server.settle(_SETTLE)
-        recorded = {name: ledgers.count_recorded(url) for name, url in urls.items()}
+        _settle(subjects)
+        recorded = {name: ledgers.count_recorded(urls[name]) - before[name] for name in urls}
         return ScenarioResult(scenario, measured, recorded)
+
+
+def _settle(subjects: Sequence[Subject]) -> None:
+    """Wait until all servers have finished their calls."""
+    for each in subjects:
+        if each.server is not None:
+            each.server.settle(_SETTLE)
 
 
 def _start(
