@@ -155,6 +155,39 @@ def test_a_reload_with_another_schema_keeps_the_old_configuration(tmp_path: Path
         assert block(served.address, "support").status == 200
 
 
+# --- calls
+
+
+def test_every_worker_records_its_calls_and_none_is_left_open(
+    empty_url: str, tmp_path: Path
+) -> None:
+    make_tables(empty_url)
+    config = write_config(tmp_path, empty_url, "wait = 10\n")
+    with serve("--config", config, "--workers", "3") as served:
+        answers = [block(served.address, "support") for _ in range(20)]
+        assert {each.json["meta"]["recorded"] for each in answers} == {True}
+        assert served.stop() == 0
+    calls = rows(empty_url, "calls")
+    assert len(calls) == 20
+    assert {(each["via"], each["code"], each["outcome"]) for each in calls} == {
+        ("api", "ok", "applied")
+    }
+    (state,) = rows(empty_url, "blocks")
+    assert (state["state"], state["intent"]) == ("blocked", max(each["id"] for each in calls))
+
+
+def test_a_reload_keeps_recording(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    config = write_config(tmp_path, url, "wait = 10\n")
+    with serve("--config", config) as served:
+        assert block(served.address, "support").json["meta"]["recorded"]
+        served.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "configuration reloaded" in served.log, "the reload")
+        assert block(served.address, "support").json["meta"]["recorded"]
+        assert served.stop() == 0
+    assert len(rows(url, "calls")) == 2
+
+
 # --- /readyz
 
 
