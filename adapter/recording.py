@@ -107,7 +107,7 @@ class Recording:
             recorded = False
         else:
             recorded = self._ledger.record(result, self._context)
-        return replace(result, recorded=recorded)
+        return result.with_record(recorded)
 
     def _open(self) -> Outcome | None:
         """Open the change; return why nothing is to be sent."""
@@ -139,7 +139,7 @@ class Recording:
                 more={"reason": context.reason, "ref": context.ref},
             )
         except LedgerUnavailable:
-            return replace(make_result(unavailable(), 0), recorded=False)
+            return make_result(unavailable(), 0).with_record(False)
         match claimed:
             case Replay(result):
                 return replace(result, context=context, recorded=True, replayed=True)
@@ -150,4 +150,4 @@ class Recording:
             case Claim():
                 self._claim = claimed
                 return None
-        return replace(make_result(outcome, 0), recorded=False)
+        return make_result(outcome, 0).with_record(False)

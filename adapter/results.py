@@ -301,6 +301,21 @@ class Result:
         """Seconds to wait before the next attempt, if known."""
         return self.outcome.retry_after
 
+    def with_record(self, recorded: bool) -> Self:
+        """Return the result with `recorded`. Several times faster than `dataclasses.replace`."""
+        return type(self)(
+            self.outcome,
+            self.command,
+            self.account,
+            self.provider,
+            self.attempts,
+            self.duration_ms,
+            self.request_id,
+            recorded,
+            self.replayed,
+            self.context,
+        )
+
     def raise_for_code(self) -> Self:
         """Return this result; raise OutcomeError if it is a failure."""
         if not self.ok:

@@ -122,7 +122,9 @@ class Service:
         if self.ledger is not None:
             if command.action is Action.STATE and not contain(target.provider.can_read_back):
                 return make_result(read_state(self.ledger, account, command.target), 0)
-            known = replace(context, request_id=request_id)
+            known = context
+            if context.request_id != request_id:
+                known = replace(context, request_id=request_id)
             recording = Recording(self.ledger, target, command, known, idempotency_key)
         elif idempotency_key is not None:
             raise invalid_field(KEY_HEADER, _NEEDS_LEDGER)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -19,9 +20,15 @@ MAX_REF: Final = 128
 
 def utc_text(moment: float | datetime) -> str:
     """Return the moment, seconds since 1970 or a datetime, as text that sorts by time."""
-    if not isinstance(moment, datetime):
-        moment = datetime.fromtimestamp(moment, UTC)
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    if isinstance(moment, datetime):
+        return moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    seconds, milliseconds = divmod(int(moment * 1000), 1000)
+    return f"{_second_text(seconds)}.{milliseconds:03}+00:00"
+
+
+@lru_cache(maxsize=64)
+def _second_text(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
 
 
 class UtcTime(TypeDecorator[datetime]):

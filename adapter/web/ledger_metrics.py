@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from adapter.results import Result
 
 if TYPE_CHECKING:
-    from adapter.ledger.ledger import Health
+    from adapter.ledger.ledger import Ledger
+
+
+_UPDATE_EVERY: Final = 1.0
+"""Seconds between two updates of the gauges by calls."""
 
 
 class LedgerMetrics:
     """The metrics of the ledger of one service; the gauges are those of this process."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, ledger: Ledger, registry: CollectorRegistry) -> None:
         calls = Counter(
             "contact_adapter_ledger_calls",
             "Calls by whether they are in the ledger: true, or false (it was slow or gone).",
@@ -51,12 +56,19 @@ class LedgerMetrics:
             multiprocess_mode="livemostrecent",
         )
 
-    def count(self, result: Result) -> None:
-        """Count a call that has ended."""
-        self._recorded[bool(result.recorded)].inc()
+        self._ledger = ledger
+        self._updated_at = 0.0
 
-    def update(self, health: Health) -> None:
+    def count(self, result: Result) -> None:
+        """Count a call that has ended, and keep the gauges of this worker up to date."""
+        self._recorded[bool(result.recorded)].inc()
+        if time.monotonic() - self._updated_at >= _UPDATE_EVERY:
+            self.update()
+
+    def update(self) -> None:
         """Set the gauges to the state of the ledger."""
+        self._updated_at = time.monotonic()
+        health = self._ledger.health
         self._available.set(float(health.available))
         self._waiting.set(health.waiting)
         self._swept_at.set(health.swept_at or 0)

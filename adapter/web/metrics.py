@@ -80,7 +80,8 @@ class Metrics:
             registry=self._registry,
             multiprocess_mode="livemax",
         )
-        self._ledger = None if service.ledger is None else LedgerMetrics(self._registry)
+        ledger = service.ledger
+        self._ledger = None if ledger is None else LedgerMetrics(ledger, self._registry)
         self._service = service
         self._last_states: dict[str, str] = {}
         self._children: dict[tuple[object, ...], Any] = {}
@@ -131,8 +132,8 @@ class Metrics:
         """Return the metrics of all workers in the text format of Prometheus."""
         for account in self._service.accounts.values():
             self._update_breaker(account)
-        if self._ledger is not None and self._service.ledger is not None:
-            self._ledger.update(self._service.ledger.health)
+        if self._ledger is not None:
+            self._ledger.update()
         if MULTIPROCESS_VARIABLE not in os.environ:
             return generate_latest(self._registry)
         merged = CollectorRegistry()
