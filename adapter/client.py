@@ -10,6 +10,7 @@ from adapter.api_keys import ANONYMOUS, Caller
 from adapter.codes import Action
 from adapter.errors import RequestError
 from adapter.logs import log_event
+from adapter.request_fields import invalid_field
 from adapter.results import Command, Result
 from adapter.service import Service, describe_call, new_request_id
 from adapter.settings.loader import load_settings
@@ -73,6 +74,7 @@ class Client:
         """
 
         def make_command() -> Command:
+            _require_flag("candidates", candidates)
             contacts = self.service.read_numbers(numbers)
             return Command(Action.LOOKUP, contacts=contacts, candidates=candidates)
 
@@ -97,6 +99,8 @@ class Client:
         self, action: Action, account: str | None, verify: bool | None, *ids: str | None
     ) -> Result:
         def make_command() -> Command:
+            if verify is not None:
+                _require_flag("verify", verify)
             return Command(action, self.service.read_contact(*ids), verify=verify)
 
         return self._perform(account, make_command)
@@ -120,6 +124,12 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _require_flag(name: str, value: object) -> None:
+    """Raise RequestError for anything but a boolean: "false" would count as true."""
+    if not isinstance(value, bool):
+        raise invalid_field(name, "must be True or False")
 
 
 def connect(config: str | Path | Mapping[str, Any]) -> Client:

@@ -76,6 +76,15 @@ def _is_number(value: Json) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
+def without_faulty_entries(document: Json) -> Json:
+    """Return the document without those objects of its arrays that hold an error."""
+    if isinstance(document, dict):
+        return {key: without_faulty_entries(value) for key, value in document.items()}
+    if isinstance(document, list):
+        return [each for each in document if not (isinstance(each, dict) and holds_error(each))]
+    return document
+
+
 def says_success(document: Json) -> bool:
     """Whether the body has a success flag: `success` or `ok` is true."""
     return isinstance(document, dict) and any(
@@ -215,20 +224,23 @@ def read_lookup(number: Json, found: Json, *ids: Json) -> Lookup | None:
     """
     try:
         asked = read_number(number)
-        persons = [read_number(each) for each in ids] if found is True else []
+        persons = [read_number(each) for each in ids]
     except ContactError:
-        return None
+        if found is not False:
+            return None
+        persons = []  # of a number that was not found, an id may be anything
     if asked is None or not isinstance(found, bool):
         return None
     known: Contact | None = None
     for person in filter(None, persons):
-        if known is None:
-            known = person
-        elif relation(known, person) is Relation.DIFFERENT:
+        if relation(known or asked, person) is Relation.DIFFERENT:
             return None
-        else:
-            known = Contact(known.number or person.number, known.lid or person.lid)
-    return Lookup(asked, found, known)
+        known = person if known is None else _join(known, person)
+    return Lookup(asked, found, known if found else None)
+
+
+def _join(one: Contact, other: Contact) -> Contact:
+    return Contact(one.number or other.number, one.lid or other.lid)
 
 
 def read_contacts(

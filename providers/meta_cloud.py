@@ -141,6 +141,7 @@ class MetaCloudProvider(p.Provider):
     }
     synchronous = True
     status_at = "/status"
+    status_session = ("/id", "phone_number_id")
     status_words = STATUS_WORDS
     error_codes = {code: meaning for meaning, codes in MEANINGS.items() for code in codes.split()}
 

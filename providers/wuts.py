@@ -75,6 +75,15 @@ class WutsProvider(p.Provider):
         body = None if command.contact is None else {"jid": self.name_contact(command.contact)}
         return self.request(command, body)
 
+    def parse_status(self, document: p.Json) -> p.Session | None:
+        """Read `connected`; a device that is connected and not logged in is neither."""
+        match document:
+            case {"success": True, "data": {"connected": True, "is_logged_in": False}}:
+                return p.Session(p.SessionState.UNKNOWN)
+            case {"success": True, "data": dict()}:
+                return super().parse_status(document)
+        return None
+
     def build_lookup(self, command: p.Command) -> p.HttpRequest:
         """Name the numbers in the body, by their digits."""
         return self.request(command, {"numbers": command.numbers})

@@ -36,18 +36,23 @@ given a 9); Argentina, ITU's national plan.
 
 
 def relation(requested: Contact, reported: Contact) -> Relation:
-    """Return how `reported`, such as the contact of a response, relates to `requested`."""
-    pairs = (
+    """Return how `reported`, such as the contact of a response, relates to `requested`.
+
+    User ids are compared only where `requested` has nothing else: beside a number or a LID, they
+    are no part of a request.
+    """
+    pairs: tuple[tuple[str | None, str | None], ...] = (
         (requested.lid, reported.lid),
-        (requested.user_id, reported.user_id),
         (_canonical(requested.number), _canonical(reported.number)),
     )
+    if requested.number is None and requested.lid is None:
+        pairs = ((requested.user_id, reported.user_id),)
     known = [(one, other) for one, other in pairs if one is not None and other is not None]
     if not known:
         return Relation.INCOMPARABLE
     if any(one != other for one, other in known):
         return Relation.DIFFERENT
-    if known == [pairs[2]] and requested.number != reported.number:
+    if known == [pairs[-1]] and requested.number != reported.number:
         return Relation.VARIANT
     return Relation.SAME
 

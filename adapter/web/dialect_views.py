@@ -13,11 +13,13 @@ from werkzeug.datastructures import EnvironHeaders
 from werkzeug.routing import PathConverter
 
 from adapter.api_keys import scope_for
+from adapter.contacts import MAX_TEXT
 from adapter.containment import contain
 from adapter.dialect import Dialect, DialectRequest
 from adapter.errors import RequestError
 from adapter.http import Headers, HttpRequest
 from adapter.logs import log
+from adapter.request_fields import invalid_field
 from adapter.results import Result
 from adapter.service import Service
 from adapter.settings.model import EVERY_ORIGIN
@@ -182,7 +184,10 @@ class DialectViews:
         return result, call
 
     def _read_head(self, request: Request, path: str) -> HttpRequest:
-        found = request.args.lists() if request.query_string else ()
+        found = list(request.args.lists()) if request.query_string else []
+        for name, values in found:
+            if len(set(values)) > 1:
+                raise invalid_field(name[:MAX_TEXT], "is given more than once")
         query = {name: values[0] for name, values in found}
         headers = RequestHeaders(request.environ)
         return HttpRequest(request.method, path, headers, query)
