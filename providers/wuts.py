@@ -29,7 +29,11 @@ def read_validation(document: p.Json) -> list[tuple[str, p.Json]]:
 
 
 class WutsProvider(p.Provider):
-    """WUTS, read at https://docs.wuts.com.br (contacts, errors, quickstart) in November 2026."""
+    """WUTS, read at https://docs.wuts.com.br (contacts, errors, quickstart) in November 2026.
+
+    The list has the number beside a LID, so that `POST /contacts/resolve`, which maps LIDs, is not
+    used.
+    """
 
     name = "wuts"
     title = "WUTS"
