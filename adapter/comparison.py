@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Final, TypeAlias
 
-from adapter.contacts import Contact, Relation, other_form, relation
+from adapter.contacts import Contact, Relation, as_sent, other_form, relation
 from adapter.readings import BlockState, Lookup, Unverified
 
 MAX_IDENTITIES: Final = 10_000
@@ -153,6 +153,7 @@ def find_state(
     other form of its number is the same person only where it is WhatsApp's own form; otherwise it
     may or may not be.
     """
+    contact = as_sent(contact)
     who = identities.complete(contact)
     certain = who if identities.is_fresh(contact) else contact
     own_number = identities.number_of(contact.number)

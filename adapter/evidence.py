@@ -224,13 +224,16 @@ def read_lookup(number: Json, found: Json, *ids: Json) -> Lookup | None:
     """
     try:
         asked = read_number(number)
-        persons = [read_number(each) for each in ids]
     except ContactError:
-        if found is not False:
-            return None
-        persons = []  # of a number that was not found, an id may be anything
+        return None
     if asked is None or not isinstance(found, bool):
         return None
+    try:
+        persons = [read_number(each) for each in ids]
+    except ContactError:
+        if found:
+            return None
+        persons = []  # of a number that was not found, an id may be any text
     known: Contact | None = None
     for person in filter(None, persons):
         if relation(known or asked, person) is Relation.DIFFERENT:

@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from adapter.codes import Action, Applied, Code, Confirmation
-from adapter.contacts import ContactError, Relation, relation
+from adapter.contacts import ContactError, Relation, as_sent, relation
 from adapter.error_rules import ErrorRule
 from adapter.evidence import says_no_route, without_faulty_entries
 from adapter.http import HttpResponse
@@ -154,7 +154,7 @@ def _compare_contact(
         return _fail(Code.PROVIDER_BAD_RESPONSE, response) if outcome.ok else outcome
     if named is None or named is command.contact:
         return outcome
-    found = relation(command.target, named)
+    found = relation(as_sent(command.target), named)
     if found is Relation.DIFFERENT:
         return replace(_fail(Code.PROVIDER_BAD_RESPONSE, response), named=named)
     if found is not Relation.INCOMPARABLE:

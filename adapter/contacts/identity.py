@@ -36,25 +36,30 @@ given a 9); Argentina, ITU's national plan.
 
 
 def relation(requested: Contact, reported: Contact) -> Relation:
-    """Return how `reported`, such as the contact of a response, relates to `requested`.
-
-    User ids are compared only where `requested` has nothing else: beside a number or a LID, they
-    are no part of a request.
-    """
-    pairs: tuple[tuple[str | None, str | None], ...] = (
+    """Return how `reported`, such as the contact of a response, relates to `requested`."""
+    pairs = (
         (requested.lid, reported.lid),
+        (requested.user_id, reported.user_id),
         (_canonical(requested.number), _canonical(reported.number)),
     )
-    if requested.number is None and requested.lid is None:
-        pairs = ((requested.user_id, reported.user_id),)
     known = [(one, other) for one, other in pairs if one is not None and other is not None]
     if not known:
         return Relation.INCOMPARABLE
     if any(one != other for one, other in known):
         return Relation.DIFFERENT
-    if known == [pairs[-1]] and requested.number != reported.number:
+    if known == [pairs[2]] and requested.number != reported.number:
         return Relation.VARIANT
     return Relation.SAME
+
+
+def as_sent(contact: Contact) -> Contact:
+    """Return the contact without its user id, if it has a number or a LID, which requests name.
+
+    A user id beside them is the caller's word: no response about the number proves anything of it.
+    """
+    if contact.user_id is None or (contact.number is None and contact.lid is None):
+        return contact
+    return Contact(contact.number, contact.lid)
 
 
 def identity_key(contact: Contact) -> str:

@@ -472,7 +472,11 @@ lookups = st.builds(
 @given(
     rest=facts,
     session=st.builds(Session, st.sampled_from(SessionState), st.none() | st.text(), st.just(WHEN)),
-    state=st.builds(BlockState, st.none() | st.booleans(), st.none() | st.sampled_from(Unverified)),
+    state=st.builds(
+        BlockState,
+        st.none() | st.booleans(),
+        st.sampled_from([None, Unverified.ONLY_LIDS, Unverified.INCOMPLETE]),
+    ),
     contact=contacts,
     found=st.lists(st.tuples(lookups, st.none() | lookups), min_size=1, max_size=4),
 )
