@@ -34,6 +34,7 @@ _LONGEST_KEY: Final = 40
 
 _SEPARATORS: Final = re.compile(r"[ ()+-]")
 _NO_ROUTE: Final = re.compile(r"Cannot (GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) /")
+_ID: Final = re.compile(r"[0-9]{5,20}(@(s\.whatsapp\.net|c\.us|lid))?")
 _NUMBER: Final = re.compile(r"[0-9]{1,64}(?:\.[0-9]{1,64})?")
 _DATE: Final = re.compile(
     r"[A-Za-z]{3}, [0-9]{2} [A-Za-z]{3} [0-9]{4} [0-9:]{8} GMT"  # IMF-fixdate
@@ -228,12 +229,12 @@ def read_lookup(number: Json, found: Json, *ids: Json) -> Lookup | None:
         return None
     if asked is None or not isinstance(found, bool):
         return None
+    if not found:  # of a number that was not found, an id may be any text
+        ids = tuple(each for each in ids if isinstance(each, str) and _ID.fullmatch(each))
     try:
         persons = [read_number(each) for each in ids]
     except ContactError:
-        if found:
-            return None
-        persons = []  # of a number that was not found, an id may be any text
+        return None
     known: Contact | None = None
     for person in filter(None, persons):
         if relation(known or asked, person) is Relation.DIFFERENT:

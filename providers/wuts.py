@@ -80,12 +80,12 @@ class WutsProvider(p.Provider):
         return self.request(command, body)
 
     def parse_status(self, document: p.Json) -> p.Session | None:
-        """Read `connected`; a device that is connected and not logged in is neither."""
+        """Read `connected`; where `is_logged_in` differs, nothing is known."""
         match document:
-            case {"success": True, "data": {"connected": True, "is_logged_in": False}}:
+            case {"success": True, "data": {"connected": connected, **rest}}:
+                if rest.get("is_logged_in", connected) is connected:
+                    return super().parse_status(document)
                 return p.Session(p.SessionState.UNKNOWN)
-            case {"success": True, "data": dict()}:
-                return super().parse_status(document)
         return None
 
     def build_lookup(self, command: p.Command) -> p.HttpRequest:

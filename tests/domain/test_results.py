@@ -460,6 +460,7 @@ def test_the_envelope_of_a_lookup_equals_the_documented_one() -> None:
     assert (result.session, result.lookups, result.state) == (None, lookups, None)
 
 
+NO_STATE = (None, Unverified.ONLY_LIDS, Unverified.INCOMPLETE)
 lookups = st.builds(
     Lookup,
     st.builds(Contact, st.text(alphabet="0123456789", min_size=8, max_size=15)),
@@ -475,7 +476,7 @@ lookups = st.builds(
     state=st.builds(
         BlockState,
         st.none() | st.booleans(),
-        st.sampled_from([None, Unverified.ONLY_LIDS, Unverified.INCOMPLETE]),
+        st.sampled_from(NO_STATE),
     ),
     contact=contacts,
     found=st.lists(st.tuples(lookups, st.none() | lookups), min_size=1, max_size=4),
