@@ -171,6 +171,7 @@ class DialectViews:
             request = self._read_head(context.request, path)
             credential = self._dialect.parse_credential(request)
             caller = self._authenticator.authenticate(credential, context.request, self._cors)
+            _require_single_values(context.request)
             route, _ = self._dialect.match(request)
             request = self._add_body(request, context)
             require_scope(caller, scope_for(route.action))
@@ -184,10 +185,7 @@ class DialectViews:
         return result, call
 
     def _read_head(self, request: Request, path: str) -> HttpRequest:
-        found = list(request.args.lists()) if request.query_string else []
-        for name, values in found:
-            if len(set(values)) > 1:
-                raise invalid_field(name[:MAX_TEXT], "is given more than once")
+        found = request.args.lists() if request.query_string else ()
         query = {name: values[0] for name, values in found}
         headers = RequestHeaders(request.environ)
         return HttpRequest(request.method, path, headers, query)
@@ -226,6 +224,14 @@ class DialectViews:
         return context.respond(
             response.status, response.body, headers, code=result.code, result=result
         )
+
+
+def _require_single_values(request: Request) -> None:
+    """Raise RequestError for a parameter with two values, which may name two persons."""
+    if request.query_string:
+        for name, values in request.args.lists():
+            if len(set(values)) > 1:
+                raise invalid_field(name[:MAX_TEXT], "is given more than once")
 
 
 def views_of(view: Callable[..., Any] | None) -> DialectViews | None:
