@@ -12,7 +12,7 @@ from adapter.codes import Action
 from adapter.errors import RequestError
 from adapter.logs import log_event
 from adapter.pages import make_filters
-from adapter.request_fields import read_idempotency_key, read_note
+from adapter.request_fields import invalid_field, read_idempotency_key, read_note
 from adapter.results import Command, Result
 from adapter.service import Service, describe_call, new_request_id
 from adapter.settings.loader import load_settings
@@ -150,6 +150,7 @@ class Client:
         """
 
         def make_command() -> Command:
+            _require_flag("candidates", candidates)
             contacts = self.service.read_numbers(numbers)
             return Command(Action.LOOKUP, contacts=contacts, candidates=candidates)
 
@@ -179,6 +180,8 @@ class Client:
         *ids: str | None,
     ) -> Result:
         def call(chosen: str) -> Result:
+            if verify is not None:
+                _require_flag("verify", verify)
             reason, ref = read_note(*note[:2])
             key = None if note[2] is None else read_idempotency_key(note[2])
             return self.service.perform(
@@ -228,6 +231,12 @@ def make_service(settings: Settings) -> Service:
     from adapter.ledger import load_ledger  # only here, with its libraries
 
     return Service(settings, load_ledger(settings.ledger))
+
+
+def _require_flag(name: str, value: object) -> None:
+    """Raise RequestError for anything but a boolean: "false" would count as true."""
+    if not isinstance(value, bool):
+        raise invalid_field(name, "must be True or False")
 
 
 def connect(config: str | Path | Mapping[str, Any]) -> Client:

@@ -267,7 +267,7 @@ class Code(Enum):
     )
     NOT_EFFECTIVE = (
         "not_effective", 502, Retry.AFTER_DELAY, Applied.NOT_APPLIED,
-        "The provider reported success, but its block list shows that nothing was changed.",
+        "The provider reported success, but reading it back shows that nothing was changed.",
         "a change was accepted, and reading it back shows the opposite state",
     )
     LEDGER_UNAVAILABLE = (

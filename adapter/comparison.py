@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Final, TypeAlias
 
-from adapter.contacts import Contact, Relation, relation
+from adapter.contacts import Contact, Relation, as_sent, other_form, relation
 from adapter.readings import BlockState, Lookup, Unverified
 
 MAX_IDENTITIES: Final = 10_000
@@ -16,6 +16,9 @@ MAX_IDENTITIES: Final = 10_000
 
 IDENTITY_LIFETIME: Final = 24 * 3600
 """Seconds for which a response is remembered."""
+
+FRESHNESS: Final = 60
+"""Seconds for which a remembered LID shows that a contact is not in a list of LIDs."""
 
 _Facts: TypeAlias = OrderedDict[str, tuple[str, float]]
 """What is known of each number, and until when; the newest is the last."""
@@ -26,7 +29,7 @@ class Identities:
 
     It is used to compare, never to rewrite a number. `clock` is monotonic, in seconds. Of each
     number, WhatsApp's own form of it and its LID are remembered, each with a lifetime of its own. A
-    LID belongs to one number, the last one that a response has named with it.
+    LID that responses have named with two unrelated numbers is remembered for neither.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -36,6 +39,8 @@ class Identities:
         self._lids: _Facts = OrderedDict()
         self._numbers: dict[str, str] = {}
         """The number of each LID in `_lids`."""
+        self._ambiguous: _Facts = OrderedDict()
+        """The LIDs of two unrelated numbers, each with one of them."""
 
     def __len__(self) -> int:
         """Return the number of remembered facts."""
@@ -68,14 +73,35 @@ class Identities:
     def learn_lookups(self, lookups: Iterable[Lookup]) -> None:
         """Remember how WhatsApp knows the numbers that were looked up."""
         for lookup in lookups:
-            if lookup.on_whatsapp and lookup.contact is not None:
+            if lookup.on_whatsapp is False:
+                self.forget(lookup.asked)
+            elif lookup.on_whatsapp and lookup.contact is not None:
                 self.learn(lookup.asked, lookup.contact)
 
+    def forget(self, contact: Contact) -> None:
+        """Forget the own form and the LID of a contact's number."""
+        if contact.number is not None:
+            with self._lock:
+                self._own.pop(contact.number, None)
+                self._forget_lid(contact.number)
+
+    def _forget_lid(self, number: str) -> None:
+        before = self._lids.pop(number, None)
+        if before is not None:
+            del self._numbers[before[0]]
+
     def _learn_lid(self, number: str, lid: str, expires: float) -> None:
-        """Remember the LID of a number, which no other number has any longer."""
+        """Remember the LID of a number, unless it was that of an unrelated one."""
+        if self._find(self._ambiguous, lid) is not None:
+            return
         before = self._numbers.get(lid)
         if before is not None and before != number:
-            del self._lids[before]
+            self._forget_lid(before)
+            if before != other_form(number):
+                self._ambiguous[lid] = (number, expires)
+                while len(self._ambiguous) > MAX_IDENTITIES:
+                    self._ambiguous.popitem(last=False)
+                return
         replaced, _ = self._lids.pop(number, (lid, expires))
         if replaced != lid:
             del self._numbers[replaced]
@@ -101,6 +127,14 @@ class Identities:
                 return Contact(number, contact.lid, contact.user_id)
         return contact
 
+    def is_fresh(self, contact: Contact) -> bool:
+        """Whether the contact's LID was given, or learnt in the last `FRESHNESS` seconds."""
+        if contact.lid is not None or contact.number is None:
+            return True
+        own = self.number_of(contact.number) or contact.number
+        found = self._lids.get(own) or self._lids.get(contact.number)
+        return found is not None and found[1] > self._clock() + IDENTITY_LIFETIME - FRESHNESS
+
     def _find(self, facts: _Facts, number: str | None) -> str | None:
         found = None if number is None else facts.get(number)
         return found[0] if found is not None and found[1] > self._clock() else None
@@ -114,11 +148,14 @@ def find_state(
 ) -> BlockState:
     """Return whether a whole block list shows the contact as blocked.
 
-    A contact that is not in the list is not blocked only if each entry can be compared with it. The
+    A contact that is not in the list is not blocked only if each entry can be compared with it; a
+    LID that was learnt some time ago shows a block alone. The
     other form of its number is the same person only where it is WhatsApp's own form; otherwise it
     may or may not be.
     """
+    contact = as_sent(contact)
     who = identities.complete(contact)
+    certain = who if identities.is_fresh(contact) else contact
     own_number = identities.number_of(contact.number)
     reason: Unverified | None = None
     for entry in entries:
@@ -128,6 +165,8 @@ def find_state(
             found = Relation.SAME
         if found is Relation.SAME:
             return BlockState(True)
+        if found is Relation.DIFFERENT:
+            found = relation(certain, known)  # a LID may have changed
         if found is Relation.VARIANT:
             reason = Unverified.INCOMPLETE
         elif found is Relation.INCOMPARABLE and reason is None:

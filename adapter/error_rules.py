@@ -130,9 +130,11 @@ def _check_status(name: str, status: Any) -> None:
         )
 
 
+_NOT_STATUS: Final = tuple(action for action in Action if action is not Action.STATUS)
+
 HTTP_STATUS_RULES: Final = (
-    ErrorRule(Code.TARGET_REJECTED, 400),
-    ErrorRule(Code.TARGET_REJECTED, 422),
+    ErrorRule(Code.TARGET_REJECTED, 400, actions=_NOT_STATUS),
+    ErrorRule(Code.TARGET_REJECTED, 422, actions=_NOT_STATUS),
     ErrorRule(Code.PROVIDER_AUTH_FAILED, 401),
     ErrorRule(Code.PROVIDER_PERMISSION_DENIED, 403),
     ErrorRule(Code.PROVIDER_PERMISSION_DENIED, 402),

@@ -34,6 +34,7 @@ _LONGEST_KEY: Final = 40
 
 _SEPARATORS: Final = re.compile(r"[ ()+-]")
 _NO_ROUTE: Final = re.compile(r"Cannot (GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) /")
+_ID: Final = re.compile(r"[0-9]{5,20}(@(s\.whatsapp\.net|c\.us|lid))?")
 _NUMBER: Final = re.compile(r"[0-9]{1,64}(?:\.[0-9]{1,64})?")
 _DATE: Final = re.compile(
     r"[A-Za-z]{3}, [0-9]{2} [A-Za-z]{3} [0-9]{4} [0-9:]{8} GMT"  # IMF-fixdate
@@ -74,6 +75,15 @@ def _is_failure(status: Json) -> bool:
 
 def _is_number(value: Json) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def without_faulty_entries(document: Json) -> Json:
+    """Return the document without those objects of its arrays that hold an error."""
+    if isinstance(document, dict):
+        return {key: without_faulty_entries(value) for key, value in document.items()}
+    if isinstance(document, list):
+        return [each for each in document if not (isinstance(each, dict) and holds_error(each))]
+    return document
 
 
 def says_success(document: Json) -> bool:
@@ -215,20 +225,26 @@ def read_lookup(number: Json, found: Json, *ids: Json) -> Lookup | None:
     """
     try:
         asked = read_number(number)
-        persons = [read_number(each) for each in ids] if found is True else []
     except ContactError:
         return None
     if asked is None or not isinstance(found, bool):
         return None
+    if not found:  # of a number that was not found, an id may be any text
+        ids = tuple(each for each in ids if isinstance(each, str) and _ID.fullmatch(each))
+    try:
+        persons = [read_number(each) for each in ids]
+    except ContactError:
+        return None
     known: Contact | None = None
     for person in filter(None, persons):
-        if known is None:
-            known = person
-        elif relation(known, person) is Relation.DIFFERENT:
+        if relation(known or asked, person) is Relation.DIFFERENT:
             return None
-        else:
-            known = Contact(known.number or person.number, known.lid or person.lid)
-    return Lookup(asked, found, known)
+        known = person if known is None else _join(known, person)
+    return Lookup(asked, found, known if found else None)
+
+
+def _join(one: Contact, other: Contact) -> Contact:
+    return Contact(one.number or other.number, one.lid or other.lid)
 
 
 def read_contacts(

@@ -23,6 +23,8 @@ class ProviderReads(ABC):
     - `status_at`, `status_words`: where the response to a status has its word, as a JSON pointer,
       and the meaning of each word, which may be a boolean:
       `{"WORKING": p.SessionState.CONNECTED}`. Any other word means `unknown`.
+    - `status_session`: where the response to a status names the session, as a JSON pointer, and the
+      option with its name; another name ends the evidence.
     - `synchronous`: the response to a change comes after the list has changed.
     - `lists_lids`: the list names most contacts by LID, without their numbers.
     - `shows_only_blocks`: a read shows that a contact is blocked, and never that it is not.
@@ -33,17 +35,21 @@ class ProviderReads(ABC):
     lookups_name_contacts: ClassVar[bool] = True
     status_at: ClassVar[str] = ""
     status_words: ClassVar[Mapping[str | bool, SessionState]] = MappingProxyType({})
+    status_session: ClassVar[tuple[str, str]] = ("", "")
     synchronous: ClassVar[bool] = False
     lists_lids: ClassVar[bool] = False
     shows_only_blocks: ClassVar[bool] = False
     prefers_lid: ClassVar[bool] = False
 
+    options: Mapping[str, Any]
     _status_keys: ClassVar[tuple[str, ...]]
+    _session_keys: ClassVar[tuple[str, ...]]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        pointers = (cls.status_at,) if cls.status_at else ()
-        cls._status_keys = next(iter(read_pointers(f"{cls.__name__}.status_at", pointers)), ())
+        name = cls.__name__
+        cls._status_keys = _read_pointer(f"{name}.status_at", cls.status_at)
+        cls._session_keys = _read_pointer(f"{name}.status_session", cls.status_session[0])
 
     @abstractmethod
     def request(
@@ -65,6 +71,10 @@ class ProviderReads(ABC):
 
         By default, that is the meaning of the word at `status_at`.
         """
+        if self._session_keys:
+            named = value_at(document, self._session_keys)
+            if isinstance(named, str) and named != self.options[self.status_session[1]]:
+                return None
         value = value_at(document, self._status_keys)
         if isinstance(value, bool):
             return Session(self.status_words.get(value, SessionState.UNKNOWN))
@@ -101,3 +111,8 @@ class ProviderReads(ABC):
         body that is about the contact and shows neither state is `BlockState(None, …)`.
         """
         raise NotImplementedError
+
+
+def _read_pointer(where: str, pointer: str) -> tuple[str, ...]:
+    """Return the keys of a JSON pointer; none for an empty one."""
+    return next(iter(read_pointers(where, (pointer,) if pointer else ())), ())

@@ -33,7 +33,10 @@ class Unverified(StrEnum):
         return member
 
     NO_READ = "no_read", "no read was made, or the provider has none"
-    ONLY_LIDS = "only_lids", "the list holds LIDs, and it is not known if one is the contact's"
+    ONLY_LIDS = (
+        "only_lids",
+        "the list, or the read of the contact, has LIDs, one of which may be the contact's",
+    )
     INCOMPLETE = (
         "incomplete",
         (

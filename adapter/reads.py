@@ -14,6 +14,7 @@ from adapter.codes import Action, Code
 from adapter.comparison import Identities, find_state
 from adapter.contacts import Contact, other_form
 from adapter.containment import contain
+from adapter.errors import RequestError
 from adapter.provider import Provider
 from adapter.readings import Lookup, Session, SessionState
 from adapter.results import Command, Outcome
@@ -140,16 +141,19 @@ def fetch_state(
     actions = contain(provider.actions)
     if Action.STATE in actions:
         return run(Command(Action.STATE, contact), _left(deadline))
+    try:
+        contain(provider.name_contact, contact)  # the list shows no contact without such a name
+    except RequestError as error:
+        return error.outcome, 0
     outcome, attempts = run(Command(Action.LIST), _left(deadline))
     if not outcome.ok:
         return outcome, attempts
     entries = outcome.contacts or ()
     state = find_state(contact, entries, identities)
-    is_known = identities.number_of(contact.number) or identities.complete(contact).lid
     if (
         state.blocked is None
         and contact.number is not None
-        and not is_known
+        and not identities.is_fresh(contact)
         and Action.LOOKUP in actions
         and provider.lookups_name_contacts
     ):

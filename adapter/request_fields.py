@@ -83,6 +83,11 @@ def read_lookup_numbers(numbers: object, default_region: str | None = None) -> t
         try:
             if text is None:
                 raise invalid_field("number", "must be text, in quotes")
+            if isinstance(text, str) and detect_field(text) == "jid":
+                message = "must be a phone number; an id cannot be looked up"
+                raise RequestError(
+                    Outcome.failure(Code.INVALID_TARGET, fields={"number": (message,)})
+                )
             contacts.append(read_contact(number=text, default_region=default_region))
         except RequestError as error:
             faults[f"numbers[{index}]"] = error.outcome

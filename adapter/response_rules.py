@@ -14,9 +14,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from adapter.codes import Action, Applied, Code, Confirmation
-from adapter.contacts import ContactError, Relation, relation
+from adapter.contacts import ContactError, Relation, as_sent, relation
 from adapter.error_rules import ErrorRule
-from adapter.evidence import says_no_route
+from adapter.evidence import says_no_route, without_faulty_entries
 from adapter.http import HttpResponse
 from adapter.readings import Lookup, Reading
 from adapter.results import Command, Outcome
@@ -97,7 +97,7 @@ def read_success(provider: Provider, command: Command, response: HttpResponse) -
     elif command.action is Action.STATE:
         reading = provider.parse_state(command, document)
     else:
-        found = provider.parse_lookup(command, document)
+        found = provider.parse_lookup(command, without_faulty_entries(document))
         reading = None if found is None else _complete_lookups(command, tuple(found))
         if reading is not None and all(_is_unread(each) for each in reading):
             reading = None  # a response about other numbers may belong to another request
@@ -154,9 +154,9 @@ def _compare_contact(
         return _fail(Code.PROVIDER_BAD_RESPONSE, response) if outcome.ok else outcome
     if named is None or named is command.contact:
         return outcome
-    found = relation(command.target, named)
+    found = relation(as_sent(command.target), named)
     if found is Relation.DIFFERENT:
-        return _fail(Code.PROVIDER_BAD_RESPONSE, response)
+        return replace(_fail(Code.PROVIDER_BAD_RESPONSE, response), named=named)
     if found is not Relation.INCOMPARABLE:
         outcome = replace(outcome, named=named)
     if found is Relation.INCOMPARABLE and outcome.ok:

@@ -56,7 +56,8 @@ def verify(
             if not is_superseded():
                 state, more = _read(read, deadline)
                 reads += more
-    if is_superseded():
+    names_another = not outcome.ok and outcome.named is not None
+    if is_superseded() or (names_another and state.blocked is not command.blocked):
         state = BlockState(None, Unverified.INCOMPLETE)
     if state.blocked is None:
         reason = state.reason or Unverified.INCOMPLETE
@@ -76,6 +77,6 @@ def verify(
 
 def _read(read: Callable[[float], tuple[Outcome, int]], deadline: float) -> tuple[BlockState, int]:
     outcome, reads = read(deadline)
-    if isinstance(outcome.reading, BlockState):
+    if isinstance(outcome.reading, BlockState) and time.monotonic() <= deadline:
         return outcome.reading, reads
     return BlockState(None, Unverified.READ_FAILED), reads

@@ -55,6 +55,7 @@ class WahaCodeProvider(p.Provider):
         "lookup": ("GET", "/api/contacts/check-exists"),
     }
     status_at = "/status"
+    status_session = ("/name", "session")
     status_words = {
         "WORKING": p.SessionState.CONNECTED,
         "STOPPED": p.SessionState.NOT_CONNECTED,

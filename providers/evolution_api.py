@@ -72,6 +72,7 @@ class EvolutionApiProvider(p.Provider):
     }
     max_lookup = 100  # the schema has no maximum
     status_at = "/instance/state"
+    status_session = ("/instance/instanceName", "session")
     status_words = {
         "open": p.SessionState.CONNECTED,
         "close": p.SessionState.NOT_CONNECTED,

@@ -36,6 +36,11 @@ def read_user(user: p.Json) -> p.Lookup | None:
     return None
 
 
+def is_not_connected(document: p.Json) -> bool:
+    """Whether the whole text of an error is one of the two of a client that is not connected."""
+    return document in ({"error": "client disconnected"}, {"error": "no active session found"})
+
+
 class EvolutionGoProvider(p.Provider):
     """Evolution GO, read in its source in November 2026.
 
@@ -76,7 +81,12 @@ class EvolutionGoProvider(p.Provider):
     provider_code_at = ("/code",)
     error_codes = {"LICENSE_REQUIRED": (503, p.Code.PROVIDER_PERMISSION_DENIED, UNLICENSED)}
     error_rules = (
-        p.ErrorRule(p.Code.SESSION_NOT_CONNECTED, 400, actions=(p.Action.STATUS,)),
+        p.ErrorRule(
+            p.Code.SESSION_NOT_CONNECTED,
+            400,
+            where=is_not_connected,
+            actions=(p.Action.STATUS,),
+        ),
         p.ErrorRule(p.Code.PROVIDER_ERROR, 400, actions=(p.Action.LOOKUP,)),
         p.ErrorRule(p.Code.PROVIDER_ERROR, 200, where=is_failed_query, actions=(p.Action.LOOKUP,)),
     )

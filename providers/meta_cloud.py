@@ -141,6 +141,7 @@ class MetaCloudProvider(p.Provider):
     }
     synchronous = True
     status_at = "/status"
+    status_session = ("/id", "phone_number_id")
     status_words = STATUS_WORDS
     error_codes = {code: meaning for meaning, codes in MEANINGS.items() for code in codes.split()}
 
@@ -198,7 +199,7 @@ class MetaCloudProvider(p.Provider):
         return None
 
     def _read_code(self, error: Mapping[str, p.Json]) -> str | None:
-        """Return `code`, with its subcode where a rule knows both; 200 stands for 200 to 299."""
+        """Return `code`, with its subcode where a rule has both; 200 stands for 200 to 299."""
         code = error.get("code")
         if not isinstance(code, int) or isinstance(code, bool):
             return None

@@ -14,9 +14,10 @@ class SessionGatewayProvider(p.Provider):
     """The gateway, read at https://wahost-rama.zeabur.app/docs (contacts, sessions) in 11/2026.
 
     Its 501 `not_implemented` means that the session is not connected; its 404 hides the sessions
-    of other organisations. Neither its pages nor its codes mention a block list. Of the words of a
-    status they show `working` alone, even in the example of a stop; any other one means `unknown`.
-    A key needs the right `send` for changes, `read` for lookups, and `manage` for the status.
+    of other organisations. Neither its pages nor its codes mention a block list, so that nothing
+    can be compared with the LIDs that `GET …/contacts/{lid}` maps. Of the words of a status they
+    show `working` alone, even in the example of a stop; any other one means `unknown`. A key needs
+    the right `send` for changes, `read` for lookups, and `manage` for the status.
     """
 
     name = "session-gateway"

@@ -31,7 +31,8 @@ class WahaProvider(WahaCodeProvider):
     server cannot do it and has done nothing. A stopped session may get the 404 of an unknown one.
 
     There is no block list to read: `GET /api/contacts/all` returns the contacts that the engine
-    has, and a blocked number need not be one of them. A contact's own flag is read instead.
+    has, and a blocked number need not be one of them. A contact's own flag is read instead, by its
+    number or its LID, so that the routes that map LIDs (`/api/{session}/lids`) are not used.
     Before 2026.7.1, a dead session of GOWS could stay WORKING.
     """
 

@@ -29,7 +29,11 @@ def read_validation(document: p.Json) -> list[tuple[str, p.Json]]:
 
 
 class WutsProvider(p.Provider):
-    """WUTS, read at https://docs.wuts.com.br (contacts, errors, quickstart) in November 2026."""
+    """WUTS, read at https://docs.wuts.com.br (contacts, errors, quickstart) in November 2026.
+
+    The list has the number beside a LID, so that `POST /contacts/resolve`, which maps LIDs, is not
+    used.
+    """
 
     name = "wuts"
     title = "WUTS"
@@ -74,6 +78,15 @@ class WutsProvider(p.Provider):
         """Name the contact by JID, the one form of both numbers and LIDs."""
         body = None if command.contact is None else {"jid": self.name_contact(command.contact)}
         return self.request(command, body)
+
+    def parse_status(self, document: p.Json) -> p.Session | None:
+        """Read `connected`; where `is_logged_in` differs, nothing is known."""
+        match document:
+            case {"success": True, "data": {"connected": connected, **rest}}:
+                if rest.get("is_logged_in", connected) is connected:
+                    return super().parse_status(document)
+                return p.Session(p.SessionState.UNKNOWN)
+        return None
 
     def build_lookup(self, command: p.Command) -> p.HttpRequest:
         """Name the numbers in the body, by their digits."""

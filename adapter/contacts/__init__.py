@@ -11,7 +11,7 @@ from adapter.contacts.contact import NO_IDENTIFIER, Contact, detect_field
 from adapter.contacts.errors import ContactError, NotAPersonError
 from adapter.contacts.forms import ContactForm
 from adapter.contacts.identifiers import MAX_USER_ID, is_user_id
-from adapter.contacts.identity import Relation, identity_key, other_form, relation
+from adapter.contacts.identity import Relation, as_sent, identity_key, other_form, relation
 from adapter.contacts.numbering import load_numbering_plans
 from adapter.contacts.parsing import MAX_LINK
 
@@ -25,6 +25,7 @@ __all__ = [
     "ContactForm",
     "NotAPersonError",
     "Relation",
+    "as_sent",
     "detect_field",
     "identity_key",
     "is_user_id",

@@ -52,6 +52,16 @@ def relation(requested: Contact, reported: Contact) -> Relation:
     return Relation.SAME
 
 
+def as_sent(contact: Contact) -> Contact:
+    """Return the contact without its user id, if it has a number or a LID, which requests name.
+
+    A user id beside them is the caller's word: no response about the number proves anything of it.
+    """
+    if contact.user_id is None or (contact.number is None and contact.lid is None):
+        return contact
+    return Contact(contact.number, contact.lid)
+
+
 def identity_key(contact: Contact) -> str:
     """Return a key that is equal for contacts that are the same person or variants.
 

@@ -13,11 +13,13 @@ from werkzeug.datastructures import EnvironHeaders
 from werkzeug.routing import PathConverter
 
 from adapter.api_keys import scope_for
+from adapter.contacts import MAX_TEXT
 from adapter.containment import contain
 from adapter.dialect import Dialect, DialectRequest
 from adapter.errors import RequestError
 from adapter.http import Headers, HttpRequest
 from adapter.logs import log
+from adapter.request_fields import invalid_field
 from adapter.results import Result
 from adapter.service import Service
 from adapter.settings.model import EVERY_ORIGIN
@@ -169,6 +171,7 @@ class DialectViews:
             request = self._read_head(context.request, path)
             credential = self._dialect.parse_credential(request)
             caller = self._authenticator.authenticate(credential, context.request, self._cors)
+            _require_single_values(context.request)
             route, _ = self._dialect.match(request)
             request = self._add_body(request, context)
             require_scope(caller, scope_for(route.action))
@@ -226,6 +229,14 @@ class DialectViews:
         return context.respond(
             response.status, response.body, headers, code=result.code, result=result
         )
+
+
+def _require_single_values(request: Request) -> None:
+    """Raise RequestError for a parameter with two values, which may name two persons."""
+    if request.query_string:
+        for name, values in request.args.lists():
+            if len(set(values)) > 1:
+                raise invalid_field(name[:MAX_TEXT], "is given more than once")
 
 
 def views_of(view: Callable[..., Any] | None) -> DialectViews | None:

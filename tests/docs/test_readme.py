@@ -344,7 +344,8 @@ def test_python_runs(of: Page, block: Block, tmp_path: Path) -> None:
 def test_json_has_the_shape_of_the_api(of: Page, block: Block) -> None:
     document = json.loads(block.text)
     if "exchanges" in document:
-        assert of.name == "providers/README.md"  # the guide's responses; test_new_provider again
+        # The guide's responses: test_new_provider again, and test_reads_guide.
+        assert of.name == "providers/README.md"
         return
     assert list(document) == list(build_envelope(data={}, request_id=""))
     if document["success"]:

@@ -74,7 +74,7 @@ def test_the_reads_of_the_guide_keep_the_contract(
 
 
 def test_every_declaration_and_method_of_reads_is_in_the_guide() -> None:
-    section = GUIDE.text.partition("\n### ProviderReads\n")[2].partition("\n## ")[0]
+    section = GUIDE.text.partition("\n### Reads\n")[2].partition("\n## ")[0]
     names = [name for name in vars(ProviderReads) if not name.startswith("_")]
     assert len(names) >= 14
     assert [name for name in names if name not in section] == []

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter import comparison
-from adapter.comparison import IDENTITY_LIFETIME, Identities, find_state
+from adapter.comparison import FRESHNESS, IDENTITY_LIFETIME, Identities, find_state
 from adapter.contacts import Contact, Relation, other_form, relation
 from adapter.readings import BlockState, Lookup, Unverified
 
@@ -165,14 +165,47 @@ def test_a_contact_is_completed_and_never_rewritten() -> None:
     assert identities.complete(Contact(user_id="US.abc")) == Contact(user_id="US.abc")
 
 
-def test_a_lid_that_moves_to_another_number_leaves_the_first() -> None:
-    identities = Identities()
+def test_a_lid_of_two_unrelated_numbers_is_forgotten_and_not_learnt_again() -> None:
+    now = [0.0]
+    identities = Identities(lambda: now[0])
     identities.learn(Contact(LONG), Contact(SHORT, LID))
+    for number in (FOREIGN, LONG):
+        identities.learn(Contact(number), Contact(number, LID))
+        assert identities.complete(Contact(lid=LID)) == Contact(lid=LID)
+        for each in (LONG, SHORT, FOREIGN):
+            assert identities.complete(Contact(each)) == Contact(each)
+    found = find_state(Contact(LONG), [Contact(lid=LID)], identities)
+    assert found == BlockState(None, Unverified.ONLY_LIDS)
+    now[0] += IDENTITY_LIFETIME
     identities.learn(Contact(FOREIGN), Contact(FOREIGN, LID))
     assert identities.complete(Contact(lid=LID)) == Contact(FOREIGN, LID)
-    for number in (LONG, SHORT):
-        assert identities.complete(Contact(number)) == Contact(number)
-    assert find_state(Contact(LONG), [Contact(lid=LID)], identities) == NOT_BLOCKED
+
+
+def test_a_number_that_is_not_on_whatsapp_is_forgotten() -> None:
+    identities = Identities()
+    identities.learn(Contact(LONG), Contact(SHORT, LID))
+    identities.learn_lookups([Lookup(Contact(LONG), None)])
+    assert identities.complete(Contact(LONG)).lid == LID
+    identities.learn_lookups([Lookup(Contact(SHORT), False)])
+    assert identities.complete(Contact(LONG)).lid is None
+
+
+def test_an_old_lid_shows_a_block_and_never_that_there_is_none() -> None:
+    now = [0.0]
+    identities = Identities(lambda: now[0])
+    identities.learn(Contact(FOREIGN), Contact(FOREIGN, LID))
+    assert find_state(Contact(FOREIGN), [Contact(lid=OTHER_LID)], identities) == NOT_BLOCKED
+    now[0] += FRESHNESS
+    unknown = BlockState(None, Unverified.ONLY_LIDS)
+    assert find_state(Contact(FOREIGN), [Contact(lid=OTHER_LID)], identities) == unknown
+    assert find_state(Contact(FOREIGN), [Contact(lid=LID)], identities) == BLOCKED
+
+
+@pytest.mark.parametrize("entry", [Contact(user_id="BR.1"), Contact(FOREIGN, user_id="BR.2")])
+def test_a_user_id_beside_a_number_is_no_evidence(entry: Contact) -> None:
+    found = find_state(Contact(LONG, user_id="BR.1"), [entry])
+    known = entry.number is not None
+    assert found == (NOT_BLOCKED if known else BlockState(None, Unverified.INCOMPLETE))
 
 
 def test_a_number_with_a_new_lid_gives_up_the_old_one() -> None:
@@ -242,29 +275,28 @@ learnt = st.lists(
 
 
 @given(learnt)
-def test_the_last_owner_of_a_lid_is_the_only_one(
+def test_a_lid_has_one_owner_or_none(
     facts: list[tuple[str, str | None, str | None, bool]],
 ) -> None:
     identities = Identities()
-    owner: dict[str, str] = {}
+    named: dict[str, set[str]] = {}
     for asked, number, lid, in_list in facts:
         if in_list and lid is not None:
             identities.learn_list([Contact(asked, lid)])
-            named = asked
+            owner = asked
         else:
-            own = number or identities.number_of(asked) or asked
+            owner = number or identities.number_of(asked) or asked
             identities.learn(Contact(asked), Contact(number, lid))
-            named = own
         if lid is not None:
-            owner = {each: whose for each, whose in owner.items() if whose != named}
-            owner[lid] = named
+            named.setdefault(lid, set()).add(owner)
         for each in (LID, OTHER_LID, "100000000000003@lid"):
-            assert identities.complete(Contact(lid=each)).number == owner.get(each)
+            known = identities.complete(Contact(lid=each)).number
+            assert known is None or known in named[each]
         for each in (LONG, SHORT, FOREIGN):
             found = identities.complete(Contact(each))
             assert found.number == each
             if found.lid is not None:
-                assert owner[found.lid] in (each, identities.number_of(each))
+                assert named[found.lid] & {each, str(identities.number_of(each))}
 
 
 def test_threads_learn_and_read_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,7 +123,7 @@ def test_the_dialect_has_no_word_for_a_state_that_is_not_known() -> None:
     assert (status, "instance" in document) == (500, False)
 
 
-def test_the_dialect_leaves_out_a_number_of_which_nobody_knows() -> None:
+def test_the_dialect_leaves_out_a_number_whose_lookup_is_unknown() -> None:
     lookups = (
         Lookup(ANNA, True, Contact("551199999999")),
         Lookup(BERT, None, code=Code.PROVIDER_TIMEOUT),

@@ -22,7 +22,7 @@ from support.raw_server import Peer, RawServer, http_response
 LONG: Final = "5511999990001"
 """The number that is blocked."""
 SHORT: Final = "551199990001"
-"""Its form without the ninth digit, as which WhatsApp knows it in one behaviour."""
+"""Its form without the ninth digit, as which WhatsApp keeps it in one behaviour."""
 LID: Final = "100000000000001@lid"
 OTHER: Final = "14155550123"
 """A number that is in every list."""
@@ -138,19 +138,19 @@ class Behaviour:
 
 
 BEHAVIOURS: Final = (
-    Behaviour("does what it says"),
-    Behaviour("says yes, and does nothing", applies=None),
-    Behaviour("says yes, and does it 800 ms later", applies=1),
-    Behaviour("does it, and loses the response", responds=False),
-    Behaviour("loses the response, and does nothing", applies=None, responds=False),
-    Behaviour("loses the response, and does it 800 ms later", applies=1, responds=False),
+    Behaviour("makes the change"),
+    Behaviour("reports success, and changes nothing", applies=None),
+    Behaviour("reports success, and makes the change 800 ms later", applies=1),
+    Behaviour("makes the change, and loses the response", responds=False),
+    Behaviour("loses the response, and changes nothing", applies=None, responds=False),
+    Behaviour("loses the response, and makes the change 800 ms later", applies=1, responds=False),
     Behaviour("lists LIDs alone (Meta: user ids)", shows_numbers=False),
     Behaviour("lists LIDs alone, and loses the response", responds=False, shows_numbers=False),
-    Behaviour("knows the number without its ninth digit", number=SHORT),
+    Behaviour("keeps the number without its ninth digit", number=SHORT),
     Behaviour(
-        "knows it without its ninth digit, and loses the response", number=SHORT, responds=False
+        "keeps it without its ninth digit, and loses the response", number=SHORT, responds=False
     ),
-    Behaviour("says yes, and its reads fail", status=500),
+    Behaviour("reports success, and its reads fail", status=500),
     Behaviour("loses the response, and its reads fail", responds=False, status=500),
 )
 

@@ -32,7 +32,7 @@ from adapter.plugin import LocalProvider
 from adapter.readings import Unverified
 
 UNBLOCK = Command(Action.UNBLOCK, Contact(LONG))
-OBEYS, IGNORES = Behaviour("does what it says"), Behaviour("does nothing", applies=None)
+OBEYS, IGNORES = Behaviour("makes the change"), Behaviour("changes nothing", applies=None)
 LOSES = Behaviour("loses the response", responds=False)
 ALWAYS = {"verify": "always"}
 

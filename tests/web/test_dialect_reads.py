@@ -36,6 +36,7 @@ from support.dialect_calls import (
     send_over,
 )
 
+from adapter import Secret
 from adapter.web.app import create_app
 
 pytest_plugins = ["support.dialect_fixtures"]
@@ -481,3 +482,18 @@ def test_session_is_named_in_the_query_as_it_is(
         headers=HEADERS["waha"],
     )
     assert json.loads(response.data)["numberExists"] is True
+
+
+@pytest.mark.parametrize("path", ["contacts/check-exists?phone=1&phone=2", "contacts?x=1&x=2"])
+def test_a_parameter_with_two_values_is_refused_after_the_key_was_checked(
+    make_app: Callable[..., Any], path: str
+) -> None:
+    keys = {"k": {"secret": Secret("k" * 20), "scopes": ["read"], "accounts": ["*"]}}
+    accounts = {"a": {"provider": "memory"}}
+    client = make_app(
+        {"accounts": accounts, "keys": keys, "dialects": {"enabled": ["waha"]}}
+    ).test_client()
+    address = f"/dialects/waha/api/{path}"
+    assert client.get(address).status_code == 401
+    response = client.get(address, headers={"X-Api-Key": "k" * 20})
+    assert response.headers["X-Contact-Adapter-Code"] == "validation_error"

@@ -117,7 +117,7 @@ async def change(request: Request) -> JSONResponse:
             await call(request.app, account, action, str(contact["jid"]), request_id)
         data = {"action": action, "account": account, "blocked": action == "block"}
         data |= {"confirmation": "provider_state", "contact": {**contact, "user_id": None}}
-        upstream = 200
+        upstream, data = 200, {**data, "verified": None, "verified_reason": "no_read"}
     except CallError as failed:
         code, upstream, (status, error) = failed.code, failed.upstream, CODES[failed.code]
         error, attempts = error | {"fields": failed.fields}, attempts * (code != "circuit_open")
@@ -130,7 +130,7 @@ async def change(request: Request) -> JSONResponse:
     facts |= {"request_id": request_id} | ({"key": "bench"} if code != "unauthenticated" else {})
     line = " ".join(f"{name}={fact}" for name, fact in facts.items() if fact is not None)
     logging.info("request %s", LONG_NUMBER.sub(lambda run: mask(run.group()), line))
-    meta = {"request_id": request_id, "attempts": attempts, "duration_ms": ms}
+    meta = {"request_id": request_id, "attempts": attempts, "reads": 0, "duration_ms": ms}
     meta |= {"provider": facts.get("provider"), "upstream": {"status": upstream, "code": None}}
     envelope = {"success": error is None, "data": data, "error": error, "meta": meta}
     return JSONResponse(envelope, status, headers)
