@@ -14,6 +14,7 @@ from marshmallow import Schema
 
 from adapter.codes import Action, Code
 from adapter.dialect import Dialect
+from adapter.history import MAX_LIMIT
 from adapter.route import Route
 from adapter.settings.model import Settings
 from adapter.web.auth import CHALLENGE
@@ -341,14 +342,16 @@ def _query_parameters(schema: type[Schema]) -> list[dict[str, Any]]:
             "in": "query",
             "required": False,
             "description": field.metadata["description"],
-            "schema": {"type": _type_of(field)},
+            "schema": _schema_of(field),
         }
         for name, field in schema().fields.items()
     ]
 
 
-def _type_of(field: Any) -> str:
-    return {Flag: "boolean", Whole: "integer"}.get(type(field), "string")
+def _schema_of(field: Any) -> dict[str, Any]:
+    if isinstance(field, Whole):
+        return {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}
+    return {"type": "boolean" if isinstance(field, Flag) else "string"}
 
 
 def _group_by_address(routes: Iterable[Route]) -> list[list[Route]]:
