@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import fields
 from typing import TYPE_CHECKING, Final
@@ -19,35 +20,72 @@ _UPDATE_EVERY: Final = 1.0
 
 
 class LedgerMetrics:
-    """The metrics of the ledger of one service; the gauges are those of this process."""
+    """The metrics of the ledger of one service; the gauges are those of this process.
+
+    They are made by the first call or request of a process: a metric without labels has a file as
+    soon as it is made, and the values of a master would count as those of a worker.
+    """
 
     def __init__(self, ledger: Ledger, registry: CollectorRegistry) -> None:
+        self._ledger, self._registry = ledger, registry
+        self._updated_at = 0.0
+        self._lock = threading.Lock()
+        self._made: _Series | None = None
+
+    @property
+    def _series(self) -> _Series:
+        if self._made is None:
+            with self._lock:
+                self._made = self._made or _Series(self._registry)
+        return self._made
+
+    def count(self, result: Result) -> None:
+        """Count a call that has ended, and keep the gauges of this worker up to date."""
+        self._series.recorded[bool(result.recorded)].inc()
+        if time.monotonic() - self._updated_at >= _UPDATE_EVERY:
+            self.update()
+
+    def update(self) -> None:
+        """Set the gauges to the state of the ledger."""
+        self._updated_at = time.monotonic()
+        series, health = self._series, self._ledger.health
+        series.available.set(float(health.available))
+        series.waiting.set(health.waiting)
+        series.swept_at.set(health.swept_at or 0)
+        for kind in fields(health.sweep):
+            series.sweep.labels(kind.name).set(getattr(health.sweep, kind.name))
+
+
+class _Series:
+    """The counters and gauges of one process."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
         calls = Counter(
             "contact_adapter_ledger_calls",
             "Calls by whether they are in the ledger: true, or false (it was slow or gone).",
             ["recorded"],
             registry=registry,
         )
-        self._recorded = {value: calls.labels(str(value).lower()) for value in (True, False)}
-        self._available = Gauge(
+        self.recorded = {value: calls.labels(str(value).lower()) for value in (True, False)}
+        self.available = Gauge(
             "contact_adapter_ledger_available",
             "1 while the database could be used; with several workers, the lowest.",
             registry=registry,
             multiprocess_mode="livemin",
         )
-        self._waiting = Gauge(
+        self.waiting = Gauge(
             "contact_adapter_ledger_queue",
             "Events that wait to be recorded.",
             registry=registry,
             multiprocess_mode="livesum",
         )
-        self._swept_at = Gauge(
+        self.swept_at = Gauge(
             "contact_adapter_ledger_swept_timestamp_seconds",
             "End of the last clean-up, in seconds since 1970; 0 before the first.",
             registry=registry,
             multiprocess_mode="livemax",
         )
-        self._sweep = Gauge(
+        self.sweep = Gauge(
             "contact_adapter_ledger_swept_rows",
             "Rows of the last clean-up: calls closed as unknown, calls and keys deleted, contacts "
             "erased.",
@@ -55,22 +93,3 @@ class LedgerMetrics:
             registry=registry,
             multiprocess_mode="livemostrecent",
         )
-
-        self._ledger = ledger
-        self._updated_at = 0.0
-
-    def count(self, result: Result) -> None:
-        """Count a call that has ended, and keep the gauges of this worker up to date."""
-        self._recorded[bool(result.recorded)].inc()
-        if time.monotonic() - self._updated_at >= _UPDATE_EVERY:
-            self.update()
-
-    def update(self) -> None:
-        """Set the gauges to the state of the ledger."""
-        self._updated_at = time.monotonic()
-        health = self._ledger.health
-        self._available.set(float(health.available))
-        self._waiting.set(health.waiting)
-        self._swept_at.set(health.swept_at or 0)
-        for kind in fields(health.sweep):
-            self._sweep.labels(kind.name).set(getattr(health.sweep, kind.name))

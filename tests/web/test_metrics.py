@@ -452,9 +452,12 @@ def test_metrics_of_several_workers_are_merged(tmp_path: Path) -> None:
         wait_until(lambda: not served.survivors(), "the end of all its processes")
     assert shared_folders(tmp_path) == []
     for numbers in found:
-        assert set(numbers.families) == set(LABELS) - UNUSED
+        of_ledger = {each for each in numbers.families if "_ledger_" in each}
+        assert set(numbers.families) - of_ledger == set(LABELS) - UNUSED
         counted = numbers.find("contact_adapter_calls_total", **SANDBOX, action="block", code="ok")
         assert counted == made
+        assert numbers.find("contact_adapter_ledger_calls_total", recorded="true") == made
+        assert numbers.find("contact_adapter_ledger_available") == 1
         assert numbers.find("contact_adapter_in_flight", **SANDBOX) == 0
         assert numbers.find("contact_adapter_breaker_state", **SANDBOX) == 0
 
