@@ -54,9 +54,8 @@ class Account:
         self.aliases = settings.aliases
         self.provider: Provider = contain(settings.provider, settings.options)
         self.settings = settings
-        self.verify = settings.verify or (
-            Verify.UNKNOWN if contain(self.provider.can_read_back) else Verify.NEVER
-        )
+        self._can_read_back = contain(self.provider.can_read_back)
+        self.verify = settings.verify or (Verify.UNKNOWN if self._can_read_back else Verify.NEVER)
         self.identities = Identities()
         self._limits = _limits_by_action(self.provider, settings.transport)
         self._resilience: Resilience | None = self._new_resilience()
@@ -111,7 +110,7 @@ class Account:
         ensure_own_process()
         provider, limits = self.provider, self.settings.transport
         run = partial(self._run, request_id, begun, wish=wish)
-        if command.action is Action.STATE and contain(provider.can_read_back):
+        if command.action is Action.STATE and self._can_read_back:
             deadline = time.monotonic() + limits.list_deadline
             return fetch_state(run, provider, self.identities, command.target, deadline)
         if command.action not in contain(provider.actions):
@@ -131,7 +130,7 @@ class Account:
         mode = self.verify
         if command.verify is not None:
             mode = Verify.ALWAYS if command.verify else Verify.NEVER
-        if mode is Verify.NEVER or not contain(self.provider.can_read_back):
+        if mode is Verify.NEVER or not self._can_read_back:
             return run(command)
         seconds = self.settings.transport.deadline
         deadline = time.monotonic() + seconds

@@ -56,8 +56,9 @@ def look_up(
     first failure is returned. After a failure that is about the account, no further request is
     sent: the rest has its code.
     """
-    others = [_other(each) for each in command.contacts] if command.candidates else []
-    numbers = {each.number: each for each in (*command.contacts, *others) if each is not None}
+    others = {each.number: _other(each) for each in command.contacts if command.candidates}
+    wanted = (*command.contacts, *others.values())
+    numbers = {each.number: each for each in wanted if each is not None}
     asked = tuple(
         each if each.lid is each.user_id is None else Contact(each.number)
         for each in numbers.values()
@@ -81,7 +82,7 @@ def look_up(
         return first, attempts
     complete = []
     for contact in command.contacts:
-        other = _other(contact) if command.candidates else None
+        other = others.get(contact.number)
         form = None if other is None else found[other.number]
         lookup = found[contact.number]
         if form is not None or lookup.asked is not contact:

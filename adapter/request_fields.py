@@ -158,10 +158,10 @@ def read_native_numbers(value: Json, field: str = "numbers") -> tuple[Contact, .
     An entry is a number, or the JID of one. Raises RequestError: `validation_error` for any other
     value, `invalid_target` for an entry without a number.
     """
-    texts = [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
-    if not isinstance(value, list) or len(texts) != len(value) or not 0 < len(value) <= MAX_NUMBERS:
+    is_list = isinstance(value, list) and 1 <= len(value) <= MAX_NUMBERS
+    if not is_list or not all(isinstance(each, str) for each in value):
         raise invalid_field(field, f"must be a list of 1 to {MAX_NUMBERS} numbers, as texts")
-    contacts = [read_number_or_jid(text, field) for text in texts]
+    contacts = [read_number_or_jid(text, field) for text in value]
     if any(contact.number is None for contact in contacts):
         fields = {field: ("must be numbers; a LID cannot be looked up",)}
         raise RequestError(Outcome.failure(Code.INVALID_TARGET, fields=fields))
