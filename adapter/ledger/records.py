@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
 
 from adapter.ledger.contact_ids import ContactIds
 from adapter.ledger.database import LedgerUnavailable
 from adapter.ledger.events import CallEvent, CloseEvent, Event, Row, Task
 from adapter.ledger.schema import Tables
-from adapter.ledger.statements import Statements, as_json
+from adapter.ledger.statements import Statements
 
 
 class Recorder:
     """Records groups of events over one connection. Used by one thread at a time."""
 
-    def __init__(self, tables: Tables, dialect: str) -> None:
+    def __init__(self, tables: Tables, dialect: Dialect) -> None:
         self._statements = Statements(tables, dialect)
         self._contact_ids = ContactIds(tables)
-        self._is_postgresql = dialect == "postgresql"
+        self._is_postgresql = dialect.name == "postgresql"
 
     def write(self, connection: sa.Connection, events: Sequence[Event]) -> None:
         """Record the events in one transaction; raises what the database raises.
@@ -40,19 +41,17 @@ class Recorder:
     def _write_calls(self, connection: sa.Connection, calls: Sequence[CallEvent]) -> None:
         """Insert the calls in their order, which is the order of the wishes."""
         amount = len(calls)
-        first = connection.execute(self._statements.numbers, {"amount": amount}).one()
+        last, erased_at = tuple(self._statements.numbers.execute(connection, amount).one())
         # A sequence may be shared, so that its numbers have gaps; they only grow.
-        ids = (
-            sorted(first[0]) if self._is_postgresql else range(first[0] + 1, first[0] + 1 + amount)
-        )
-        self._contact_ids.notice_erasure(first[1])
+        ids = sorted(last) if self._is_postgresql else range(last + 1, last + 1 + amount)
+        self._contact_ids.notice_erasure(erased_at)
         contacts = self._contact_ids.find(connection, (call.contact for call in calls))
         rows = []
         for call, number in zip(calls, ids, strict=True):
             call.call_id, call.superseded = number, False
             call.contact_id = contacts.get(call.contact, 0) if call.contact else 0
             rows.append({**call.row, "id": number, "contact_id": call.contact_id or None})
-        connection.execute(self._statements.insert_calls, as_json(rows))
+        self._statements.insert_calls.execute_for(connection, rows)
         self._write_wishes(connection, [call for call in calls if call.action.is_change])
 
     def _write_wishes(self, connection: sa.Connection, changes: Sequence[CallEvent]) -> None:
@@ -63,13 +62,12 @@ class Recorder:
             return
         # In one order, so that two processes do not wait for each other.
         wishes = [_wish(newest[key]) for key in sorted(newest)]
-        written = connection.execute(self._statements.upsert_wishes, as_json(wishes))
+        written = self._statements.upsert_wishes.execute_for(connection, wishes)
         for call in changes:
             call.superseded = newest[call.row["account"], call.contact_id].wanted != call.wanted
         if written.rowcount < len(wishes):  # another process had a newer wish
-            found = connection.execute(
-                self._statements.newer_wishes, as_json([_wish(call) for call in changes])
-            )
+            wishes = [_wish(call) for call in changes]
+            found = self._statements.newer_wishes.execute_for(connection, wishes)
             older = set(found.scalars())
             for call in changes:
                 call.superseded = call.superseded or call.call_id in older
@@ -87,9 +85,9 @@ class Recorder:
             earlier = states.get((account, opened.contact_id))
             states[account, opened.contact_id] = _merge(earlier, _state(close))
         if rows:
-            connection.execute(self._statements.close_calls, as_json(rows))
+            self._statements.close_calls.execute_for(connection, rows)
             ordered = [states[key] for key in sorted(states)]
-            connection.execute(self._statements.update_states, as_json(ordered))
+            self._statements.update_states.execute_for(connection, ordered)
 
 
 def _wish(call: CallEvent) -> Row:

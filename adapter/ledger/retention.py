@@ -12,7 +12,7 @@ from adapter.codes import Applied, Code
 from adapter.contacts import Contact
 from adapter.ledger.contact_ids import find_contacts
 from adapter.ledger.schema import Tables, utc_text
-from adapter.ledger.statements import Statements, as_json
+from adapter.ledger.statements import Statements
 
 STEP: Final = 1000
 """Rows of one transaction."""
@@ -77,7 +77,7 @@ def close_overdue(
     rows = [
         {"id": row.id, "closed_at": closed_at, "code": code, "outcome": outcome} for row in overdue
     ]
-    connection.execute(statements.close_calls, as_json(rows))
+    statements.close_calls.execute_for(connection, rows)
     newest = {(row.account, row.contact_id): row.id for row in sorted(overdue, key=lambda r: r.id)}
     states = [
         {
@@ -91,7 +91,7 @@ def close_overdue(
         }
         for account, contact_id in sorted(newest)
     ]
-    connection.execute(statements.update_states, as_json(states))
+    statements.update_states.execute_for(connection, states)
     return len(overdue)
 
 

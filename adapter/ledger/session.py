@@ -13,7 +13,7 @@ from adapter.ledger.database import Database
 from adapter.ledger.events import Event
 from adapter.ledger.records import Recorder
 from adapter.ledger.retention import Sweep, sweep_step
-from adapter.ledger.statements import Statements
+from adapter.ledger.statements import PLAN_BY_INDEX, Statements
 from adapter.ledger.upgrade import require_schema
 from adapter.ledger.writer import describe
 from adapter.logs import log_event
@@ -72,7 +72,7 @@ class Session:
     def sweep_step(self, connection: sa.Connection) -> Sweep:
         """Do one step of the clean-up in the connection's transaction."""
         tables = self._database.tables
-        statements = Statements(tables, connection.dialect.name)
+        statements = Statements(tables, connection.dialect)
         return sweep_step(connection, tables, statements, self._keep_calls)
 
     def disconnect(self) -> None:
@@ -93,8 +93,11 @@ class Session:
         connection, recorder = self._connection, self._recorder
         if recorder is None:
             require_schema(self._database)
-            dialect = self._database.engine.dialect.name
+            dialect = self._database.engine.dialect
             recorder = self._recorder = Recorder(self._database.tables, dialect)
         if connection is None:
             connection = self._connection = self._database.connect(writes=True)
+            if not self._database.is_sqlite:
+                connection.exec_driver_sql(PLAN_BY_INDEX)
+                connection.commit()
         return connection, recorder

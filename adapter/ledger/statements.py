@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Dialect
 
 from adapter.ledger.events import Row
 from adapter.ledger.schema import Events, Tables, UtcTime
@@ -19,27 +20,72 @@ RESULT_COLUMNS: Final = (
 """The columns of a call that are known once it ends."""
 
 
-def as_json(rows: Sequence[Row]) -> dict[str, str]:
-    """Return the parameters of a statement for these events."""
-    return {"events": json.dumps(rows)}
+PLAN_BY_INDEX: Final = "SET enable_seqscan = off; SET jit = off"
+"""The settings of a writer's connection to PostgreSQL.
+
+A prepared statement keeps its plan until the table is analyzed, which for a new table may be
+minutes later: each group of events would read the whole table. A scan that cannot be avoided has
+such a cost that it would be compiled.
+https://www.postgresql.org/docs/15/sql-prepare.html, 2026-11-26
+"""
+
+_KEEP_ROWCOUNT: Final = {"preserve_rowcount": True}
+
+
+def _constant(text: str) -> sa.ColumnElement[str]:
+    """Return a text of ours as part of the statement, which has one parameter alone."""
+    return sa.literal_column(f"'{text}'", sa.String())
+
+
+class Statement:
+    """A statement with one parameter or none, as SQL text: SQLAlchemy's own cache costs more."""
+
+    def __init__(self, statement: sa.ClauseElement, dialect: Dialect) -> None:
+        compiled = statement.compile(dialect=dialect)
+        self._text = str(compiled)
+        self._names = tuple(compiled.params)
+        self._is_positional = dialect.positional
+
+    def execute(self, connection: sa.Connection, value: object) -> sa.CursorResult[Any]:
+        """Execute the statement, whose result has a `rowcount`."""
+        given: Any = dict.fromkeys(self._names, value)
+        if self._is_positional:
+            given = tuple(given.values())
+        return connection.exec_driver_sql(self._text, given, _KEEP_ROWCOUNT)
+
+    def execute_for(self, connection: sa.Connection, rows: Sequence[Row]) -> sa.CursorResult[Any]:
+        """Execute the statement for these events."""
+        return self.execute(connection, json.dumps(rows))
 
 
 class Statements:
-    """The statements for a group of events, each made once for a dialect."""
+    """The statements for a group of events, each made once for a dialect.
 
-    def __init__(self, tables: Tables, dialect: str) -> None:
-        self._tables, self._dialect = tables, dialect
-        self.numbers = self._numbers()
-        self.insert_calls = self._insert_calls()
-        self.upsert_wishes = self._upsert_wishes()
-        self.close_calls = self._close_calls()
-        self.update_states = self._update_states()
-        self.newer_wishes = self._newer_wishes()
+    Writers in PostgreSQL find rows by index, whatever the planner believes of a table that was
+    empty when the statement was prepared: see `PLAN_BY_INDEX`.
+    """
+
+    def __init__(self, tables: Tables, dialect: Dialect) -> None:
+        self._tables, self._dialect = tables, dialect.name
+        self.numbers = Statement(self._numbers(), dialect)
+        self.insert_calls = Statement(self._insert_calls(), dialect)
+        self.upsert_wishes = Statement(self._upsert_wishes(), dialect)
+        self.close_calls = Statement(self._close_calls(), dialect)
+        self.update_states = Statement(self._update_states(), dialect)
+        self.newer_wishes = Statement(self._newer_wishes(), dialect)
 
     def _events(self, table: sa.Table, *names: str, **more: Any) -> Events:
         return Events(self._dialect, **{name: table.c[name].type for name in names}, **more)
 
-    def _numbers(self) -> sa.Executable:
+    def _by_index(self, column: sa.Column[int]) -> sa.ColumnElement[bool]:
+        """Return a condition that is true for the rows of the events, and needs an index."""
+        if self._dialect != "postgresql":
+            return sa.true()  # SQLite has no other join
+        events = self._events(column.table, column.name)
+        ids = sa.select(events.c[column.name]).select_from(events.table).correlate(None)
+        return column == sa.any_(sa.func.array(ids.scalar_subquery()))
+
+    def _numbers(self) -> sa.ClauseElement:
         """Return the next ids of calls, `amount` of them, and the time of the last erasure.
 
         SQLite's writer holds the only lock: it takes the numbers after the last one.
@@ -47,29 +93,32 @@ class Statements:
         tables = self._tables
         erased_at = sa.select(tables.facts.c.erased_at).scalar_subquery()
         if self._dialect == "postgresql":
-            name = sa.literal(tables.calls.name)
-            sequence = sa.func.pg_get_serial_sequence(name, "id")
-            series = sa.func.generate_series(1, sa.bindparam("amount", type_=sa.Integer))
+            name = _constant(tables.calls.name)
+            sequence = sa.func.pg_get_serial_sequence(name, _constant("id"))
+            one: sa.ColumnElement[int]
+            one, amount = sa.literal_column("1"), sa.bindparam("amount", type_=sa.Integer)
+            series = sa.func.generate_series(one, amount)
             ids = sa.select(sa.func.nextval(sequence).label("id")).select_from(series).subquery()
             return sa.select(sa.func.array_agg(ids.c.id), erased_at)
         sequences = sa.table("sqlite_sequence", sa.column("name"), sa.column("seq"))
-        last = sa.select(sequences.c.seq).where(sequences.c.name == tables.calls.name)
-        return sa.select(sa.func.coalesce(last.scalar_subquery(), 0), erased_at)
+        last = sa.select(sequences.c.seq).where(sequences.c.name == _constant(tables.calls.name))
+        zero: sa.ColumnElement[int] = sa.literal_column("0")
+        return sa.select(sa.func.coalesce(last.scalar_subquery(), zero), erased_at)
 
-    def _insert_calls(self) -> sa.Executable:
+    def _insert_calls(self) -> sa.ClauseElement:
         calls = self._tables.calls
         names = [column.name for column in calls.c]
         events = self._events(calls, *names)
         selected = sa.select(*(events.c[name] for name in names)).select_from(events.table)
         return sa.insert(calls).from_select(names, selected)
 
-    def _upsert_wishes(self) -> sa.Executable:
+    def _upsert_wishes(self) -> sa.ClauseElement:
         blocks = self._tables.blocks
         names: tuple[str, ...] = ("account", "contact_id", "wanted", "intent", "reason", "ref")
         names += ("wanted_by", "via", "wanted_at")
         events = self._events(blocks, *names)
         selected = sa.select(
-            *(events.c[name] for name in names), sa.literal("unknown"), sa.literal("none")
+            *(events.c[name] for name in names), _constant("unknown"), _constant("none")
         ).select_from(events.table)
         insert: Any = postgresql.insert if self._dialect == "postgresql" else sqlite.insert
         statement = insert(blocks).from_select(
@@ -82,9 +131,9 @@ class Statements:
             set_={name: statement.excluded[name] for name in names[2:]},
             where=blocks.c.intent < statement.excluded.intent,
         )
-        return statement.execution_options(preserve_rowcount=True)  # type: ignore[no-any-return]
+        return statement  # type: ignore[no-any-return]
 
-    def _newer_wishes(self) -> sa.Executable:
+    def _newer_wishes(self) -> sa.ClauseElement:
         """Return the intents among the events that are older than an opposite wish."""
         blocks = self._tables.blocks
         events = self._events(blocks, "account", "contact_id", "wanted", "intent")
@@ -96,13 +145,17 @@ class Statements:
             .where(blocks.c.intent > e["intent"], blocks.c.wanted != e["wanted"])
         )
 
-    def _close_calls(self) -> sa.Executable:
+    def _close_calls(self) -> sa.ClauseElement:
         calls = self._tables.calls
         events = self._events(calls, "id", *RESULT_COLUMNS)
         changed = {name: events.c[name] for name in RESULT_COLUMNS}
-        return sa.update(calls).values(changed).where(calls.c.id == events.c["id"])
+        return (
+            sa.update(calls)
+            .values(changed)
+            .where(calls.c.id == events.c["id"], self._by_index(calls.c.id))
+        )
 
-    def _update_states(self) -> sa.Executable:
+    def _update_states(self) -> sa.ClauseElement:
         """Return the update of `blocks` by the calls that end.
 
         The newest wish decides, where it is known whether it took effect. An older one that may
@@ -122,17 +175,18 @@ class Statements:
         doubtful = sa.and_(
             open_still, sa.or_(e["doubt"], sa.and_(~newest, e["state"].is_not(None)))
         )
-        state = sa.case((decides, e["state"]), else_="unknown")
-        read_back = sa.and_(decides, e["certainty"] == "read_back")
+        state = sa.case((decides, e["state"]), else_=_constant("unknown"))
+        read_back = sa.and_(decides, e["certainty"] == _constant("read_back"))
         return (
             sa.update(blocks)
             .values(
                 state=state,
-                certainty=sa.case((decides, e["certainty"]), else_="none"),
+                certainty=sa.case((decides, e["certainty"]), else_=_constant("none")),
                 since=sa.case((blocks.c.state == state, blocks.c.since), else_=e["since"]),
                 verified_at=sa.case((read_back, e["since"]), else_=blocks.c.verified_at),
                 call_id=e["intent"],
             )
             .where(blocks.c.account == e["account"], blocks.c.contact_id == e["contact_id"])
+            .where(self._by_index(blocks.c.contact_id))
             .where(sa.or_(decides, doubtful))
         )

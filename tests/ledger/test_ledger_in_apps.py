@@ -123,7 +123,7 @@ app = create_app({"accounts": {"a": {"provider": "memory"}}}, allow_unauthentica
 body = {"number": "+5511999999999"}
 assert app.test_client().post("/v1/contacts/block", json=body).status_code == 200
 assert app.test_client().get("/metrics").status_code == 200
-names = ("adapter.ledger", "sqlalchemy", "alembic", "psycopg", "sqlite3")
+names = ("adapter.ledger", "sqlalchemy", "alembic", "psycopg")
 print([name for name in names if name in sys.modules])
 """
     assert output(python(script)) == "[]\n"
