@@ -17,6 +17,10 @@ MAX_REASON: Final = 64
 MAX_REF: Final = 128
 """Maximum lengths, in characters, of the caller's reason and reference."""
 
+MAX_GIVEN: Final = 160
+MAX_WHY: Final = 300
+"""Maximum lengths, in characters, of what a rejected row had as its contact, and of a message."""
+
 
 def utc_text(moment: float | datetime) -> str:
     """Return the moment, seconds since 1970 or a datetime, as text that sorts by time."""
@@ -74,6 +78,7 @@ class Tables:
             column("user_id", text(160), unique=True),
             column("created_at", UtcTime, nullable=False),
             column("erased_at", UtcTime),
+            column("given", text(MAX_GIVEN)),
             sqlite_autoincrement=True,
         )
         self.calls = calls = sa.Table(
@@ -137,6 +142,7 @@ class Tables:
             column("since", UtcTime),
             column("verified_at", UtcTime),
             column("call_id", BIG_ID),
+            column("wish", BIG_ID),
         )
         sa.Index(f"{prefix}blocks_state", blocks.c.account, blocks.c.state, blocks.c.contact_id)
         sa.Index(f"{prefix}blocks_contact", blocks.c.contact_id)
@@ -158,6 +164,83 @@ class Tables:
             column("id", sa.Integer, primary_key=True, autoincrement=False),
             column("hash_key", text(64), nullable=False),
             column("erased_at", UtcTime),
+        )
+        self._add_batches(prefix)
+
+    def _add_batches(self, prefix: str) -> None:
+        """Add the tables of batches: a batch, its rows, and the lane of each account."""
+        column, text = sa.Column, sa.String
+        self.batches = batches = sa.Table(
+            f"{prefix}batches",
+            self.metadata,
+            column("id", BIG_ID, primary_key=True),
+            column("kind", text(16), nullable=False),
+            column("account", text(128), nullable=False),
+            column("action", text(16)),
+            column("status", text(16), nullable=False),
+            column("intent", BIG_ID, nullable=False),
+            column("verify", sa.Boolean, nullable=False),
+            column("via", text(16), nullable=False),
+            column("key_name", text(128)),
+            column("request_id", text(200)),
+            column("digest", text(64)),
+            column("created_at", UtcTime, nullable=False),
+            column("started_at", UtcTime),
+            column("finished_at", UtcTime),
+            column("details", sa.Text),
+            sqlite_autoincrement=True,
+        )
+        unfinished = sa.text("finished_at IS NULL")
+        sa.Index(
+            f"{prefix}batches_digest",
+            batches.c.digest,
+            unique=True,
+            sqlite_where=unfinished,
+            postgresql_where=unfinished,
+        )
+        sa.Index(f"{prefix}batches_finished", batches.c.finished_at)
+        self.items = items = sa.Table(
+            f"{prefix}items",
+            self.metadata,
+            column("batch_id", BIG_ID, primary_key=True, autoincrement=False),
+            column("row", sa.Integer, primary_key=True, autoincrement=False),
+            column("line", sa.Integer, nullable=False),
+            column("account", text(128)),
+            column("action", text(16)),
+            column("contact_id", BIG_ID),
+            column("given_id", BIG_ID),
+            column("status", text(16), nullable=False),
+            column("op", text(16)),
+            column("code", text(64)),
+            column("why", text(MAX_WHY)),
+            column("reason", text(MAX_REASON)),
+            column("ref", text(MAX_REF)),
+            column("lease_owner", text(32)),
+            column("lease_until", UtcTime),
+            column("attempts", sa.Integer, nullable=False),
+            column("not_before", UtcTime),
+            column("call_id", BIG_ID),
+            sqlite_with_rowid=False,
+        )
+        leased = sa.text("lease_until IS NOT NULL")
+        sa.Index(f"{prefix}items_status", items.c.batch_id, items.c.status, items.c.row)
+        sa.Index(
+            f"{prefix}items_lease",
+            items.c.batch_id,
+            items.c.lease_until,
+            sqlite_where=leased,
+            postgresql_where=leased,
+        )
+        sa.Index(f"{prefix}items_contact", items.c.contact_id)
+        self.lanes = sa.Table(
+            f"{prefix}lanes",
+            self.metadata,
+            column("account", text(128), primary_key=True),
+            column("next_at", UtcTime),
+            column("paused_until", UtcTime),
+            column("pause_code", text(64)),
+            column("pauses", sa.Integer, nullable=False),
+            column("holders", sa.Text),
         )
 
 

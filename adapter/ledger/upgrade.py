@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from adapter.ledger.database import Database, LedgerUnavailable
 from adapter.ledger.schema import Tables
 
-VERSION: Final = "0001"
+VERSION: Final = "0002"
 """The newest version of the schema: the last revision in `migrations`."""
 
 UPGRADE_COMMAND: Final = "contact-adapter db upgrade"
