@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class CallContext:
     """Who calls, and why. `via`: api, dialect, python, cli or batch; `key_name`: the caller's key.
 
-    `reason` and `ref` are the caller's own words, up to 64 and 128 characters.
+    `reason` and `ref` are the caller's own words, up to 64 and 128 characters. `wish` is the place
+    of the call in the order of wishes, where that is earlier than its own: that of its batch.
     """
 
     via: str
@@ -17,3 +18,4 @@ class CallContext:
     request_id: str = ""
     reason: str | None = None
     ref: str | None = None
+    wish: int | None = None

@@ -285,6 +285,16 @@ class Code(Enum):
         "The idempotency key was used for another command; send a new key.",
         "the `Idempotency-Key` was used in the last day for another command of this caller",
     )
+    BATCH_NOT_FOUND = (
+        "batch_not_found", 404, Retry.NEVER, Applied.NOT_APPLIED,
+        "The batch does not exist.",
+        "no such batch, or one of an account that the key does not include",
+    )
+    BATCH_CONFLICT = (
+        "batch_conflict", 409, Retry.NEVER, Applied.NOT_APPLIED,
+        "The status of the batch does not allow this.",
+        "a batch cannot be started, paused, resumed, cancelled or retried in its status",
+    )
     INTERNAL_ERROR = (
         "internal_error", 500, Retry.NOW, Applied.UNKNOWN,
         "The adapter had an internal error.",

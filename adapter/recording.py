@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from adapter.account import Account
 from adapter.call_context import CallContext
@@ -19,7 +19,7 @@ from adapter.transport.attempt import Attempt
 from adapter.transport.intents import superseded_outcome
 
 if TYPE_CHECKING:
-    from adapter.ledger.ledger import Ledger, Opened
+    from adapter.ledger.ledger import Ledger
 
 RETRY_AFTER: Final = 1
 """Seconds after which a call that needs the ledger may be sent again."""
@@ -56,6 +56,28 @@ Claimed: TypeAlias = Claim | Replay | OtherCommand | StillRunning
 """What claiming a key returns."""
 
 
+class OpenedCall(Protocol):
+    """A change that was opened in the ledger: `Opened`, or one of a group of calls."""
+
+    @property
+    def recorded(self) -> bool:
+        """Whether it was recorded in time."""
+
+    @property
+    def call_id(self) -> int | None:
+        """The id of the call; None if not recorded."""
+
+    @property
+    def superseded(self) -> bool:
+        """Whether an opposite wish was newer already when this call was recorded. No query."""
+
+    def is_superseded(self) -> bool:
+        """Whether a newer call, in any process, requests the opposite. May take a query."""
+
+    def close(self, result: Result, claim: Claim | None = None) -> bool:
+        """Record the result; return whether it is recorded."""
+
+
 def unavailable() -> Outcome:
     """Return the outcome of a call that needs the ledger while its database is slow or gone."""
     return Outcome.failure(Code.LEDGER_UNAVAILABLE, retry_after=RETRY_AFTER)
@@ -73,10 +95,11 @@ class Recording:
         command: Command,
         context: CallContext,
         key: str | None = None,
+        opened: OpenedCall | None = None,
     ) -> None:
         self._ledger, self._target, self._command = ledger, target, command
         self._context, self._key = context, key
-        self._opened: Opened | None = None
+        self._opened = opened
         self._claim: Claim | None = None
 
     def run(
@@ -111,14 +134,15 @@ class Recording:
 
     def _open(self) -> Outcome | None:
         """Open the change; return why nothing is to be sent."""
-        target = self._target
-        opened = self._opened = self._ledger.open(
-            target.name,
-            target.provider.name,
-            self._command,
-            self._context,
-            target.settings.transport.deadline,
-        )
+        target, opened = self._target, self._opened
+        if opened is None:
+            opened = self._opened = self._ledger.open(
+                target.name,
+                target.provider.name,
+                self._command,
+                self._context,
+                target.settings.transport.deadline,
+            )
         if opened.superseded:
             return superseded_outcome()
         if not opened.recorded and (self._ledger.required or self._claim is not None):

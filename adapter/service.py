@@ -30,7 +30,7 @@ from adapter.pages import (
     require_ledger,
 )
 from adapter.readings import Verification
-from adapter.recording import Recording
+from adapter.recording import OpenedCall, Recording
 from adapter.redaction import redact_contact, redact_contacts, redact_request_id
 from adapter.request_fields import KEY_HEADER, invalid_field, read_contact, read_lookup_numbers
 from adapter.results import Command, Outcome, Result
@@ -101,11 +101,13 @@ class Service:
         request_id: str | None = None,
         context: CallContext | None = None,
         idempotency_key: str | None = None,
+        opened: OpenedCall | None = None,
     ) -> Result:
         """Run the command for the account, and return the result.
 
         `context` is recorded with the call, by default as one of Python. A change with an
-        `idempotency_key` that was sent before is not sent again: its result is returned.
+        `idempotency_key` that was sent before is not sent again: its result is returned. `opened`
+        is the record of a change that was opened in the ledger before; it is closed here.
 
         Raises RequestError for an unknown account (`account_not_found`) and an idempotency key
         without a ledger (`validation_error`), and unchanged what a plugin raises, with the call's
@@ -125,7 +127,7 @@ class Service:
             known = context
             if context.request_id != request_id:
                 known = replace(context, request_id=request_id)
-            recording = Recording(self.ledger, target, command, known, idempotency_key)
+            recording = Recording(self.ledger, target, command, known, idempotency_key, opened)
         elif idempotency_key is not None:
             raise invalid_field(KEY_HEADER, _NEEDS_LEDGER)
         observer = self.observer

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 
@@ -51,8 +51,8 @@ class Event:
 class CallEvent(Event):
     """A new row of `calls`: a change that opens, or a read that has ended.
 
-    `row` lacks the ids. `call_id` is set by the writer; `superseded`: a newer call had requested
-    the opposite before this one was recorded.
+    `row` lacks the ids. `call_id` is set by the writer, and `contact_id` too where it is 0;
+    `superseded`: a newer wish for the opposite was there before this call was recorded.
     """
 
     __slots__ = ("action", "call_id", "contact", "contact_id", "row", "superseded")
@@ -70,6 +70,11 @@ class CallEvent(Event):
     def recordable_id(self) -> int:
         """The id for an event of the same or a later group; 0 where the call is not recorded."""
         return self.call_id if self.error is None else 0
+
+    @property
+    def order(self) -> int:
+        """The place in the order of wishes: the id of the call, or the place of its batch."""
+        return int(self.row["wish"] or self.call_id)
 
     @property
     def wanted(self) -> str:
@@ -93,12 +98,22 @@ class CloseEvent(Event):
         self.certainty = certainty
 
 
+class CallBook(Protocol):
+    """What a task of the writer may do with calls, in its transaction."""
+
+    def open_calls(self, connection: sa.Connection, calls: Sequence[CallEvent]) -> None:
+        """Insert the calls, and set their ids and `superseded`."""
+
+    def close_calls(self, connection: sa.Connection, closes: Sequence[CloseEvent]) -> None:
+        """Record the ends of calls."""
+
+
 class Task(Event):
     """A function to run in a transaction of the writer, after the other events of its group."""
 
     __slots__ = ("function", "result")
 
-    def __init__(self, function: Callable[[sa.Connection], Any]) -> None:
+    def __init__(self, function: Callable[[sa.Connection, CallBook], Any]) -> None:
         super().__init__()
         self.function = function
         self.result: Any = None

@@ -11,13 +11,14 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from adapter.call_context import CallContext
-from adapter.codes import Code
 from adapter.contacts import Contact
 from adapter.ledger import idempotency, queries, retention
 from adapter.ledger.database import Database, LedgerUnavailable
-from adapter.ledger.events import CallEvent, CloseEvent, Event, Task
+from adapter.ledger.events import CallBook, CallEvent, CloseEvent, Event, Task
+from adapter.ledger.opened import Opened
 from adapter.ledger.readiness import READY, Readiness, readiness_after
 from adapter.ledger.rows import call_row, result_row, state_after
+from adapter.ledger.schema import Tables
 from adapter.ledger.session import Session
 from adapter.ledger.threads import new_runner, run_directly
 from adapter.ledger.upgrade import (
@@ -36,6 +37,9 @@ from adapter.transport.forking import ensure_own_process, reset_in_child
 
 T = TypeVar("T")
 
+MAX_WORK = 60.0
+"""Seconds that work of a batch waits for the writer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Health:
@@ -50,54 +54,6 @@ class Health:
     missed: int
     swept_at: float | None
     sweep: retention.Sweep
-
-
-class Opened:
-    """A change that was opened in the ledger. `close` has to be called.
-
-    Where it could not be recorded in time, `recorded` is False; it may be recorded later.
-    """
-
-    __slots__ = ("_event", "_ledger", "recorded")
-
-    def __init__(self, ledger: Ledger, event: CallEvent | None, recorded: bool) -> None:
-        self._ledger, self._event, self.recorded = ledger, event, recorded
-
-    @property
-    def call_id(self) -> int | None:
-        """The id of the call, which is its place in the order of wishes; None if not recorded."""
-        event = self._event
-        return event.call_id if event is not None and event.recorded else None
-
-    @property
-    def superseded(self) -> bool:
-        """Whether an opposite wish was newer already when this call was recorded. No query."""
-        event = self._event
-        return event is not None and event.recorded and event.superseded
-
-    def is_superseded(self) -> bool:
-        """Whether a newer call, in any process, requests the opposite for the contact.
-
-        Ask before a retry. False where the ledger does not know, after `wait` seconds.
-        """
-        event = self._event
-        if event is None or not event.recorded:
-            return False
-        return event.superseded or self._ledger.has_newer_wish(event)
-
-    def close(self, result: Result, claim: idempotency.Claim | None = None) -> bool:
-        """Record the result, and settle the claim of its key; return whether it is recorded.
-
-        A call that was refused with `ledger_unavailable` is not recorded, if it can be avoided.
-        """
-        event = self._event
-        if event is None:
-            if claim is not None:
-                self._ledger.release(claim)
-            return False
-        if result.code is Code.LEDGER_UNAVAILABLE:
-            event.cancelled = True
-        return self._ledger.close_call(event, result, claim)
 
 
 class Ledger:
@@ -176,7 +132,7 @@ class Ledger:
             if claim is None:
                 return self._submit(event)
             settling = Task(
-                lambda connection: idempotency.settle(
+                lambda connection, _: idempotency.settle(
                     connection, self._database.tables, claim, opened.recordable_id, result
                 )
             )
@@ -206,11 +162,12 @@ class Ledger:
     def has_newer_wish(self, opened: CallEvent) -> bool:
         """Whether a newer call requests the opposite; see `Opened.is_superseded`."""
         blocks = self._database.tables.blocks
+        order = sa.func.coalesce(blocks.c.wish, blocks.c.intent)
         query = (
             sa.select(blocks.c.intent)
             .where(blocks.c.account == opened.row["account"])
             .where(blocks.c.contact_id == opened.contact_id)
-            .where(blocks.c.intent > opened.call_id, blocks.c.wanted != opened.wanted)
+            .where(order > opened.order, blocks.c.wanted != opened.wanted)
         )
         try:
             return self._ask(lambda connection: connection.execute(query).first() is not None)
@@ -237,12 +194,41 @@ class Ledger:
         Raises LedgerUnavailable after `wait` seconds; the function may still run then.
         """
         ensure_own_process()
-        task = Task(function)
+        task = Task(lambda connection, _: function(connection))
         self._writer.submit(task)
         if not self._writer.wait(task, self.settings.wait):
             task.cancelled = True
             raise LedgerUnavailable("the database is slow or gone") from task.error
         return task.result  # type: ignore[no-any-return]
+
+    def work(self, function: Callable[[sa.Connection, CallBook], T]) -> T:
+        """Return what the function returns in a transaction of the writer, which it may share.
+
+        Raises LedgerUnavailable, after about a minute if the database is slow; the transaction may
+        have been committed then.
+        """
+        ensure_own_process()
+        task = Task(function)
+        self._writer.submit(task)
+        if not task.wait(MAX_WORK):
+            task.cancelled = True
+            raise LedgerUnavailable("the database is slow or gone") from task.error
+        return task.result  # type: ignore[no-any-return]
+
+    def ask(self, function: Callable[[sa.Connection], T]) -> T:
+        """Return what a function that reads returns. Raises LedgerUnavailable."""
+        self._prepare()
+        return self._database.run(function)
+
+    @property
+    def tables(self) -> Tables:
+        """The tables."""
+        return self._database.tables
+
+    @property
+    def dialect(self) -> sa.Dialect:
+        """The dialect of the database."""
+        return self._database.engine.dialect
 
     # --- idempotency
 

@@ -31,32 +31,35 @@ class Recorder:
         closes = [event for event in events if isinstance(event, CloseEvent)]
         with connection.begin():
             if calls:
-                self._write_calls(connection, calls)
+                self.open_calls(connection, calls)
             if closes:
-                self._write_closes(connection, closes)
+                self.close_calls(connection, closes)
             for event in events:
                 if isinstance(event, Task):
-                    event.result = event.function(connection)
+                    event.result = event.function(connection, self)
 
-    def _write_calls(self, connection: sa.Connection, calls: Sequence[CallEvent]) -> None:
+    def open_calls(self, connection: sa.Connection, calls: Sequence[CallEvent]) -> None:
         """Insert the calls in their order, which is the order of the wishes."""
         amount = len(calls)
         last, erased_at = tuple(self._statements.numbers.execute(connection, amount).one())
         # A sequence may be shared, so that its numbers have gaps; they only grow.
         ids = sorted(last) if self._is_postgresql else range(last + 1, last + 1 + amount)
         self._contact_ids.notice_erasure(erased_at)
-        contacts = self._contact_ids.find(connection, (call.contact for call in calls))
+        contacts = self._contact_ids.find(
+            connection, (call.contact for call in calls if not call.contact_id)
+        )
         rows = []
         for call, number in zip(calls, ids, strict=True):
             call.call_id, call.superseded = number, False
-            call.contact_id = contacts.get(call.contact, 0) if call.contact else 0
+            if call.contact is not None and not call.contact_id:
+                call.contact_id = contacts[call.contact]
             rows.append({**call.row, "id": number, "contact_id": call.contact_id or None})
         self._statements.insert_calls.execute_for(connection, rows)
         self._write_wishes(connection, [call for call in calls if call.action.is_change])
 
     def _write_wishes(self, connection: sa.Connection, changes: Sequence[CallEvent]) -> None:
         newest: dict[tuple[str, int], CallEvent] = {}
-        for call in changes:
+        for call in sorted(changes, key=lambda each: each.order):
             newest[call.row["account"], call.contact_id] = call
         if not newest:
             return
@@ -65,14 +68,15 @@ class Recorder:
         written = self._statements.upsert_wishes.execute_for(connection, wishes)
         for call in changes:
             call.superseded = newest[call.row["account"], call.contact_id].wanted != call.wanted
-        if written.rowcount < len(wishes):  # another process had a newer wish
+        if written.rowcount < len(wishes):  # there was a newer wish
             wishes = [_wish(call) for call in changes]
             found = self._statements.newer_wishes.execute_for(connection, wishes)
             older = set(found.scalars())
             for call in changes:
                 call.superseded = call.superseded or call.call_id in older
 
-    def _write_closes(self, connection: sa.Connection, closes: Sequence[CloseEvent]) -> None:
+    def close_calls(self, connection: sa.Connection, closes: Sequence[CloseEvent]) -> None:
+        """Record the ends of the calls, and what they show about the states of contacts."""
         rows: list[Row] = []
         states: dict[tuple[str, int], Row] = {}
         for close in closes:
@@ -97,6 +101,7 @@ def _wish(call: CallEvent) -> Row:
         "contact_id": call.contact_id,
         "wanted": call.wanted,
         "intent": call.call_id,
+        "wish": row["wish"],
         "reason": row["reason"],
         "ref": row["ref"],
         "wanted_by": row["key_name"],
@@ -110,6 +115,7 @@ def _state(close: CloseEvent) -> Row:
         "account": close.opened.row["account"],
         "contact_id": close.opened.contact_id,
         "intent": close.opened.call_id,
+        "order": close.opened.order,
         "state": close.state,
         "certainty": close.certainty,
         "since": close.row["closed_at"],
@@ -121,5 +127,5 @@ def _merge(earlier: Row | None, later: Row) -> Row:
     """Return one row for two calls that end in the same group: the newest wish decides."""
     if earlier is None:
         return later
-    newest, other = sorted((earlier, later), key=lambda row: -int(row["intent"]))
+    newest, other = sorted((earlier, later), key=lambda row: -int(row["order"]))
     return {**newest, "doubt": newest["doubt"] or other["doubt"] or other["state"] is not None}

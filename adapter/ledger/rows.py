@@ -36,6 +36,7 @@ def call_row(
         "request_id": _clean(redact_request_id(context.request_id, contact), _MAX_REQUEST_ID),
         "reason": context.reason and _clean(redact_contact(context.reason, contact), MAX_REASON),
         "ref": context.ref and _clean(redact_contact(context.ref, contact), MAX_REF),
+        "wish": context.wish,
         "opened_at": utc_text(opened_at),
         "deadline_at": utc_text(deadline_at),
     }

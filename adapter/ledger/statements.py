@@ -37,6 +37,12 @@ def _constant(text: str) -> sa.ColumnElement[str]:
     return sa.literal_column(f"'{text}'", sa.String())
 
 
+def _order(block: Any) -> sa.ColumnElement[int]:
+    """Return a wish's place in the order of wishes."""
+    order: sa.ColumnElement[int] = sa.func.coalesce(block.wish, block.intent)
+    return order
+
+
 class Statement:
     """A statement with one parameter or none, as SQL text: SQLAlchemy's own cache costs more."""
 
@@ -115,7 +121,7 @@ class Statements:
     def _upsert_wishes(self) -> sa.ClauseElement:
         blocks = self._tables.blocks
         names: tuple[str, ...] = ("account", "contact_id", "wanted", "intent", "reason", "ref")
-        names += ("wanted_by", "via", "wanted_at")
+        names += ("wanted_by", "via", "wanted_at", "wish")
         events = self._events(blocks, *names)
         selected = sa.select(
             *(events.c[name] for name in names), _constant("unknown"), _constant("none")
@@ -126,23 +132,29 @@ class Statements:
             [*names, "state", "certainty"],
             selected.where(sa.true()),
         )
-        statement = statement.on_conflict_do_update(
+        # An older wish of a batch may repeat a newer one: its call is newer, its place is not.
+        given = statement.excluded
+        stored, new = _order(blocks.c), _order(given)
+        changed = {name: given[name] for name in names[2:]}
+        changed["wish"] = sa.case((stored > new, stored), else_=given.wish)
+        repeats = sa.and_(blocks.c.wanted == given.wanted, blocks.c.intent < given.intent)
+        return statement.on_conflict_do_update(  # type: ignore[no-any-return]
             index_elements=["account", "contact_id"],
-            set_={name: statement.excluded[name] for name in names[2:]},
-            where=blocks.c.intent < statement.excluded.intent,
+            set_=changed,
+            where=sa.or_(stored < new, repeats),
         )
-        return statement  # type: ignore[no-any-return]
 
     def _newer_wishes(self) -> sa.ClauseElement:
         """Return the intents among the events that are older than an opposite wish."""
         blocks = self._tables.blocks
-        events = self._events(blocks, "account", "contact_id", "wanted", "intent")
+        events = self._events(blocks, "account", "contact_id", "wanted", "intent", "wish")
         e = events.c
+        order = sa.func.coalesce(e["wish"], e["intent"])
         return (
             sa.select(e["intent"])
             .select_from(events.table, blocks)
             .where(blocks.c.account == e["account"], blocks.c.contact_id == e["contact_id"])
-            .where(blocks.c.intent > e["intent"], blocks.c.wanted != e["wanted"])
+            .where(_order(blocks.c) > order, blocks.c.wanted != e["wanted"])
         )
 
     def _close_calls(self) -> sa.ClauseElement:

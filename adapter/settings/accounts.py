@@ -17,7 +17,7 @@ from adapter.plugin_checks import ACCOUNT_KEYS
 from adapter.provider import LocalProvider, Provider
 from adapter.registry import PluginRegistry
 from adapter.settings.headers import check_headers
-from adapter.settings.model import AccountSettings, TransportSettings
+from adapter.settings.model import AccountSettings, PaceSettings, TransportSettings
 from adapter.settings.proxy import parse_proxy
 from adapter.settings.schema import AccountSchema
 from adapter.settings.validation import Validator, hint
@@ -73,6 +73,7 @@ class AccountLoader:
             transport=transport,
             headers=MappingProxyType(dict(headers)),
             verify=account.get("verify"),
+            pace=PaceSettings(**(account.get("pace") or {})),
         )
 
     def _load_transport(self, own: Mapping[str, Any], account: str) -> TransportSettings:

@@ -1,4 +1,4 @@
-"""Check the URL of the ledger's database, without the library that opens it."""
+"""Check the URLs of the ledger's database and of the queue, without the libraries for them."""
 
 from __future__ import annotations
 
@@ -28,6 +28,27 @@ def find_url_fault(given: str | Secret) -> str | None:
     if match is None:
         return "must be sqlite:///path/of/a/file.db or postgresql+psycopg://user@host/database"
     has_password = ":" in (match["login"] or "") or "password" in (match["query"] or "")
+    if has_password and not isinstance(given, Secret):
+        return 'a password is a secret; give the whole URL as { env = "NAME" }'
+    return None
+
+
+_REDIS: Final = re.compile(
+    r"(?:rediss?://(?:(?P<login>[^@/?#]*)@)?[^@/?#]+(?:/[0-9]{1,5})?|unix://(?:(?P<socket>[^@/?#]*)@)?/[^?#]+)"
+    r"(?:\?(?P<query>[^#]*))?"
+)
+
+
+def find_queue_fault(given: str | Secret) -> str | None:
+    """Return what is wrong with the URL of a queue; None for a good one. No URL is repeated."""
+    url = given.reveal() if isinstance(given, Secret) else given
+    if url.startswith("postgresql"):
+        return find_url_fault(given)
+    match = _REDIS.fullmatch(url)
+    if match is None:
+        return "must be redis://host:6379/0 or postgresql://user@host/database"
+    login = (match["login"] or "") + (match["socket"] or "")
+    has_password = ":" in login or "password" in (match["query"] or "")
     if has_password and not isinstance(given, Secret):
         return 'a password is a secret; give the whole URL as { env = "NAME" }'
     return None

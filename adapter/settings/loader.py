@@ -13,7 +13,7 @@ from adapter.settings.accounts import AccountLoader, check_aliases
 from adapter.settings.dialects import load_dialects
 from adapter.settings.keys import load_keys
 from adapter.settings.loops import check_loops
-from adapter.settings.model import LedgerSettings, LogSettings, Settings
+from adapter.settings.model import LedgerSettings, LogSettings, QueueSettings, Settings
 from adapter.settings.schema import TopSchema
 from adapter.settings.validation import Validator
 
@@ -57,7 +57,10 @@ def load_settings(mapping: Mapping[str, Any], *, own_address: str | None = None)
         log=LogSettings(**(top.get("log") or {})),
         registry=registry,
         ledger=LedgerSettings(**top["ledger"]) if top.get("ledger") else None,
+        queue=QueueSettings(**top["queue"]) if top.get("queue") else None,
     )
+    if settings.queue is not None and settings.ledger is None:
+        validator.report("queue", "needs a ledger, which holds the batches; configure [ledger] url")
     check_loops(validator, settings, own_address)
     if validator.problems:
         raise ConfigurationError(validator.problems)

@@ -69,6 +69,18 @@ PROXY_PORTS: Final[Mapping[str, int]] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
+class PaceSettings:
+    """How fast the batches of one account run, in all processes together.
+
+    `per_minute`: the most rows that begin in a minute; None means no limit. `max_in_flight`: the
+    most that run at the same time. Single calls are not counted.
+    """
+
+    per_minute: int | None = None
+    max_in_flight: int = 8
+
+
+@dataclass(frozen=True, slots=True)
 class AccountSettings:
     """One WhatsApp account: its provider, the provider's address, and its validated options.
 
@@ -83,6 +95,7 @@ class AccountSettings:
     transport: TransportSettings
     headers: Mapping[str, str | Secret] = field(default_factory=dict, repr=False)
     verify: Verify | None = None
+    pace: PaceSettings = PaceSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +145,13 @@ class LedgerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueSettings:
+    """The queue that wakes the workers of batches; without it, they run in this process."""
+
+    url: str | Secret
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """A complete, validated configuration."""
 
@@ -143,3 +163,4 @@ class Settings:
     log: LogSettings
     registry: PluginRegistry = field(repr=False)
     ledger: LedgerSettings | None = None
+    queue: QueueSettings | None = None

@@ -15,7 +15,7 @@ from adapter.config_names import NAME, holds_phone_number
 from adapter.logs import FORMATS, LEVELS
 from adapter.options import SecretField
 from adapter.secret import Secret
-from adapter.settings.database_url import find_url_fault
+from adapter.settings.database_url import find_queue_fault, find_url_fault
 from adapter.settings.model import EVERY_ORIGIN, MAX_BODY
 from adapter.urls import MOUNT_PATH
 
@@ -102,6 +102,11 @@ class _TransportSchema(Schema):
     max_long_responses = _whole(1, 100_000)
 
 
+class _PaceSchema(Schema):
+    per_minute = _whole(1, 100_000)
+    max_in_flight = _whole(1, 1000)
+
+
 class AccountSchema(Schema):
     """`[accounts.<name>]`: the common keys of an account, beside the options of its provider."""
 
@@ -119,6 +124,7 @@ class AccountSchema(Schema):
     allow_insecure = _Flag(load_default=False)
     transport = fields.Nested(_TransportSchema, load_default=dict)
     headers = fields.Dict(keys=fields.String(), values=_TextOrSecret(), load_default=dict)
+    pace = fields.Nested(_PaceSchema, load_default=dict)
     verify = fields.Enum(
         Verify, by_value=True, error_messages={"unknown": "must be one of: {choices}"}
     )
@@ -223,6 +229,21 @@ class LedgerSchema(Schema):
     )
 
 
+class _QueueUrl(_TextOrSecret):
+    """The URL of the queue; one with a password is a secret."""
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
+        given = super()._deserialize(value, attr, data, **kwargs)
+        fault = find_queue_fault(given)
+        if fault is not None:
+            raise ValidationError(fault)
+        return given
+
+
+class _QueueSchema(Schema):
+    url = _QueueUrl(required=True)
+
+
 class TopSchema(Schema):
     """The top level of the configuration."""
 
@@ -239,3 +260,4 @@ class TopSchema(Schema):
     transport = fields.Nested(_TransportSchema, load_default=dict)
     log = fields.Nested(_LogSchema, load_default=dict)
     ledger = fields.Nested(LedgerSchema)
+    queue = fields.Nested(_QueueSchema)

@@ -1,0 +1,273 @@
+"""`Batches`: the one class of this folder that the layers above use."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Final, TypeVar
+
+import sqlalchemy as sa
+
+from adapter.api_keys import ANONYMOUS, Caller
+from adapter.batches import store
+from adapter.batches.model import Batch, Created, Item, ItemStatus, Status
+from adapter.batches.rows import Row
+from adapter.batches.runner import Runner
+from adapter.batches.staging import Staging
+from adapter.codes import Action, Code
+from adapter.errors import LedgerUnavailable, RequestError
+from adapter.history import DEFAULT_LIMIT, Page
+from adapter.pages import check_limit, require_ledger
+from adapter.recording import unavailable
+from adapter.request_fields import invalid_field
+from adapter.results import Outcome
+from adapter.service import Service
+
+T = TypeVar("T")
+
+_UNFINISHED: Final = (Status.READY, Status.RUNNING, Status.PAUSED)
+
+
+class Batches:
+    """The batches of a service. Safe in threads and after a fork.
+
+    `wake` is called with the id of a batch that is to be run, after it was stored. Every method
+    raises RequestError: `batch_not_found` equally for an unknown batch and one of an account that
+    the caller may not use, `batch_conflict` where the status does not allow the change, and
+    `ledger_unavailable`.
+    """
+
+    def __init__(self, service: Service, wake: Callable[[int], None] | None = None) -> None:
+        self._service = service
+        self._ledger = require_ledger(service.ledger, "batch")
+        self.wake = wake
+
+    def create(
+        self,
+        rows: Iterable[Row],
+        *,
+        account: str,
+        action: Action | None,
+        caller: Caller,
+        via: str,
+        verify: bool = False,
+        start: bool = True,
+        kind: str = "batch",
+        request_id: str | None = None,
+    ) -> Created:
+        """Store the rows as a batch, and start it unless `start` is False.
+
+        `account` and `action` are those of rows without their own. An unfinished batch of the same
+        caller with the same rows is returned in place of a new one. What the iterator raises goes
+        on, and nothing is kept.
+        """
+
+        def find_account(name: str) -> str | None:
+            try:
+                return self._service.choose_account(caller, name)
+            except RequestError:
+                return None
+
+        chosen = self._service.choose_account(caller, account)
+        staging = Staging(self._ledger, chosen, action, find_account)
+        columns = {
+            "kind": kind,
+            "verify": verify,
+            "via": via,
+            "key_name": _key_name(caller),
+            "request_id": request_id,
+        }
+        self._guard(lambda: staging.begin(columns))
+        try:
+            staging.add(rows)
+            existing = staging.finish(Status.RUNNING if start else Status.READY)
+        except BaseException as error:
+            self._guard(staging.remove)
+            if isinstance(error, LedgerUnavailable):
+                raise RequestError(unavailable()) from error
+            raise
+        if existing is not None:
+            return Created(self.get(existing, caller), existing=True)
+        batch = self.get(staging.batch_id, caller)
+        if start:
+            self._wake(batch.id)
+        return Created(batch, existing=False)
+
+    def get(self, batch_id: int, caller: Caller) -> Batch:
+        """Return the batch."""
+        tables = self._ledger.tables
+        batch = self._ask(
+            lambda connection: store.read_batch(connection, tables, batch_id, caller.accounts)
+        )
+        if batch is None:
+            raise RequestError(Outcome.failure(Code.BATCH_NOT_FOUND))
+        return self._estimate(batch)
+
+    def list(
+        self, caller: Caller, *, limit: int | None = None, cursor: str | None = None
+    ) -> Page[Batch]:
+        """Return the batches that the caller may see, the newest first."""
+        check_limit(limit)
+        tables = self._ledger.tables
+        page = self._read_page(
+            lambda connection: store.read_batches(
+                connection, tables, caller.accounts, limit or DEFAULT_LIMIT, cursor
+            )
+        )
+        return Page(tuple(map(self._estimate, page.entries)), page.cursor)
+
+    def items(
+        self,
+        batch_id: int,
+        caller: Caller,
+        *,
+        status: str | Collection[str] | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> Page[Item]:
+        """Return the rows of a batch in their order, those with this status, or one of several."""
+        check_limit(limit)
+        given = [status] if isinstance(status, str) else list(status or ())
+        known = [each.value for each in ItemStatus]
+        if any(each not in known for each in given):
+            raise invalid_field("status", f"must be one of: {', '.join(known)}")
+        self._require(batch_id, caller)
+        tables = self._ledger.tables
+        return self._read_page(
+            lambda connection: store.read_items(
+                connection, tables, batch_id, given, limit or DEFAULT_LIMIT, cursor
+            )
+        )
+
+    # --- changes of the status
+
+    def start(self, batch_id: int, caller: Caller) -> Batch:
+        """Start a batch that is ready."""
+        return self._change(batch_id, caller, (Status.READY,), Status.RUNNING)
+
+    def pause(self, batch_id: int, caller: Caller) -> Batch:
+        """Pause a running batch; the rows in flight end."""
+        return self._change(batch_id, caller, (Status.RUNNING,), Status.PAUSED)
+
+    def resume(self, batch_id: int, caller: Caller) -> Batch:
+        """Let a paused batch go on."""
+        return self._change(batch_id, caller, (Status.PAUSED,), Status.RUNNING)
+
+    def cancel(self, batch_id: int, caller: Caller) -> Batch:
+        """Cancel the rows that have not begun; those in flight end."""
+        self._require(batch_id, caller)
+        now = datetime.now(UTC)
+        self._set(batch_id, _UNFINISHED, Status.CANCELLED, finished_at=now)
+        self._end_rows(batch_id, (ItemStatus.PENDING,), ItemStatus.CANCELLED)
+        return self.get(batch_id, caller)
+
+    def retry(self, batch_id: int, caller: Caller) -> Batch:
+        """Run the failed and unknown rows of a finished batch again, as a new wish."""
+        batch = self.get(batch_id, caller)
+        if batch.status not in store.FINISHED:
+            raise RequestError(Outcome.failure(Code.BATCH_CONFLICT))
+        tables = self._ledger.tables
+        again = (ItemStatus.FAILED, ItemStatus.UNKNOWN)
+        fresh = {"attempts": 0, "code": None, "why": None, "not_before": None}
+        self._end_rows(batch_id, again, ItemStatus.PENDING, **fresh)
+        if not self._work(lambda connection: store.start_over(connection, tables, batch_id)):
+            raise RequestError(Outcome.failure(Code.BATCH_CONFLICT))
+        self._wake(batch_id)
+        return self.get(batch_id, caller)
+
+    def run(
+        self,
+        batch_id: int,
+        stop: threading.Event,
+        progress: Callable[[Batch], None] | None = None,
+    ) -> Batch:
+        """Work here until the batch ends, is paused by a person, or `stop` is set.
+
+        Several processes may work on one batch. `progress` is called about every second. While the
+        ledger is gone, it waits. Returns at once for a batch that is not running.
+        """
+        shown = None if progress is None else _Shown(progress, self._estimate)
+        self._guard(lambda: Runner(self._service, self._ledger, batch_id, stop, shown).run())
+        return self.get(batch_id, ANONYMOUS)
+
+    # ---
+
+    def _change(
+        self, batch_id: int, caller: Caller, allowed: Collection[Status], status: Status
+    ) -> Batch:
+        self._require(batch_id, caller)
+        self._set(batch_id, allowed, status)
+        if status is Status.RUNNING:
+            self._wake(batch_id)
+        return self.get(batch_id, caller)
+
+    def _set(
+        self, batch_id: int, allowed: Collection[Status], status: Status, **more: object
+    ) -> None:
+        tables = self._ledger.tables
+        if not self._work(
+            lambda connection: store.set_status(
+                connection, tables, batch_id, allowed, status, **more
+            )
+        ):
+            raise RequestError(Outcome.failure(Code.BATCH_CONFLICT))
+
+    def _end_rows(
+        self, batch_id: int, before: Collection[ItemStatus], after: ItemStatus, **more: object
+    ) -> None:
+        tables = self._ledger.tables
+        while self._work(
+            lambda connection: store.end_rows(connection, tables, batch_id, before, after, **more)
+        ):
+            pass
+
+    def _require(self, batch_id: int, caller: Caller) -> None:
+        """Raise RequestError for a batch that the caller may not see."""
+        tables = self._ledger.tables
+        row = self._ask(lambda connection: store.find_row(connection, tables, batch_id))
+        if row is None or not store.may_see(row, caller.accounts):
+            raise RequestError(Outcome.failure(Code.BATCH_NOT_FOUND))
+
+    def _estimate(self, batch: Batch) -> Batch:
+        account = self._service.settings.accounts.get(batch.account)
+        return replace(batch, seconds_left=store.seconds_left(batch, account))
+
+    def _wake(self, batch_id: int) -> None:
+        if self.wake is not None:
+            self.wake(batch_id)
+
+    def _ask(self, function: Callable[[sa.Connection], T]) -> T:
+        return self._guard(lambda: self._ledger.ask(function))
+
+    def _work(self, function: Callable[[sa.Connection], T]) -> T:
+        return self._guard(lambda: self._ledger.work(lambda connection, _: function(connection)))
+
+    def _guard(self, work: Callable[[], T]) -> T:
+        try:
+            return work()
+        except LedgerUnavailable as error:
+            raise RequestError(unavailable()) from error
+
+    def _read_page(self, read: Callable[[sa.Connection], Page[T]]) -> Page[T]:
+        try:
+            return self._ask(read)
+        except ValueError as error:
+            raise invalid_field("cursor", str(error)) from None
+
+
+class _Shown:
+    """Reports the progress with an estimate of the time left."""
+
+    def __init__(
+        self, progress: Callable[[Batch], None], estimate: Callable[[Batch], Batch]
+    ) -> None:
+        self._progress, self._estimate = progress, estimate
+
+    def __call__(self, batch: Batch) -> None:
+        self._progress(self._estimate(batch))
+
+
+def _key_name(caller: Caller) -> str | None:
+    return None if caller is ANONYMOUS else caller.name

@@ -1,0 +1,431 @@
+"""One transaction of a process that runs a batch: its rows end, and others are leased."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from adapter.batches.endings import Ending
+from adapter.batches.lanes import Lane, lock_lane, save_lane
+from adapter.batches.model import ItemStatus, Status
+from adapter.batches.sql import listed
+from adapter.call_context import CallContext
+from adapter.codes import Action
+from adapter.contacts import Contact
+from adapter.ledger.events import CallBook, CallEvent, CloseEvent
+from adapter.ledger.ledger import Ledger
+from adapter.ledger.rows import call_row
+from adapter.ledger.schema import Events, Tables, UtcTime, utc_text
+from adapter.ledger.statements import Statement
+from adapter.results import Command, Result
+from adapter.service import new_request_id
+from adapter.settings.model import PaceSettings
+
+SCAN: Final = 512
+"""Rows of one transaction that are looked at where many of them need no call."""
+
+_PENDING, _LEASED = ItemStatus.PENDING.value, ItemStatus.LEASED.value
+_ERASED: Final = "the contact was erased"
+
+
+class OpenedRow:
+    """A row's change, which was opened in the ledger with its lease. See `OpenedCall`."""
+
+    __slots__ = ("_ledger", "event")
+
+    recorded = True
+
+    def __init__(self, ledger: Ledger, event: CallEvent) -> None:
+        self._ledger, self.event = ledger, event
+
+    @property
+    def call_id(self) -> int:
+        """The id of the call."""
+        return self.event.call_id
+
+    @property
+    def superseded(self) -> bool:
+        """Whether an opposite wish was newer already."""
+        return self.event.superseded
+
+    def is_superseded(self) -> bool:
+        """Whether a newer call requests the opposite."""
+        return self.event.superseded or self._ledger.has_newer_wish(self.event)
+
+    def close(self, result: Result, claim: object = None) -> bool:
+        """Return True: the result is recorded when the row ends, with those of its group."""
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class LeasedRow:
+    """A row that this process runs; `tries` counts this one."""
+
+    row: int
+    command: Command
+    context: CallContext
+    opened: OpenedRow
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndedRow:
+    """A row whose call has ended, and the end of its call."""
+
+    leased: LeasedRow
+    ending: Ending
+    close: CloseEvent
+
+
+@dataclass(slots=True)
+class Exchange:
+    """What a process brings and wants: see `Claims.exchange`.
+
+    `unsent`: leased rows that are not run. `running`: rows that have begun; `queued`: leased rows
+    that have not. `after`: no row up to this one is pending. `release`: the process ends.
+    """
+
+    owner: str
+    ended: Sequence[EndedRow] = ()
+    unsent: Sequence[LeasedRow] = ()
+    renewed: Sequence[int] = ()
+    running: int = 0
+    queued: int = 0
+    after: int = 0
+    recover: bool = False
+    release: bool = False
+
+
+@dataclass(slots=True)
+class Answer:
+    """What an exchange returns: `slots` is how many rows may run now.
+
+    `wait_until`: no row can be leased before, in seconds since 1970. `is_exhausted`: nothing was
+    left to lease now.
+    """
+
+    status: str
+    slots: int = 0
+    leased: list[LeasedRow] = field(default_factory=list)
+    after: int = 0
+    wait_until: float = 0.0
+    is_exhausted: bool = False
+    is_paused: bool = False
+
+
+class Claims:
+    """The exchanges of one batch with the rows of one account."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        batch_id: int,
+        account: str,
+        provider: str,
+        pace: PaceSettings,
+        lease: float,
+        verify: bool | None,
+    ) -> None:
+        self._ledger, self._tables = ledger, ledger.tables
+        self._batch_id, self._account, self._provider = batch_id, account, provider
+        self._pace, self._lease, self._verify = pace, lease, verify
+        self._statements = _Statements(self._tables, ledger.dialect)
+        self._limit = 0
+
+    def exchange(self, given: Exchange) -> Answer:
+        """End rows and lease others. Raises LedgerUnavailable."""
+        return self._ledger.work(lambda connection, book: self._exchange(connection, book, given))
+
+    def _exchange(self, connection: sa.Connection, book: CallBook, given: Exchange) -> Answer:
+        tables = self._tables
+        batches = tables.batches
+        lane = lock_lane(connection, tables, self._account)
+        query = sa.select(
+            batches.c.status, batches.c.intent, batches.c.key_name, batches.c.request_id
+        ).where(batches.c.id == self._batch_id)
+        batch = connection.execute(query).one_or_none()
+        self._end(connection, book, lane, given)
+        answer = Answer(batch.status if batch else Status.CANCELLED.value, after=given.after)
+        if given.recover:
+            self._recover(connection, lane.now)
+            answer.after = 0
+        if answer.status == Status.CANCELLED:
+            self._cancel_returned(connection, given)
+        if given.release or answer.status != Status.RUNNING:
+            lane.release(given.owner)
+            if given.running:
+                lane.take_slots(given.owner, given.running, self._pace, self._lease)
+        else:
+            slots = lane.take_slots(given.owner, given.running, self._pace, self._lease)
+            answer.slots, answer.is_paused = slots, lane.is_paused
+            self._claim(connection, book, lane, given, answer, batch)
+        save_lane(connection, tables, lane)
+        return answer
+
+    # --- rows that end
+
+    def _end(self, connection: sa.Connection, book: CallBook, lane: Lane, given: Exchange) -> None:
+        until = lane.now + timedelta(seconds=self._lease)
+        if given.renewed:
+            self._update(connection, given.owner, given.renewed, lease_until=until)
+        if given.unsent:
+            self._return(connection, given)
+        if not given.ended:
+            return
+        book.close_calls(connection, [each.close for each in given.ended])
+        rows = [self._end_row(each, lane.now, given.owner) for each in given.ended]
+        self._statements.end.execute_for(connection, rows)
+        endings = [each.ending for each in given.ended]
+        if any(each.status is ItemStatus.DONE for each in endings):
+            lane.record_success()
+        for pause in dict.fromkeys(each.pause for each in endings if each.pause):
+            lane.pause(pause)
+
+    def _end_row(self, each: EndedRow, now: datetime, owner: str) -> dict[str, Any]:
+        ending = each.ending
+        delay = ending.delay
+        return {
+            "batch_id": self._batch_id,
+            "row": each.leased.row,
+            "status": ending.status.value,
+            "code": ending.code,
+            "why": ending.why,
+            "not_before": delay and utc_text(now + timedelta(seconds=delay)),
+            "attempts": each.leased.tries - (not ending.counts),
+            "call_id": each.leased.opened.call_id,
+            "lease_owner": owner,
+        }
+
+    def _return(self, connection: sa.Connection, given: Exchange) -> None:
+        """Let rows wait that were leased and not run: their calls did not happen."""
+        calls, items = self._tables.calls, self._tables.items
+        numbers = [each.row for each in given.unsent]
+        self._update(
+            connection,
+            given.owner,
+            numbers,
+            status=_PENDING,
+            lease_owner=None,
+            lease_until=None,
+            attempts=items.c.attempts - 1,
+        )
+        ids = [each.opened.call_id for each in given.unsent]
+        those = listed(connection.dialect.name, ids, sa.BigInteger())
+        connection.execute(sa.delete(calls).where(calls.c.id.in_(those)))
+
+    def _update(
+        self, connection: sa.Connection, owner: str, numbers: Sequence[int], **values: Any
+    ) -> None:
+        items = self._tables.items
+        those = listed(connection.dialect.name, numbers, sa.Integer())
+        own = sa.and_(items.c.batch_id == self._batch_id, items.c.lease_owner == owner)
+        connection.execute(sa.update(items).where(own, items.c.row.in_(those)).values(**values))
+
+    def _cancel_returned(self, connection: sa.Connection, given: Exchange) -> None:
+        numbers = [each.row for each in given.unsent]
+        numbers += [each.leased.row for each in given.ended]
+        if numbers:
+            items = self._tables.items
+            those = items.c.row.in_(listed(connection.dialect.name, numbers, sa.Integer()))
+            pending = sa.and_(items.c.batch_id == self._batch_id, items.c.status == _PENDING)
+            values = {"status": ItemStatus.CANCELLED.value, "code": None, "why": None}
+            connection.execute(sa.update(items).where(pending, those).values(**values))
+
+    def _recover(self, connection: sa.Connection, now: datetime) -> None:
+        """Let rows be leased again whose process is gone: setting a state twice does no harm."""
+        items = self._tables.items
+        expired = sa.and_(
+            items.c.batch_id == self._batch_id,
+            items.c.lease_until < now,
+            items.c.status == _LEASED,
+        )
+        values = {"status": _PENDING, "lease_owner": None, "lease_until": None}
+        connection.execute(sa.update(items).where(expired).values(**values))
+
+    # --- rows that begin
+
+    def _claim(
+        self,
+        connection: sa.Connection,
+        book: CallBook,
+        lane: Lane,
+        given: Exchange,
+        answer: Answer,
+        batch: Any,
+    ) -> None:
+        if lane.is_paused:
+            assert lane.paused_until is not None  # noqa: S101 - it is paused
+            answer.wait_until = lane.paused_until.timestamp()
+            return
+        # As many again wait here for the next free slot, but for a row that is tried after a pause.
+        most = answer.slots if lane.pauses else 2 * answer.slots
+        wanted = most - given.running - given.queued
+        tokens, next_at = lane.count_tokens(self._pace)
+        if tokens is not None:
+            wanted = min(wanted, tokens)
+        if next_at is not None:
+            answer.wait_until = next_at.timestamp()
+        if wanted <= 0:
+            return
+        limit = max(wanted, self._limit)
+        found = connection.execute(
+            self._statements.candidates,
+            {
+                "batch_id": self._batch_id,
+                "account": self._account,
+                "after": answer.after,
+                "now": lane.now,
+                "limit": limit,
+            },
+        ).all()
+        ended: list[dict[str, Any]] = []
+        chosen: list[Any] = []
+        for row in found:
+            status = _settled(row, batch.intent)
+            if status is not None:
+                why = _ERASED if status is ItemStatus.CANCELLED else None
+                ended.append(self._settled_row(row, status, why))
+            elif len(chosen) < wanted:
+                chosen.append(row)
+            else:
+                break
+            answer.after = row.row
+        self._limit = SCAN if ended else 0
+        if ended:
+            self._statements.settle.execute_for(connection, ended)
+        answer.is_exhausted = len(found) < limit and len(chosen) < wanted
+        if answer.is_exhausted:
+            answer.after = 0
+        if chosen:
+            self._lease_rows(connection, book, lane, given, answer, batch, chosen)
+            lane.spend(len(chosen), self._pace)
+
+    def _settled_row(self, row: Any, status: ItemStatus, why: str | None) -> dict[str, Any]:
+        return {"batch_id": self._batch_id, "row": row.row, "status": status.value, "why": why}
+
+    def _lease_rows(
+        self,
+        connection: sa.Connection,
+        book: CallBook,
+        lane: Lane,
+        given: Exchange,
+        answer: Answer,
+        batch: Any,
+        chosen: Sequence[Any],
+    ) -> None:
+        until = lane.now + timedelta(seconds=self._lease)
+        self._statements.lease.execute_for(
+            connection,
+            [
+                {
+                    "batch_id": self._batch_id,
+                    "row": row.row,
+                    "lease_owner": given.owner,
+                    "lease_until": utc_text(until),
+                }
+                for row in chosen
+            ],
+        )
+        now = time.time()
+        for row in chosen:
+            contact = Contact(row.number, row.lid, row.user_id)
+            command = Command(Action(row.action), contact, verify=self._verify)
+            context = CallContext(
+                "batch", batch.key_name, new_request_id(), row.reason, row.ref, batch.intent
+            )
+            columns = call_row(
+                self._account, self._provider, command, context, now, now + self._lease
+            )
+            event = CallEvent(command.action, contact, columns)
+            event.contact_id = row.contact_id
+            opened = OpenedRow(self._ledger, event)
+            answer.leased.append(LeasedRow(row.row, command, context, opened, row.attempts + 1))
+        book.open_calls(connection, [each.opened.event for each in answer.leased])
+
+
+def _settled(row: Any, intent: int) -> ItemStatus | None:
+    """Return the status of a row that needs no call; None for one that does."""
+    if row.number is None and row.lid is None and row.user_id is None:
+        return ItemStatus.CANCELLED
+    wanted = "blocked" if row.action == Action.BLOCK else "unblocked"
+    if row.wanted is None:
+        return None
+    if row.wanted != wanted:
+        return ItemStatus.SUPERSEDED if row.place > intent else None
+    known = row.state == wanted and row.certainty != "none"
+    return ItemStatus.UNCHANGED if known else None
+
+
+class _Statements:
+    """The statements of an exchange, each made once."""
+
+    def __init__(self, tables: Tables, dialect: sa.Dialect) -> None:
+        self._items, self._dialect = tables.items, dialect.name
+        self.candidates = self._candidates(tables)
+        none: sa.ColumnElement[Any] = sa.null()
+        self.end = Statement(
+            self._changed(
+                *("status", "code", "why", "not_before", "attempts", "call_id"),
+                owned=True,
+                lease_owner=none,
+                lease_until=none,
+            ),
+            dialect,
+        )
+        self.settle = Statement(self._changed("status", "why", owned=False), dialect)
+        self.lease = Statement(
+            self._changed(
+                *("lease_owner", "lease_until"),
+                owned=False,
+                status=sa.literal_column(f"'{_LEASED}'", sa.String()),
+                attempts=self._items.c.attempts + sa.literal_column("1", sa.Integer()),
+            ),
+            dialect,
+        )
+
+    def _changed(self, *names: str, owned: bool, **more: Any) -> sa.ClauseElement:
+        """Return the update of rows: pending ones, or with `owned` those with this lease."""
+        items = self._items
+        given = ("batch_id", "row", *names) + (("lease_owner",) if owned else ())
+        kinds = {name: items.c[name].type for name in given}
+        e = Events(self._dialect, **kinds).c
+        status = _LEASED if owned else _PENDING
+        update = (
+            sa.update(items)
+            .values({**{name: e[name] for name in names}, **more})
+            .where(items.c.batch_id == e["batch_id"], items.c.row == e["row"])
+            .where(items.c.status == sa.literal_column(f"'{status}'", sa.String()))
+        )
+        return update.where(items.c.lease_owner == e["lease_owner"]) if owned else update
+
+    def _candidates(self, tables: Tables) -> sa.Select[Any]:
+        items, contacts, blocks = tables.items, tables.contacts, tables.blocks
+        joined = items.outerjoin(contacts, contacts.c.id == items.c.contact_id).outerjoin(
+            blocks,
+            sa.and_(blocks.c.account == items.c.account, blocks.c.contact_id == items.c.contact_id),
+        )
+        due = sa.or_(
+            items.c.not_before.is_(None),
+            items.c.not_before <= sa.bindparam("now", type_=UtcTime()),
+        )
+        return (
+            sa.select(
+                *(items.c[name] for name in ("row", "action", "contact_id", "attempts")),
+                *(items.c.reason, items.c.ref),
+                *(contacts.c.number, contacts.c.lid, contacts.c.user_id),
+                *(blocks.c.wanted, blocks.c.state, blocks.c.certainty),
+                sa.func.coalesce(blocks.c.wish, blocks.c.intent).label("place"),
+            )
+            .select_from(joined)
+            .where(items.c.batch_id == sa.bindparam("batch_id"), items.c.status == _PENDING)
+            .where(items.c.account == sa.bindparam("account"), items.c.row > sa.bindparam("after"))
+            .where(due)
+            .order_by(items.c.row)
+            .limit(sa.bindparam("limit", type_=sa.Integer()))
+            .with_for_update(of=items, skip_locked=True)
+        )

@@ -1,0 +1,85 @@
+"""The ids of many contacts at once, and the texts that rejected rows had as their contact."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+import sqlalchemy as sa
+
+from adapter.batches.sql import listed, next_numbers
+from adapter.contacts import Contact
+from adapter.ledger.contact_ids import ContactIds, insert_for
+from adapter.ledger.schema import MAX_GIVEN, Events, Tables, UtcTime
+
+_IDENTIFIERS: Final = ("number", "lid", "user_id")
+
+
+def find_ids(
+    connection: sa.Connection, tables: Tables, contacts: Iterable[Contact]
+) -> dict[Contact, int]:
+    """Return the ids of the contacts; those that are not known yet are added.
+
+    A few queries for all contacts with one identifier, as nearly all have.
+    """
+    by_name: dict[str, dict[str, Contact]] = {name: {} for name in _IDENTIFIERS}
+    several = []
+    for contact in contacts:
+        names = [name for name in _IDENTIFIERS if getattr(contact, name) is not None]
+        if len(names) == 1:
+            by_name[names[0]][getattr(contact, names[0])] = contact
+        else:
+            several.append(contact)
+    found: dict[Contact, int] = {}
+    for name, given in by_name.items():
+        if given:
+            ids = _find_by(connection, tables, name, given)
+            found.update((given[text], number) for text, number in ids.items())
+    return found | ContactIds(tables).find(connection, several)
+
+
+def _find_by(
+    connection: sa.Connection, tables: Tables, name: str, texts: Iterable[str]
+) -> dict[str, int]:
+    table, dialect = tables.contacts, connection.dialect.name
+    column = table.c[name]
+    texts = sorted(texts)
+    query = sa.select(column, table.c.id).where(column.in_(listed(dialect, texts, sa.String())))
+    known = {row[0]: row[1] for row in connection.execute(query)}
+    missing = [text for text in texts if text not in known]
+    if missing:
+        events = Events(dialect, text=sa.String(), created_at=UtcTime())
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        rows = sa.select(events.c["text"], events.c["created_at"]).select_from(events.table)
+        insert = insert_for(connection)(table).from_select(
+            [name, "created_at"], rows.where(sa.true())
+        )
+        given = json.dumps([{"text": text, "created_at": now} for text in missing])
+        connection.execute(insert.on_conflict_do_nothing(), {"events": given})
+        query = sa.select(column, table.c.id).where(
+            column.in_(listed(dialect, missing, sa.String()))
+        )
+        known |= {row[0]: row[1] for row in connection.execute(query)}
+    return known
+
+
+def keep_given(connection: sa.Connection, tables: Tables, texts: Sequence[str]) -> Sequence[int]:
+    """Keep the texts of rejected rows where contacts are kept; return their ids, in order."""
+    if not texts:
+        return ()
+    table = tables.contacts
+    numbers = next_numbers(connection, table, len(texts))
+    now = datetime.now(UTC)
+    rows = [
+        {"id": number, "given": clean(text, MAX_GIVEN), "created_at": now}
+        for number, text in zip(numbers, texts, strict=True)
+    ]
+    connection.execute(sa.insert(table), rows)
+    return numbers
+
+
+def clean(text: str, length: int) -> str:
+    """Return the text as every database stores it: no NUL, no lone surrogate, not too long."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")[:length]

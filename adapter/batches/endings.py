@@ -1,0 +1,95 @@
+"""From the result of a row's call to the status of the row, or to its next try."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from adapter.batches.contacts import clean
+from adapter.batches.lanes import Pause
+from adapter.batches.model import ItemStatus
+from adapter.codes import Applied, Code, Retry
+from adapter.contacts import Contact
+from adapter.ledger.schema import MAX_WHY
+from adapter.privacy import mask_digit_runs
+from adapter.redaction import redact_contact
+from adapter.results import Result
+from adapter.transport.intents import SUPERSEDED
+
+LANE_CODES: Final = frozenset(
+    {
+        Code.SESSION_NOT_FOUND,
+        Code.SESSION_NOT_CONNECTED,
+        Code.PROVIDER_AUTH_FAILED,
+        Code.PROVIDER_PERMISSION_DENIED,
+        Code.PROVIDER_RATE_LIMITED,
+        Code.PROVIDER_REDIRECTED,
+        Code.PROVIDER_MISADDRESSED,
+        Code.PROVIDER_TLS_ERROR,
+        Code.PROVIDER_UNREACHABLE,
+        Code.CIRCUIT_OPEN,
+    }
+)
+"""Codes that are about the account: every further row would fail as well."""
+
+MAX_TRIES: Final = 3
+"""How often a row is tried whose failures certainly did nothing, and may pass."""
+
+TRY_DELAY: Final = 5.0
+"""Seconds before the second try of a row; the third waits twice as long."""
+
+_OWN_CODES: Final = frozenset({Code.OVERLOADED, Code.LEDGER_UNAVAILABLE})
+"""Codes of this process: nothing was sent, and it is not the provider's fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The end of a row's try. With `pending` the row waits for `delay` seconds, or for its lane.
+
+    `counts`: whether it is one of the `MAX_TRIES`.
+    """
+
+    status: ItemStatus
+    code: str | None = None
+    why: str | None = None
+    delay: float | None = None
+    pause: Pause | None = None
+    counts: bool = True
+
+
+DONE: Final = Ending(ItemStatus.DONE)
+
+
+def ending_of(result: Result, tries: int) -> Ending:
+    """Return the ending of a row whose call had this result; it is the row's `tries`th try."""
+    code, outcome = result.code, result.outcome
+    if code is None:
+        return DONE
+    if SUPERSEDED in outcome.message:
+        return Ending(ItemStatus.SUPERSEDED)
+    contact = result.command.contact if result.command else None
+    why = describe(outcome.message, contact)
+    if code in LANE_CODES:
+        seconds = None
+        if code in (Code.PROVIDER_RATE_LIMITED, Code.CIRCUIT_OPEN):
+            seconds = outcome.retry_after
+        pause = Pause(code.value, seconds)
+        return Ending(ItemStatus.PENDING, code.value, why, pause=pause, counts=False)
+    if code in _OWN_CODES:
+        wait = outcome.retry_after or 1
+        return Ending(ItemStatus.PENDING, code.value, why, delay=wait, counts=False)
+    if outcome.applied is Applied.UNKNOWN:
+        return Ending(ItemStatus.UNKNOWN, code.value, why)
+    if (
+        outcome.applied is Applied.NOT_APPLIED
+        and outcome.retry in (Retry.NOW, Retry.AFTER_DELAY)
+        and tries < MAX_TRIES
+    ):
+        delay = max(outcome.retry_after or 0, TRY_DELAY * tries)
+        return Ending(ItemStatus.PENDING, code.value, why, delay=delay)
+    return Ending(ItemStatus.FAILED, code.value, why)
+
+
+def describe(message: str, contact: Contact | None) -> str:
+    """Return a message for a row: no text of a row holds a number."""
+    return clean(mask_digit_runs(redact_contact(message, contact)), MAX_WHY)

@@ -1,0 +1,215 @@
+"""The rows of one account in one process: a queue of leased rows, and the threads that run them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+
+from adapter.batches.claims import Answer, Claims, EndedRow, Exchange, LeasedRow
+from adapter.batches.endings import Ending, ending_of
+from adapter.batches.model import ItemStatus
+from adapter.errors import LedgerUnavailable
+from adapter.ledger.events import CloseEvent
+from adapter.ledger.rows import result_row, state_after
+from adapter.logs import log_exception
+from adapter.service import Service, result_of
+
+IDLE = 0.5
+"""Seconds until a lane without rows looks again."""
+
+SOON = 0.05
+"""Seconds until rows that have ended are recorded, where few have."""
+
+RENEW = 5.0
+"""Seconds between two renewals of leases."""
+
+
+class LaneWork:
+    """Runs the leased rows of one account, and exchanges them in groups.
+
+    `lease` and `call` are in seconds: how long a lease and the longest call last. `wake` is set
+    when an exchange is due.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        account: str,
+        claims: Claims,
+        owner: str,
+        lease: float,
+        call: float,
+        wake: threading.Event,
+    ) -> None:
+        self._service, self._account, self._claims = service, account, claims
+        self._owner, self._lease, self._call, self._wake = owner, lease, call, wake
+        self._lock = threading.Lock()
+        self._queue: deque[LeasedRow] = deque()
+        self._ended: list[EndedRow] = []
+        self._running: dict[int, LeasedRow] = {}
+        self._slots = 0
+        self._closed = False
+        self._paused = False
+        self._after = 0
+        self._look_at = 0.0
+        self._spoken_at = 0.0
+        self._recover_at = 0.0
+        self._lease_end = 0.0
+        self._renewed_at = 0.0
+        workers = service.accounts[account].settings.pace.max_in_flight
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="contact-adapter-batch")
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no row is leased here."""
+        return not (self._running or self._queue or self._ended)
+
+    @property
+    def delay(self) -> float:
+        """Seconds until the next exchange is due."""
+        now = time.monotonic()
+        if self._ended:
+            return max(0.0, self._spoken_at + SOON - now)
+        if self._closed:
+            return IDLE
+        due = self._renewed_at + RENEW if self._running or self._queue else self._look_at
+        return min(max(0.0, self._look_at - now), max(0.0, due - now), IDLE)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether an exchange is due."""
+        now = time.monotonic()
+        if self._is_group or (self._ended and now >= self._spoken_at + SOON):
+            return True
+        if self._closed:
+            return False
+        needs = len(self._queue) <= self._slots // 2
+        busy = self._running or self._queue
+        return (needs and now >= self._look_at) or bool(busy and now >= self._renewed_at + RENEW)
+
+    @property
+    def _is_group(self) -> bool:
+        ended = len(self._ended)
+        return ended > 0 and (ended * 4 >= self._slots or not self._running)
+
+    def close(self) -> None:
+        """Begin no more rows."""
+        self._closed = True
+
+    def exchange(self, *, release: bool = False) -> Answer:
+        """Record the rows that have ended, and lease others. Raises LedgerUnavailable."""
+        now, clock = time.monotonic(), time.time()
+        with self._lock:
+            ended, self._ended = self._ended, []
+            unsent: list[LeasedRow] = []
+            if self._closed or self._paused or self._is_stale(now):
+                unsent, self._queue = list(self._queue), deque()
+                self._paused = False
+            leased = [*self._running, *(each.row for each in self._queue)]
+            running, queued = len(self._running), len(self._queue)
+        renew = bool(leased) and now >= self._renewed_at + RENEW
+        given = Exchange(
+            self._owner,
+            ended,
+            unsent,
+            leased if renew else (),
+            running,
+            queued,
+            self._after,
+            recover=now >= self._recover_at,
+            release=release or self._closed,
+        )
+        try:
+            answer = self._claims.exchange(given)
+        except LedgerUnavailable:
+            with self._lock:  # what is not recorded is brought again
+                self._ended = ended + self._ended
+                self._queue.extendleft(reversed(unsent))
+                self._paused = self._paused or bool(unsent)
+            raise
+        self._spoken_at = now
+        if given.recover:
+            self._recover_at = now + 1.0
+        if renew or not leased:
+            self._renewed_at, self._lease_end = now, now + self._lease
+        self._after = answer.after
+        wait = answer.wait_until - clock
+        self._look_at = now + (max(wait, 0.001) if wait > 0 else IDLE if not answer.leased else 0)
+        if answer.is_paused or (wait <= 0 and not answer.is_exhausted and answer.slots):
+            self._look_at = now + max(wait, 0.0)
+        self._begin(answer)
+        return answer
+
+    def _is_stale(self, now: float) -> bool:
+        """Whether the leases may end before a call does that begins now."""
+        return bool(self._queue) and now + self._call >= self._lease_end
+
+    def _begin(self, answer: Answer) -> None:
+        with self._lock:
+            self._queue.extend(answer.leased)
+            self._slots = answer.slots
+            if self._closed or self._paused:
+                return
+            more = min(len(self._queue), self._slots - len(self._running))
+            chosen = [self._queue.popleft() for _ in range(more)]
+            for each in chosen:
+                self._running[each.row] = each
+        for each in chosen:
+            self._pool.submit(self._work, each)
+
+    def _work(self, leased: LeasedRow) -> None:
+        """Run the row, and then others, as long as there are any."""
+        following: LeasedRow | None = leased
+        while following is not None:
+            ended = self._run(following)
+            with self._lock:
+                del self._running[following.row]
+                self._ended.append(ended)
+                if ended.ending.pause is not None:
+                    self._paused = True
+                following = self._next()
+                due = self._is_group or len(self._queue) * 2 <= self._slots
+            if due and not self._wake.is_set():
+                self._wake.set()
+
+    def _next(self) -> LeasedRow | None:
+        """Return the next row to run; the lock is held."""
+        if (
+            self._closed
+            or self._paused
+            or not self._queue
+            or len(self._running) >= self._slots
+            or self._is_stale(time.monotonic())
+        ):
+            return None
+        following = self._queue.popleft()
+        self._running[following.row] = following
+        return following
+
+    def _run(self, leased: LeasedRow) -> EndedRow:
+        try:
+            result = self._service.perform(
+                self._account,
+                leased.command,
+                request_id=leased.context.request_id,
+                context=leased.context,
+                opened=leased.opened,
+            )
+        except Exception as error:  # noqa: BLE001 - a bug of a plugin ends one row
+            found = result_of(error)
+            log_exception("batch_row_failed", error, contact=leased.command.contact)
+            assert found is not None  # noqa: S101 - as `perform` promises
+            result = found
+        ending = ending_of(result, leased.tries)
+        if result.code is None and ending.status is not ItemStatus.DONE:
+            ending = Ending(ItemStatus.DONE)
+        opened = leased.opened.event
+        row = result_row(result, opened.contact, time.time())
+        state, certainty = state_after(opened, result)
+        return EndedRow(leased, ending, CloseEvent(opened, row, state, certainty))
+
+    def end(self) -> None:
+        """End the threads; all rows have ended."""
+        self._pool.shutdown(wait=False)

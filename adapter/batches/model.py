@@ -1,0 +1,90 @@
+"""A batch and its items, as they are shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from adapter.contacts import Contact
+
+
+class Status(StrEnum):
+    """The status of a batch."""
+
+    STAGING = "staging"
+    READY = "ready"
+    RUNNING = "running"
+    PAUSED = "paused"
+    DONE = "done"
+    CANCELLED = "cancelled"
+
+
+class ItemStatus(StrEnum):
+    """The status of a row: of those after `leased`, it ends in exactly one."""
+
+    PENDING = "pending"
+    LEASED = "leased"
+    DONE = "done"
+    UNCHANGED = "unchanged"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    REJECTED = "rejected"
+    DUPLICATE = "duplicate"
+    SUPERSEDED = "superseded"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch. `counts` has the rows by status, `rows` is their sum.
+
+    `pause_code` and `paused_until`: why its account's batches wait, and until when; a batch that a
+    person has paused has the status `paused`. `seconds_left` is an estimate, None where there is
+    none. Times are in UTC.
+    """
+
+    id: int
+    kind: str
+    account: str
+    action: str | None
+    status: str
+    pause_code: str | None
+    paused_until: datetime | None
+    rows: int
+    counts: dict[str, int]
+    verify: bool
+    via: str
+    key_name: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    seconds_left: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One row of a batch. `given` is the identifier of a rejected row, else that of its contact."""
+
+    row: int
+    line: int
+    account: str | None
+    action: str | None
+    contact: Contact | None
+    given: str = field(repr=False)
+    status: str
+    code: str | None
+    why: str | None
+    reason: str | None
+    ref: str | None
+    attempts: int
+    call_id: int | None
+    op: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A batch that was created; `existing`: the unfinished batch of the same rows."""
+
+    batch: Batch
+    existing: bool

@@ -1,0 +1,258 @@
+"""Run one batch in this process, until it ends, is paused by a person, or is to stop here."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+from adapter.batches import store
+from adapter.batches.claims import Claims
+from adapter.batches.comparing import BlockList, compare_rows, mark_unchanged
+from adapter.batches.lane_work import LaneWork
+from adapter.batches.model import Batch, Status
+from adapter.call_context import CallContext
+from adapter.codes import Action
+from adapter.containment import contain
+from adapter.errors import LedgerUnavailable
+from adapter.ledger.ledger import Ledger
+from adapter.logs import log_event
+from adapter.results import Command, Result
+from adapter.service import Service
+
+T = TypeVar("T")
+
+LEASE_MARGIN: Final = 15.0
+"""Seconds that a lease lasts beyond the deadline of its call."""
+
+PROGRESS_EVERY: Final = 1.0
+"""Seconds between two reports of the progress."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
+"""Seconds until a ledger that is gone is tried again, which double each time."""
+
+MAX_LIST_TRIES: Final = 3
+LIST_DELAY: Final = 5.0
+"""How often the list is read at the end, and the seconds between two tries."""
+
+
+class Runner:
+    """Runs one batch once; see `Batches.run`."""
+
+    def __init__(
+        self,
+        service: Service,
+        ledger: Ledger,
+        batch_id: int,
+        stop: threading.Event,
+        progress: Callable[[Batch], None] | None = None,
+    ) -> None:
+        self._service, self._ledger, self._batch_id = service, ledger, batch_id
+        self._stop, self._progress = stop, progress
+        self._owner = secrets.token_hex(8)
+        self._wake = threading.Event()
+        self._pause = FIRST_PAUSE
+        self._progress_at = 0.0
+
+    def run(self) -> None:
+        """Work until the batch ends, is paused by a person, or `stop` is set.
+
+        While the ledger is gone, it waits. Returns at once for a batch that is not running.
+        """
+        row = self._insist(self._begin)
+        if row is None:
+            return
+        lanes = [self._new_lane(name, row) for name in store.accounts_of(row)]
+        try:
+            while self._run_lanes(lanes) and not self._finish(row):
+                if self._stop.wait(0.2):
+                    break
+        finally:
+            for lane in lanes:
+                lane.end()
+
+    def _begin(self) -> Any:
+        """Return the row of the batch; the first process to begin reads the lists."""
+        tables = self._ledger.tables
+
+        def work(connection: Any, _: object) -> tuple[Any, bool]:
+            batches = tables.batches
+            row = store.find_row(connection, tables, self._batch_id)
+            if row is None or row.status != Status.RUNNING:
+                return None, False
+            first = batches.update().where(
+                batches.c.id == self._batch_id, batches.c.started_at.is_(None)
+            )
+            now = datetime.now(UTC)
+            return row, connection.execute(first.values(started_at=now)).rowcount > 0
+
+        row, is_first = self._ledger.work(work)
+        if is_first:
+            for name in store.accounts_of(row):
+                result = self._read_list(name, row)
+                if result is not None and result.contacts is not None:
+                    mark_unchanged(self._ledger, self._batch_id, name, result.contacts)
+        return row
+
+    def _new_lane(self, name: str, row: Any) -> LaneWork:
+        account = self._service.accounts[name]
+        call = account.settings.transport.deadline
+        lease = call + LEASE_MARGIN
+        verify = None
+        if row.verify:  # by one list at the end, where there is one
+            verify = Action.LIST not in contain(account.provider.actions)
+        claims = Claims(
+            self._ledger,
+            self._batch_id,
+            name,
+            account.provider.name,
+            account.settings.pace,
+            lease,
+            verify,
+        )
+        return LaneWork(self._service, name, claims, self._owner, lease, call, self._wake)
+
+    # --- rows
+
+    def _run_lanes(self, lanes: list[LaneWork]) -> bool:
+        """Run rows until none is left; return False where the process is to stop before."""
+        is_open, exhausted = True, set[LaneWork]()
+        while True:
+            if self._stop.is_set() and is_open:
+                is_open = False
+                self._close(lanes)
+            for lane in lanes:
+                if not lane.is_due and is_open:
+                    continue
+                if not is_open and not lane.is_due and not lane.is_idle:
+                    continue
+                answer = self._attempt(lane)
+                if answer is None:
+                    break
+                if answer.status != Status.RUNNING and is_open:
+                    is_open = False
+                    self._close(lanes)
+                exhausted.discard(lane)
+                if answer.is_exhausted and lane.is_idle:
+                    exhausted.add(lane)
+            if not is_open and all(lane.is_idle for lane in lanes):
+                self._release(lanes)
+                return False
+            if len(exhausted) == len(lanes):
+                if not self._insist(self._has_open_rows):
+                    self._release(lanes)
+                    return True
+                exhausted.clear()
+            self._report()
+            self._wake.wait(min((lane.delay for lane in lanes), default=0.5))
+            self._wake.clear()
+
+    def _attempt(self, lane: LaneWork) -> Any:
+        """Exchange rows; None where the ledger is gone, after a pause."""
+        try:
+            answer = lane.exchange()
+        except LedgerUnavailable as error:
+            self._wait(error)
+            return None
+        self._pause = FIRST_PAUSE
+        return answer
+
+    def _close(self, lanes: list[LaneWork]) -> None:
+        for lane in lanes:
+            lane.close()
+        for lane in lanes:
+            self._attempt(lane)
+
+    def _release(self, lanes: list[LaneWork]) -> None:
+        for lane in lanes:
+            lane.close()
+            with suppress(LedgerUnavailable):  # else the slots are free when the lease ends
+                lane.exchange(release=True)
+
+    def _has_open_rows(self) -> bool:
+        tables = self._ledger.tables
+        return self._ledger.ask(
+            lambda connection: store.has_open_rows(connection, tables, self._batch_id)
+        )
+
+    # --- the end
+
+    def _finish(self, row: Any) -> bool:
+        """End the batch; return whether it has ended."""
+        if row.verify:
+            for name in store.accounts_of(row):
+                self._verify(name, row)
+        tables = self._ledger.tables
+        return bool(
+            self._insist(
+                lambda: self._ledger.work(
+                    lambda connection, _: store.finish(connection, tables, self._batch_id)
+                )
+            )
+        )
+
+    def _verify(self, name: str, row: Any) -> None:
+        account = self._service.accounts[name]
+        for _ in range(MAX_LIST_TRIES):
+            result = self._read_list(name, row)
+            if result is None:
+                return
+            if result.contacts is not None:
+                blocked = BlockList(result.contacts, account.identities)
+                self._insist(
+                    lambda blocked=blocked: compare_rows(  # type: ignore[misc]
+                        self._ledger, self._batch_id, account, blocked
+                    )
+                )
+                return
+            if self._stop.wait(LIST_DELAY):
+                return
+
+    def _read_list(self, name: str, row: Any) -> Result | None:
+        """Return the result of reading the block list; None where the provider has none."""
+        if Action.LIST not in contain(self._service.accounts[name].provider.actions):
+            return None
+        context = CallContext("batch", row.key_name, row.request_id or "")
+        try:
+            return self._service.perform(name, Command(Action.LIST), context=context)
+        except Exception:  # noqa: BLE001 - a bug of a plugin, which is logged
+            return None
+
+    # --- the ledger
+
+    def _insist(self, work: Callable[[], T]) -> T:
+        """Return what the function returns, as soon as the ledger is there; None when stopped."""
+        while True:
+            try:
+                result = work()
+            except LedgerUnavailable as error:
+                self._wait(error)
+                if self._stop.is_set():
+                    raise
+            else:
+                self._pause = FIRST_PAUSE
+                return result
+
+    def _wait(self, error: LedgerUnavailable) -> None:
+        log_event(
+            "batch", level=logging.WARNING, id=self._batch_id, state="waiting", error=str(error)
+        )
+        self._wake.wait(0) or self._stop.wait(self._pause)
+        self._pause = min(self._pause * 2, LONGEST_PAUSE)
+
+    def _report(self) -> None:
+        if self._progress is None or time.monotonic() < self._progress_at:
+            return
+        tables = self._ledger.tables
+        with suppress(LedgerUnavailable):
+            batch = self._ledger.ask(
+                lambda connection: store.read_batch(connection, tables, self._batch_id, None)
+            )
+            if batch is not None:
+                self._progress(batch)
+        self._progress_at = time.monotonic() + PROGRESS_EVERY

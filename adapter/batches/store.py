@@ -1,0 +1,269 @@
+"""Read batches and their rows, and change the status of a batch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from adapter.batches.model import Batch, Item, ItemStatus, Status
+from adapter.batches.sql import next_numbers
+from adapter.contacts import Contact
+from adapter.history import Page, read_cursor, write_cursor
+from adapter.ledger.schema import Tables
+from adapter.settings.model import AccountSettings
+
+STEP: Final = 2000
+"""Rows of one transaction that changes many."""
+
+FINISHED: Final = (Status.DONE, Status.CANCELLED)
+
+_OPEN: Final = (ItemStatus.PENDING.value, ItemStatus.LEASED.value)
+
+
+def read_batches(
+    connection: sa.Connection,
+    tables: Tables,
+    accounts: Collection[str] | None,
+    limit: int,
+    cursor: str | None,
+) -> Page[Batch]:
+    """Return the batches of accounts that may be seen, the newest first; None means all."""
+    batches = tables.batches
+    query = sa.select(batches).order_by(batches.c.id.desc()).limit(limit + 1)
+    if cursor:
+        query = query.where(batches.c.id < read_cursor("t", cursor))
+    if accounts is not None:
+        query = query.where(batches.c.account.in_(sorted(accounts)))
+    rows = connection.execute(query).all()
+    more, rows = len(rows) > limit, rows[:limit]
+    seen = [row for row in rows if may_see(row, accounts)]
+    counts = _count(connection, tables, [row.id for row in seen])
+    lanes = _read_lanes(connection, tables)
+    found = tuple(_batch(row, counts.get(row.id, {}), lanes) for row in seen)
+    return Page(found, write_cursor("t", rows[-1].id) if more else None)
+
+
+def read_batch(
+    connection: sa.Connection, tables: Tables, batch_id: int, accounts: Collection[str] | None
+) -> Batch | None:
+    """Return the batch; None where there is none, or one that may not be seen."""
+    row = find_row(connection, tables, batch_id)
+    if row is None or not may_see(row, accounts):
+        return None
+    counts = _count(connection, tables, [batch_id])
+    return _batch(row, counts.get(batch_id, {}), _read_lanes(connection, tables))
+
+
+def find_row(connection: sa.Connection, tables: Tables, batch_id: int) -> Any:
+    """Return the row of the batch; None where there is none."""
+    batches = tables.batches
+    return connection.execute(sa.select(batches).where(batches.c.id == batch_id)).one_or_none()
+
+
+def accounts_of(row: Any) -> list[str]:
+    """Return the accounts of a batch's rows."""
+    details = json.loads(row.details) if row.details else {}
+    return list(details.get("accounts") or [row.account])
+
+
+def may_see(row: Any, accounts: Collection[str] | None) -> bool:
+    """Whether all accounts of the batch's rows are among these; None means every account."""
+    return accounts is None or set(accounts_of(row)) <= set(accounts)
+
+
+def read_items(
+    connection: sa.Connection,
+    tables: Tables,
+    batch_id: int,
+    statuses: Sequence[str],
+    limit: int,
+    cursor: str | None,
+) -> Page[Item]:
+    """Return the rows of a batch in their order, those with these statuses; none means all."""
+    items, contacts = tables.items, tables.contacts
+    given = contacts.alias("given_contacts")
+    joined = items.outerjoin(contacts, contacts.c.id == items.c.contact_id)
+    joined = joined.outerjoin(given, given.c.id == items.c.given_id)
+    query = (
+        sa.select(items, contacts.c.number, contacts.c.lid, contacts.c.user_id, given.c.given)
+        .select_from(joined)
+        .where(items.c.batch_id == batch_id)
+        .where(items.c.row > (read_cursor("i", cursor) if cursor else 0))
+        .order_by(items.c.row)
+        .limit(limit + 1)
+    )
+    if statuses:
+        query = query.where(items.c.status.in_(statuses))
+    rows = connection.execute(query).all()
+    found = tuple(_item(row) for row in rows[:limit])
+    return Page(found, write_cursor("i", found[-1].row) if len(rows) > limit else None)
+
+
+def set_status(
+    connection: sa.Connection,
+    tables: Tables,
+    batch_id: int,
+    allowed: Collection[Status],
+    status: Status,
+    **more: Any,
+) -> bool:
+    """Set the status of a batch where its own is one of `allowed`; return whether it was."""
+    batches = tables.batches
+    own = sa.and_(batches.c.id == batch_id, batches.c.status.in_([each.value for each in allowed]))
+    changed = sa.update(batches).where(own).values(status=status.value, **more)
+    return connection.execute(changed).rowcount > 0
+
+
+def start_over(connection: sa.Connection, tables: Tables, batch_id: int) -> bool:
+    """Let a finished batch run again, as a new wish; return whether it was finished."""
+    (intent,) = next_numbers(connection, tables.calls, 1)
+    return set_status(
+        connection,
+        tables,
+        batch_id,
+        FINISHED,
+        Status.RUNNING,
+        intent=intent,
+        digest=None,
+        finished_at=None,
+    )
+
+
+def end_rows(
+    connection: sa.Connection,
+    tables: Tables,
+    batch_id: int,
+    before: Collection[ItemStatus],
+    after: ItemStatus,
+    **more: Any,
+) -> int:
+    """Give up to `STEP` rows with the statuses `before` the status `after`; return how many."""
+    items = tables.items
+    some = (
+        sa.select(items.c.row)
+        .where(items.c.batch_id == batch_id)
+        .where(items.c.status.in_([each.value for each in before]))
+        .order_by(items.c.row)
+        .limit(STEP)
+    )
+    statuses = items.c.status.in_([each.value for each in before])
+    changed = (
+        sa.update(items)
+        .where(items.c.batch_id == batch_id, items.c.row.in_(some.scalar_subquery()), statuses)
+        .values(status=after.value, **more)
+    )
+    return connection.execute(changed).rowcount
+
+
+def has_open_rows(connection: sa.Connection, tables: Tables, batch_id: int) -> bool:
+    """Whether a row of the batch has not ended."""
+    items = tables.items
+    return any(
+        connection.execute(
+            sa.select(items.c.row)
+            .where(items.c.batch_id == batch_id, items.c.status == status)
+            .limit(1)
+        ).first()
+        for status in _OPEN
+    )
+
+
+def finish(connection: sa.Connection, tables: Tables, batch_id: int) -> bool:
+    """End a running batch all of whose rows have ended; return whether it has ended."""
+    if has_open_rows(connection, tables, batch_id):
+        return False
+    now = datetime.now(UTC)
+    set_status(connection, tables, batch_id, [Status.RUNNING], Status.DONE, finished_at=now)
+    return True
+
+
+def _count(
+    connection: sa.Connection, tables: Tables, ids: Sequence[int]
+) -> dict[int, dict[str, int]]:
+    items = tables.items
+    query = (
+        sa.select(items.c.batch_id, items.c.status, sa.func.count())
+        .where(items.c.batch_id.in_(ids))
+        .group_by(items.c.batch_id, items.c.status)
+    )
+    counts: dict[int, dict[str, int]] = {}
+    if ids:
+        for batch_id, status, amount in connection.execute(query):
+            counts.setdefault(batch_id, {})[status] = amount
+    return counts
+
+
+def _read_lanes(connection: sa.Connection, tables: Tables) -> dict[str, Any]:
+    return {row.account: row for row in connection.execute(sa.select(tables.lanes))}
+
+
+def _batch(row: Any, counts: dict[str, int], lanes: dict[str, Any]) -> Batch:
+    now = datetime.now(UTC)
+    code = until = None
+    if row.status == Status.RUNNING:
+        for account in accounts_of(row):
+            lane = lanes.get(account)
+            if lane is not None and lane.paused_until is not None and lane.paused_until > now:
+                code, until = lane.pause_code, lane.paused_until
+                break
+    return Batch(
+        id=row.id,
+        kind=row.kind,
+        account=row.account,
+        action=row.action,
+        status=row.status,
+        pause_code=code,
+        paused_until=until,
+        rows=sum(counts.values()),
+        counts=counts,
+        verify=row.verify,
+        via=row.via,
+        key_name=row.key_name,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        seconds_left=None,
+    )
+
+
+def seconds_left(batch: Batch, account: AccountSettings | None) -> float | None:
+    """Return an estimate of the time until the batch ends; None where there is none."""
+    left = sum(batch.counts.get(status, 0) for status in _OPEN)
+    if batch.status in FINISHED or not left:
+        return 0.0 if batch.status in FINISHED else None
+    estimates = []
+    if account is not None and account.pace.per_minute is not None:
+        estimates.append(left * 60 / account.pace.per_minute)
+    sent = sum(batch.counts.get(status, 0) for status in ("done", "failed", "unknown"))
+    if batch.status == Status.RUNNING and batch.started_at is not None and sent:
+        elapsed = (datetime.now(UTC) - batch.started_at).total_seconds()
+        estimates.append(left * elapsed / sent)
+    return max(estimates, default=None)
+
+
+def _item(row: Any) -> Item:
+    known = (row.number, row.lid, row.user_id)
+    contact = Contact(*known) if any(known) else None
+    given = row.given
+    if given is None and contact is not None:
+        given = contact.number or contact.lid or contact.user_id
+    return Item(
+        row=row.row,
+        line=row.line,
+        account=row.account,
+        action=row.action,
+        contact=contact,
+        given=given or "",
+        status=row.status,
+        code=row.code,
+        why=row.why,
+        reason=row.reason,
+        ref=row.ref,
+        attempts=row.attempts,
+        call_id=row.call_id,
+        op=row.op,
+    )
