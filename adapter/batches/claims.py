@@ -26,6 +26,9 @@ from adapter.results import Command, Result
 from adapter.service import new_request_id
 from adapter.settings.model import PaceSettings
 
+WAITING: Final = 4
+"""Rows that are leased for each slot: those beyond the first wait here, for the next free slot."""
+
 SCAN: Final = 512
 """Rows of one transaction that are looked at where many of them need no call."""
 
@@ -263,7 +266,7 @@ class Claims:
             answer.wait_until = lane.paused_until.timestamp()
             return
         # As many again wait here for the next free slot, but for a row that is tried after a pause.
-        most = answer.slots if lane.pauses else 2 * answer.slots
+        most = answer.slots if lane.pauses else WAITING * answer.slots
         wanted = most - given.running - given.queued
         tokens, next_at = lane.count_tokens(self._pace)
         if tokens is not None:

@@ -85,14 +85,14 @@ class LaneWork:
             return True
         if self._closed:
             return False
-        needs = len(self._queue) <= self._slots // 2
+        needs = len(self._queue) <= 2 * self._slots
         busy = self._running or self._queue
         return (needs and now >= self._look_at) or bool(busy and now >= self._renewed_at + RENEW)
 
     @property
     def _is_group(self) -> bool:
         ended = len(self._ended)
-        return ended > 0 and (ended * 4 >= self._slots or not self._running)
+        return ended > 0 and (ended >= self._slots or not self._running)
 
     def close(self) -> None:
         """Begin no more rows."""
@@ -170,7 +170,7 @@ class LaneWork:
                 if ended.ending.pause is not None:
                     self._paused = True
                 following = self._next()
-                due = self._is_group or len(self._queue) * 2 <= self._slots
+                due = self._is_group or len(self._queue) <= 2 * self._slots
             if due and not self._wake.is_set():
                 self._wake.set()
 
