@@ -17,18 +17,30 @@ from adapter.ledger.statements import Statements
 STEP: Final = 1000
 """Rows of one transaction."""
 
+KEEP_BATCHES: Final = timedelta(days=30)
+"""How long a batch and its rows are kept after its end."""
+
+KEEP_STAGING: Final = timedelta(days=1)
+"""How long the rows of a batch may take to be stored."""
+
 GRACE: Final = timedelta(seconds=10)
 """Time after the deadline of a call until it is closed: it may only be late."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """The rows of a clean-up: calls closed as unknown, calls and keys deleted, contacts erased."""
+    """The rows of a clean-up.
+
+    Calls closed as unknown, calls and keys deleted, contacts erased, and rows of batches and the
+    batches deleted.
+    """
 
     closed: int = 0
     calls: int = 0
     keys: int = 0
     contacts: int = 0
+    items: int = 0
+    batches: int = 0
 
     def __add__(self, other: Self) -> Self:
         return type(self)(
@@ -38,7 +50,7 @@ class Sweep:
     @property
     def is_full(self) -> bool:
         """Whether a step has reached its limit, so that there may be more to do."""
-        return max(self.closed, self.calls, self.keys) >= STEP
+        return self.batches > 0 or max(self.closed, self.calls, self.keys, self.items) >= STEP
 
 
 def sweep_step(
@@ -52,7 +64,8 @@ def sweep_step(
     closed = close_overdue(connection, tables, statements, now)
     keys = _delete_keys(connection, tables, now)
     calls, contacts = _delete_calls(connection, tables, now - timedelta(seconds=keep_calls))
-    return Sweep(closed, calls, keys, contacts)
+    batch = _delete_batch(connection, tables, now)
+    return Sweep(closed, calls, keys, contacts) + batch
 
 
 def close_overdue(
@@ -123,13 +136,49 @@ def _delete_calls(connection: sa.Connection, tables: Tables, before: datetime) -
     return len(old), _erase_unused(connection, tables, sorted(found))
 
 
+def _delete_batch(connection: sa.Connection, tables: Tables, now: datetime) -> Sweep:
+    """Delete some rows of an old batch, and the batch with its last ones; erase its contacts.
+
+    Old are those that ended `KEEP_BATCHES` ago, and those whose rows were never stored whole.
+    """
+    batches, items, contacts = tables.batches, tables.items, tables.contacts
+    begun = sa.and_(batches.c.status == "staging", batches.c.created_at < now - KEEP_STAGING)
+    old = sa.or_(batches.c.finished_at < now - KEEP_BATCHES, begun)
+    query = sa.select(batches.c.id).where(old).order_by(batches.c.id).limit(1)
+    batch_id = connection.execute(query.with_for_update(skip_locked=True)).scalar()
+    if batch_id is None:
+        return Sweep()
+    own = items.c.batch_id == batch_id
+    rows = connection.execute(
+        sa.select(items.c.row, items.c.contact_id, items.c.given_id)
+        .where(own)
+        .order_by(items.c.row)
+        .limit(STEP)
+    ).all()
+    if rows:
+        last = items.c.row <= rows[-1].row
+        connection.execute(sa.delete(items).where(own, last))
+        given = [row.given_id for row in rows if row.given_id is not None]
+        connection.execute(sa.delete(contacts).where(contacts.c.id.in_(given)))
+    is_last = len(rows) < STEP
+    if is_last:
+        connection.execute(sa.delete(batches).where(batches.c.id == batch_id))
+    found = {row.contact_id for row in rows if row.contact_id is not None}
+    erased = _erase_unused(connection, tables, sorted(found))
+    return Sweep(contacts=erased, items=len(rows), batches=int(is_last))
+
+
 def _erase_unused(connection: sa.Connection, tables: Tables, ids: list[int]) -> int:
     if not ids:
         return 0
     contacts, calls, blocks = tables.contacts, tables.calls, tables.blocks
+    items = tables.items
     called = sa.exists().where(calls.c.contact_id == contacts.c.id)
     wished = sa.exists().where(blocks.c.contact_id == contacts.c.id)
-    unused = sa.and_(contacts.c.id.in_(ids), contacts.c.erased_at.is_(None), ~called, ~wished)
+    listed = sa.exists().where(items.c.contact_id == contacts.c.id)
+    unused = sa.and_(
+        contacts.c.id.in_(ids), contacts.c.erased_at.is_(None), ~called, ~wished, ~listed
+    )
     return _erase(connection, tables, unused)
 
 

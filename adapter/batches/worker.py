@@ -1,0 +1,211 @@
+"""Who runs the batches: a consumer in this process, and the sweeper that finds what is due.
+
+Start it after a fork, and in any thread. Each batch that is looked at has a thread of its own, so
+that one whose account waits holds up no other.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+
+from adapter.batches import store
+from adapter.batches.batches import Batches
+from adapter.batches.model import ItemStatus, Status
+from adapter.codes import Code
+from adapter.errors import (
+    ConfigurationError,
+    ConfigurationProblem,
+    LedgerUnavailable,
+    RequestError,
+)
+from adapter.ledger.ledger import Ledger
+from adapter.ledger.schema import Tables
+from adapter.logs import log_event, log_exception
+from adapter.pages import require_ledger
+from adapter.service import Service
+from adapter.settings.model import QueueSettings
+
+if TYPE_CHECKING:
+    from adapter.batches.messenger import Messenger
+
+SWEEP_EVERY: Final = 5.0
+"""Seconds between two looks of the sweeper."""
+
+MAX_BATCHES: Final = 64
+"""Batches that one process runs at the same time; the sweepers find the others later."""
+
+
+class BatchWorker:
+    """Runs the batches of a service in this process, from `start` to `stop`.
+
+    `batches` wakes this worker, or with a queue any worker. Raises ConfigurationError for a missing
+    library, and RequestError without a ledger.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._ledger: Ledger = require_ledger(service.ledger, "batch")
+        self.batches = Batches(service, self.wake)
+        self._messenger = load_messenger(
+            service.settings.queue, self._ledger.tables.prefix, self._look
+        )
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._running: dict[int, threading.Thread] = {}
+        self._again: set[int] = set()
+        self._sweeper: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the consumer and the sweeper; call it in the process that is to work."""
+        self._sweeper = self._new_thread(self._sweep_until_stopped, "sweeper")
+        self._sweeper.start()
+
+    def stop(self) -> None:
+        """End the work: rows in flight end, and other workers go on with the batches."""
+        self._stop.set()
+        sweeper, self._sweeper = self._sweeper, None
+        if sweeper is not None:
+            sweeper.join()
+        with self._lock:
+            running = list(self._running.values())
+        for thread in running:
+            thread.join()
+
+    def wake(self, batch_id: int) -> None:
+        """Let a worker look at the batch; a message that is lost is sent again by the sweeper."""
+        try:
+            self._messenger.wake(batch_id)
+        except Exception as error:  # noqa: BLE001 - the queue is gone
+            self._log_failure(error)
+
+    def _look(self, batch_id: int) -> None:
+        """Run the batch in a thread, unless it runs here."""
+        with self._lock:
+            if self._stop.is_set():
+                return
+            if batch_id in self._running:
+                self._again.add(batch_id)
+            elif len(self._running) < MAX_BATCHES:
+                thread = self._new_thread(lambda: self._run(batch_id), "run")
+                self._running[batch_id] = thread
+                thread.start()
+
+    def _run(self, batch_id: int) -> None:
+        while True:
+            try:
+                self.batches.run(batch_id, self._stop)
+            except RequestError as error:
+                code = error.outcome.code
+                if code is not Code.BATCH_NOT_FOUND:
+                    log_event("batch", level=logging.ERROR, id=batch_id, error=str(error))
+            except Exception as error:  # noqa: BLE001 - the thread of one batch
+                log_exception("batch_failed", error)
+            with self._lock:
+                if batch_id not in self._again or self._stop.is_set():
+                    del self._running[batch_id]
+                    return
+                self._again.discard(batch_id)
+
+    def _sweep_until_stopped(self) -> None:
+        started = False
+        while not self._stop.is_set():
+            try:
+                if not started:
+                    self._messenger.start()
+                    started = True
+                for batch_id in sweep(self._ledger):
+                    self.wake(batch_id)
+            except LedgerUnavailable:
+                pass  # the ledger logs it
+            except Exception as error:  # noqa: BLE001 - the queue is gone
+                self._log_failure(error)
+            self._stop.wait(SWEEP_EVERY)
+        with suppress(Exception):  # the queue is gone
+            self._messenger.stop()
+
+    def _new_thread(self, function: Callable[[], None], name: str) -> threading.Thread:
+        name = f"contact-adapter-batches-{name}"
+        return threading.Thread(target=function, name=name, daemon=True)
+
+    def _log_failure(self, error: Exception) -> None:
+        log_event("queue", level=logging.WARNING, state="failed", error=type(error).__name__)
+
+
+def load_messenger(
+    settings: QueueSettings | None, prefix: str, look: Callable[[int], None]
+) -> Messenger:
+    """Return the messenger; raises ConfigurationError for a missing library."""
+    try:
+        module = import_module("adapter.batches.messenger")
+    except ImportError as error:
+        message = f"needs {error.name}; run: pip install 'contact-adapter[queue]'"
+        raise ConfigurationError([ConfigurationProblem("queue", message)]) from error
+    messenger: Messenger = module.Messenger(settings, prefix, look)
+    return messenger
+
+
+def run_worker(service: Service) -> None:
+    """Run batches until SIGTERM or SIGINT; call it in the main thread. Rows in flight end."""
+    stop = threading.Event()
+    worker = BatchWorker(service)
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in numbers}
+    try:
+        worker.start()
+        while not stop.wait(1.0):  # a wait without end would not see signals everywhere
+            pass
+    finally:
+        worker.stop()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def sweep(ledger: Ledger) -> list[int]:
+    """Return the running batches at which nobody works, and end the rows of cancelled ones.
+
+    Any number of processes may do so at the same time. Raises LedgerUnavailable.
+    """
+    tables = ledger.tables
+    due, cancelled = ledger.ask(lambda connection: _find(connection, tables))
+    for batch_id in cancelled:
+        ledger.work(
+            lambda connection, _, batch_id=batch_id: _end_cancelled(  # type: ignore[misc]
+                connection, tables, batch_id
+            )
+        )
+    return due
+
+
+def _find(connection: sa.Connection, tables: Tables) -> tuple[list[int], list[int]]:
+    batches, items, now = tables.batches, tables.items, datetime.now(UTC)
+    own = items.c.batch_id == batches.c.id
+    live = sa.exists().where(own, items.c.lease_until > now)
+    running = sa.and_(batches.c.status == Status.RUNNING.value, batches.c.finished_at.is_(None))
+    due = connection.execute(sa.select(batches.c.id).where(running, ~live)).scalars().all()
+    pending = sa.exists().where(own, items.c.status == ItemStatus.PENDING.value)
+    expired = sa.exists().where(own, items.c.lease_until < now)
+    ended = batches.c.status == Status.CANCELLED.value
+    query = sa.select(batches.c.id).where(ended, sa.or_(pending, expired)).limit(100)
+    return list(due), list(connection.execute(query).scalars())
+
+
+def _end_cancelled(connection: sa.Connection, tables: Tables, batch_id: int) -> None:
+    """End rows of a cancelled batch: what a process that is gone has sent is unknown."""
+    items, now = tables.items, datetime.now(UTC)
+    store.end_rows(connection, tables, batch_id, (ItemStatus.PENDING,), ItemStatus.CANCELLED)
+    values: dict[str, Any] = {
+        "status": ItemStatus.UNKNOWN.value,
+        "code": Code.INTERNAL_ERROR.value,
+        "lease_owner": None,
+        "lease_until": None,
+    }
+    gone = sa.and_(items.c.batch_id == batch_id, items.c.lease_until < now)
+    connection.execute(sa.update(items).where(gone).values(**values))
