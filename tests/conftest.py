@@ -21,7 +21,9 @@ from adapter.web.app import create_app, service_state
 MakeApp = Callable[..., Flask]
 
 # A second conftest.py would take this one's name. Some tests run without the ledger's library.
-pytest_plugins = ["support.ledger_fixtures"] if find_spec("sqlalchemy") else []
+pytest_plugins = (
+    ["support.ledger_fixtures", "support.batch_fixtures"] if find_spec("sqlalchemy") else []
+)
 
 # A busy machine takes its time: no test asserts how long something takes.
 hypothesis.settings.register_profile(

@@ -21,7 +21,7 @@ from adapter.ledger.events import CallBook, CallEvent, CloseEvent
 from adapter.ledger.ledger import Ledger
 from adapter.ledger.rows import call_row
 from adapter.ledger.schema import Events, Tables, UtcTime, utc_text
-from adapter.ledger.statements import Statement
+from adapter.ledger.statements import Statement, Statements
 from adapter.results import Command, Result
 from adapter.service import new_request_id
 from adapter.settings.model import PaceSettings
@@ -90,7 +90,9 @@ class Exchange:
     """What a process brings and wants: see `Claims.exchange`.
 
     `unsent`: leased rows that are not run. `running`: rows that have begun; `queued`: leased rows
-    that have not. `after`: no row up to this one is pending. `release`: the process ends.
+    that have not, some of which may be superseded by now. `after`: no
+    row up to this one is pending. `recover`: take rows back whose leases have expired. `release`:
+    the process ends.
     """
 
     owner: str
@@ -98,7 +100,7 @@ class Exchange:
     unsent: Sequence[LeasedRow] = ()
     renewed: Sequence[int] = ()
     running: int = 0
-    queued: int = 0
+    queued: Sequence[LeasedRow] = ()
     after: int = 0
     recover: bool = False
     release: bool = False
@@ -153,6 +155,8 @@ class Claims:
         ).where(batches.c.id == self._batch_id)
         batch = connection.execute(query).one_or_none()
         self._end(connection, book, lane, given)
+        if given.queued:
+            self._find_superseded(connection, given.queued)
         answer = Answer(batch.status if batch else Status.CANCELLED.value, after=given.after)
         if given.recover:
             self._recover(connection, lane.now)
@@ -250,6 +254,22 @@ class Claims:
         values = {"status": _PENDING, "lease_owner": None, "lease_until": None}
         connection.execute(sa.update(items).where(expired).values(**values))
 
+    def _find_superseded(self, connection: sa.Connection, queued: Sequence[LeasedRow]) -> None:
+        """Note which rows that have not begun are older than an opposite wish by now."""
+        events = {each.opened.event.call_id: each.opened.event for each in queued}
+        wishes = [
+            {
+                "account": self._account,
+                "contact_id": event.contact_id,
+                "wanted": event.wanted,
+                "intent": event.call_id,
+                "wish": event.row["wish"],
+            }
+            for event in events.values()
+        ]
+        for call_id in self._statements.newer_wishes.execute_for(connection, wishes).scalars():
+            events[call_id].superseded = True
+
     # --- rows that begin
 
     def _claim(
@@ -267,7 +287,7 @@ class Claims:
             return
         # As many again wait here for the next free slot, but for a row that is tried after a pause.
         most = answer.slots if lane.pauses else WAITING * answer.slots
-        wanted = most - given.running - given.queued
+        wanted = most - given.running - len(given.queued)
         tokens, next_at = lane.count_tokens(self._pace)
         if tokens is not None:
             wanted = min(wanted, tokens)
@@ -370,6 +390,7 @@ class _Statements:
     def __init__(self, tables: Tables, dialect: sa.Dialect) -> None:
         self._items, self._dialect = tables.items, dialect.name
         self.candidates = self._candidates(tables)
+        self.newer_wishes = Statements(tables, dialect).newer_wishes
         none: sa.ColumnElement[Any] = sa.null()
         self.end = Statement(
             self._changed(

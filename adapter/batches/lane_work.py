@@ -22,6 +22,9 @@ IDLE = 0.5
 SOON = 0.05
 """Seconds until rows that have ended are recorded, where few have."""
 
+FRESH = 0.2
+"""Seconds within which a row that waits here has to begin, once no newer wish was found for it."""
+
 RENEW = 5.0
 """Seconds between two renewals of leases."""
 
@@ -55,6 +58,7 @@ class LaneWork:
         self._after = 0
         self._look_at = 0.0
         self._spoken_at = 0.0
+        self._checked_at = 0.0
         self._recover_at = 0.0
         self._lease_end = 0.0
         self._renewed_at = 0.0
@@ -69,13 +73,15 @@ class LaneWork:
     @property
     def delay(self) -> float:
         """Seconds until the next exchange is due."""
+        if self.is_due:
+            return 0.0
         now = time.monotonic()
+        times = [now + IDLE]
         if self._ended:
-            return max(0.0, self._spoken_at + SOON - now)
-        if self._closed:
-            return IDLE
-        due = self._renewed_at + RENEW if self._running or self._queue else self._look_at
-        return min(max(0.0, self._look_at - now), max(0.0, due - now), IDLE)
+            times.append(self._spoken_at + SOON)
+        if not self._closed and len(self._queue) <= 2 * self._slots:
+            times.append(self._look_at)
+        return max(0.0, min(times) - now)
 
     @property
     def is_due(self) -> bool:
@@ -84,7 +90,9 @@ class LaneWork:
         if self._is_group or (self._ended and now >= self._spoken_at + SOON):
             return True
         if self._closed:
-            return False
+            return bool(self._queue)
+        if self._queue and (self._paused or len(self._running) < self._slots):
+            return True  # they go back, or have to be checked before they begin
         needs = len(self._queue) <= 2 * self._slots
         busy = self._running or self._queue
         return (needs and now >= self._look_at) or bool(busy and now >= self._renewed_at + RENEW)
@@ -108,7 +116,7 @@ class LaneWork:
                 unsent, self._queue = list(self._queue), deque()
                 self._paused = False
             leased = [*self._running, *(each.row for each in self._queue)]
-            running, queued = len(self._running), len(self._queue)
+            running, queued = len(self._running), list(self._queue)
         renew = bool(leased) and now >= self._renewed_at + RENEW
         given = Exchange(
             self._owner,
@@ -129,7 +137,7 @@ class LaneWork:
                 self._queue.extendleft(reversed(unsent))
                 self._paused = self._paused or bool(unsent)
             raise
-        self._spoken_at = now
+        self._spoken_at = self._checked_at = now
         if given.recover:
             self._recover_at = now + 1.0
         if renew or not leased:
@@ -150,6 +158,8 @@ class LaneWork:
         with self._lock:
             self._queue.extend(answer.leased)
             self._slots = answer.slots
+            if answer.is_paused and self._queue:  # another process has paused the lane
+                self._paused = True
             if self._closed or self._paused:
                 return
             more = min(len(self._queue), self._slots - len(self._running))
@@ -170,7 +180,7 @@ class LaneWork:
                 if ended.ending.pause is not None:
                     self._paused = True
                 following = self._next()
-                due = self._is_group or len(self._queue) <= 2 * self._slots
+                due = self._is_group or following is None or len(self._queue) <= 2 * self._slots
             if due and not self._wake.is_set():
                 self._wake.set()
 
@@ -181,7 +191,8 @@ class LaneWork:
             or self._paused
             or not self._queue
             or len(self._running) >= self._slots
-            or self._is_stale(time.monotonic())
+            or self._is_stale(now := time.monotonic())
+            or now > self._checked_at + FRESH
         ):
             return None
         following = self._queue.popleft()
