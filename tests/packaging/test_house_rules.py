@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 TESTS = ROOT / "tests"
 FOREIGN = TESTS / "embedding" / "legacy_app"
 FOLDERS = {
-    *("docs", "domain", "embedding", "ledger", "live", "packaging", "providers"),
+    *("batches", "docs", "domain", "embedding", "ledger", "live", "packaging", "providers"),
     *("server", "service", "settings", "transport", "web"),
 }
 MODULES = [path for path in sorted(TESTS.rglob("test_*.py")) if not path.is_relative_to(FOREIGN)]
