@@ -44,23 +44,11 @@ _ALIASES: Final = {
 }
 _COLUMN_OF: Final = {alias: name for name, text in _ALIASES.items() for alias in text.split()}
 
-_ACTION_OF: Final = {
-    **dict.fromkeys(
-        ["block", "bloquear", "bloqueie", "bloqueia", "bloquea", "bloqueo", "bloqueio"], "block"
-    ),
-    **dict.fromkeys(
-        [
-            "unblock",
-            "desbloquear",
-            "desbloqueie",
-            "desbloqueia",
-            "desbloquea",
-            "desbloqueo",
-            "desbloqueio",
-        ],
-        "unblock",
-    ),
+_ACTIONS: Final = {
+    Action.BLOCK: "block bloquear bloqueie bloqueia bloquea bloqueo bloqueio",
+    Action.UNBLOCK: "unblock desbloquear desbloqueie desbloqueia desbloquea desbloqueo desbloqueio",
 }
+_ACTION_OF: Final = {alias: action for action, text in _ACTIONS.items() for alias in text.split()}
 
 ACTION_RULE: Final = "must be block or unblock (bloquear or desbloquear)"
 
@@ -73,8 +61,7 @@ def fold_name(text: str) -> str:
 
 def parse_action(text: str) -> Action | None:
     """Return the action of that name or alias; None if there is none."""
-    name = _ACTION_OF.get(text) or _ACTION_OF.get(fold_name(text))
-    return None if name is None else Action(name)
+    return _ACTION_OF.get(text) or _ACTION_OF.get(fold_name(text))
 
 
 def find_columns(cells: Sequence[str]) -> tuple[dict[str, int], str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, Final
 
 MAX_LINE: Final = 64 * 2**10
-"""Maximum size of a row in bytes, in UTF-8; of its one line, or of all if a quoted cell has more."""
+"""Maximum size of a row in bytes of UTF-8: of its line, or of all lines of its quoted cells."""
 
 _PIECE: Final = 64 * 2**10
 """Size of a read, in bytes."""
@@ -18,6 +18,7 @@ _SAVE: Final = "save it as CSV in UTF-8"
 _WORKBOOK: Final = f"is an Excel workbook; {_SAVE}"
 _ARCHIVE: Final = "is a compressed archive; unpack it"
 _IMAGE: Final = "is an image; it must be CSV, or one number per line"
+_MARKUP: Final = f"is HTML or XML; open it in a spreadsheet and {_SAVE}"
 _FORMATS: Final = {
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": _WORKBOOK,
     b"%PDF": f"is a PDF; {_SAVE} in the program that has the table",
@@ -37,7 +38,7 @@ _FORMATS: Final = {
 }
 """Formats that are not CSV, by their first bytes."""
 _TEXT_FORMATS: Final = {
-    b"<": f"is HTML or XML; open it in a spreadsheet and {_SAVE}",
+    **dict.fromkeys((b"<!doctype", b"<html", b"<head", b"<meta", b"<table", b"<?xml"), _MARKUP),
     b"{": "is JSON; send it as JSON, or export CSV",
     b"[": "is JSON; send it as JSON, or export CSV",
     b"begin:vcard": "holds contacts as vCard; export them as CSV",

@@ -39,6 +39,7 @@ _MIN_DIGITS: Final = 5
 """Minimum count of digits by which a first line is an identifier, not a header."""
 _SCIENTIFIC: Final = re.compile(r"[+-]?[0-9]+[.,]?[0-9]*[eE][+-]?[0-9]+")
 
+_CSV_QUOTE: Final = re.compile(r'"((?:[^"]|"")*)"')
 _TEXT_QUOTE: Final = re.compile(r'="([^"]*)"')
 """A spreadsheet's quoting of a text, so that it does not become a number."""
 _FORMULA: Final = (
@@ -194,11 +195,11 @@ def _read_plain(lines: Lines, start: int, first: str, region: str | None) -> Ite
 
 
 def _build_plain(line: int, cell: str, region: str | None) -> Row:
-    text, fault = _read_identifier(cell)
+    quoted = _CSV_QUOTE.fullmatch(cell.strip())
+    text, fault = _read_identifier(quoted[1].replace('""', '"') if quoted else cell)
     name = detect_field(text)
-    return build_row(
-        line, {name: text}, default_region=region, faults={name: fault} if fault else None
-    )
+    faults = {name: fault} if fault else None
+    return build_row(line, {name: text}, default_region=region, faults=faults)
 
 
 def _read_table(lines: Lines, header: _Header, region: str | None) -> Iterator[Row]:
@@ -224,17 +225,19 @@ def _build_record(line: int, cells: Sequence[str], header: _Header, region: str 
         cell = cells[place] if place < len(cells) else ""
         if not cell or cell.isspace():
             continue
-        read = _read_identifier if name in IDENTIFIERS else _read_text
-        texts[name], fault = read(cell)
+        text, fault = (_read_identifier if name in IDENTIFIERS else _read_text)(cell)
         if fault:
             faults[name] = fault
         elif name not in IDENTIFIERS and name != "ref":
-            texts[name] = texts[name].strip()
+            text = text.strip()
+        if text:
+            texts[name] = text
     if not any(map(str.strip, cells[header.size :])):
         return build_row(line, texts, default_region=region, faults=faults)
     # Its cells may be in the wrong columns, so that none of them is used.
-    identifiers = {name: texts[name] for name in IDENTIFIERS if name in texts}
-    row = build_row(line, identifiers, default_region=region, faults={"number": _EXTRA})
+    identifiers: dict[str, str] = {name: texts[name] for name in IDENTIFIERS if name in texts}
+    column = next(name for name in IDENTIFIERS if name in header.places)
+    row = build_row(line, identifiers, default_region=region, faults={column: _EXTRA})
     given = row.given if row.given.startswith(CUT) else CUT + row.given[: MAX_GIVEN - 1]
     return replace(row, given=given)
 
