@@ -22,7 +22,7 @@ NEEDED: Final = (
 _MAX_SHOWN: Final = 8
 """Maximum count of unknown columns that a message names."""
 _MAX_NAME: Final = 30
-"""Maximum length of a name in a message, in characters; longer ones may be values."""
+"""Maximum length of a name in a message, in characters; of twice as many, names are compared."""
 
 _ALIASES: Final = {
     "number": """
@@ -55,7 +55,7 @@ ACTION_RULE: Final = "must be block or unblock (bloquear or desbloquear)"
 
 def fold_name(text: str) -> str:
     """Return the letters and digits of a name, without case and accents."""
-    letters = unicodedata.normalize("NFKD", text).casefold()
+    letters = unicodedata.normalize("NFKD", text[: 2 * _MAX_NAME]).casefold()
     return "".join(each for each in letters if each.isalnum())
 
 

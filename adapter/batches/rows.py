@@ -118,16 +118,15 @@ def join_given(texts: Mapping[str, str]) -> str:
     An identifier that belongs into its column by its form is kept as it is. Otherwise the texts
     have the names of their columns, since another column could give them another meaning.
     """
-    named = {name: text for name in IDENTIFIERS if (text := texts.get(name))}
-    if not named:
-        return ""
-    name, given = next(iter(named.items()))
-    if len(named) > 1 or detect_field(given) != name or _NAMED.match(given):
+    named = {
+        name: _UNSTORABLE.sub("\ufffd", text) for name in IDENTIFIERS if (text := texts.get(name))
+    }
+    given = "".join(named.values())
+    if split_given(given) != named:
         given = _SEPARATOR.join(f"{name}: {text}" for name, text in named.items())
-        if any(_SEPARATOR in text for text in named.values()):
-            given = CUT + given
-    given = _UNSTORABLE.sub("\ufffd", given)
-    return given if len(given) <= MAX_GIVEN else CUT + given[: MAX_GIVEN - 1]
+    if len(given) <= MAX_GIVEN and split_given(given) == named:
+        return given
+    return CUT + given[: MAX_GIVEN - 1]
 
 
 def split_given(given: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import time
 import tracemalloc
 import zipfile
@@ -11,8 +12,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from adapter.batches import FileProblem, Row, read_rows
+from adapter.batches import FileProblem, Row, read_rows, write_rows
 from adapter.batches.lines import MAX_LINE
 from adapter.contacts import load_numbering_plans
 
@@ -66,7 +69,9 @@ def zipped(*names: str) -> bytes:
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as archive:
         for name in names:
-            archive.writestr(name, "application/vnd.oasis.opendocument.spreadsheet" * ("m" in name))
+            archive.writestr(
+                name, "application/vnd.oasis.opendocument.spreadsheet" * (name == "mimetype")
+            )
     return data.getvalue()
 
 
@@ -151,7 +156,7 @@ def test_rows_are_counted_without_empty_lines() -> None:
 
 def test_a_stream_that_is_too_large_is_read_no_further() -> None:
     source, stream = generated(f"{ONE}\n".encode() for _ in iter(int, 1))
-    with pytest.raises(FileProblem, match="larger than 0.5 MiB") as caught:
+    with pytest.raises(FileProblem, match=r"larger than 0\.5 MiB") as caught:
         list(read_rows(stream, default_region=None, max_bytes=MIB // 2))
     assert caught.value.line > 10_000
     assert source.taken < MIB
@@ -213,15 +218,34 @@ def test_memory_does_not_grow_with_the_file(line: Callable[[int], str]) -> None:
     assert peak < MIB
 
 
+@given(
+    st.binary(max_size=300),
+    st.sampled_from([b"", b"number,ref\n", b"jid;x;action\r\n", b"\xff\xfe", b'number,"'])
+    | st.binary(max_size=4),
+)
+def test_any_bytes_are_rows_or_a_problem(data: bytes, start: bytes) -> None:
+    try:
+        rows = list(_read(start + data))
+    except FileProblem as error:
+        found = str(error)
+    else:
+        found = ""
+        assert [row.line for row in rows] == sorted({row.line for row in rows})
+        if rows:
+            assert len(list(_read("".join(write_rows(rows)).encode()))) == len(rows)
+    assert not re.search(r"[\0-\x1f]", found)
+
+
 @pytest.mark.slow
 def test_the_most_rows_are_read_in_under_a_minute() -> None:
-    source, stream = generated(
+    """By the time of the processor, as other tests may use it meanwhile."""
+    _, stream = generated(
         f"(11) 9{n // 10_000:04d}-{n % 10_000:04d};{'opt_out' if n % 100 else 'Opt out'}\n".encode()
         if n
         else b"celular;motivo\n"
         for n in range(250_001)
     )
-    started = time.monotonic()
+    started = time.process_time()
     rejected = sum(row.contact is None for row in read_rows(stream, default_region="BR"))
-    assert time.monotonic() - started < 60
+    assert time.process_time() - started < 60
     assert rejected == 2_500

@@ -23,7 +23,7 @@ def read(data: str | bytes, region: str | None = None) -> list[Row]:
 
 
 def numbers(data: str | bytes, region: str | None = None) -> list[str | None]:
-    return [row.contact and row.contact.number for row in read(data, region)]
+    return [row.contact.number if row.contact else None for row in read(data, region)]
 
 
 def reject(cell: str, column: str = "number") -> str:

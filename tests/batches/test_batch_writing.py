@@ -15,10 +15,10 @@ from support.contacts import possible_numbers
 from adapter.batches import Row, build_row, read_rows, write_rows
 from adapter.batches.columns import COLUMNS
 from adapter.batches.rows import CUT, MAX_GIVEN, join_given, split_given
-from adapter.codes import Action
+from adapter.codes import Action, Confirmation
 from adapter.contacts import Contact
 from adapter.csv_cells import quote_formula, unquote_formula
-from adapter.results import Result
+from adapter.results import Outcome, Result
 from adapter.web.csv_pages import write_csv
 
 ONE, TWO = "5511999990001", "5511999990002"
@@ -135,7 +135,7 @@ class Done:
     """A row with its end."""
 
     line: int = 7
-    contact: Contact | None = Contact(ONE)
+    contact: Contact | None = None
     given: str = ""
     action: Action | None = Action.BLOCK
     account: str | None = "support"
@@ -147,7 +147,9 @@ class Done:
 
 
 def test_an_item_is_written_with_its_end() -> None:
-    header, row = csv.reader(io.StringIO("".join(write_rows([Done()])), newline=""))
+    header, row = csv.reader(
+        io.StringIO("".join(write_rows([Done(contact=Contact(ONE))])), newline="")
+    )
     assert header == [*COLUMNS, "line", "status", "code", "why"]
     assert row == [
         *(ONE, JID, "", "block", "support", "spam", "'=1+1"),
@@ -171,11 +173,8 @@ def test_an_invalid_text_is_written_as_a_mark_that_is_refused(column: str) -> No
     (row,) = csv.DictReader(io.StringIO(written([bad]), newline=""))
     assert (row[column], row["number"], row["status"]) == ("?", ONE, "rejected")
     (again,) = read(written([bad]))
-    assert (
-        again.why
-        == f"{column}: is a ? in place of a value that was not kept; write the value, or empty the cell"
-    )
-    assert written([again]).split(",")[:-1] == written([again]).split(",")[:-1]
+    assert again.why is not None
+    assert again.why.startswith(f"{column}: is a ? in place of a value that was not kept")
 
 
 def test_a_reference_that_is_a_question_mark_is_kept() -> None:
@@ -204,7 +203,7 @@ def test_a_long_text_is_cut_and_stays_rejected() -> None:
     assert again.given == first.given
     assert (
         again.why
-        == f"number: starts with {CUT}, as it was not kept whole; write it without the {CUT}"
+        == f"number: starts with {CUT}, as it was not kept whole; write it again, without the {CUT}"
     )
 
 
@@ -216,7 +215,9 @@ def test_a_row_with_more_cells_than_the_header_stays_rejected() -> None:
 
 def test_a_list_of_blocked_contacts_can_be_fed_in() -> None:
     listed = (Contact(ONE), Contact(lid="123@lid"), Contact(user_id="BR.1"), Contact("19995"))
-    result = Result(success=True, action=Action.LIST, account="support", contacts=listed)
+    result = Result(
+        Outcome.success(Confirmation.PROVIDER_STATE, contacts=listed), account="support"
+    )
     rows = read(write_csv(result).decode())
     assert [row.contact for row in rows[:3]] == list(listed[:3])
     assert {row.account for row in rows} == {"support"}
