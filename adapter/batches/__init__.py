@@ -1,15 +1,18 @@
-"""Batches: many changes from a file or a request, which survive every failure.
+"""Batches: many changes of block lists, from a file or a request, which survive every failure.
 
 Needs the ledger, where the rows, their leases and results are; imported where it is configured.
 
-- `rows`: one row, as it is read; `model`: a batch and its items, as they are shown.
-- `staging`: a new batch is stored; `store`: it is read, and its status is changed.
+- `rows`: one row, valid or rejected; `columns`: the names of the columns; `lines`: the lines of a
+  file, within bounds; `reading` and `writing`: rows from and to CSV.
+- `model`: a batch and its items, as they are shown; `staging`: a new batch is stored; `store`: it
+  is read, and its status is changed.
 - `claims`: rows are leased and ended in groups; `lanes`: the pace of an account.
 - `runner`: runs the rows in threads; `endings`: from a result to the status of its row;
   `comparing`: the provider's list against the rows.
 - `messenger` and `worker`: who runs a batch, and when.
 
-`Batches` is the class that the layers above use.
+Rules: a file is a stream, and is never held in memory or kept; each row ends in exactly one status;
+no message holds the digits of an identifier. `Batches` is the class that the layers above use.
 """
 
 from __future__ import annotations
@@ -18,12 +21,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from adapter.batches.model import Batch, Created, Item
-from adapter.batches.rows import Row
+from adapter.batches.reading import FileProblem, read_rows
+from adapter.batches.rows import Row, build_row
+from adapter.batches.writing import write_rows
 
 if TYPE_CHECKING:
     from adapter.batches.batches import Batches
 
-__all__ = ["Batch", "Batches", "Created", "Item", "Row"]
+__all__ = [
+    "Batch",
+    "Batches",
+    "Created",
+    "FileProblem",
+    "Item",
+    "Row",
+    "build_row",
+    "read_rows",
+    "write_rows",
+]
 
 _LAZY: Final = {"Batches": "adapter.batches.batches"}
 

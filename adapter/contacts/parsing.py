@@ -174,7 +174,10 @@ def _describe_fault(text: str, start: int, core: str, escaped: bool) -> str:
     exponent = _EXPONENT.fullmatch(core)
     if exponent is not None:
         fault = describe_character(text, start + exponent.start(1))
-        return f"{fault}: scientific notation, which has lost digits; send the number as text"
+        return (
+            f"{fault}: scientific notation, which has lost digits; send the number as text "
+            "(in a spreadsheet, format the column as text)"
+        )
     escapes = {start + each.start() for each in _ESCAPE.finditer(core)} if escaped else set()
     index = start
     while text[index] in _ALLOWED or ord(text[index]) in ASCII_SEPARATORS or index in escapes:

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from flask import Request
 
+from adapter.csv_cells import quote_formula
 from adapter.history import BlockEntry
 from adapter.result_data import build_time
 from adapter.results import Result
@@ -20,8 +21,6 @@ COLUMNS: Final = (
     *("number", "jid", "user_id", "lid", "account"),
     *("state", "certainty", "since", "reason", "ref"),
 )
-
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 def wants_csv(request: Request) -> bool:
@@ -36,7 +35,7 @@ def write_csv(result: Result) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
-    writer.writerows([_escape(cell) for cell in row] for row in _rows(result))
+    writer.writerows([quote_formula(cell or "") for cell in row] for row in _rows(result))
     return text.getvalue().encode()
 
 
@@ -57,9 +56,3 @@ def _rows(result: Result) -> Iterator[list[str | None]]:
         else:
             row += [None] * (len(COLUMNS) - len(row))
         yield row
-
-
-def _escape(cell: str | None) -> str:
-    """Return the cell; one that a spreadsheet would run as a formula gets an apostrophe."""
-    text = cell or ""
-    return f"'{text}" if text.startswith(_FORMULA) else text
