@@ -52,10 +52,10 @@ class CallEvent(Event):
     """A new row of `calls`: a change that opens, or a read that has ended.
 
     `row` lacks the ids. `call_id` is set by the writer; `superseded`: a newer call had requested
-    the opposite before this one was recorded.
+    the opposite before this one was recorded. `late`: its caller went on before it was recorded.
     """
 
-    __slots__ = ("action", "call_id", "contact", "contact_id", "row", "superseded")
+    __slots__ = ("action", "call_id", "contact", "contact_id", "late", "row", "superseded")
 
     def __init__(self, action: Action, contact: Contact | None, row: Row) -> None:
         super().__init__()
@@ -64,6 +64,7 @@ class CallEvent(Event):
         self.row = row
         self.call_id = 0
         self.contact_id = 0
+        self.late = False
         self.superseded = False
 
     @property

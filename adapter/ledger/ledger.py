@@ -6,16 +6,16 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
 
 from adapter.call_context import CallContext
-from adapter.codes import Code
 from adapter.contacts import Contact
 from adapter.ledger import idempotency, queries, retention
 from adapter.ledger.database import Database, LedgerUnavailable
 from adapter.ledger.events import CallEvent, CloseEvent, Event, Task
+from adapter.ledger.opened import Opened
 from adapter.ledger.readiness import READY, Readiness, readiness_after
 from adapter.ledger.rows import call_row, result_row, state_after
 from adapter.ledger.session import Session
@@ -36,6 +36,9 @@ from adapter.transport.forking import ensure_own_process, reset_in_child
 
 T = TypeVar("T")
 
+WAITS: Final = 6
+"""How often a change with a key may wait for the database, each time for `wait` seconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Health:
@@ -50,54 +53,6 @@ class Health:
     missed: int
     swept_at: float | None
     sweep: retention.Sweep
-
-
-class Opened:
-    """A change that was opened in the ledger. `close` has to be called.
-
-    Where it could not be recorded in time, `recorded` is False; it may be recorded later.
-    """
-
-    __slots__ = ("_event", "_ledger", "recorded")
-
-    def __init__(self, ledger: Ledger, event: CallEvent | None, recorded: bool) -> None:
-        self._ledger, self._event, self.recorded = ledger, event, recorded
-
-    @property
-    def call_id(self) -> int | None:
-        """The id of the call, which is its place in the order of wishes; None if not recorded."""
-        event = self._event
-        return event.call_id if event is not None and event.recorded else None
-
-    @property
-    def superseded(self) -> bool:
-        """Whether an opposite wish was newer already when this call was recorded. No query."""
-        event = self._event
-        return event is not None and event.recorded and event.superseded
-
-    def is_superseded(self) -> bool:
-        """Whether a newer call, in any process, requests the opposite for the contact.
-
-        Ask before a retry. False where the ledger does not know, after `wait` seconds.
-        """
-        event = self._event
-        if event is None or not event.recorded:
-            return False
-        return event.superseded or self._ledger.has_newer_wish(event)
-
-    def close(self, result: Result, claim: idempotency.Claim | None = None) -> bool:
-        """Record the result, and settle the claim of its key; return whether it is recorded.
-
-        A call that was refused with `ledger_unavailable` is not recorded, if it can be avoided.
-        """
-        event = self._event
-        if event is None:
-            if claim is not None:
-                self._ledger.release(claim)
-            return False
-        if result.code is Code.LEDGER_UNAVAILABLE:
-            event.cancelled = True
-        return self._ledger.close_call(event, result, claim)
 
 
 class Ledger:
@@ -118,6 +73,7 @@ class Ledger:
     def _start_over(self) -> None:
         self._session = Session(self._database, self.settings.keep_calls)
         self._hash_key: str | None = None
+        self._is_prepared = False
         self._writers: dict[str, Writer] = {}
 
     def reset_after_fork(self) -> None:
@@ -159,6 +115,7 @@ class Ledger:
             row = call_row(account, provider, command, context, now, now + deadline)
             event = CallEvent(command.action, command.contact, row)
             recorded = self._submit(event)
+            event.late = not recorded
         except Exception as error:  # noqa: BLE001 - no call is lost by the ledger
             self._contain(error)
             return Opened(self, None, recorded=False)
@@ -210,7 +167,7 @@ class Ledger:
             sa.select(blocks.c.intent)
             .where(blocks.c.account == opened.row["account"])
             .where(blocks.c.contact_id == opened.contact_id)
-            .where(blocks.c.intent > opened.call_id, blocks.c.wanted != opened.wanted)
+            .where(blocks.c.intent != opened.call_id, blocks.c.wanted != opened.wanted)
         )
         try:
             return self._ask(lambda connection: connection.execute(query).first() is not None)
@@ -262,30 +219,41 @@ class Ledger:
         A Claim is passed to `Opened.close`, which settles it. Raises LedgerUnavailable.
         """
         tables = self._database.tables
+        claimed: list[idempotency.Claimed] = []
 
         def work(connection: sa.Connection) -> idempotency.Claimed:
             if self._hash_key is None:
                 query = sa.select(tables.facts.c.hash_key)
                 self._hash_key = str(connection.execute(query).scalar_one())
-            return idempotency.claim(
+            found = idempotency.claim(
                 connection,
                 tables,
                 idempotency.scope_of(self._hash_key, caller, key),
                 idempotency.fingerprint_of(self._hash_key, account, command, more),
-                deadline + idempotency.LEASE_MARGIN,
+                deadline + WAITS * self.settings.wait + idempotency.LEASE_MARGIN,
                 command,
                 request_id,
             )
+            claimed[:] = [found]
+            return found
 
-        return self._ask(work)
+        def undo(connection: sa.Connection) -> None:
+            for each in claimed:
+                if isinstance(each, idempotency.Claim):
+                    idempotency.release(connection, tables, each)
+
+        try:
+            return self._ask(work)
+        except LedgerUnavailable:
+            self._writer.submit(Task(undo))  # the claim may be recorded after all
+            raise
 
     def release(self, claim: idempotency.Claim) -> None:
         """Release the key of a change that was never opened. Contains every failure."""
-        table = self._database.tables.idempotency
-        own = sa.and_(table.c.scope == claim.scope, table.c.lease_until == claim.lease_until)
+        tables = self._database.tables
         try:
-            self._ask(lambda connection: connection.execute(sa.delete(table).where(own)).rowcount)
-        except LedgerUnavailable as error:
+            self._ask(lambda connection: idempotency.release(connection, tables, claim))
+        except Exception as error:  # noqa: BLE001 - as above
             self._contain(error)  # its lease ends
 
     # --- reading; each raises LedgerUnavailable
@@ -315,19 +283,25 @@ class Ledger:
         """Remove the identifiers of a person; return the number of contacts, usually 1 or 0."""
         tables = self._database.tables
         self._prepare()
-        return self._database.run(
+        erased = self._database.run(
             lambda connection: retention.erase(connection, tables, contact), writes=True
         )
+        self._database.forget_changes()
+        return erased
 
     def _read(self, query: Callable[..., T], *args: Any) -> T:
+        ensure_own_process()
+        if self._writer.is_paused:
+            raise LedgerUnavailable("the database is gone")
         tables = self._database.tables
         self._prepare()
         return self._database.run(lambda connection: query(connection, tables, *args))
 
     def _prepare(self) -> None:
-        """Require the schema once, where the writer has not done so."""
-        if not self._session.is_prepared:
+        """Require the schema, once where it is current."""
+        if not self._is_prepared and not self._session.is_prepared:
             self.prepare()
+            self._is_prepared = True
 
     # --- the database
 
