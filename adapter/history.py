@@ -24,6 +24,11 @@ DEFAULT_SINCE: Final = timedelta(hours=24)
 _DIGITS: Final = "bcdfghjklmnpqrst"
 """The digits of a cursor: no digits, which may look like a number, and no vowels."""
 
+_MAX_ID: Final = 2**63 - 1
+"""The largest id of a database."""
+
+_OTHER_CURSOR: Final = "is not a cursor of this list; send the one of the page before"
+
 
 class Source(StrEnum):
     """Where a block list or a state was read: from the provider, or from the ledger."""
@@ -124,5 +129,8 @@ def read_cursor(kind: str, cursor: str) -> int:
     """Return the id of a cursor; raise ValueError for any other text."""
     rest = cursor[1:]
     if cursor[:1] != kind or not 0 < len(rest) <= 16 or not set(rest) <= set(_DIGITS):
-        raise ValueError("is not a cursor of this list; send the one of the page before")
-    return int("".join(f"{_DIGITS.index(letter):x}" for letter in rest), 16)
+        raise ValueError(_OTHER_CURSOR)
+    number = int("".join(f"{_DIGITS.index(letter):x}" for letter in rest), 16)
+    if number > _MAX_ID:
+        raise ValueError(_OTHER_CURSOR)
+    return number

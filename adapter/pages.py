@@ -36,6 +36,9 @@ CODES: Final = ("ok", *(code.value for code in Code))
 
 NEEDS_LEDGER: Final = "needs a ledger; configure [ledger] url"
 
+_YEARS: Final = range(2000, 9000)
+"""The years of a search: beyond them, a time cannot be counted with in every time zone."""
+
 _KIND: Final = "p"
 _BUCKET_BYTES: Final = 3
 _INDEX_BITS: Final = 16
@@ -63,7 +66,9 @@ def read_time(name: str, given: str | datetime | None) -> datetime | None:
             moment = datetime.fromisoformat(given)
         except ValueError:
             moment = None
-    if given is not None and (not isinstance(moment, datetime) or moment.tzinfo is None):
+    if given is not None and (
+        not isinstance(moment, datetime) or moment.tzinfo is None or moment.year not in _YEARS
+    ):
         message = "must be a time with its time zone, such as 2026-11-25T12:30:00Z"
         raise invalid_field(name, message)
     return moment if isinstance(moment, datetime) else None

@@ -52,7 +52,12 @@ class StillRunning:
     retry_after: int
 
 
-Claimed: TypeAlias = Claim | Replay | OtherCommand | StillRunning
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """The key's command may be sent again, but a newer call requests the opposite."""
+
+
+Claimed: TypeAlias = Claim | Replay | OtherCommand | StillRunning | Superseded
 """What claiming a key returns."""
 
 
@@ -171,7 +176,9 @@ class Recording:
                 outcome = Outcome.failure(Code.IDEMPOTENCY_KEY_REUSED)
             case StillRunning(seconds):
                 outcome = Outcome.failure(Code.IDEMPOTENCY_KEY_IN_USE, retry_after=seconds)
+            case Superseded():
+                outcome = superseded_outcome()
             case Claim():
                 self._claim = claimed
                 return None
-        return make_result(outcome, 0).with_record(False)
+        return make_result(outcome, 0)

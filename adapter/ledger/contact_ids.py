@@ -9,7 +9,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from adapter.contacts import Contact
+from adapter.contacts import Contact, as_sent, other_form
 from adapter.ledger.schema import Tables
 
 MAX_CONTACTS: Final = 10_000
@@ -35,19 +35,24 @@ class ContactIds:
     def find(
         self, connection: sa.Connection, contacts: Iterable[Contact | None]
     ) -> dict[Contact, int]:
-        """Return the ids of the contacts; those that are not known yet are added."""
+        """Return the ids of the contacts; those that are not known yet are added.
+
+        They are added in one order, so that two processes do not wait for each other.
+        """
         known = self._known
-        found = {}
+        found: dict[Contact, int] = {}
+        missing = set()
         for contact in contacts:
-            if contact is None or contact in found:
-                continue
-            number = known.get(contact)
-            if number is None:
-                number = self._find_or_add(connection, contact)
-                while len(known) >= MAX_CONTACTS:
-                    del known[next(iter(known))]
-                known[contact] = number
-            found[contact] = number
+            if contact is not None and contact not in found:
+                number = known.get(contact)
+                if number is None:
+                    missing.add(contact)
+                else:
+                    found[contact] = number
+        for contact in sorted(missing, key=_identifiers):
+            while len(known) >= MAX_CONTACTS:
+                del known[next(iter(known))]
+            found[contact] = known[contact] = self._find_or_add(connection, as_sent(contact))
         return found
 
     def _find_or_add(self, connection: sa.Connection, contact: Contact) -> int:
@@ -74,14 +79,31 @@ class ContactIds:
 
 
 def find_contacts(connection: sa.Connection, contacts: sa.Table, contact: Contact) -> Sequence[Any]:
-    """Return the rows with one of the contact's identifiers, that with its number first."""
-    pairs = [(contacts.c[name], getattr(contact, name)) for name in _IDENTIFIERS]
-    known = [column == text for column, text in pairs if text is not None]
-    rows = connection.execute(sa.select(contacts).where(sa.or_(*known))).all()
+    """Return the rows of a person, the first one first: it has the person's calls and blocks.
+
+    A number is found in both of its forms; see `adapter.contacts.other_form`.
+    """
+    contact = as_sent(contact)
+    known = [
+        contacts.c[name] == getattr(contact, name)
+        for name in _IDENTIFIERS
+        if getattr(contact, name) is not None
+    ]
+    other = other_form(contact.number) if contact.number is not None else None
+    if other is not None:
+        known.append(contacts.c.number == other)
+    query = sa.select(contacts).where(sa.or_(*known)).order_by(contacts.c.id)
     return sorted(
-        rows,
-        key=lambda row: [getattr(row, name) != getattr(contact, name) for name in _IDENTIFIERS],
+        connection.execute(query).all(),
+        key=lambda row: [
+            row.number is None or row.number not in (contact.number, other),
+            row.lid != contact.lid,
+        ],
     )
+
+
+def _identifiers(contact: Contact) -> tuple[str, ...]:
+    return tuple(getattr(contact, name) or "" for name in _IDENTIFIERS)
 
 
 def insert_for(connection: sa.Connection) -> Any:

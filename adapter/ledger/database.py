@@ -126,6 +126,15 @@ class Database:
             self._reader = new_runner()
         return self._reader
 
+    def forget_changes(self) -> None:
+        """Empty the log of an SQLite file, which has the contents of earlier transactions."""
+        if self.is_sqlite:
+            self.guard(self._empty_log)
+
+    def _empty_log(self) -> None:
+        with self.connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").close()
+
     def create_file(self) -> None:
         """Create the SQLite file where it is missing, readable by its owner alone."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -156,6 +165,12 @@ def is_disconnect(error: BaseException) -> bool:
     return isinstance(
         error, (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError)
     ) and not _is_deadlock(error)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the same transaction may succeed at once: a deadlock, or a connection dropped."""
+    dropped = isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated
+    return dropped or _is_deadlock(error)
 
 
 def _is_deadlock(error: BaseException) -> bool:

@@ -52,10 +52,11 @@ class CallEvent(Event):
     """A new row of `calls`: a change that opens, or a read that has ended.
 
     `row` lacks the ids. `call_id` is set by the writer, and `contact_id` too where it is 0;
-    `superseded`: a newer wish for the opposite was there before this call was recorded.
+    `superseded`: a newer wish for the opposite was there before this call was recorded. `late`: its
+    caller went on before it was recorded.
     """
 
-    __slots__ = ("action", "call_id", "contact", "contact_id", "row", "superseded")
+    __slots__ = ("action", "call_id", "contact", "contact_id", "late", "row", "superseded")
 
     def __init__(self, action: Action, contact: Contact | None, row: Row) -> None:
         super().__init__()
@@ -64,6 +65,7 @@ class CallEvent(Event):
         self.row = row
         self.call_id = 0
         self.contact_id = 0
+        self.late = False
         self.superseded = False
 
     @property

@@ -17,14 +17,15 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from adapter.codes import Code, Confirmation, Retry
+from adapter.codes import Applied, Code, Confirmation, Retry
 from adapter.ledger.contact_ids import insert_for
 from adapter.ledger.schema import Tables
 from adapter.readings import Unverified, Verification
-from adapter.recording import Claim, Claimed, OtherCommand, Replay, StillRunning
+from adapter.recording import Claim, Claimed, OtherCommand, Replay, StillRunning, Superseded
 from adapter.results import Command, Outcome, Result
+from adapter.transport.intents import superseded_outcome
 
-__all__ = ("Claim", "Claimed", "OtherCommand", "Replay", "StillRunning")
+__all__ = ("Claim", "Claimed", "OtherCommand", "Replay", "StillRunning", "Superseded")
 
 KEPT: Final = timedelta(hours=24)
 """How long a key is remembered."""
@@ -32,7 +33,7 @@ KEPT: Final = timedelta(hours=24)
 LEASE_MARGIN: Final = 5.0
 """Seconds that a lease lasts beyond the deadline of its call."""
 
-_OPEN, _DONE = "open", "done"
+_OPEN, _DONE, _UNKNOWN, _RELEASED = "open", "done", "unknown", "released"
 
 
 def scope_of(hash_key: str, caller: str, key: str) -> str:
@@ -89,8 +90,12 @@ def claim(
             continue
         if row.expires_at > now:
             if row.fingerprint != fingerprint:
-                return OtherCommand()
-            if row.state == _DONE:
+                if row.state != _RELEASED:
+                    return OtherCommand()
+            elif row.state in (_UNKNOWN, _RELEASED):
+                if _has_newer_wish(connection, tables, row.call_id):
+                    return Superseded()
+            elif row.state == _DONE:
                 result = _find_result(connection, tables, row.call_id, command, request_id)
                 if result is not None:
                     return Replay(result)
@@ -107,15 +112,40 @@ def settle(
     """End the claim: its result is kept, or the key is released.
 
     Kept are successes, and failures that the same command would meet again. A change whose effect
-    is not known is executed again: setting a state twice does no harm. A claim whose lease was
-    taken over since changes nothing.
+    is not known is executed again: setting a state twice does no harm. Of the others, only the call
+    is kept, as the place in the order of wishes. A claim whose lease was taken over since changes
+    nothing.
     """
+    if not call_id:
+        release(connection, tables, claim)
+        return
+    if result.ok or result.retry is Retry.NEVER:
+        state = _DONE
+    else:
+        state = _UNKNOWN if result.outcome.applied is Applied.UNKNOWN else _RELEASED
     table = tables.idempotency
     own = sa.and_(table.c.scope == claim.scope, table.c.lease_until == claim.lease_until)
-    if call_id and (result.ok or result.retry is Retry.NEVER):
-        connection.execute(sa.update(table).where(own).values(state=_DONE, call_id=call_id))
-    else:
-        connection.execute(sa.delete(table).where(own))
+    connection.execute(sa.update(table).where(own).values(state=state, call_id=call_id))
+
+
+def _has_newer_wish(connection: sa.Connection, tables: Tables, call_id: int) -> bool:
+    """Whether a call that is newer than this one requests the opposite for its contact."""
+    calls, blocks = tables.calls, tables.blocks
+    own = sa.and_(blocks.c.account == calls.c.account, blocks.c.contact_id == calls.c.contact_id)
+    query = (
+        sa.select(calls.c.action, blocks.c.wanted)
+        .join_from(calls, blocks, own)
+        .where(calls.c.id == call_id, blocks.c.intent > calls.c.id)
+    )
+    row = connection.execute(query).one_or_none()
+    return row is not None and row.wanted != f"{row.action}ed"
+
+
+def release(connection: sa.Connection, tables: Tables, claim: Claim) -> None:
+    """Delete the key of a claim whose lease was not taken over."""
+    table = tables.idempotency
+    own = sa.and_(table.c.scope == claim.scope, table.c.lease_until == claim.lease_until)
+    connection.execute(sa.delete(table).where(own))
 
 
 def _find_result(
@@ -126,6 +156,8 @@ def _find_result(
     row = connection.execute(sa.select(calls).where(calls.c.id == call_id)).one_or_none()
     if row is None or row.code is None:
         return None
+    if row.code == Code.PROVIDER_CONFLICT.value:  # kept only where a newer call had superseded it
+        return Result(superseded_outcome(), command, row.account, row.provider, 0, 0, request_id)
     verified_reason = row.verified_reason and Unverified(row.verified_reason)  # type: ignore[call-arg]
     verification = Verification(row.verified, verified_reason, row.reads or 0)
     outcome = Outcome(

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
 
@@ -37,7 +37,10 @@ from adapter.transport.forking import ensure_own_process, reset_in_child
 
 T = TypeVar("T")
 
-MAX_WORK = 60.0
+WAITS: Final = 6
+"""How often a change with a key may wait for the database, each time for `wait` seconds."""
+
+MAX_WORK: Final = 60.0
 """Seconds that work of a batch waits for the writer."""
 
 
@@ -74,6 +77,7 @@ class Ledger:
     def _start_over(self) -> None:
         self._session = Session(self._database, self.settings.keep_calls)
         self._hash_key: str | None = None
+        self._is_prepared = False
         self._writers: dict[str, Writer] = {}
 
     def reset_after_fork(self) -> None:
@@ -115,6 +119,7 @@ class Ledger:
             row = call_row(account, provider, command, context, now, now + deadline)
             event = CallEvent(command.action, command.contact, row)
             recorded = self._submit(event)
+            event.late = not recorded
         except Exception as error:  # noqa: BLE001 - no call is lost by the ledger
             self._contain(error)
             return Opened(self, None, recorded=False)
@@ -162,12 +167,11 @@ class Ledger:
     def has_newer_wish(self, opened: CallEvent) -> bool:
         """Whether a newer call requests the opposite; see `Opened.is_superseded`."""
         blocks = self._database.tables.blocks
-        order = sa.func.coalesce(blocks.c.wish, blocks.c.intent)
         query = (
             sa.select(blocks.c.intent)
             .where(blocks.c.account == opened.row["account"])
             .where(blocks.c.contact_id == opened.contact_id)
-            .where(order > opened.order, blocks.c.wanted != opened.wanted)
+            .where(blocks.c.intent != opened.call_id, blocks.c.wanted != opened.wanted)
         )
         try:
             return self._ask(lambda connection: connection.execute(query).first() is not None)
@@ -248,30 +252,43 @@ class Ledger:
         A Claim is passed to `Opened.close`, which settles it. Raises LedgerUnavailable.
         """
         tables = self._database.tables
+        claimed: list[idempotency.Claimed] = []
 
         def work(connection: sa.Connection) -> idempotency.Claimed:
             if self._hash_key is None:
                 query = sa.select(tables.facts.c.hash_key)
                 self._hash_key = str(connection.execute(query).scalar_one())
-            return idempotency.claim(
+            found = idempotency.claim(
                 connection,
                 tables,
                 idempotency.scope_of(self._hash_key, caller, key),
                 idempotency.fingerprint_of(self._hash_key, account, command, more),
-                deadline + idempotency.LEASE_MARGIN,
+                deadline + WAITS * self.settings.wait + idempotency.LEASE_MARGIN,
                 command,
                 request_id,
             )
+            claimed[:] = [found]
+            return found
 
-        return self._ask(work)
+        def undo(connection: sa.Connection) -> None:
+            for each in claimed:
+                if isinstance(each, idempotency.Claim):
+                    idempotency.release(connection, tables, each)
+
+        try:
+            return self._ask(work)
+        except LedgerUnavailable:
+            self._writer.submit(
+                Task(lambda connection, _: undo(connection))
+            )  # the claim may be recorded after all
+            raise
 
     def release(self, claim: idempotency.Claim) -> None:
         """Release the key of a change that was never opened. Contains every failure."""
-        table = self._database.tables.idempotency
-        own = sa.and_(table.c.scope == claim.scope, table.c.lease_until == claim.lease_until)
+        tables = self._database.tables
         try:
-            self._ask(lambda connection: connection.execute(sa.delete(table).where(own)).rowcount)
-        except LedgerUnavailable as error:
+            self._ask(lambda connection: idempotency.release(connection, tables, claim))
+        except Exception as error:  # noqa: BLE001 - as above
             self._contain(error)  # its lease ends
 
     # --- reading; each raises LedgerUnavailable
@@ -301,19 +318,25 @@ class Ledger:
         """Remove the identifiers of a person; return the number of contacts, usually 1 or 0."""
         tables = self._database.tables
         self._prepare()
-        return self._database.run(
+        erased = self._database.run(
             lambda connection: retention.erase(connection, tables, contact), writes=True
         )
+        self._database.forget_changes()
+        return erased
 
     def _read(self, query: Callable[..., T], *args: Any) -> T:
+        ensure_own_process()
+        if self._writer.is_paused:
+            raise LedgerUnavailable("the database is gone")
         tables = self._database.tables
         self._prepare()
         return self._database.run(lambda connection: query(connection, tables, *args))
 
     def _prepare(self) -> None:
-        """Require the schema once, where the writer has not done so."""
-        if not self._session.is_prepared:
+        """Require the schema, once where it is current."""
+        if not self._is_prepared and not self._session.is_prepared:
             self.prepare()
+            self._is_prepared = True
 
     # --- the database
 

@@ -1,4 +1,4 @@
-"""A change that was opened in the ledger."""
+"""A change between its opening and its close in the ledger."""
 
 from __future__ import annotations
 

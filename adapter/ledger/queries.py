@@ -33,7 +33,7 @@ __all__ = ("MAX_LIMIT", "BlockEntry", "CallEntry", "Export", "Filters", "Page")
 MAX_SCANNED: Final = 50_000
 """Calls that one page looks at, where no index has the filters."""
 
-_LATENESS: Final = timedelta(minutes=2)
+_LATENESS: Final = timedelta(minutes=6)
 """How much earlier than the calls before it a call may have begun: reads are recorded late."""
 
 MAX_MERGED: Final = 50
@@ -58,6 +58,7 @@ def read_blocked(
     query = (
         _select_blocks(tables)
         .where(blocks.c.account == account, blocks.c.state == "blocked")
+        .where(~_is_overdue(tables))
         .where(blocks.c.contact_id > after, contacts.c.erased_at.is_(None))
         .order_by(blocks.c.contact_id)
         .limit(limit + 1)
@@ -200,7 +201,19 @@ def _select_blocks(tables: Tables) -> sa.Select[Any]:
     newest = sa.and_(calls.c.id == blocks.c.intent, calls.c.closed_at.is_(None))
     joined = blocks.join(contacts, contacts.c.id == blocks.c.contact_id).outerjoin(calls, newest)
     identifiers = (contacts.c.number, contacts.c.lid, contacts.c.user_id)
-    return sa.select(blocks, *identifiers, calls.c.id.label("open_id")).select_from(joined)
+    overdue = _is_overdue(tables).label("overdue")
+    open_id = calls.c.id.label("open_id")
+    return sa.select(blocks, *identifiers, open_id, overdue).select_from(joined)
+
+
+def _is_overdue(tables: Tables) -> sa.ColumnElement[bool]:
+    """Return whether the newest change, which asks for another state, ended without a result.
+
+    The clean-up closes it as unknown.
+    """
+    blocks, calls = tables.blocks, tables.calls
+    overdue = sa.and_(calls.c.deadline_at < datetime.now(UTC), blocks.c.wanted != blocks.c.state)
+    return sa.func.coalesce(overdue, sa.false())
 
 
 def _with_contacts(tables: Tables, query: sa.Select[Any]) -> sa.Select[Any]:
@@ -222,8 +235,8 @@ def _block_entry(row: Any) -> BlockEntry:
         contact=_contact(row),
         wanted=row.wanted,
         intent=row.intent,
-        state=row.state,
-        certainty=row.certainty,
+        state="unknown" if row.overdue else row.state,
+        certainty="none" if row.overdue else row.certainty,
         since=row.since,
         verified_at=row.verified_at,
         wanted_by=row.wanted_by,

@@ -58,17 +58,23 @@ class Recorder:
         self._write_wishes(connection, [call for call in calls if call.action.is_change])
 
     def _write_wishes(self, connection: sa.Connection, changes: Sequence[CallEvent]) -> None:
-        newest: dict[tuple[str, int], CallEvent] = {}
-        for call in sorted(changes, key=lambda each: each.order):
-            newest[call.row["account"], call.contact_id] = call
-        if not newest:
+        if not changes:
             return
-        # In one order, so that two processes do not wait for each other.
-        wishes = [_wish(newest[key]) for key in sorted(newest)]
-        written = self._statements.upsert_wishes.execute_for(connection, wishes)
+        changes = sorted(changes, key=lambda each: each.order)
+        statements, missing = self._statements, 0
+        for late, upsert in (
+            (True, statements.upsert_late_wishes),
+            (False, statements.upsert_wishes),
+        ):
+            newest = {_key(call): call for call in changes if call.late is late}
+            if newest:
+                # In one order, so that two processes do not wait for each other.
+                wishes = [_wish(newest[key]) for key in sorted(newest)]
+                missing += len(wishes) - upsert.execute_for(connection, wishes).rowcount
+        newest = {_key(call): call for call in changes}
         for call in changes:
-            call.superseded = newest[call.row["account"], call.contact_id].wanted != call.wanted
-        if written.rowcount < len(wishes):  # there was a newer wish
+            call.superseded = newest[_key(call)].wanted != call.wanted
+        if missing:  # there was a newer wish
             wishes = [_wish(call) for call in changes]
             found = self._statements.newer_wishes.execute_for(connection, wishes)
             older = set(found.scalars())
@@ -92,6 +98,10 @@ class Recorder:
             self._statements.close_calls.execute_for(connection, rows)
             ordered = [states[key] for key in sorted(states)]
             self._statements.update_states.execute_for(connection, ordered)
+
+
+def _key(call: CallEvent) -> tuple[str, int]:
+    return call.row["account"], call.contact_id
 
 
 def _wish(call: CallEvent) -> Row:
@@ -120,6 +130,7 @@ def _state(close: CloseEvent) -> Row:
         "certainty": close.certainty,
         "since": close.row["closed_at"],
         "doubt": False,
+        "wanted": close.opened.wanted,
     }
 
 
@@ -128,4 +139,6 @@ def _merge(earlier: Row | None, later: Row) -> Row:
     if earlier is None:
         return later
     newest, other = sorted((earlier, later), key=lambda row: -int(row["order"]))
-    return {**newest, "doubt": newest["doubt"] or other["doubt"] or other["state"] is not None}
+    differs = newest["state"] is None or other["wanted"] != newest["wanted"]
+    opposite = other["state"] is not None and differs
+    return {**newest, "doubt": newest["doubt"] or other["doubt"] or opposite}

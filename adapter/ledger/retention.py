@@ -77,7 +77,7 @@ def close_overdue(
     """
     calls = tables.calls
     overdue = connection.execute(
-        sa.select(calls.c.id, calls.c.account, calls.c.contact_id)
+        sa.select(calls.c.id, calls.c.account, calls.c.contact_id, calls.c.action)
         .where(calls.c.closed_at.is_(None), calls.c.deadline_at < now - GRACE)
         .order_by(calls.c.deadline_at)
         .limit(STEP)
@@ -91,16 +91,17 @@ def close_overdue(
         {"id": row.id, "closed_at": closed_at, "code": code, "outcome": outcome} for row in overdue
     ]
     statements.close_calls.execute_for(connection, rows)
-    newest = {(row.account, row.contact_id): row.id for row in sorted(overdue, key=lambda r: r.id)}
+    newest = {(row.account, row.contact_id): row for row in sorted(overdue, key=lambda r: r.id)}
     states = [
         {
             "account": account,
             "contact_id": contact_id,
-            "intent": newest[account, contact_id],
+            "intent": newest[account, contact_id].id,
             "state": "unknown",
             "certainty": "none",
             "since": closed_at,
             "doubt": False,
+            "wanted": f"{newest[account, contact_id].action}ed",
         }
         for account, contact_id in sorted(newest)
     ]
@@ -127,12 +128,13 @@ def _delete_calls(connection: sa.Connection, tables: Tables, before: datetime) -
         sa.select(calls.c.id, calls.c.contact_id, calls.c.opened_at)
         .order_by(calls.c.id)
         .limit(STEP)
+        .with_for_update(skip_locked=True)
     ).all()
     old = [row for row in oldest if row.opened_at < before]
-    if not old:
-        return 0, 0
-    connection.execute(sa.delete(calls).where(calls.c.id.in_([row.id for row in old])))
+    if old:
+        connection.execute(sa.delete(calls).where(calls.c.id.in_([row.id for row in old])))
     found = {row.contact_id for row in old if row.contact_id is not None}
+    found |= _delete_unblocked(connection, tables, before)
     return len(old), _erase_unused(connection, tables, sorted(found))
 
 
@@ -168,9 +170,29 @@ def _delete_batch(connection: sa.Connection, tables: Tables, now: datetime) -> S
     return Sweep(contacts=erased, items=len(rows), batches=int(is_last))
 
 
+def _delete_unblocked(connection: sa.Connection, tables: Tables, before: datetime) -> set[int]:
+    """Delete what is known of contacts that were unblocked long ago; return their ids."""
+    blocks = tables.blocks
+    old = connection.execute(
+        sa.select(blocks.c.account, blocks.c.contact_id)
+        .where(blocks.c.state == "unblocked", blocks.c.wanted == "unblocked")
+        .where(blocks.c.wanted_at < before, blocks.c.since < before)
+        .limit(STEP)
+        .with_for_update(skip_locked=True)
+    ).all()
+    for row in old:
+        connection.execute(
+            sa.delete(blocks).where(
+                blocks.c.account == row.account, blocks.c.contact_id == row.contact_id
+            )
+        )
+    return {row.contact_id for row in old}
+
+
 def _erase_unused(connection: sa.Connection, tables: Tables, ids: list[int]) -> int:
     if not ids:
         return 0
+    _lock_contacts(connection, tables)
     contacts, calls, blocks = tables.contacts, tables.calls, tables.blocks
     items = tables.items
     called = sa.exists().where(calls.c.contact_id == contacts.c.id)
@@ -180,6 +202,11 @@ def _erase_unused(connection: sa.Connection, tables: Tables, ids: list[int]) -> 
         contacts.c.id.in_(ids), contacts.c.erased_at.is_(None), ~called, ~wished, ~listed
     )
     return _erase(connection, tables, unused)
+
+
+def _lock_contacts(connection: sa.Connection, tables: Tables) -> None:
+    """Wait for the writers in hand: each holds the row of `facts` while it uses contacts."""
+    connection.execute(sa.select(tables.facts.c.id).with_for_update())
 
 
 def _erase(connection: sa.Connection, tables: Tables, which: sa.ColumnElement[bool]) -> int:
@@ -199,5 +226,10 @@ def erase(connection: sa.Connection, tables: Tables, contact: Contact) -> int:
     What was done stays, without the person; a later call about the person is one about another.
     """
     contacts = tables.contacts
+    _lock_contacts(connection, tables)
     ids = [row.id for row in find_contacts(connection, contacts, contact)]
+    if ids:
+        keys, calls = tables.idempotency, tables.calls
+        own = sa.select(calls.c.id).where(calls.c.contact_id.in_(ids))
+        connection.execute(sa.delete(keys).where(keys.c.call_id.in_(own)))  # hashes of the number
     return _erase(connection, tables, contacts.c.id.in_(ids)) if ids else 0

@@ -9,7 +9,7 @@ from adapter.codes import Applied
 from adapter.contacts import Contact
 from adapter.ledger.events import CallEvent, Row
 from adapter.ledger.schema import MAX_REASON, MAX_REF, utc_text
-from adapter.redaction import redact_contact, redact_request_id
+from adapter.redaction import redact_contact, redact_contacts, redact_request_id
 from adapter.results import Command, Result
 
 _MAX_REQUEST_ID: Final = 200
@@ -27,13 +27,14 @@ def call_row(
 ) -> Row:
     """Return the columns of a call that begins. No text holds the digits of its contact."""
     contact = command.contact
+    request_id = redact_contacts(context.request_id, command.contacts)
     return {
         "account": account,
         "provider": provider,
         "action": command.action.value,
         "via": context.via,
         "key_name": context.key_name,
-        "request_id": _clean(redact_request_id(context.request_id, contact), _MAX_REQUEST_ID),
+        "request_id": _clean(redact_request_id(request_id, contact), _MAX_REQUEST_ID),
         "reason": context.reason and _clean(redact_contact(context.reason, contact), MAX_REASON),
         "ref": context.ref and _clean(redact_contact(context.ref, contact), MAX_REF),
         "wish": context.wish,
@@ -72,7 +73,7 @@ def state_after(opened: CallEvent, result: Result) -> tuple[str | None, str]:
         return opened.wanted, outcome.confirmation.value
     if outcome.verification.verified is False:  # the opposite was read
         return ("unblocked" if opened.wanted == "blocked" else "blocked"), "read_back"
-    if outcome.applied is Applied.UNKNOWN:
+    if outcome.applied is Applied.UNKNOWN and result.attempts:
         return "unknown", "none"
     return None, "none"
 

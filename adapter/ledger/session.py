@@ -18,8 +18,8 @@ from adapter.ledger.upgrade import require_schema
 from adapter.ledger.writer import describe
 from adapter.logs import log_event
 
-SWEEP_EVERY: Final = 600.0
-"""Seconds between two clean-ups by the writer."""
+SWEEP_EVERY: Final = 60.0
+"""Seconds between two clean-ups by the writer: so long, a call of a killed process stays open."""
 
 SWEEP_PAUSE: Final = 0.2
 """Seconds between two steps of one clean-up, for the calls that wait."""

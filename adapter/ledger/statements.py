@@ -76,6 +76,7 @@ class Statements:
         self.numbers = Statement(self._numbers(), dialect)
         self.insert_calls = Statement(self._insert_calls(), dialect)
         self.upsert_wishes = Statement(self._upsert_wishes(), dialect)
+        self.upsert_late_wishes = Statement(self._upsert_wishes(late=True), dialect)
         self.close_calls = Statement(self._close_calls(), dialect)
         self.update_states = Statement(self._update_states(), dialect)
         self.newer_wishes = Statement(self._newer_wishes(), dialect)
@@ -94,10 +95,11 @@ class Statements:
     def _numbers(self) -> sa.ClauseElement:
         """Return the next ids of calls, `amount` of them, and the time of the last erasure.
 
+        The row of `facts` is locked against an erasure until the transaction ends.
         SQLite's writer holds the only lock: it takes the numbers after the last one.
         """
         tables = self._tables
-        erased_at = sa.select(tables.facts.c.erased_at).scalar_subquery()
+        facts = tables.facts
         if self._dialect == "postgresql":
             name = _constant(tables.calls.name)
             sequence = sa.func.pg_get_serial_sequence(name, _constant("id"))
@@ -105,11 +107,13 @@ class Statements:
             one, amount = sa.literal_column("1"), sa.bindparam("amount", type_=sa.Integer)
             series = sa.func.generate_series(one, amount)
             ids = sa.select(sa.func.nextval(sequence).label("id")).select_from(series).subquery()
-            return sa.select(sa.func.array_agg(ids.c.id), erased_at)
+            numbers = sa.select(sa.func.array_agg(ids.c.id)).scalar_subquery()
+            locked = sa.select(numbers, facts.c.erased_at)
+            return locked.with_for_update(key_share=True, read=True, of=facts)
         sequences = sa.table("sqlite_sequence", sa.column("name"), sa.column("seq"))
         last = sa.select(sequences.c.seq).where(sequences.c.name == _constant(tables.calls.name))
         zero: sa.ColumnElement[int] = sa.literal_column("0")
-        return sa.select(sa.func.coalesce(last.scalar_subquery(), zero), erased_at)
+        return sa.select(sa.func.coalesce(last.scalar_subquery(), zero), facts.c.erased_at)
 
     def _insert_calls(self) -> sa.ClauseElement:
         calls = self._tables.calls
@@ -118,7 +122,11 @@ class Statements:
         selected = sa.select(*(events.c[name] for name in names)).select_from(events.table)
         return sa.insert(calls).from_select(names, selected)
 
-    def _upsert_wishes(self) -> sa.ClauseElement:
+    def _upsert_wishes(self, *, late: bool = False) -> sa.ClauseElement:
+        """Return the insert of wishes, each unless there is a newer one.
+
+        A `late` one got its number only after its call had gone on without it: its time decides.
+        """
         blocks = self._tables.blocks
         names: tuple[str, ...] = ("account", "contact_id", "wanted", "intent", "reason", "ref")
         names += ("wanted_by", "via", "wanted_at", "wish")
@@ -141,20 +149,22 @@ class Statements:
         return statement.on_conflict_do_update(  # type: ignore[no-any-return]
             index_elements=["account", "contact_id"],
             set_=changed,
-            where=sa.or_(stored < new, repeats),
+            where=sa.and_(
+                sa.or_(stored < new, repeats),
+                blocks.c.wanted_at < given.wanted_at if late else sa.true(),
+            ),
         )
 
     def _newer_wishes(self) -> sa.ClauseElement:
-        """Return the intents among the events that are older than an opposite wish."""
+        """Return the intents among the events whose contacts have a newer, opposite wish."""
         blocks = self._tables.blocks
-        events = self._events(blocks, "account", "contact_id", "wanted", "intent", "wish")
+        events = self._events(blocks, "account", "contact_id", "wanted", "intent")
         e = events.c
-        order = sa.func.coalesce(e["wish"], e["intent"])
         return (
             sa.select(e["intent"])
             .select_from(events.table, blocks)
             .where(blocks.c.account == e["account"], blocks.c.contact_id == e["contact_id"])
-            .where(_order(blocks.c) > order, blocks.c.wanted != e["wanted"])
+            .where(blocks.c.intent != e["intent"], blocks.c.wanted != e["wanted"])
         )
 
     def _close_calls(self) -> sa.ClauseElement:
@@ -170,8 +180,9 @@ class Statements:
     def _update_states(self) -> sa.ClauseElement:
         """Return the update of `blocks` by the calls that end.
 
-        The newest wish decides, where it is known whether it took effect. An older one that may
-        have taken effect decides nothing; but until the newest one has, the state is unknown.
+        The newest wish decides, where it is known whether it took effect; where not, a state that
+        was as wanted already stays. An older one that may have changed it decides nothing;
+        but until the newest one has, the state is unknown.
         """
         blocks = self._tables.blocks
         events = self._events(
@@ -179,14 +190,16 @@ class Statements:
             *("account", "contact_id", "intent", "state", "certainty"),
             since=UtcTime(),
             doubt=sa.Boolean(),
+            wanted=sa.String(),
         )
         e = events.c
         newest = blocks.c.intent == e["intent"]
-        decides = sa.and_(newest, e["state"].is_not(None))
+        stays = sa.and_(e["state"] == _constant("unknown"), blocks.c.state == e["wanted"])
+        decides = sa.and_(newest, e["state"].is_not(None), ~stays)
+        possible = sa.case((e["state"] == _constant("unknown"), e["wanted"]), else_=e["state"])
+        opposite = sa.and_(~newest, possible != blocks.c.state)
         open_still = sa.or_(blocks.c.call_id.is_(None), blocks.c.call_id != blocks.c.intent)
-        doubtful = sa.and_(
-            open_still, sa.or_(e["doubt"], sa.and_(~newest, e["state"].is_not(None)))
-        )
+        doubtful = sa.and_(open_still, sa.or_(e["doubt"], opposite))
         state = sa.case((decides, e["state"]), else_=_constant("unknown"))
         read_back = sa.and_(decides, e["certainty"] == _constant("read_back"))
         return (

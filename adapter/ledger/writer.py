@@ -9,9 +9,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from adapter.ledger.database import LedgerUnavailable, is_disconnect
+from adapter.ledger.database import LedgerUnavailable, is_disconnect, is_passing
 from adapter.ledger.events import Event
-from adapter.ledger.threads import Runner
+from adapter.ledger.threads import Runner, end_runner
 from adapter.logs import log_event
 
 MAX_EVENTS: Final = 10_000
@@ -72,9 +72,14 @@ class Writer:
         """Why the database could not be used when it was last tried; None where it could."""
         return self._failure if self.is_down else None
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether the database is gone, and not to be tried yet."""
+        return self._pause > 0 and self._clock() < self._down_until
+
     def submit(self, event: Event) -> None:
         """Take the event; where the queue is full or the database gone, it fails at once."""
-        if self._pause and self._clock() < self._down_until:
+        if self.is_paused:
             event.finish(LedgerUnavailable("the database is gone"))
             return
         if len(self._queue) >= MAX_EVENTS:
@@ -120,9 +125,11 @@ class Writer:
                 thread.start()
 
     def _work(self) -> None:
+        run = self._new_runner()
         try:
-            self._record_all(self._new_runner())
+            self._record_all(run)
         finally:
+            end_runner(run)
             if self._thread is threading.current_thread():  # ended from outside
                 self._thread = None
 
@@ -160,7 +167,7 @@ class Writer:
             event.error = None
         self._busy_since = self._clock()
         try:
-            run(lambda: self._write(group))
+            self._write_twice(run, group)
         except Exception as error:  # noqa: BLE001 - no failure of the ledger ends its thread
             self._busy_since = None
             self._handle(run, group, error)
@@ -175,6 +182,15 @@ class Writer:
             log_event("ledger", state="available")
         for event in group:
             event.finish()
+
+    def _write_twice(self, run: Runner, group: list[Event]) -> None:
+        """Write the group; once more where the connection was dropped, or another process won."""
+        try:
+            run(lambda: self._write(group))
+        except Exception as error:
+            if self._pause or not is_passing(error):
+                raise
+            run(lambda: self._write(group))
 
     def _handle(self, run: Runner, group: list[Event], error: Exception) -> None:
         """Fail the group and all that waits, where the database is gone; else find the culprit."""
@@ -203,6 +219,7 @@ class Writer:
         self._tend_at = max(self._tend_at, self._down_until)
 
     def _tend_once(self, run: Runner) -> None:
+        self._busy_since = self._clock()
         try:
             pause = run(self._tend)
         except Exception as error:  # noqa: BLE001 - as above
@@ -215,6 +232,7 @@ class Writer:
             if self._pause:
                 self._pause = 0.0
                 log_event("ledger", state="available")
+        self._busy_since = None
         self._tend_at = self._clock() + pause
 
 

@@ -12,7 +12,7 @@ SQLITE: Final = "sqlite:///"
 """The beginning of a URL whose rest is the path of an SQLite file."""
 
 _POSTGRESQL: Final = re.compile(
-    r"postgresql(?:\+psycopg)?://(?:(?P<login>[^@/?#]*)@)?[^@/?#]*/[^@/?#]+(?:\?(?P<query>[^#]*))?"
+    r"postgresql(?:\+psycopg)?://(?:(?P<login>[^@/?#]*)@)?(?:[^@/?#:]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?/[^@/?#]+(?:\?(?P<query>[^#]*))?"
 )
 
 

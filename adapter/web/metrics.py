@@ -108,6 +108,8 @@ class Metrics:
         self._child(self._duration, *names, command.action.value).observe(seconds)
         code = result.code.value if result.code else "ok"
         self._child(self._calls, *names, command.action.value, code).inc()
+        if result.replayed:  # the first call was counted
+            return
         if result.attempts > 1 and command.action not in _OF_SEVERAL_REQUESTS:
             self._child(self._retries, *names).inc(result.attempts - 1)
         verification = result.outcome.verification

@@ -19,6 +19,7 @@ from support.ledgers import (
     MakeLedger,
     begin,
     block,
+    call,
     execute,
     locked,
     result,
@@ -27,16 +28,23 @@ from support.ledgers import (
     unblock,
 )
 
-from adapter.codes import Code, Retry
 from adapter.contacts import Contact
 from adapter.ledger.database import LedgerUnavailable
-from adapter.ledger.idempotency import Claim, Claimed, OtherCommand, Replay, StillRunning
+from adapter.ledger.idempotency import (
+    Claim,
+    Claimed,
+    OtherCommand,
+    Replay,
+    StillRunning,
+    Superseded,
+)
 from adapter.ledger.ledger import Ledger
 from adapter.ledger.schema import utc_text
 from adapter.results import Command, Outcome
+from adapter.transport.intents import superseded_outcome
 
 KEY = "8e03978e-40d5-43dd-bc93-6894a57f9324"
-SUPERSEDED = Outcome.failure(Code.PROVIDER_CONFLICT, retry=Retry.NEVER)
+SUPERSEDED = superseded_outcome()
 EXPIRED = datetime.now(UTC) - timedelta(hours=1)
 
 
@@ -61,6 +69,7 @@ def test_the_same_key_and_command_have_the_same_result(ledger: Ledger, outcome: 
     assert isinstance(replay, Replay)
     again, first = replay.result, result(block(), outcome)
     assert again.outcome == first.outcome
+    assert again.outcome.message == first.outcome.message
     assert again.request_id == "the-second"
     assert (again.account, again.provider, again.attempts) == (ACCOUNT, "wuts", 1)
     assert again.envelope()["data"] == first.envelope()["data"]
@@ -74,8 +83,22 @@ def test_what_may_be_sent_again_releases_its_key(
     ledger: Ledger, url: str, outcome: Outcome
 ) -> None:
     perform(ledger, outcome)
-    assert rows(url, "idempotency") == []
+    perform(ledger, outcome)
+    call(ledger, unblock())
+    assert claim(ledger) == Superseded(), "a repetition is older than the newest wish"
+    call(ledger, block())
     perform(ledger)
+    assert isinstance(claim(ledger), Replay)
+
+
+def test_a_key_that_certainly_did_nothing_may_be_used_for_another_command(ledger: Ledger) -> None:
+    perform(ledger, REFUSED)
+    assert isinstance(claim(ledger, unblock()), Claim)
+
+
+def test_a_key_with_an_unknown_outcome_belongs_to_its_command(ledger: Ledger) -> None:
+    perform(ledger, LOST)
+    assert isinstance(claim(ledger, unblock()), OtherCommand)
 
 
 def test_another_command_with_the_same_key_is_noticed(ledger: Ledger) -> None:
@@ -114,7 +137,7 @@ def test_after_a_crash_the_next_call_takes_the_key_over_once_the_lease_has_ended
     make_ledger: MakeLedger, url: str
 ) -> None:
     killed, next_one = make_ledger(), make_ledger()
-    first = claim(killed, deadline=-5.0)
+    first = claim(killed, deadline=-10_000.0)
     taken = claim(next_one)
     assert isinstance(first, Claim)
     assert isinstance(taken, Claim)

@@ -113,7 +113,7 @@ def check_states(
         if newest["outcome"] == "applied":
             assert (row["state"], row["call_id"]) == (row["wanted"], row["intent"])
         elif newest["outcome"] == "unknown":
-            assert (row["state"], row["certainty"]) == ("unknown", "none")
+            assert row["state"] in ("unknown", row["wanted"])
         if row["state"] != "unknown":
             proof = calls[row["call_id"]]
             assert proof["outcome"] == "applied"

@@ -234,7 +234,7 @@ def test_after_a_fork_parent_and_child_have_connections_of_their_own(url: str) -
 COOPERATIVE = """
 from gevent import monkey
 monkey.patch_all()
-import sys, time
+import os, sys, time
 import gevent
 from support.ledgers import *
 
@@ -266,6 +266,11 @@ gevent.joinall(group, raise_error=True)
 assert len(ledger.blocked(ACCOUNT).entries) == 1
 ticking.kill()
 ledger.close()
+threads = len(os.listdir("/proc/self/task"))
+for _ in range(3):
+    call(ledger)
+    ledger.close()
+assert len(os.listdir("/proc/self/task")) == threads, "no native thread is left"
 print("done", flush=True)
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -91,7 +92,9 @@ def test_after_an_erasure_no_byte_of_the_number_is_left_in_the_sqlite_file(
     contact = CANARIES["number"]
     fill(ledger, contact)
     number = str(contact.number).encode()
+    assert any(number in each.read_bytes() for each in tmp_path.iterdir())
     ledger.erase(contact)
+    assert not any(number in each.read_bytes() for each in tmp_path.iterdir()), "while it is open"
     ledger.close()
     other = Ledger(LedgerSettings(f"sqlite:///{path}", wait=30))
     assert other.export(contact).calls == ()
@@ -110,3 +113,11 @@ def test_neither_events_nor_entries_show_a_number_in_their_repr(
     shown: list[object] = [opened, opened._event, ledger, ledger.settings]
     shown += [ledger.state(ACCOUNT, contact), ledger.blocked(ACCOUNT), ledger.export(contact)]
     assert not [each for each in shown if str(contact.number) in repr(each)]
+
+
+def test_the_numbers_of_a_lookup_are_not_in_its_request_id(ledger: Ledger, url: str) -> None:
+    contacts = (Contact("5511987654321"),)
+    done = replace(result(block()), command=Command(Action.LOOKUP, contacts=contacts))
+    assert ledger.record(done, CallContext("api", request_id="lookup-5511-98765-4321"))
+    (stored,) = rows(url, "calls")
+    assert "98765" not in stored["request_id"]

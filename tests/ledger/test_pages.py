@@ -49,7 +49,8 @@ def test_the_pages_of_the_blocked_hold_each_once(ledger: Ledger) -> None:
     for contact in CONTACTS:
         call(ledger, block(contact))
     call(ledger, unblock(CONTACTS[3]))
-    call(ledger, block(CONTACTS[4]), LOST)
+    call(ledger, unblock(CONTACTS[4]), LOST)
+    call(ledger, block(CONTACTS[5]), LOST)  # it is blocked still
     call(ledger, block(CONTACTS[5]), account="sales")
     found: list[Any] = []
     cursor = None

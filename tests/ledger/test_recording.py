@@ -132,22 +132,26 @@ def test_a_read_is_recorded_once_it_has_ended(ledger: Ledger, url: str) -> None:
     assert len(ledger.calls(Filters(contact=CONTACT)).entries) == 1
 
 
-def test_the_same_person_is_one_contact_whichever_identifiers_are_given(
-    make_ledger: MakeLedger, url: str
+@pytest.mark.parametrize("form", ["551199999999", "5511999999999"])
+def test_both_forms_of_a_number_are_one_contact_and_a_user_id_beside_it_proves_nothing(
+    make_ledger: MakeLedger, url: str, form: str
 ) -> None:
-    number, user = "5511999999999", "BR.12345678901234567890"
+    user = "BR.12345678901234567890"
     for contact in (
-        Contact(number=number),
-        Contact(number=number, user_id=user),
-        Contact(user_id=user),
-        Contact(lid="123456789012345@lid", user_id=user),
+        Contact(number=form),
+        Contact(number="551199999999"),
+        Contact(number="5511999999999"),
+        Contact(number="5511999999999", user_id=user),
     ):
         ledger = make_ledger()
         call(ledger, block(contact))
         call(ledger, unblock(contact))
     (stored,) = rows(url, "contacts")
-    assert (stored["number"], stored["user_id"]) == (number, user)
+    assert (stored["number"], stored["user_id"]) == (form, None)
     assert len(rows(url, "blocks")) == 1
+    make_ledger().erase(Contact(number="551199999999"))
+    (stored,) = rows(url, "contacts")
+    assert stored["number"] is None
 
 
 def test_identifiers_that_belong_to_two_contacts_are_not_merged(ledger: Ledger, url: str) -> None:

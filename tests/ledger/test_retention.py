@@ -25,6 +25,7 @@ from adapter.call_context import CallContext
 from adapter.codes import Action
 from adapter.contacts import Contact
 from adapter.ledger import retention, session
+from adapter.ledger.idempotency import Claim
 from adapter.ledger.ledger import Ledger
 from adapter.ledger.queries import Filters
 from adapter.ledger.retention import Sweep
@@ -179,3 +180,26 @@ def test_all_that_is_known_of_a_person_is_exported(ledger: Ledger) -> None:
     assert {entry.ref for entry in exported.calls} == {"ticket 7", None}
     assert str(CONTACT.number) not in repr(exported)
     assert ledger.export(Contact("5511977777777")).calls == ()
+
+
+def test_contacts_that_were_unblocked_long_ago_are_forgotten_and_the_blocked_are_kept(
+    ledger: Ledger, url: str
+) -> None:
+    start(ledger)
+    for contact in (CONTACT, Contact("5511988888888")):
+        call(ledger, block(contact))
+    call(ledger, unblock())
+    age(url)
+    execute(url, "UPDATE {p}blocks SET wanted_at = :at, since = :at", at=utc_text(OLD))
+    assert ledger.sweep().contacts == 1
+    assert [row["state"] for row in rows(url, "blocks")] == ["blocked"]
+    assert ledger.state(ACCOUNT, CONTACT) is None
+    assert len(ledger.blocked(ACCOUNT).entries) == 1
+
+
+def test_an_erasure_deletes_the_keys_with_a_hash_of_the_person(ledger: Ledger, url: str) -> None:
+    claimed = ledger.claim("crm", "key-1", ACCOUNT, block(), 15.0)
+    assert isinstance(claimed, Claim)
+    assert begin(ledger).close(result(block()), claimed)
+    assert ledger.erase(CONTACT) == 1
+    assert rows(url, "idempotency") == []
