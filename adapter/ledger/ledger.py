@@ -278,9 +278,8 @@ class Ledger:
         try:
             return self._ask(work)
         except LedgerUnavailable:
-            self._writer.submit(
-                Task(lambda connection, _: undo(connection))
-            )  # the claim may be recorded after all
+            # The claim may be recorded after all.
+            self._writer.submit(Task(lambda connection, _: undo(connection)))
             raise
 
     def release(self, claim: idempotency.Claim) -> None:
