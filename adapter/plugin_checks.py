@@ -24,7 +24,10 @@ from adapter.route import PLACEHOLDER, check_header_template
 from adapter.urls import is_plain_url
 
 ACCOUNT_KEYS: Final = frozenset(
-    {"provider", "base_url", "aliases", "allow_insecure", "transport", "headers", "verify"}
+    {
+        *("provider", "base_url", "aliases", "allow_insecure", "transport", "headers", "verify"),
+        *("fallback", "phone"),
+    }
 )
 """The keys of an account that belong to the core; a provider's options cannot have these names."""
 

@@ -14,7 +14,7 @@ from adapter.ledger.events import Row
 from adapter.ledger.schema import Events, Tables, UtcTime
 
 RESULT_COLUMNS: Final = (
-    *("closed_at", "code", "outcome", "confirmation", "verified", "verified_reason"),
+    *("closed_at", "provider", "code", "outcome", "confirmation", "verified", "verified_reason"),
     *("upstream_status", "upstream_code", "attempts", "reads", "duration_ms"),
 )
 """The columns of a call that are known once it ends."""

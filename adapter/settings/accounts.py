@@ -73,6 +73,8 @@ class AccountLoader:
             transport=transport,
             headers=MappingProxyType(dict(headers)),
             verify=account.get("verify"),
+            fallback=account.get("fallback"),
+            phone=account.get("phone"),
         )
 
     def _load_transport(self, own: Mapping[str, Any], account: str) -> TransportSettings:
