@@ -113,7 +113,8 @@ class _Phone(fields.String):
         try:
             return Contact.parse(text)
         except ContactError as error:
-            raise ValidationError("; ".join(error.fields["number"])) from None
+            texts = [text for each in error.fields.values() for text in each]
+            raise ValidationError("; ".join(texts)) from None
 
 
 class AccountSchema(Schema):

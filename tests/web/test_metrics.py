@@ -54,12 +54,16 @@ LABELS: Mapping[str, tuple[str, set[str]]] = {
         {"account", "provider", "action", "verified"},
     ),
     "contact_adapter_lookups": ("counter", {"account", "provider", "on_whatsapp"}),
+    "contact_adapter_fallback_calls": ("counter", {"account", "fallback", "action", "code"}),
     "contact_adapter_in_flight": ("gauge", {"account", "provider"}),
     "contact_adapter_breaker_state": ("gauge", {"account", "provider"}),
 }
 """Names and labels used by dashboards and alerts: new ones are added, none is changed."""
 
-UNUSED = {f"contact_adapter_{name}" for name in ("retries", "reads", "verifications", "lookups")}
+UNUSED = {
+    f"contact_adapter_{name}"
+    for name in ("retries", "reads", "verifications", "lookups", "fallback_calls")
+}
 """The metrics that have no sample after changes that succeed at once."""
 
 
