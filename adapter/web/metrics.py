@@ -117,7 +117,7 @@ class Metrics:
         self._child(self._duration, *names, command.action.value).observe(seconds)
         code = result.code.value if result.code else "ok"
         self._child(self._calls, *names, command.action.value, code).inc()
-        accounts = max(1, len(result.route or ()))
+        accounts = 1 if result.route is None else max(1, len(result.route))
         if result.attempts > accounts and command.action not in _OF_SEVERAL_REQUESTS:
             self._child(self._retries, *names).inc(result.attempts - accounts)
         verification = result.outcome.verification
