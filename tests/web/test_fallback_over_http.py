@@ -11,10 +11,19 @@ from typing import Any
 import pytest
 from conftest import MakeApp
 from flask.testing import FlaskClient
-from support import NUMBER, SESSION, Upstream, account_for, cli_runner, free_port, key_for
+from support import (
+    BUILT_IN,
+    NUMBER,
+    SESSION,
+    Upstream,
+    account_for,
+    cli_runner,
+    free_port,
+    key_for,
+)
 from support.dialect_calls import CODE, KEY, expect_native_success, native_request, send
 
-from adapter import Code
+from adapter import Action, Code
 from adapter.cli import main
 from adapter.results import Outcome
 from adapter.web.app import service_state
@@ -196,3 +205,13 @@ def test_check_accepts_the_keys_and_prints_no_phone(config: str) -> None:
     result = cli_runner().invoke(main, ["check", "--config", config])
     assert result.exit_code == 0
     assert NUMBER not in result.output
+
+
+def test_check_live_is_about_the_account_itself(
+    config: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only_list = classmethod(lambda _: frozenset({Action.LIST}))
+    monkeypatch.setattr(BUILT_IN["wuts"], "actions", only_list)
+    result = cli_runner().invoke(main, ["check", "--live", "--config", config])
+    assert result.exit_code == 1
+    assert "support: the block list was not read; its fallback was called" in result.output

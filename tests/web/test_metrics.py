@@ -28,6 +28,7 @@ from support import (
     Upstream,
     account_for,
     call,
+    free_port,
     key_for,
     run_upstream,
     wait_until,
@@ -119,8 +120,12 @@ def front(make_app: MakeApp, upstream: Upstream) -> FlaskClient:
     return make_app(config).test_client()
 
 
-def test_metrics_have_these_names_types_and_labels(front: FlaskClient, upstream: Upstream) -> None:
+def test_metrics_have_these_names_types_and_labels(make_app: MakeApp, upstream: Upstream) -> None:
+    unreachable = account_for("wuts", f"http://127.0.0.1:{free_port()}")
+    accounts = {"a": account_for("wuts", upstream.address), "b": {**unreachable, "fallback": "a"}}
+    front = make_app({"accounts": accounts, "default_account": "a"}).test_client()
     upstream.will_answer(200, {"success": True, "data": {NUMBER: True}})
+    front.post("/v1/contacts/lookup", json={"numbers": [NUMBER], "account": "b"})
     front.post("/v1/contacts/lookup", json={"numbers": [NUMBER]})
     upstream.will_answer(503)  # so that there is a retry and a read to count
     change(front)
