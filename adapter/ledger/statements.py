@@ -148,7 +148,9 @@ class Statements:
     def _close_calls(self) -> sa.ClauseElement:
         calls = self._tables.calls
         events = self._events(calls, "id", *RESULT_COLUMNS)
-        changed = {name: events.c[name] for name in RESULT_COLUMNS}
+        changed: dict[str, Any] = {name: events.c[name] for name in RESULT_COLUMNS}
+        # Of a call whose process was killed, that of the requested account stays.
+        changed["provider"] = sa.func.coalesce(events.c["provider"], calls.c.provider)
         return (
             sa.update(calls)
             .values(changed)
