@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from support import NUMBER, TIMEOUT, Upstream, account_for, free_port, run_upstream
+from support.fallbacks import MEMORY, ROUTE, Open, blocked_in, unreachable
 
-from adapter import Action, Applied, Client, Code, Command, Contact, Retry, connect
+from adapter import Action, Applied, Code, Command, Contact, Retry, connect
 from adapter.account import Account
 from adapter.codes import FOLLOWED_BY_FALLBACK, Verify
 from adapter.fallback import MIN_SHARE
 from adapter.results import Outcome
 from adapter.service import result_of
-from adapter.transport.intents import SUPERSEDED, Intents, begin_jointly
 
-MEMORY = {"provider": "memory"}
+pytest_plugins = ["support.fallback_fixtures"]
+
 ANA = Contact(NUMBER)
 BLOCK, UNBLOCK = Command(Action.BLOCK, ANA), Command(Action.UNBLOCK, ANA)
 FOLLOWED = {
@@ -36,52 +37,6 @@ WUTS_DONE = {
     "success": True,
     "data": {"jid": f"{NUMBER}@s.whatsapp.net", "action": "block", "blocked": True},
 }
-ROUTE = ("support", "support-2")
-
-Open = Callable[..., Client]
-Answer = Callable[..., tuple[Outcome, int]]
-
-
-@pytest.fixture
-def open_client() -> Iterator[Open]:
-    """Return a function that connects `support` with its fallback `support-2`."""
-    made: list[Client] = []
-
-    def open_one(
-        first: dict[str, Any] = MEMORY, second: dict[str, Any] = MEMORY, **others: dict[str, Any]
-    ) -> Client:
-        accounts = {"support": {**first, "fallback": "support-2"}, "support-2": second, **others}
-        made.append(connect({"accounts": accounts, "default_account": "support"}))
-        return made[-1]
-
-    yield open_one
-    for each in made:
-        each.close()
-
-
-@pytest.fixture
-def replace_call(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Command]]:
-    """Return a function that replaces the call of an account; it returns the commands."""
-
-    def replace(client: Client, name: str, answer: Outcome | Answer) -> list[Command]:
-        commands: list[Command] = []
-
-        def call(command: Command, *args: Any) -> tuple[Outcome, int]:
-            commands.append(command)
-            return (answer, 1) if isinstance(answer, Outcome) else answer(command, *args)
-
-        monkeypatch.setattr(client.service.accounts[name], "call", call)
-        return commands
-
-    return replace
-
-
-def unreachable() -> dict[str, Any]:
-    return account_for("wuts", f"http://127.0.0.1:{free_port()}")
-
-
-def blocked_in(client: Client, account: str) -> list[str | None]:
-    return [each.number for each in client.blocked(account=account).contacts or ()]
 
 
 # --- which failures go on
@@ -89,9 +44,9 @@ def blocked_in(client: Client, account: str) -> list[str | None]:
 
 @pytest.mark.parametrize("code", Code, ids=lambda code: code.value)
 def test_a_change_goes_on_after_these_codes_and_no_other(
-    open_client: Open, replace_call: Callable[..., list[Command]], code: Code
+    open_pair: Open, replace_call: Callable[..., list[Command]], code: Code
 ) -> None:
-    client = open_client()
+    client = open_pair()
     replace_call(client, "support", Outcome.failure(code))
     result = client.block(NUMBER)
     if code.value in FOLLOWED:
@@ -103,9 +58,9 @@ def test_a_change_goes_on_after_these_codes_and_no_other(
 
 @pytest.mark.parametrize("code", Code, ids=lambda code: code.value)
 def test_a_read_goes_on_after_the_same_codes(
-    open_client: Open, replace_call: Callable[..., list[Command]], code: Code
+    open_pair: Open, replace_call: Callable[..., list[Command]], code: Code
 ) -> None:
-    client = open_client()
+    client = open_pair()
     replace_call(client, "support", Outcome.failure(code))
     for result in (client.blocked(), client.state(NUMBER), client.lookup([NUMBER])):
         assert result.ok is (code.value in FOLLOWED)
@@ -119,15 +74,15 @@ def test_each_code_that_is_followed_is_certain_and_has_its_reason() -> None:
     assert all(FOLLOWED_BY_FALLBACK.values())
 
 
-def test_a_success_is_not_followed(open_client: Open) -> None:
-    client = open_client()
+def test_a_success_is_not_followed(open_pair: Open) -> None:
+    client = open_pair()
     result = client.block(NUMBER)
     assert (result.route, result.provider, result.attempts) == (("support",), "memory", 1)
     assert blocked_in(client, "support-2") == []
 
 
-def test_an_invalid_contact_reaches_no_account(open_client: Open) -> None:
-    result = open_client(unreachable()).block("not a number")
+def test_an_invalid_contact_reaches_no_account(open_pair: Open) -> None:
+    result = open_pair(unreachable()).block("not a number")
     assert (result.code, result.route) == (Code.INVALID_TARGET, None)
 
 
@@ -142,10 +97,10 @@ def test_without_a_fallback_there_is_no_route() -> None:
 
 
 def test_an_unreachable_provider_is_followed_by_the_fallback(
-    open_client: Open, upstream: Upstream
+    open_pair: Open, upstream: Upstream
 ) -> None:
     upstream.will_answer(200, WUTS_DONE)
-    client = open_client(
+    client = open_pair(
         {**account_for("wappfy", f"http://127.0.0.1:{free_port()}")},
         account_for("wuts", upstream.address),
     )
@@ -158,9 +113,9 @@ def test_an_unreachable_provider_is_followed_by_the_fallback(
 
 
 def test_a_session_that_is_offline_is_followed_and_a_lost_response_is_not(
-    open_client: Open, upstream: Upstream
+    open_pair: Open, upstream: Upstream
 ) -> None:
-    client = open_client(account_for("session-gateway", upstream.address))
+    client = open_pair(account_for("session-gateway", upstream.address))
     error = {"error": {"code": "not_implemented", "message": "device offline", "details": {}}}
     upstream.will_answer(501, error)
     assert client.block(NUMBER).route == ROUTE
@@ -170,18 +125,18 @@ def test_a_session_that_is_offline_is_followed_and_a_lost_response_is_not(
     assert blocked_in(client, "support-2") == [NUMBER]
 
 
-def test_a_paused_account_is_followed(open_client: Open) -> None:
+def test_a_paused_account_is_followed(open_pair: Open) -> None:
     transport = {"breaker_threshold": 1, "breaker_pause": 300.0}
-    client = open_client({**unreachable(), "transport": transport})
+    client = open_pair({**unreachable(), "transport": transport})
     assert client.block(NUMBER).route == ROUTE
     paused = client.unblock(NUMBER)
     assert (paused.ok, paused.route, paused.attempts) == (True, ROUTE, 1)
 
 
 def test_the_provider_of_an_account_alone_does_not_limit_its_actions(
-    open_client: Open, upstream: Upstream
+    open_pair: Open, upstream: Upstream
 ) -> None:
-    client = open_client(account_for("session-gateway", upstream.address))
+    client = open_pair(account_for("session-gateway", upstream.address))
     assert client.blocked().ok
     assert client.state(NUMBER).ok
     assert upstream.seen == []
@@ -194,9 +149,9 @@ def test_the_provider_of_an_account_alone_does_not_limit_its_actions(
     "later", [Code.PROVIDER_AUTH_FAILED, Code.TARGET_REJECTED, Code.NOT_EFFECTIVE]
 )
 def test_where_both_certainly_did_nothing_the_result_is_the_failure_of_the_account(
-    open_client: Open, replace_call: Callable[..., list[Command]], later: Code
+    open_pair: Open, replace_call: Callable[..., list[Command]], later: Code
 ) -> None:
-    client = open_client(unreachable())
+    client = open_pair(unreachable())
     replace_call(client, "support-2", Outcome.failure(later))
     result = client.block(NUMBER)
     assert (result.code, result.provider) == (Code.PROVIDER_UNREACHABLE, "wuts")
@@ -206,9 +161,9 @@ def test_where_both_certainly_did_nothing_the_result_is_the_failure_of_the_accou
 
 @pytest.mark.parametrize("later", [code for code in Code if code.applied is Applied.UNKNOWN])
 def test_an_unknown_outcome_of_the_fallback_is_the_result(
-    open_client: Open, replace_call: Callable[..., list[Command]], later: Code
+    open_pair: Open, replace_call: Callable[..., list[Command]], later: Code
 ) -> None:
-    client = open_client(unreachable())
+    client = open_pair(unreachable())
     replace_call(client, "support-2", Outcome.failure(later))
     result = client.block(NUMBER)
     assert (result.code, result.applied, result.provider) == (later, Applied.UNKNOWN, "memory")
@@ -216,20 +171,20 @@ def test_an_unknown_outcome_of_the_fallback_is_the_result(
 
 
 def test_where_the_account_never_can_the_result_is_the_failure_of_the_fallback(
-    open_client: Open, upstream: Upstream
+    open_pair: Open, upstream: Upstream
 ) -> None:
-    client = open_client(account_for("session-gateway", upstream.address), unreachable())
+    client = open_pair(account_for("session-gateway", upstream.address), unreachable())
     result = client.blocked()
     assert (result.code, result.retry) == (Code.PROVIDER_UNREACHABLE, Retry.AFTER_DELAY)
 
 
 def test_an_exception_of_the_fallback_is_a_call_of_both(
-    open_client: Open, replace_call: Callable[..., list[Command]]
+    open_pair: Open, replace_call: Callable[..., list[Command]]
 ) -> None:
     def fail(*_: Any) -> tuple[Outcome, int]:
         raise ZeroDivisionError
 
-    client = open_client(unreachable())
+    client = open_pair(unreachable())
     replace_call(client, "support-2", fail)
     with pytest.raises(ZeroDivisionError) as caught:
         client.block(NUMBER)
@@ -242,16 +197,16 @@ def test_an_exception_of_the_fallback_is_a_call_of_both(
 # --- one level, one deadline
 
 
-def test_the_fallback_of_a_fallback_is_not_called(open_client: Open) -> None:
+def test_the_fallback_of_a_fallback_is_not_called(open_pair: Open) -> None:
     second = {**unreachable(), "fallback": "support-3"}
-    client = open_client(unreachable(), second, **{"support-3": MEMORY})
+    client = open_pair(unreachable(), second, **{"support-3": MEMORY})
     result = client.block(NUMBER)
     assert (result.code, result.route) == (Code.PROVIDER_UNREACHABLE, ROUTE)
     assert blocked_in(client, "support-3") == []
 
 
-def test_two_accounts_may_be_the_fallbacks_of_each_other(open_client: Open) -> None:
-    client = open_client(unreachable(), {**unreachable(), "fallback": "support"})
+def test_two_accounts_may_be_the_fallbacks_of_each_other(open_pair: Open) -> None:
+    client = open_pair(unreachable(), {**unreachable(), "fallback": "support"})
     assert client.block(NUMBER).route == ROUTE
     assert client.block(NUMBER, account="support-2").route == ROUTE[::-1]
 
@@ -262,7 +217,7 @@ def test_two_accounts_may_be_the_fallbacks_of_each_other(open_client: Open) -> N
     ids=lambda each: str(getattr(each, "action", each)),
 )
 def test_the_deadline_of_the_account_holds_over_both_calls(
-    open_client: Open,
+    open_pair: Open,
     replace_call: Callable[..., list[Command]],
     command: Command,
     deadline: float,
@@ -274,16 +229,16 @@ def test_the_deadline_of_the_account_holds_over_both_calls(
         return Outcome.failure(Code.PROVIDER_TIMEOUT), 1
 
     transport = {"deadline": 10.0, "list_deadline": 40.0}
-    client = open_client({**unreachable(), "transport": transport})
+    client = open_pair({**unreachable(), "transport": transport})
     replace_call(client, "support-2", answer)
     started = time.monotonic()
     client.service.perform("support", command)
     assert started + deadline <= ends[0] <= time.monotonic() + deadline
 
 
-def test_a_call_ends_at_the_deadline_of_the_account(open_client: Open) -> None:
+def test_a_call_ends_at_the_deadline_of_the_account(open_pair: Open) -> None:
     with run_upstream(held=True) as held:
-        client = open_client(
+        client = open_pair(
             {**unreachable(), "transport": {"deadline": 0.4}}, account_for("wuts", held.address)
         )
         started = time.monotonic()
@@ -293,11 +248,11 @@ def test_a_call_ends_at_the_deadline_of_the_account(open_client: Open) -> None:
 
 
 def test_near_the_deadline_the_fallback_is_not_called(
-    open_client: Open,
+    open_pair: Open,
     replace_call: Callable[..., list[Command]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    client = open_client({**MEMORY, "transport": {"deadline": 10.0}})
+    client = open_pair({**MEMORY, "transport": {"deadline": 10.0}})
     now = time.monotonic()
 
     def answer(*_: Any) -> tuple[Outcome, int]:
@@ -321,133 +276,35 @@ def test_near_the_deadline_the_fallback_is_not_called(
 
 
 def test_the_fallback_reads_a_change_back_as_the_requested_account_is_configured(
-    open_client: Open,
+    open_pair: Open,
 ) -> None:
-    client = open_client({**unreachable(), "verify": "always"}, {**MEMORY, "verify": "never"})
+    client = open_pair({**unreachable(), "verify": "always"}, {**MEMORY, "verify": "never"})
     assert client.block(NUMBER).verified is True
     assert client.service.accounts["support-2"].verify is Verify.NEVER
 
 
 @pytest.mark.parametrize(("verify", "verified"), [(True, True), (False, None)])
 def test_the_fallback_reads_a_change_back_as_the_call_asks_for(
-    open_client: Open, verify: bool, verified: bool | None
+    open_pair: Open, verify: bool, verified: bool | None
 ) -> None:
-    client = open_client({**unreachable(), "verify": "always"})
+    client = open_pair({**unreachable(), "verify": "always"})
     assert client.block(NUMBER, verify=verify).verified is verified
 
 
-def test_a_change_that_was_read_back_as_undone_is_not_followed(open_client: Open) -> None:
-    client = open_client()
+def test_a_change_that_was_read_back_as_undone_is_not_followed(open_pair: Open) -> None:
+    client = open_pair()
     result = client.block("+1 500 555 0042", verify=True)
     assert (result.code, result.route) == (Code.NOT_EFFECTIVE, ("support",))
-
-
-# --- the newest wish wins on both routes
-
-
-def opposite_between(client: Client, account: str) -> Answer:
-    """Return a call that fails after an opposite wish has begun, and ended, for `account`."""
-
-    def answer(*_: Any) -> tuple[Outcome, int]:
-        assert client.unblock(NUMBER, account=account).ok
-        return Outcome.failure(Code.PROVIDER_UNREACHABLE), 1
-
-    return answer
-
-
-def test_a_newer_opposite_wish_for_the_fallback_itself_wins(
-    open_client: Open, replace_call: Callable[..., list[Command]]
-) -> None:
-    client = open_client()
-    replace_call(client, "support", opposite_between(client, "support-2"))
-    result = client.block(NUMBER)
-    assert (result.code, result.route) == (Code.PROVIDER_UNREACHABLE, ("support",))
-    assert blocked_in(client, "support-2") == []
-
-
-def test_a_newer_opposite_wish_for_the_account_wins(
-    open_client: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    client = open_client()
-    account = client.service.accounts["support"]
-    real = account.call
-
-    def call(command: Command, *args: Any) -> tuple[Outcome, int]:
-        if command.action is Action.UNBLOCK:
-            return real(command, *args)
-        return opposite_between(client, "support")()
-
-    monkeypatch.setattr(account, "call", call)
-    result = client.block(NUMBER)
-    assert (result.code, result.route) == (Code.PROVIDER_UNREACHABLE, ("support",))
-    assert blocked_in(client, "support-2") == []
-
-
-def test_a_wish_that_became_older_while_the_fallback_connects_is_not_sent(
-    open_client: Open, replace_call: Callable[..., list[Command]], upstream: Upstream
-) -> None:
-    client = open_client(unreachable(), account_for("wuts", upstream.address))
-    fallback = client.service.accounts["support-2"]
-    real = fallback.call
-
-    def answer(*args: Any) -> tuple[Outcome, int]:
-        intents = client.service.accounts["support"].resilience.intents
-        intents.begin(UNBLOCK).end()
-        return real(*args)
-
-    replace_call(client, "support-2", answer)
-    result = client.block(NUMBER)
-    assert upstream.seen == []
-    assert (result.code, result.retry) == (Code.PROVIDER_UNREACHABLE, Retry.NEVER)
-    assert SUPERSEDED in result.message
-
-
-@pytest.mark.parametrize("account", ["support", "support-2"])
-def test_an_older_call_of_either_account_is_superseded_by_a_newer_one_of_the_account(
-    open_client: Open, account: str
-) -> None:
-    client = open_client(unreachable())
-    older = client.service.accounts[account].resilience.intents.begin(UNBLOCK)
-    assert client.block(NUMBER).ok
-    assert older.is_superseded()
-    older.end()
-
-
-def test_no_intent_is_left_after_the_call(open_client: Open) -> None:
-    client = open_client(unreachable())
-    client.block(NUMBER)
-    for account in client.service.accounts.values():
-        assert account.resilience.intents._calls == {}
-
-
-def test_of_two_joint_wishes_one_is_the_newer_in_both_orders() -> None:
-    first, second = Intents(), Intents()
-    older = begin_jointly((first, second), BLOCK)
-    newer = begin_jointly((second, first), UNBLOCK)
-    assert (older.is_superseded(), newer.is_superseded()) == (True, False)
-    only = second.begin(BLOCK)
-    assert newer.is_superseded()
-    for each in (older, newer, only):
-        each.end()
-    assert first._calls == second._calls == {}
-
-
-def test_accounts_of_the_same_upstream_hold_one_place() -> None:
-    same = Intents()
-    intent = begin_jointly((same, same), BLOCK)
-    assert not intent.is_superseded()
-    intent.end()
-    assert same._calls == {}
 
 
 # --- the log
 
 
 def test_the_log_has_the_route_and_the_reason_of_the_fallback(
-    open_client: Open, caplog: pytest.LogCaptureFixture
+    open_pair: Open, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "adapter")
-    open_client(unreachable()).block(NUMBER)
+    open_pair(unreachable()).block(NUMBER)
     lines = [each.getMessage() for each in caplog.records]
     (reason,) = [line for line in lines if line.startswith("fallback ")]
     assert "account=support fallback=support-2 action=block" in reason
@@ -457,8 +314,8 @@ def test_the_log_has_the_route_and_the_reason_of_the_fallback(
     assert all(NUMBER not in line for line in lines)
 
 
-def test_the_service_connects_each_account_with_its_fallback(open_client: Open) -> None:
-    accounts = open_client().service.accounts
+def test_the_service_connects_each_account_with_its_fallback(open_pair: Open) -> None:
+    accounts = open_pair().service.accounts
     assert accounts["support"].fallback is accounts["support-2"]
     assert accounts["support-2"].fallback is None
     assert isinstance(accounts["support"], Account)
