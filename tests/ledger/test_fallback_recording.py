@@ -11,7 +11,7 @@ from support.ledgers import locked, rows
 
 from adapter import Client, Code, connect
 from adapter.history import Filters
-from adapter.ledger.ledger import Opened
+from adapter.ledger.opened import Opened
 from adapter.results import Outcome
 
 ROUTE = ("support", "support-2")
