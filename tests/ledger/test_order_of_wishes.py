@@ -27,7 +27,8 @@ from support.ledgers import (
 
 from adapter.contacts import Contact
 from adapter.ledger.events import CallEvent, CloseEvent, Event
-from adapter.ledger.ledger import Ledger, Opened
+from adapter.ledger.ledger import Ledger
+from adapter.ledger.opened import Opened
 from adapter.results import Command, Outcome
 
 PROCESS = """

@@ -13,7 +13,8 @@ from adapter import Client, Code, connect
 from adapter.api_keys import ANONYMOUS
 from adapter.codes import Action, Retry
 from adapter.contacts import Contact
-from adapter.ledger.ledger import Ledger, Opened
+from adapter.ledger.ledger import Ledger
+from adapter.ledger.opened import Opened
 from adapter.results import Command
 from adapter.transport.intents import SUPERSEDED
 

@@ -17,7 +17,8 @@ from adapter.call_context import CallContext
 from adapter.codes import Action, Code, Confirmation
 from adapter.contacts import Contact
 from adapter.ledger.database import Database
-from adapter.ledger.ledger import Ledger, Opened
+from adapter.ledger.ledger import Ledger
+from adapter.ledger.opened import Opened
 from adapter.readings import Verification
 from adapter.results import Command, Outcome, Result
 from adapter.settings.model import LedgerSettings
