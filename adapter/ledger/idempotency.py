@@ -156,8 +156,6 @@ def _find_result(
     row = connection.execute(sa.select(calls).where(calls.c.id == call_id)).one_or_none()
     if row is None or row.code is None:
         return None
-    if row.code == Code.PROVIDER_CONFLICT.value:  # kept only where a newer call had superseded it
-        return Result(superseded_outcome(), command, row.account, row.provider, 0, 0, request_id)
     verified_reason = row.verified_reason and Unverified(row.verified_reason)  # type: ignore[call-arg]
     verification = Verification(row.verified, verified_reason, row.reads or 0)
     outcome = Outcome(
@@ -168,6 +166,8 @@ def _find_result(
         provider_code=row.upstream_code,
         verification=verification,
     )
+    if outcome.code is Code.PROVIDER_CONFLICT:  # kept only where a newer call had superseded it
+        outcome = superseded_outcome()
     return Result(
         outcome,
         command,
