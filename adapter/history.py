@@ -108,7 +108,7 @@ class CallEntry:
 class Filters:
     """Which calls to read. `accounts` are all that may be seen; None means every account.
 
-    `since` is by default 24 hours ago.
+    `since` is by default 24 hours before `until`, which is by default now.
     """
 
     accounts: Collection[str] | None = None

@@ -35,6 +35,11 @@ class Event:
         """Whether the event is in the database."""
         return self.done and self.error is None
 
+    @property
+    def outlives_outage(self) -> bool:
+        """Whether the event is kept for a database that is gone, though its caller has gone on."""
+        return False
+
     def finish(self, error: BaseException | None = None) -> None:
         """Set the event's end."""
         self.error = error or self.error
@@ -98,6 +103,11 @@ class CloseEvent(Event):
         self.row = row
         self.state = state
         self.certainty = certainty
+
+    @property
+    def outlives_outage(self) -> bool:
+        """Whether the row of the change is there; such events are as many as calls in flight."""
+        return self.opened.recorded
 
 
 class CallBook(Protocol):

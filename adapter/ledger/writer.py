@@ -46,6 +46,7 @@ class Writer:
     ) -> None:
         self._write, self._tend, self._new_runner, self._clock = write, tend, new_runner, clock
         self._queue: deque[Event] = deque()
+        self._kept: deque[Event] = deque(maxlen=MAX_EVENTS)
         self._wake = threading.Event()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -80,7 +81,7 @@ class Writer:
     def submit(self, event: Event) -> None:
         """Take the event; where the queue is full or the database gone, it fails at once."""
         if self.is_paused:
-            event.finish(LedgerUnavailable("the database is gone"))
+            self._fail(event, LedgerUnavailable("the database is gone"))
             return
         if len(self._queue) >= MAX_EVENTS:
             self.refused += 1
@@ -177,9 +178,7 @@ class Writer:
                 event.finish(error)
             raise
         self._busy_since = None
-        if self._pause:
-            self._pause = 0.0
-            log_event("ledger", state="available")
+        self._come_up()
         for event in group:
             event.finish()
 
@@ -197,9 +196,9 @@ class Writer:
         if isinstance(error, LedgerUnavailable) or is_disconnect(error):
             self._go_down(error)
             for event in group:
-                event.finish(error)
+                self._fail(event, error)
             while self._queue:
-                self._queue.popleft().finish(error)
+                self._fail(self._queue.popleft(), error)
         elif len(group) == 1:
             log_event("ledger", level=logging.ERROR, state="failed", error=describe(error))
             group[0].finish(error)
@@ -209,6 +208,19 @@ class Writer:
                     event.finish(error)
                 else:
                     self._record(run, [event])
+
+    def _fail(self, event: Event, error: BaseException) -> None:
+        """End the event; the end of a recorded change is kept until the database is back."""
+        if event.outlives_outage:
+            self._kept.append(event)
+        event.finish(error)
+
+    def _come_up(self) -> None:
+        if self._pause:
+            self._pause = 0.0
+            log_event("ledger", state="available")
+            self._queue.extendleft(reversed(self._kept))
+            self._kept.clear()
 
     def _go_down(self, error: Exception) -> None:
         if not self._pause:
@@ -229,9 +241,7 @@ class Writer:
                 log_event("ledger", level=logging.ERROR, state="failed", error=describe(error))
             pause = self._pause or LONGEST_PAUSE
         else:
-            if self._pause:
-                self._pause = 0.0
-                log_event("ledger", state="available")
+            self._come_up()
         self._busy_since = None
         self._tend_at = self._clock() + pause
 

@@ -116,6 +116,8 @@ def test_a_postgresql_server_that_is_gone_and_back_needs_no_help(
     finally:
         postgresql.start()
     _require_recovery(ledger, number)
+    ended = next(row for row in rows(url, "calls") if row["id"] == running.call_id)
+    assert ended["code"] == "ok", "its end was kept"
     states = [record.__dict__["facts"]["state"] for record in caplog.records]
     assert states.count("unavailable") == 1, "once for an outage"
 
