@@ -51,7 +51,7 @@ def test_metrics_count_recorded_and_missed_calls_and_show_the_ledgers_state(
     assert found["calls_total", "false"] == found["queue",] == 0
     assert found["available",] == 1
     kinds = {key[1] for key in found if key[0] == "swept_rows"}
-    assert kinds == {"closed", "calls", "keys", "contacts"}
+    assert kinds == {"closed", "calls", "keys", "contacts", "items", "batches"}
 
 
 def test_metrics_count_the_calls_that_the_ledger_missed(make_app: MakeApp, url: str) -> None:
