@@ -134,14 +134,12 @@ def test_the_first_version_is_upgraded_with_all_that_it_has(
     with monkeypatch.context() as patch:
         patch.setattr("adapter.ledger.upgrade.VERSION", "0001")
         Ledger(LedgerSettings(empty_url)).upgrade()
-    statements = (
-        "INSERT INTO {p}contacts (number, created_at) VALUES ('5511999999999', :at)",
-        "INSERT INTO {p}blocks"
-        " (account, contact_id, wanted, intent, via, wanted_at, state, certainty)"
-        " VALUES ('support', 1, 'blocked', 7, 'api', :at, 'blocked', 'accepted')",
-    )
-    for statement in statements:
-        execute(empty_url, statement, at="2026-11-25T12:00:00.000+00:00")
+    moment = {"at": "2026-11-25T12:00:00.000+00:00"}
+    columns = "(account, contact_id, wanted, intent, via, wanted_at, state, certainty)"
+    values = "('support', 1, 'blocked', 7, 'api', :at, 'blocked', 'accepted')"
+    given = "(number, created_at) VALUES ('5511999999999', :at)"
+    execute(empty_url, f"INSERT INTO {{p}}contacts {given}", **moment)
+    execute(empty_url, f"INSERT INTO {{p}}blocks {columns} VALUES {values}", **moment)
     ledger = Ledger(LedgerSettings(empty_url, wait=30))
     assert ledger.check() is SchemaState.BEHIND
     with pytest.raises(SchemaError, match="run: contact-adapter db upgrade"):
