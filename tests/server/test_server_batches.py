@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,7 @@ def peak_memory(pid: int) -> int:
 def test_the_server_runs_a_batch_to_its_end(
     served: Served, provider: BlockListServer, url: str
 ) -> None:
+    provider.delay = 0.02
     status, document = post_csv(served, b"".join(numbers(200)))
     assert (status, document["data"]["batch"]["rows"]) == (201, 200)
     address = f"{BATCHES}/{document['data']['batch']['id']}"
@@ -109,16 +111,16 @@ def test_the_server_runs_a_batch_to_its_end(
 def test_a_server_that_stops_ends_the_rows_in_flight_and_the_next_one_goes_on(
     served: Served, config: str, provider: BlockListServer, url: str
 ) -> None:
-    provider.hold = True
+    provider.delay = 0.3
     _, document = post_csv(served, b"".join(numbers(50)))
-    wait_until(lambda: len(provider.requests) == 4, "the first rows")
+    wait_until(lambda: provider.requests, "the first rows")
     served.process.send_signal(signal.SIGTERM)
-    provider.release()
     assert served.process.wait(TIMEOUT) == 0
     statuses = [row["status"] for row in rows(url, "items")]
     assert statuses.count("done") >= 4
     assert "leased" not in statuses
     assert rows(url, "batches")[0]["status"] == "running"
+    provider.delay = 0.0
     result = run("batch", "resume", "1", "--config", config)
     assert result.exit_code == 0, result.output
     assert len(provider.states) == 50
@@ -182,7 +184,7 @@ def test_a_client_that_goes_away_leaves_nothing_half_begun(served: Served, url: 
 
 def test_a_large_json_body_of_another_route_is_still_refused(served: Served) -> None:
     body = json.dumps({"number": "1" * 100_000}).encode()
-    response = call(served.address, "POST", "/v1/contacts/block", body)
+    response = call(served.address, "POST", "/v1/contacts/block", body=body)
     assert response.status == 413
 
 
@@ -190,7 +192,7 @@ def test_a_long_body_has_a_timeout_of_its_own_that_only_counts_reads(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr(worker.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
 
     class Stream:
         def read(self, size: int | None = None) -> bytes:
