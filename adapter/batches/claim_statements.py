@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from adapter.batches.model import ItemStatus
 from adapter.ledger.schema import Events, Tables, UtcTime
-from adapter.ledger.statements import Statement, Statements
+from adapter.ledger.statements import Statement, Statements, by_index
 
 _PENDING: Final = ItemStatus.PENDING.value
 _LEASED: Final = ItemStatus.LEASED.value
@@ -53,6 +53,7 @@ class ClaimStatements:
             sa.update(items)
             .values({**{name: e[name] for name in names}, **more})
             .where(items.c.batch_id == e["batch_id"], items.c.row == e["row"])
+            .where(by_index(self._dialect, items.c.batch_id), by_index(self._dialect, items.c.row))
             .where(items.c.status == sa.literal_column(f"'{status}'", sa.String()))
         )
         return update.where(items.c.lease_owner == e["lease_owner"]) if owned else update

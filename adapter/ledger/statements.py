@@ -43,6 +43,15 @@ def _order(block: Any) -> sa.ColumnElement[int]:
     return order
 
 
+def by_index(dialect: str, column: sa.Column[Any]) -> sa.ColumnElement[bool]:
+    """Return a condition that is true for the rows of the events, and needs an index."""
+    if dialect != "postgresql":
+        return sa.true()  # SQLite has no other join
+    events = Events(dialect, **{column.name: column.type})
+    values = sa.select(events.c[column.name]).select_from(events.table).correlate(None)
+    return column == sa.any_(sa.func.array(values.scalar_subquery()))
+
+
 class Statement:
     """A statement with one parameter or none, as SQL text: SQLAlchemy's own cache costs more."""
 
@@ -83,14 +92,6 @@ class Statements:
 
     def _events(self, table: sa.Table, *names: str, **more: Any) -> Events:
         return Events(self._dialect, **{name: table.c[name].type for name in names}, **more)
-
-    def _by_index(self, column: sa.Column[int]) -> sa.ColumnElement[bool]:
-        """Return a condition that is true for the rows of the events, and needs an index."""
-        if self._dialect != "postgresql":
-            return sa.true()  # SQLite has no other join
-        events = self._events(column.table, column.name)
-        ids = sa.select(events.c[column.name]).select_from(events.table).correlate(None)
-        return column == sa.any_(sa.func.array(ids.scalar_subquery()))
 
     def _numbers(self) -> sa.ClauseElement:
         """Return the next ids of calls, `amount` of them, and the time of the last erasure.
@@ -176,7 +177,7 @@ class Statements:
         return (
             sa.update(calls)
             .values(changed)
-            .where(calls.c.id == events.c["id"], self._by_index(calls.c.id))
+            .where(calls.c.id == events.c["id"], by_index(self._dialect, calls.c.id))
         )
 
     def _update_states(self) -> sa.ClauseElement:
@@ -214,6 +215,6 @@ class Statements:
                 call_id=e["intent"],
             )
             .where(blocks.c.account == e["account"], blocks.c.contact_id == e["contact_id"])
-            .where(self._by_index(blocks.c.contact_id))
+            .where(by_index(self._dialect, blocks.c.contact_id))
             .where(sa.or_(decides, doubtful))
         )
