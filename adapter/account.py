@@ -26,7 +26,7 @@ from adapter.strict_json import Json, write_json
 from adapter.transport.attempt import Attempt
 from adapter.transport.client import Transport
 from adapter.transport.forking import ensure_own_process, reset_in_child
-from adapter.transport.intents import Wish, shared_intents
+from adapter.transport.intents import Intent, Wish, shared_intents
 from adapter.transport.resilience import Limits, Resilience, Settle
 from adapter.transport.sockets import TimeLimit
 from adapter.verification import READ_SHARE, verify
@@ -47,7 +47,12 @@ Send: TypeAlias = Callable[
 
 
 class Account:
-    """A configured account. Safe in threads and after a fork."""
+    """A configured account. Safe in threads and after a fork.
+
+    `fallback`: the account of another provider for the same WhatsApp account, set by the service.
+    """
+
+    fallback: Account | None = None
 
     def __init__(self, settings: AccountSettings) -> None:
         self.name = settings.name
@@ -99,19 +104,21 @@ class Account:
         command: Command,
         request_id: str,
         begun: list[Attempt] | None = None,
-        wish: Wish | None = None,
+        wish: Wish | Intent | None = None,
+        until: float = math.inf,
     ) -> tuple[Outcome, int]:
         """Run the command; return the outcome and the number of attempts.
 
         Raises what the provider raises; the attempts until then are appended to `begun`. The
         provider receives the request id without the digits of the contact. `wish` is the place of a
-        change in the order of all processes.
+        change in the order of all processes, or its intent. `until`, in monotonic seconds, is an
+        earlier end than the account's own deadline.
         """
         ensure_own_process()
         provider, limits = self.provider, self.settings.transport
         run = partial(self._run, request_id, begun, wish=wish)
         if command.action is Action.STATE and self._can_read_back:
-            deadline = time.monotonic() + limits.list_deadline
+            deadline = min(time.monotonic() + limits.list_deadline, until)
             return fetch_state(run, provider, self.identities, command.target, deadline)
         if command.action not in contain(provider.actions):
             return Outcome.failure(Code.OPERATION_NOT_SUPPORTED), 0
@@ -120,19 +127,21 @@ class Account:
                 return fetch_status(run, command)
             case Action.LOOKUP:
                 parallel = max(1, min(MAX_PARALLEL, limits.max_in_flight // 4))
-                return look_up(run, command, provider.max_lookup, limits.list_deadline, parallel)
+                seconds = _seconds(limits.list_deadline, until)
+                return look_up(run, command, provider.max_lookup, seconds, parallel)
             case Action.LIST:
-                return run(command)
-        return self._change(command, request_id, run)
+                return run(command, _seconds(limits.list_deadline, until))
+        return self._change(command, request_id, run, _seconds(limits.deadline, until))
 
-    def _change(self, command: Command, request_id: str, run: Run) -> tuple[Outcome, int]:
+    def _change(
+        self, command: Command, request_id: str, run: Run, seconds: float
+    ) -> tuple[Outcome, int]:
         """Run a block or unblock, and read it back as the call or the account asks for."""
         mode = self.verify
         if command.verify is not None:
             mode = Verify.ALWAYS if command.verify else Verify.NEVER
         if mode is Verify.NEVER or not self._can_read_back:
-            return run(command)
-        seconds = self.settings.transport.deadline
+            return run(command, seconds)
         deadline = time.monotonic() + seconds
 
         def settle(outcome: Outcome, is_superseded: Callable[[], bool]) -> Outcome:
@@ -170,7 +179,7 @@ class Account:
         command: Command,
         timeout: float | None = None,
         settle: Settle | None = None,
-        wish: Wish | None = None,
+        wish: Wish | Intent | None = None,
     ) -> tuple[Outcome, int]:
         """Run the command by its own route, in at most `timeout` seconds.
 
@@ -193,8 +202,8 @@ class Account:
         sent_id = redact_contacts(redact_contact(request_id, contact), command.contacts)
         call = _Call(self, asked, request, sent_id, begun)
         limits = self._limits[command.action]
-        if timeout is not None:
-            limits = replace(limits, timeout=min(timeout, limits.timeout))
+        if timeout is not None and timeout < limits.timeout:
+            limits = replace(limits, timeout=timeout)
         if self._transport is None:
             outcome, attempts = self._run_locally(call, completed, settle, wish), 1
         else:
@@ -212,17 +221,18 @@ class Account:
         return outcome, attempts
 
     def _run_locally(
-        self, call: _Call, command: Command, settle: Settle | None, wish: Wish | None
+        self, call: _Call, command: Command, settle: Settle | None, wish: Wish | Intent | None
     ) -> Outcome:
         """Make the one attempt of a local provider, and settle a change as `Resilience` does."""
         if not command.action.is_change:
             return call.run_attempt(Attempt(math.inf))
-        intent = self.resilience.intents.begin(command, wish)
+        intent = wish if isinstance(wish, Intent) else self.resilience.intents.begin(command, wish)
         try:
             outcome = call.run_attempt(Attempt(math.inf))
             return outcome if settle is None else settle(outcome, intent.is_superseded_anywhere)
         finally:
-            intent.end()
+            if intent is not wish:
+                intent.end()
 
     def set_time_limit(self, time_limit: TimeLimit) -> None:
         """End DNS lookups at their deadline by this context manager; set before the first call."""
@@ -370,6 +380,11 @@ def _contain_after_sending(
         return contain(call, *args, **options)
     except RequestError as error:
         raise PluginError("the plugin refused a request after it was sent") from error
+
+
+def _seconds(timeout: float, until: float) -> float:
+    """Return the timeout, or the shorter time until a moment in monotonic seconds."""
+    return timeout if until == math.inf else max(min(timeout, until - time.monotonic()), 0.001)
 
 
 def _limits_by_action(provider: Provider, settings: TransportSettings) -> Mapping[Action, Limits]:

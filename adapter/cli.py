@@ -271,6 +271,9 @@ def _check_live(service: Service, name: str, own_address: str) -> bool:
         word = f" ({session.word})" if session.word not in (None, session.state.value) else ""
         print_line(f"{name}: {session.state.value}{word}")
         return session.state is SessionState.CONNECTED
+    if len(result.route or ()) > 1:
+        print_line(f"{name}: the block list was not read; its fallback was called")
+        return False
     hint = describe_own_server(service, result, own_address)
     found = result.code.value if result.code else "ok; the block list was read"
     print_line(f"{name}: {found}{f'; {hint}' if hint else ''}")

@@ -86,6 +86,8 @@ def exit_with_result(
             write(result)
         else:
             print_failure(result)
+        if not as_json and result.route is not None and len(result.route) > 1:
+            click.echo(f"  route: {', '.join(result.route)}", err=True)
         if hint is not None and not as_json:
             click.echo(f"  {hint}", err=True)
     except OutputError as error:

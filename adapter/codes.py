@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum, StrEnum
-from typing import Self
+from types import MappingProxyType
+from typing import Final, Self
 
 
 class Action(StrEnum):
@@ -301,3 +303,25 @@ class Code(Enum):
         "a bug of the adapter (standalone app only; embedded, the exception reaches the host app)",
     )
     # fmt: on
+
+
+FOLLOWED_BY_FALLBACK: Final[Mapping[Code, str]] = MappingProxyType(
+    {
+        Code.SESSION_NOT_FOUND: "another provider has a session of its own",
+        Code.SESSION_NOT_CONNECTED: "another provider has a session of its own",
+        Code.OPERATION_NOT_SUPPORTED: "another provider may support the operation",
+        Code.PROVIDER_AUTH_FAILED: "another provider has a credential of its own",
+        Code.PROVIDER_PERMISSION_DENIED: "another provider has a credential of its own",
+        Code.PROVIDER_REDIRECTED: "the address of the account is wrong; nothing was followed",
+        Code.PROVIDER_TLS_ERROR: "no connection to the provider; nothing was sent",
+        Code.PROVIDER_UNREACHABLE: "no connection to the provider; nothing was sent",
+        Code.CIRCUIT_OPEN: "the account is paused; nothing was sent",
+    }
+)
+"""The failures after which an account's fallback is called, each with the reason.
+
+They are `not_applied`, and the cause is the account or its provider. A failure of the caller, of
+the contact or of this adapter would be the same again. A limit (`provider_rate_limited`,
+`overloaded`) is not moved to another provider. The cause of a `provider_conflict` and of
+`not_effective` may be the contact.
+"""

@@ -27,6 +27,7 @@ ACCOUNT_KEYS: Final = frozenset(
     {
         *("provider", "base_url", "aliases", "allow_insecure", "transport", "headers", "verify"),
         "pace",
+        *("fallback", "phone"),
     }
 )
 """The keys of an account that belong to the core; a provider's options cannot have these names."""

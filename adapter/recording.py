@@ -14,6 +14,7 @@ from adapter.account import Account
 from adapter.call_context import CallContext
 from adapter.codes import Code
 from adapter.errors import LedgerUnavailable
+from adapter.fallback import Route
 from adapter.results import Command, Outcome, Result
 from adapter.transport.attempt import Attempt
 from adapter.transport.intents import superseded_outcome
@@ -91,7 +92,16 @@ def unavailable() -> Outcome:
 class Recording:
     """One call, and its record in the ledger. `end` is called once, unless `run` has returned."""
 
-    __slots__ = ("_claim", "_command", "_context", "_key", "_ledger", "_opened", "_target")
+    __slots__ = (
+        "_claim",
+        "_command",
+        "_context",
+        "_key",
+        "_ledger",
+        "_opened",
+        "_route",
+        "_target",
+    )
 
     def __init__(
         self,
@@ -101,10 +111,12 @@ class Recording:
         context: CallContext,
         key: str | None = None,
         opened: OpenedCall | None = None,
+        route: Route | None = None,
     ) -> None:
         self._ledger, self._target, self._command = ledger, target, command
         self._context, self._key = context, key
         self._opened = opened
+        self._route = route or target
         self._claim: Claim | None = None
 
     def run(
@@ -115,7 +127,7 @@ class Recording:
     ) -> Result:
         """Run the command and record it; raises what the provider raises."""
         if not self._command.action.is_change:
-            outcome, attempts = self._target.call(self._command, request_id, begun)
+            outcome, attempts = self._route.call(self._command, request_id, begun)
             return self.end(make_result(outcome, attempts))
         if self._key is not None:
             earlier = self._claim_key(self._key, make_result)
@@ -124,7 +136,7 @@ class Recording:
         refusal = self._open()
         if refusal is not None:
             return self.end(make_result(refusal, 0))
-        outcome, attempts = self._target.call(self._command, request_id, begun, self._opened)
+        outcome, attempts = self._route.call(self._command, request_id, begun, self._opened)
         return self.end(make_result(outcome, attempts))
 
     def end(self, result: Result) -> Result:

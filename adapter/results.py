@@ -202,6 +202,7 @@ class Result:
     at a list may need several requests. `duration_ms` is the duration of the whole call, in
     milliseconds. `recorded`: whether the call is in the ledger; None without one, and for what the
     ledger itself returns. `replayed`: the result of an earlier call with the same idempotency key.
+    `route`: the accounts that were called, in order; None for an account without a fallback.
     """
 
     outcome: Outcome
@@ -214,6 +215,7 @@ class Result:
     recorded: bool | None = None
     replayed: bool = False
     context: CallContext | None = None
+    route: tuple[str, ...] | None = None
 
     @property
     def ok(self) -> bool:
@@ -314,6 +316,7 @@ class Result:
             recorded,
             self.replayed,
             self.context,
+            self.route,
         )
 
     def raise_for_code(self) -> Self:
@@ -335,6 +338,7 @@ class Result:
             upstream_status=self.outcome.upstream_status,
             provider_code=self.outcome.provider_code,
             recorded=self.recorded,
+            route=self.route,
         )
 
 
@@ -365,19 +369,18 @@ def build_envelope(
     upstream_status: int | None = None,
     provider_code: str | None = None,
     recorded: bool | None = None,
+    route: tuple[str, ...] | None = None,
 ) -> dict[str, Any]:
     """Return the envelope of a response. All four top-level keys are always present."""
-    return {
-        "success": error is None,
-        "data": data,
-        "error": error,
-        "meta": {
-            "request_id": request_id,
-            "provider": provider,
-            "attempts": attempts,
-            "reads": reads,
-            "duration_ms": duration_ms,
-            "recorded": recorded,
-            "upstream": {"status": upstream_status, "code": provider_code},
-        },
+    meta: dict[str, Any] = {
+        "request_id": request_id,
+        "provider": provider,
+        "attempts": attempts,
+        "reads": reads,
+        "duration_ms": duration_ms,
+        "recorded": recorded,
+        "upstream": {"status": upstream_status, "code": provider_code},
     }
+    if route is not None:
+        meta["route"] = list(route)
+    return {"success": error is None, "data": data, "error": error, "meta": meta}

@@ -15,8 +15,8 @@ from adapter.api_keys import Caller
 from adapter.call_context import CallContext
 from adapter.codes import Action, Code
 from adapter.contacts import Contact, load_numbering_plans
-from adapter.containment import contain
 from adapter.errors import RequestError
+from adapter.fallback import Route, offered_actions
 from adapter.history import Filters, Source
 from adapter.logs import log_event
 from adapter.pages import (
@@ -91,6 +91,8 @@ class Service:
         self.ledger = ledger
         self.observer: Observer | None = None
         self.accounts = {name: Account(each) for name, each in settings.accounts.items()}
+        for each in self.accounts.values():
+            each.fallback = self.accounts.get(each.settings.fallback or "")
         self._names = AccountNames.of(settings.accounts, settings.default_account)
 
     def perform(
@@ -119,15 +121,18 @@ class Service:
         if target is None:
             raise RequestError(Outcome.failure(Code.ACCOUNT_NOT_FOUND))
         context = context or PYTHON
-        make_result = partial(_make_result, command, target, request_id, started, context)
+        route = None if target.fallback is None else Route(target, target.fallback)
+        make_result = partial(_make_result, command, target, request_id, started, context, route)
         recording: Recording | None = None
         if self.ledger is not None:
-            if command.action is Action.STATE and not contain(target.provider.can_read_back):
+            if command.action is Action.STATE and Action.STATE not in offered_actions(target):
                 return make_result(read_state(self.ledger, account, command.target), 0)
             known = context
             if context.request_id != request_id:
                 known = replace(context, request_id=request_id)
-            recording = Recording(self.ledger, target, command, known, idempotency_key, opened)
+            recording = Recording(
+                self.ledger, target, command, known, idempotency_key, opened, route
+            )
         elif idempotency_key is not None:
             raise invalid_field(KEY_HEADER, _NEEDS_LEDGER)
         observer = self.observer
@@ -136,7 +141,7 @@ class Service:
         begun: list[Attempt] = []
         try:
             if recording is None:
-                outcome, attempts = target.call(command, request_id, begun)
+                outcome, attempts = (route or target).call(command, request_id, begun)
                 result = make_result(outcome, attempts)
             else:
                 result = recording.run(request_id, begun, make_result)
@@ -175,7 +180,7 @@ class Service:
         if target is None:
             raise RequestError(Outcome.failure(Code.ACCOUNT_NOT_FOUND))
         if source is None:
-            has_list = Action.LIST in contain(target.provider.actions)
+            has_list = Action.LIST in offered_actions(target)
             source = Source.PROVIDER if has_list or self.ledger is None else Source.LEDGER
         command = Command(Action.LIST)
         if source == Source.PROVIDER:
@@ -186,7 +191,7 @@ class Service:
         ledger = require_ledger(self.ledger, "source")
         outcome = read_blocked(ledger, account, limit, cursor)
         request_id, context = request_id or new_request_id(), context or PYTHON
-        return _make_result(command, target, request_id, started, context, outcome, 0)
+        return _make_result(command, target, request_id, started, context, None, outcome, 0)
 
     def history(
         self,
@@ -266,12 +271,13 @@ def _make_result(
     request_id: str,
     started: float,
     context: CallContext,
+    route: Route | None,
     outcome: Outcome,
     attempts: int,
 ) -> Result:
     """Return the result of a call that started at `started`, in monotonic seconds."""
     duration_ms = round((time.monotonic() - started) * 1000)
-    provider = account.provider.name
+    provider = (account if route is None else route.answered).provider.name
     return Result(
         outcome,
         command,
@@ -281,6 +287,7 @@ def _make_result(
         duration_ms,
         request_id,
         context=context,
+        route=None if route is None else route.names,
     )
 
 
@@ -293,6 +300,7 @@ def describe_call(result: Result) -> dict[str, Any]:
     reason = result.context and result.context.reason
     return {
         "account": result.account and redact_contact(result.account, contact),
+        "tried": redact_contact(",".join(result.route), contact) if result.route else None,
         "provider": result.provider,
         "action": command and command.action.value,
         "contact": contact and contact.masked,

@@ -50,6 +50,7 @@ def result_row(result: Result, contact: Contact | None, closed_at: float) -> Row
     code = outcome.provider_code
     return {
         "closed_at": utc_text(closed_at),
+        "provider": result.provider or "",  # of an account with a fallback, whose response counts
         "code": outcome.code.value if outcome.code is not None else "ok",
         "outcome": outcome.applied.value,
         "confirmation": outcome.confirmation and outcome.confirmation.value,

@@ -14,7 +14,7 @@ from adapter.ledger.events import Row
 from adapter.ledger.schema import Events, Tables, UtcTime
 
 RESULT_COLUMNS: Final = (
-    *("closed_at", "code", "outcome", "confirmation", "verified", "verified_reason"),
+    *("closed_at", "provider", "code", "outcome", "confirmation", "verified", "verified_reason"),
     *("upstream_status", "upstream_code", "attempts", "reads", "duration_ms"),
 )
 """The columns of a call that are known once it ends."""
@@ -170,7 +170,9 @@ class Statements:
     def _close_calls(self) -> sa.ClauseElement:
         calls = self._tables.calls
         events = self._events(calls, "id", *RESULT_COLUMNS)
-        changed = {name: events.c[name] for name in RESULT_COLUMNS}
+        changed: dict[str, Any] = {name: events.c[name] for name in RESULT_COLUMNS}
+        # Of a call whose process was killed, that of the requested account stays.
+        changed["provider"] = sa.func.coalesce(events.c["provider"], calls.c.provider)
         return (
             sa.update(calls)
             .values(changed)

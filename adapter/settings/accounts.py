@@ -74,6 +74,8 @@ class AccountLoader:
             headers=MappingProxyType(dict(headers)),
             verify=account.get("verify"),
             pace=PaceSettings(**(account.get("pace") or {})),
+            fallback=account.get("fallback"),
+            phone=account.get("phone"),
         )
 
     def _load_transport(self, own: Mapping[str, Any], account: str) -> TransportSettings:

@@ -11,6 +11,7 @@ from adapter.registry import load_plugins
 from adapter.settings.account_names import AccountNames
 from adapter.settings.accounts import AccountLoader, check_aliases
 from adapter.settings.dialects import load_dialects
+from adapter.settings.fallbacks import check_fallbacks
 from adapter.settings.keys import load_keys
 from adapter.settings.loops import check_loops
 from adapter.settings.model import LedgerSettings, LogSettings, QueueSettings, Settings
@@ -41,6 +42,7 @@ def load_settings(mapping: Mapping[str, Any], *, own_address: str | None = None)
     if mapping.get("accounts") == {}:
         validator.report("accounts", "is empty; configure at least one account")
     check_aliases(validator, accounts.values(), names)
+    check_fallbacks(validator, accounts, names)
     keys = load_keys(validator, _tables(mapping.get("keys")), names)
     dialects = load_dialects(validator, top.get("dialects") or {}, registry)
     account_names = AccountNames(dict.fromkeys(names, ()), top.get("default_account") or None)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from itertools import chain
+from typing import Final, cast
 from urllib.parse import SplitResult, urlsplit
 
 from adapter.codes import Action
@@ -77,22 +78,40 @@ def _find_loops(
     """Yield each loop once, as its accounts in the order of the calls.
 
     For each account, a request is built, and parsed by the dialect that it would reach. A request
-    that cannot be built or parsed has no next account.
+    that cannot be built or parsed has no next account. A call goes on to the account's fallback,
+    too, but not to the fallback of that.
     """
     following: dict[str, str | None] = {}
     for name, account in accounts.items():
         with suppress(Exception):  # a plugin's error is reported elsewhere, or is not a loop
             following[name] = contain(_next_account, account, mounts, find_account, own_address)
+    hops: dict[str, list[tuple[str, ...]]] = {}
+    for name, account in accounts.items():
+        ways = [(following.get(name),), (account.fallback, following.get(account.fallback or ""))]
+        hops[name] = [cast("tuple[str, ...]", way) for way in ways if None not in way]
+    yield from _find_circles(hops)
+
+
+def _find_circles(hops: Mapping[str, Sequence[tuple[str, ...]]]) -> Iterator[tuple[str, ...]]:
+    """Yield the circles of calls. `hops` are, by account, the accounts on the way to a next call.
+
+    The next call is one of the last of them.
+    """
     done: set[str] = set()
-    for start in following:
-        path: list[str] = []
-        current: str | None = start
-        while current is not None and current not in done and current not in path:
-            path.append(current)
-            current = following.get(current)
-        if current is not None and current in path:
-            yield tuple(path[path.index(current) :])
-        done.update(path)
+    for start in hops:
+        path: dict[str, tuple[str, ...]] = {} if start in done else {start: (start,)}
+        open_hops = [iter(hops[start])] if path else []
+        while open_hops:
+            hop = next(open_hops[-1], None)
+            if hop is None:
+                open_hops.pop()
+                done.add(path.popitem()[0])
+            elif hop[-1] in path:
+                reached = list(path.values())[list(path).index(hop[-1]) + 1 :]
+                yield (hop[-1], *chain.from_iterable(reached), *hop[:-1])
+            elif hop[-1] not in done:
+                path[hop[-1]] = hop
+                open_hops.append(iter(hops[hop[-1]]))
 
 
 def _next_account(

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from adapter.codes import Scope, Verify
+from adapter.contacts import Contact
 from adapter.secret import Secret
 from adapter.urls import DEFAULT_PORTS
 
@@ -85,6 +86,8 @@ class AccountSettings:
     """One WhatsApp account: its provider, the provider's address, and its validated options.
 
     `verify`: when changes are read back; None means the provider's default (`Account.verify`).
+    `fallback`: the name of the account of another provider for the same WhatsApp account. `phone`:
+    the account's own number, which is compared and never sent.
     """
 
     name: str
@@ -96,6 +99,8 @@ class AccountSettings:
     headers: Mapping[str, str | Secret] = field(default_factory=dict, repr=False)
     verify: Verify | None = None
     pace: PaceSettings = PaceSettings()
+    fallback: str | None = None
+    phone: Contact | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from marshmallow import INCLUDE, Schema, ValidationError, fields, validate, vali
 
 from adapter.codes import Scope, Verify
 from adapter.config_names import NAME, holds_phone_number
+from adapter.contacts import Contact, ContactError
 from adapter.logs import FORMATS, LEVELS
 from adapter.options import SecretField
 from adapter.secret import Secret
@@ -107,6 +108,20 @@ class _PaceSchema(Schema):
     max_in_flight = _whole(1, 1000)
 
 
+class _Phone(fields.String):
+    """An international phone number, as the contact that it belongs to."""
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
+        text = super()._deserialize(value, attr, data, **kwargs)
+        if not text.startswith("+"):
+            raise ValidationError('must be an international number that begins with +: "+55…"')
+        try:
+            return Contact.parse(text)
+        except ContactError as error:
+            texts = [text for each in error.fields.values() for text in each]
+            raise ValidationError("; ".join(texts)) from None
+
+
 class AccountSchema(Schema):
     """`[accounts.<name>]`: the common keys of an account, beside the options of its provider."""
 
@@ -128,6 +143,8 @@ class AccountSchema(Schema):
     verify = fields.Enum(
         Verify, by_value=True, error_messages={"unknown": "must be one of: {choices}"}
     )
+    fallback = fields.String()
+    phone = _Phone()
 
 
 class KeySchema(Schema):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from hashlib import blake2b
 from itertools import count
 from typing import Any, Final, Protocol
@@ -67,7 +68,7 @@ class Intents:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._sequence = count(1)
         self._last_id = 0
         self._calls: dict[str, _ContactCalls] = {}
@@ -77,19 +78,21 @@ class Intents:
 
         Wishes with an id are in the order of their ids, others in the order of their calls.
         """
+        with self.lock:
+            return self.register(command, wish)
+
+    def register(self, command: Command, wish: Wish | None) -> Intent:
+        """Register the change as `begin` does, while the caller holds `lock`."""
         keys = _contact_keys(command.target)
         call_id = 0 if wish is None else wish.call_id or 0
-        with self._lock:
-            self._last_id = max(self._last_id, call_id)
-            number = (call_id or self._last_id, next(self._sequence))
-            for key in keys:
-                calls = self._calls.get(key)
-                if calls is None:
-                    calls = self._calls[key] = _ContactCalls()
-                calls.in_flight += 1
-                calls.newest[command.action] = max(
-                    number, calls.newest.get(command.action, _OLDEST)
-                )
+        self._last_id = max(self._last_id, call_id)
+        number = (call_id or self._last_id, next(self._sequence))
+        for key in keys:
+            calls = self._calls.get(key)
+            if calls is None:
+                calls = self._calls[key] = _ContactCalls()
+            calls.in_flight += 1
+            calls.newest[command.action] = max(number, calls.newest.get(command.action, _OLDEST))
         return Intent(self, keys, _OPPOSITE[command.action], number, wish)
 
     def is_superseded(self, intent: Intent) -> bool:
@@ -101,7 +104,7 @@ class Intents:
 
     def end(self, intent: Intent) -> None:
         """Unregister the intent, and drop the contact ids without calls in flight."""
-        with self._lock:
+        with self.lock:
             for key in intent.keys:
                 calls = self._calls[key]
                 calls.in_flight -= 1
@@ -139,6 +142,38 @@ class Intent:
     def end(self) -> None:
         """Unregister the call."""
         self._intents.end(self)
+
+
+class _JointIntent(Intent):
+    """One call's place in the orders of several upstreams that change the same block list."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, parts: tuple[Intent, ...], wish: Wish | None) -> None:
+        self._parts = parts
+        self._wish = wish
+
+    def is_superseded(self) -> bool:
+        """Whether a newer call to one of the upstreams requests the opposite."""
+        return any(part.is_superseded() for part in self._parts)
+
+    def end(self) -> None:
+        """Unregister the call everywhere."""
+        for part in self._parts:
+            part.end()
+
+
+def begin_jointly(several: Iterable[Intents], command: Command, wish: Wish | None = None) -> Intent:
+    """Register a change that may be sent to several upstreams, at once and in the same order.
+
+    `Intent.end` must be called.
+    """
+    # All locks at once, in an order of their own: of two calls, one is the newer one everywhere.
+    ordered = sorted(set(several), key=id)
+    with ExitStack() as locks:
+        for each in ordered:
+            locks.enter_context(each.lock)
+        return _JointIntent(tuple(each.register(command, wish) for each in ordered), wish)
 
 
 class _SharedIntents:

@@ -173,7 +173,7 @@ class Resilience:
         limits: Limits | None = None,
         command: Command | None = None,
         settle: Settle | None = None,
-        wish: Wish | None = None,
+        wish: Wish | Intent | None = None,
     ) -> tuple[Outcome, int]:
         """Make up to `MAX_ATTEMPTS` attempts; return the outcome and the number of attempts.
 
@@ -183,24 +183,21 @@ class Resilience:
 
         For the block or unblock `command`, nothing is sent once a newer call requests the opposite
         for the same contact, and the outcome never advises to send it again, which would undo the
-        newer one. `wish` is the change's place in the order of all processes.
+        newer one. `wish` is the change's place in the order of all processes, or its intent that
+        has begun already, and does not end here.
         """
         intent = None
         if command is not None and command.action.is_change:
-            intent = self.intents.begin(command, wish)
+            intent = wish if isinstance(wish, Intent) else self.intents.begin(command, wish)
         try:
             outcome, attempts = self._call_in_bulkhead(run_attempt, limits or self._limits, intent)
             if intent is not None and settle is not None:
                 outcome = settle(outcome, intent.is_superseded_anywhere)
-            if (
-                intent is not None
-                and outcome.retry in _SAME_AGAIN
-                and intent.is_superseded_anywhere()
-            ):
-                outcome = _without_retry_advice(outcome)
+            if intent is not None:
+                outcome = advise(outcome, intent)
             return outcome, attempts
         finally:
-            if intent is not None:
+            if intent is not None and intent is not wish:
                 intent.end()
 
     def _call_in_bulkhead(
@@ -285,8 +282,10 @@ def merge_outcomes(earlier: Outcome, later: Outcome) -> Outcome:
     return earlier if is_unsettled else later
 
 
-def _without_retry_advice(outcome: Outcome) -> Outcome:
-    """Return the failure of a superseded call, with the advice never to send it again."""
+def advise(outcome: Outcome, intent: Intent) -> Outcome:
+    """Return the outcome of a change, where superseded with the advice never to send it again."""
+    if outcome.retry not in _SAME_AGAIN or not intent.is_superseded_anywhere():
+        return outcome
     message = f"{outcome.message} {SUPERSEDED}"
     return replace(outcome, retry_after=None, retry=Retry.NEVER, message=message)
 

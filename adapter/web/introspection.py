@@ -8,6 +8,7 @@ from typing import Any
 from adapter.account import Account
 from adapter.codes import Action
 from adapter.containment import contain
+from adapter.fallback import offered_actions
 from adapter.settings.model import Settings
 
 
@@ -17,7 +18,7 @@ def describe_accounts(accounts: Iterable[Account]) -> list[dict[str, Any]]:
         {
             "name": account.name,
             "provider": account.provider.name,
-            "actions": list_actions(contain(account.provider.offered_actions)),
+            "actions": list_actions(offered_actions(account)),
         }
         for account in accounts
     ]

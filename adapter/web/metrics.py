@@ -66,6 +66,12 @@ class Metrics:
             ["account", "provider", "on_whatsapp"],
             registry=self._registry,
         )
+        self._fallbacks = Counter(
+            "contact_adapter_fallback_calls",
+            "Calls that went on to the account's fallback, by outcome: an error code, or ok.",
+            ["account", "fallback", "action", "code"],
+            registry=self._registry,
+        )
         self._in_flight = Gauge(
             "contact_adapter_in_flight",
             "Calls in flight.",
@@ -102,16 +108,20 @@ class Metrics:
     def call_ended(
         self, account: Account, command: Command, result: Result, seconds: float
     ) -> None:
-        """Count the finished call; `result` is an `internal_error` where it raised."""
-        names = (account.name, account.provider.name)
-        self._child(self._in_flight, *names).dec()
+        """Count the finished call; `result` is an `internal_error` where it raised.
+
+        It is one of the requested account, and of the provider whose response counts.
+        """
+        self._child(self._in_flight, account.name, account.provider.name).dec()
+        names = (account.name, result.provider or account.provider.name)
         self._child(self._duration, *names, command.action.value).observe(seconds)
         code = result.code.value if result.code else "ok"
         self._child(self._calls, *names, command.action.value, code).inc()
         if result.replayed:  # the first call was counted
             return
-        if result.attempts > 1 and command.action not in _OF_SEVERAL_REQUESTS:
-            self._child(self._retries, *names).inc(result.attempts - 1)
+        accounts = 1 if result.route is None else max(1, len(result.route))
+        if result.attempts > accounts and command.action not in _OF_SEVERAL_REQUESTS:
+            self._child(self._retries, *names).inc(result.attempts - accounts)
         verification = result.outcome.verification
         if verification.reads:
             self._child(self._reads, *names).inc(verification.reads)
@@ -122,6 +132,10 @@ class Metrics:
         for lookup in result.lookups or ():
             self._child(self._lookups, *names, _ON_WHATSAPP[lookup.on_whatsapp]).inc()
         self._update_breaker(account)
+        if accounts > 1 and account.fallback is not None:
+            other = account.fallback
+            self._child(self._fallbacks, account.name, other.name, command.action.value, code).inc()
+            self._update_breaker(other)
 
     def _update_breaker(self, account: Account) -> None:
         state = account.resilience.state

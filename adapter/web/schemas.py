@@ -339,6 +339,13 @@ class MetaSchema(Schema):
         },
     )
     upstream = fields.Nested(UpstreamSchema, required=True)
+    route = fields.List(
+        fields.String(),
+        metadata={
+            "description": "for an account with a fallback: the accounts that were called, in "
+            "order; `provider` is the one whose response is the result"
+        },
+    )
 
 
 _DATA_OF_FAILURE: Final = fields.Raw(required=True, allow_none=True, validate=validate.Equal(None))

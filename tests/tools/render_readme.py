@@ -18,6 +18,7 @@ from support.pages import find_pages
 
 from adapter import Action, Code, Secret, create_app
 from adapter.cli import main
+from adapter.codes import FOLLOWED_BY_FALLBACK
 from adapter.error_rules import HTTP_STATUS_RULES
 from adapter.plugin import LocalProvider, Provider
 from adapter.readings import Unverified
@@ -48,6 +49,14 @@ def codes() -> str:
             )
             for code in Code
         ),
+    )
+
+
+def fallback_codes() -> str:
+    """Return the codes after which a fallback is called, with the reasons."""
+    return table(
+        ("code", "why the fallback may do what the account cannot"),
+        ((f"`{code.value}`", reason) for code, reason in FOLLOWED_BY_FALLBACK.items()),
     )
 
 
@@ -189,7 +198,8 @@ def _options(command: click.Command) -> Iterator[str]:
 def metrics() -> str:
     """Return the metrics, as a server shows them after a call that was retried, and the reads."""
     account = {"provider": "wuts", "base_url": "http://127.0.0.1:1", "token": Secret("a-token")}
-    accounts = {"support": account, "memory": {"provider": "memory"}}
+    with_fallback = {**account, "fallback": "memory"}
+    accounts = {"support": account, "memory": {"provider": "memory"}, "other": with_fallback}
     config = {"accounts": accounts, "default_account": "support"}
     client = create_app(config, allow_unauthenticated=True).test_client()
     memory = {"account": "memory"}
@@ -197,6 +207,7 @@ def metrics() -> str:
     client.post("/v1/contacts/block", json={"number": number, "verify": True, **memory})
     client.post("/v1/contacts/lookup", json={"numbers": [number], **memory})
     client.post("/v1/contacts/block", json={"number": "+55 11 99999-9999"})
+    client.post("/v1/contacts/block", json={"number": number, "account": "other"})
     text = client.get("/metrics").text
     return table(("metric", "labels", "meaning"), _metrics(text))
 
@@ -219,6 +230,7 @@ def verified_blocks() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "codes": codes,
+    "fallback codes": fallback_codes,
     "providers": providers,
     "magic numbers": magic_numbers,
     "numbers for reads": numbers_for_reads,

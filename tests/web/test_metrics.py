@@ -28,6 +28,7 @@ from support import (
     Upstream,
     account_for,
     call,
+    free_port,
     key_for,
     run_upstream,
     wait_until,
@@ -54,12 +55,16 @@ LABELS: Mapping[str, tuple[str, set[str]]] = {
         {"account", "provider", "action", "verified"},
     ),
     "contact_adapter_lookups": ("counter", {"account", "provider", "on_whatsapp"}),
+    "contact_adapter_fallback_calls": ("counter", {"account", "fallback", "action", "code"}),
     "contact_adapter_in_flight": ("gauge", {"account", "provider"}),
     "contact_adapter_breaker_state": ("gauge", {"account", "provider"}),
 }
 """Names and labels used by dashboards and alerts: new ones are added, none is changed."""
 
-UNUSED = {f"contact_adapter_{name}" for name in ("retries", "reads", "verifications", "lookups")}
+UNUSED = {
+    f"contact_adapter_{name}"
+    for name in ("retries", "reads", "verifications", "lookups", "fallback_calls")
+}
 """The metrics that have no sample after changes that succeed at once."""
 
 
@@ -115,8 +120,12 @@ def front(make_app: MakeApp, upstream: Upstream) -> FlaskClient:
     return make_app(config).test_client()
 
 
-def test_metrics_have_these_names_types_and_labels(front: FlaskClient, upstream: Upstream) -> None:
+def test_metrics_have_these_names_types_and_labels(make_app: MakeApp, upstream: Upstream) -> None:
+    unreachable = account_for("wuts", f"http://127.0.0.1:{free_port()}")
+    accounts = {"a": account_for("wuts", upstream.address), "b": {**unreachable, "fallback": "a"}}
+    front = make_app({"accounts": accounts, "default_account": "a"}).test_client()
     upstream.will_answer(200, {"success": True, "data": {NUMBER: True}})
+    front.post("/v1/contacts/lookup", json={"numbers": [NUMBER], "account": "b"})
     front.post("/v1/contacts/lookup", json={"numbers": [NUMBER]})
     upstream.will_answer(503)  # so that there is a retry and a read to count
     change(front)
