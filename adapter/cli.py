@@ -14,6 +14,7 @@ from flask import Flask
 
 from adapter import logs
 from adapter.api_keys import describe_short_keys
+from adapter.cli_batches import BATCH_COMMANDS
 from adapter.cli_calls import CALLS
 from adapter.cli_ledger import LEDGER_COMMANDS
 from adapter.cli_options import PathType, config_option, json_option, own_address_option
@@ -232,7 +233,7 @@ def accounts(config: Path | None, own_address: str, as_json: bool) -> None:
         print_line(f"{entry['name']}{default}: {entry['provider']}; {actions}")
 
 
-for _command in (*CALLS, *LEDGER_COMMANDS):
+for _command in (*CALLS, *BATCH_COMMANDS, *LEDGER_COMMANDS):
     main.add_command(_command)
 
 

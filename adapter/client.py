@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from adapter.api_keys import ANONYMOUS, Caller
+from adapter.batch_calls import BatchCalls, Progress, Source
 from adapter.codes import Action
 from adapter.errors import RequestError
 from adapter.logs import log_event
@@ -19,17 +21,22 @@ from adapter.settings.loader import load_settings
 from adapter.settings.model import Settings
 from adapter.settings.toml_file import read_toml
 
+if TYPE_CHECKING:
+    from adapter.batches import Batch, Item
+
 
 class Client:
     """The changes and reads of a service's accounts.
 
-    Every call returns a Result, also for an invalid contact. `via` is recorded in the ledger.
+    Every call returns a Result, also for an invalid contact; those of batches raise RequestError.
+    `via` is recorded in the ledger.
     """
 
     def __init__(self, service: Service, caller: Caller, via: str = "python") -> None:
         self.service = service
         self._caller = caller
         self._via = via
+        self.batches = BatchCalls(service)
 
     def block(
         self,
@@ -170,6 +177,55 @@ class Client:
             return Command(Action.STATE, self.service.read_contact(number, jid, user_id))
 
         return self._perform(account, make_command)
+
+    def batch(
+        self,
+        source: Source,
+        *,
+        action: Action | str | None = None,
+        account: str | None = None,
+        verify: bool = False,
+        start: bool = True,
+        wait: bool = True,
+        progress: Progress | None = None,
+    ) -> Batch:
+        """Block or unblock many contacts, and return the batch when it has ended.
+
+        `source` is a path or a binary file of CSV, or an iterable of identifiers, or of mappings
+        with `number`, `jid` or `user_id`, and `action`, `account`, `reason` and `ref`. Called again
+        with the same rows, for example after a crash, it goes on with the unfinished batch.
+
+        With `start=False`, the rows are stored and checked, and nothing is sent. With `wait=False`,
+        the batch is left to the workers. `progress` gets the batch about every second.
+
+        Raises RequestError, ValueError for a file that cannot be read as a whole, and OSError; then
+        no row was stored or sent.
+        """
+        for name, flag in (("verify", verify), ("start", start), ("wait", wait)):
+            _require_flag(name, flag)
+        created = self.batches.store(
+            source,
+            self._caller,
+            self._via,
+            action=action,
+            account=account,
+            verify=verify,
+            start=start,
+        )
+        batch: Batch = created.batch
+        if not start:
+            return batch
+        stop = threading.Event()
+        return self.batches.go_on(batch.id, self._caller, stop, progress, wait=wait)
+
+    def batch_items(
+        self, batch_id: int, *, status: str | Iterable[str] | None = None
+    ) -> Iterator[Item]:
+        """Yield the rows of a batch in their order, those with this status, or one of several.
+
+        Raises RequestError.
+        """
+        return self.batches.read_items(batch_id, self._caller, status)
 
     def _change(
         self,

@@ -21,6 +21,7 @@ from adapter.errors import LedgerUnavailable, RequestError
 from adapter.history import DEFAULT_LIMIT, Page
 from adapter.pages import check_limit, require_ledger
 from adapter.recording import unavailable
+from adapter.redaction import redact_request_id
 from adapter.request_fields import invalid_field
 from adapter.results import Outcome
 from adapter.service import Service
@@ -77,7 +78,7 @@ class Batches:
             "verify": verify,
             "via": via,
             "key_name": _key_name(caller),
-            "request_id": request_id,
+            "request_id": request_id and redact_request_id(request_id, None)[:200],
         }
         self._guard(lambda: staging.begin(columns))
         try:

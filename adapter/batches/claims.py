@@ -157,7 +157,12 @@ class Claims:
         self._end(connection, book, lane, given)
         if given.queued:
             self._find_superseded(connection, given.queued)
-        answer = Answer(batch.status if batch else Status.CANCELLED.value, after=given.after)
+        answer = Answer(batch.status if batch else Status.CANCELLED.value)
+        back = [each.row for each in given.unsent]
+        back += [
+            each.leased.row for each in given.ended if each.ending.status is ItemStatus.PENDING
+        ]
+        answer.after = min([given.after, *(row - 1 for row in back)])
         if given.recover:
             self._recover(connection, lane.now)
             answer.after = 0

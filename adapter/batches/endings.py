@@ -72,7 +72,7 @@ def ending_of(result: Result, tries: int) -> Ending:
     if code in LANE_CODES:
         seconds = None
         if code in (Code.PROVIDER_RATE_LIMITED, Code.CIRCUIT_OPEN):
-            seconds = outcome.retry_after
+            seconds = outcome.retry_after or None
         pause = Pause(code.value, seconds)
         return Ending(ItemStatus.PENDING, code.value, why, pause=pause, counts=False)
     if code in _OWN_CODES:

@@ -46,7 +46,7 @@ _TEXT_FORMATS: Final = {
 """Formats of text that are not CSV, by their first letters in lower case, after white space."""
 
 
-class FileProblem(Exception):  # noqa: N818 - a problem of the caller's file
+class FileProblem(ValueError):  # noqa: N818 - a problem of the caller's file
     """The file cannot be read as a whole. The message is what is wrong, and how to mend it.
 
     It holds no value of the file but names of columns without digits.

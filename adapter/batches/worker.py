@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 import sqlalchemy as sa
 
@@ -34,14 +35,32 @@ from adapter.pages import require_ledger
 from adapter.service import Service
 from adapter.settings.model import QueueSettings
 
-if TYPE_CHECKING:
-    from adapter.batches.messenger import Messenger
-
 SWEEP_EVERY: Final = 5.0
 """Seconds between two looks of the sweeper."""
 
 MAX_BATCHES: Final = 64
 """Batches that one process runs at the same time; the sweepers find the others later."""
+
+
+class Messages(Protocol):
+    """What wakes the workers; see `adapter.batches.messenger`."""
+
+    def start(self) -> None: ...  # noqa: D102
+    def stop(self) -> None: ...  # noqa: D102
+    def wake(self, batch_id: int) -> None: ...  # noqa: D102
+
+
+class _Direct:
+    """Wakes this process alone; without a queue, no library is needed."""
+
+    def __init__(self, look: Callable[[int], None]) -> None:
+        self.wake = look
+
+    def start(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
 
 
 class BatchWorker:
@@ -68,16 +87,22 @@ class BatchWorker:
         self._sweeper = self._new_thread(self._sweep_until_stopped, "sweeper")
         self._sweeper.start()
 
-    def stop(self) -> None:
-        """End the work: rows in flight end, and other workers go on with the batches."""
+    def begin_stop(self) -> None:
+        """Begin no further rows; `stop` waits for those in flight."""
         self._stop.set()
+
+    def stop(self, timeout: float | None = None) -> None:
+        """End the work: rows in flight end, and other workers go on with the batches.
+
+        After `timeout` seconds, the rest is left to the leases, which expire.
+        """
+        self._stop.set()
+        end = None if timeout is None else time.monotonic() + timeout
         sweeper, self._sweeper = self._sweeper, None
-        if sweeper is not None:
-            sweeper.join()
         with self._lock:
             running = list(self._running.values())
-        for thread in running:
-            thread.join()
+        for thread in [*([] if sweeper is None else [sweeper]), *running]:
+            thread.join(None if end is None else max(0.0, end - time.monotonic()))
 
     def wake(self, batch_id: int) -> None:
         """Let a worker look at the batch; a message that is lost is sent again by the sweeper."""
@@ -141,14 +166,16 @@ class BatchWorker:
 
 def load_messenger(
     settings: QueueSettings | None, prefix: str, look: Callable[[int], None]
-) -> Messenger:
-    """Return the messenger; raises ConfigurationError for a missing library."""
+) -> Messages:
+    """Return the messenger; raises ConfigurationError for a missing library of the queue."""
     try:
         module = import_module("adapter.batches.messenger")
     except ImportError as error:
+        if settings is None:
+            return _Direct(look)
         message = f"needs {error.name}; run: pip install 'contact-adapter[queue]'"
         raise ConfigurationError([ConfigurationProblem("queue", message)]) from error
-    messenger: Messenger = module.Messenger(settings, prefix, look)
+    messenger: Messages = module.Messenger(settings, prefix, look)
     return messenger
 
 

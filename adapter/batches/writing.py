@@ -9,7 +9,6 @@ from typing import Final, Protocol
 
 from adapter.batches.columns import COLUMNS
 from adapter.batches.rows import find_lost, split_given
-from adapter.codes import Action
 from adapter.contacts import Contact
 from adapter.csv_cells import LOST, quote_formula
 
@@ -31,7 +30,7 @@ class Writable(Protocol):
     @property
     def given(self) -> str: ...  # noqa: D102
     @property
-    def action(self) -> Action | None: ...  # noqa: D102
+    def action(self) -> str | None: ...  # noqa: D102
     @property
     def account(self) -> str | None: ...  # noqa: D102
     @property

@@ -20,13 +20,15 @@ from adapter.web.app import service_state
 def prepare_ledger(app: Flask, config: Path | None) -> None:
     """Create the tables of an SQLite file, and require the current schema.
 
-    Raises click.ClickException for another schema, with the command to run, and for a file that
-    cannot be used. A PostgreSQL server that is gone does not keep ours from starting. Nothing is
-    left open, since the workers are forked from this process.
+    Raises ConfigurationError for a missing library of the queue, and click.ClickException for
+    another schema, with the command to run, and for a file that cannot be used. A PostgreSQL server
+    that is gone does not keep ours from starting. Nothing is left open, since the workers are
+    forked from this process.
     """
     ledger = service_state(app).service.ledger
     if ledger is None:
         return
+    service_state(app).contacts.batches.check()
     from adapter.ledger.database import LedgerUnavailable
     from adapter.ledger.upgrade import SchemaError, describe_schema_error
 

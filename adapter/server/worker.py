@@ -32,8 +32,14 @@ READ_TIMEOUT: Final = 10
 BODY_TIMEOUT: Final = 30
 """Seconds for a whole request body, however steadily it arrives."""
 
+LONG_BODY_TIMEOUT: Final = 300
+"""Seconds of waiting for the CSV of a batch: 25 MiB at 0.7 Mbit/s."""
+
 DNS_THREADS: Final = 1024
 """The most simultaneous DNS lookups: more than the calls in flight of a few accounts (256 each)."""
+
+_LAST_SECONDS: Final = 2
+"""Seconds of graceful_timeout that are left for the ledger and the connections."""
 
 _FIRST_REQUEST_GRACE: Final = 1
 """Seconds for the first request of a connection that a stopping worker has just accepted."""
@@ -102,6 +108,16 @@ class _BodyDeadline:
     def __init__(self, stream: Any) -> None:
         self._stream = stream
         self._deadline = time.monotonic() + BODY_TIMEOUT
+        self._is_long = False
+        self._ended: float | None = None
+
+    def allow_long_body(self) -> None:
+        """From now on, count only the time in `read`, up to LONG_BODY_TIMEOUT.
+
+        For a large body of a caller who is known, between whose reads the app stores rows.
+        """
+        self._is_long = True
+        self._deadline = time.monotonic() + LONG_BODY_TIMEOUT
 
     def _timeout(self) -> Timeout:
         left = self._deadline - time.monotonic()
@@ -109,8 +125,16 @@ class _BodyDeadline:
 
     def read(self, size: int | None = None) -> bytes:
         """Return the next bytes, at most `size`."""
-        with self._timeout():
-            return self._stream.read(size)  # type: ignore[no-any-return]
+        if not self._is_long:
+            with self._timeout():
+                return self._stream.read(size)  # type: ignore[no-any-return]
+        if self._ended is not None:
+            self._deadline += time.monotonic() - self._ended
+        try:
+            with self._timeout():
+                return self._stream.read(size)  # type: ignore[no-any-return]
+        finally:
+            self._ended = time.monotonic()
 
     def readline(self, size: int | None = None) -> bytes:
         """Return the next line, at most `size` bytes of it."""
@@ -180,6 +204,8 @@ class Worker(GeventWorker):  # type: ignore[misc, unused-ignore]
 
     def __init__(self, *args: Any, **rest: Any) -> None:
         self._app: Any = None
+        self._states: list[ExtensionState] = []
+        self._stopping_since: float | None = None
         self._clients: dict[Any, socket.socket] = {}
         self._idle: dict[socket.socket, float] = {}
         """The connections that wait for a request, each with the monotonic time from which a
@@ -285,16 +311,22 @@ class Worker(GeventWorker):  # type: ignore[misc, unused-ignore]
         # DNS lookups run in threads, ten by default: with a name server that hangs, the lookups
         # of one account would block the calls of all others.
         get_hub().threadpool.maxsize = DNS_THREADS
+        states = getattr(self._app, "extensions", {}).values()
+        self._states = [state for state in states if isinstance(state, ExtensionState)]
+        for state in self._states:
+            state.contacts.batches.start_worker()
         try:
             super().run()
         finally:
             self._close_services()
 
     def _close_services(self) -> None:
-        """Record what waits for the ledger, and close all connections."""
-        for state in getattr(self._app, "extensions", {}).values():
-            if isinstance(state, ExtensionState):
-                state.service.close()
+        """End the rows of batches, record what waits for the ledger, close all connections."""
+        began = self._stopping_since or time.monotonic()
+        end = began + self.cfg.graceful_timeout - _LAST_SECONDS
+        for state in self._states:
+            state.contacts.batches.stop_worker(max(0.0, end - time.monotonic()))
+            state.service.close()
 
     def timeout_ctx(self) -> _RequestTimeout:  # type: ignore[override, unused-ignore]
         """Return the timeout of the wait for the next request of this greenlet's client."""
@@ -305,6 +337,10 @@ class Worker(GeventWorker):  # type: ignore[misc, unused-ignore]
         super().notify()
         if not self.alive:
             now = time.monotonic()
+            if self._stopping_since is None:
+                self._stopping_since = now
+                for state in self._states:
+                    state.contacts.batches.begin_stop()
             for client in [each for each, closable in self._idle.items() if closable <= now]:
                 with suppress(OSError):
                     # A request that has just arrived is still read, and gets its response.

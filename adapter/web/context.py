@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPMethod, HTTPStatus
 from io import BytesIO
@@ -84,7 +84,7 @@ class RequestContext:
     def respond(
         self,
         status: int,
-        body: bytes,
+        body: bytes | Iterable[bytes],
         headers: Mapping[str, str],
         *,
         code: Code | None = None,
@@ -114,14 +114,18 @@ class RequestContext:
         return ("X-Request-Id", self.request_id), ("Cache-Control", "no-store")
 
     def respond_envelope(
-        self, envelope: Json, outcome: Outcome | None = None, result: Result | None = None
+        self,
+        envelope: Json,
+        outcome: Outcome | None = None,
+        result: Result | None = None,
+        success: int = 200,
     ) -> Response:
-        """Return an envelope as a response: 200, or the status of the outcome's code."""
+        """Return an envelope as a response: `success`, or the status of the outcome's code."""
         code = outcome.code if outcome else None
         headers = {"Content-Type": "application/json"}
         if outcome is not None and outcome.retry_after is not None:
             headers["Retry-After"] = str(outcome.retry_after)
-        status = code.http_status if code else 200
+        status = code.http_status if code else success
         return self.respond(status, write_json(envelope), headers, code=code, result=result)
 
     def respond_result(self, result: Result) -> Response:
@@ -154,19 +158,26 @@ class RequestContext:
         facts["ms"] = self.elapsed_ms
         log_event("request", **facts, request_id=request_id)
 
-    def read_body(self) -> bytes:
-        """Return the request body.
-
-        Raises RequestError: `payload_too_large` above MAX_REQUEST_BODY or the host app's own
-        limit, `unsupported_media_type` for a compressed body, and `invalid_json` for one that
-        breaks off.
-        """
-        environ = self.request.environ
-        coding = environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
+    def require_uncompressed(self) -> None:
+        """Raise RequestError (`unsupported_media_type`) for a compressed body."""
+        coding = self.request.environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
         if coding not in ("", "identity"):
             raise unsupported_body("Content-Encoding", "must be absent; send the body uncompressed")
+
+    def limit_body(self, limit: int) -> int:
+        """Return the limit of this body, in bytes: this one, or the host app's own."""
         host_limit = self.request.max_content_length
-        limit = MAX_REQUEST_BODY if host_limit is None else min(MAX_REQUEST_BODY, host_limit)
+        return limit if host_limit is None else min(limit, host_limit)
+
+    def read_body(self, limit: int = MAX_REQUEST_BODY) -> bytes:
+        """Return the request body.
+
+        Raises RequestError: `payload_too_large` above the limit or the host app's own,
+        `unsupported_media_type` for a compressed body, and `invalid_json` for one that breaks off.
+        """
+        environ = self.request.environ
+        self.require_uncompressed()
+        limit = self.limit_body(limit)
         length = environ.get("CONTENT_LENGTH", "")
         # A hook of the host app that has read the body has made the cached property `stream`.
         if (

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from flask import Blueprint, Flask, current_app, has_app_context
 from werkzeug.routing import Map, Rule
 
 from adapter.api_keys import ANONYMOUS
+from adapter.batch_calls import Progress, Source
 from adapter.client import Client, make_service
+from adapter.codes import Action
 from adapter.containment import contain
 from adapter.errors import ConfigurationError, ConfigurationProblem
 from adapter.logs import log
@@ -22,8 +24,12 @@ from adapter.settings.loader import load_settings
 from adapter.settings.model import Settings
 from adapter.settings.toml_file import read_toml
 from adapter.web.auth import AnonymousAccess, Authenticator
+from adapter.web.batch_views import BatchViews
 from adapter.web.dialect_views import DialectViews
 from adapter.web.views import ApiViews
+
+if TYPE_CHECKING:
+    from adapter.batches import Batch, Item
 
 DEFAULT_PREFIX: Final = "/contact-adapter"
 """The default prefix of the HTTP API."""
@@ -251,6 +257,34 @@ class ContactAdapter:
         """Read whether a contact is blocked: the result's `.state`."""
         return self._contacts.state(number, jid=jid, user_id=user_id, account=account)
 
+    def batch(
+        self,
+        source: Source,
+        *,
+        action: Action | str | None = None,
+        account: str | None = None,
+        verify: bool = False,
+        start: bool = True,
+        wait: bool = True,
+        progress: Progress | None = None,
+    ) -> Batch:
+        """Block or unblock many contacts, and return the batch. See `Client.batch`."""
+        return self._contacts.batch(
+            source,
+            action=action,
+            account=account,
+            verify=verify,
+            start=start,
+            wait=wait,
+            progress=progress,
+        )
+
+    def batch_items(
+        self, batch_id: int, *, status: str | Iterable[str] | None = None
+    ) -> Iterator[Item]:
+        """Yield the rows of a batch. See `Client.batch_items`."""
+        return self._contacts.batch_items(batch_id, status=status)
+
     @property
     def _contacts(self) -> Client:
         if not has_app_context():
@@ -309,6 +343,7 @@ def _mount_http_api(app: Flask, state: ExtensionState, name: str, url_prefix: st
     # With host matching, a rule without a host never matches.
     host = "<contact_adapter_host>" if app.url_map.host_matching else None
     ApiViews(service, authenticator).add_to(blueprint, host)
+    BatchViews(service, authenticator, state.contacts.batches).add_to(blueprint, host)
     for mount in service.settings.dialects:
         views = DialectViews(contain(mount.dialect), service, authenticator, mount.cors_origins)
         views.add_to(blueprint, mount.prefix, host)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from http import HTTPStatus
 from importlib.metadata import version
@@ -10,26 +9,35 @@ from typing import Any
 
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
-from marshmallow import Schema
 
 from adapter.codes import Action, Code
 from adapter.dialect import Dialect
-from adapter.history import MAX_LIMIT
 from adapter.route import Route
 from adapter.settings.model import Settings
-from adapter.web.auth import CHALLENGE
 from adapter.web.body import FORM_TYPE
 from adapter.web.context import REPLAYED_HEADER
 from adapter.web.csv_pages import COLUMNS, CSV_TYPE
 from adapter.web.dialect_views import CODE_HEADER, CONFIRMATION_HEADER
+from adapter.web.openapi_batches import add_batches
+from adapter.web.openapi_parts import (
+    BATCH_CODES,
+    BODY_CODES,
+    JSON,
+    KEY_CODES,
+    ROUTING_CODES,
+    content,
+    failures,
+    headers,
+    identifier,
+    make_operation,
+    query_parameters,
+)
 from adapter.web.request_schemas import (
     BlockedRequestSchema,
     ChangeRequestSchema,
-    Flag,
     LookupRequestSchema,
     SearchRequestSchema,
     TargetSchema,
-    Whole,
 )
 from adapter.web.schemas import (
     AccountsEnvelope,
@@ -45,18 +53,14 @@ from adapter.web.schemas import (
     StatusEnvelope,
 )
 
-_JSON = "application/json"
-_ROUTING_CODES = frozenset({Code.NOT_FOUND, Code.METHOD_NOT_ALLOWED})
-_BODY_CODES = frozenset({Code.INVALID_JSON, Code.PAYLOAD_TOO_LARGE, Code.UNSUPPORTED_MEDIA_TYPE})
-_KEY_CODES = frozenset({Code.UNAUTHENTICATED, Code.PERMISSION_DENIED})
 _QUERY_CODES = frozenset({Code.VALIDATION_ERROR})
-_CALL_CODES = frozenset(Code) - _ROUTING_CODES
+_CALL_CODES = frozenset(Code) - ROUTING_CODES - BATCH_CODES
 _CHANGE_ALONE = {Code.NOT_EFFECTIVE, Code.IDEMPOTENCY_KEY_IN_USE, Code.IDEMPOTENCY_KEY_REUSED}
 _READ_CODES = _CALL_CODES - _CHANGE_ALONE
 _HISTORY_CODES = (
     {Code.BAD_REQUEST, Code.ACCOUNT_NOT_FOUND, Code.INVALID_TARGET, Code.LEDGER_UNAVAILABLE}
-    | _BODY_CODES
-    | _KEY_CODES
+    | BODY_CODES
+    | KEY_CODES
     | _QUERY_CODES
     | {Code.INTERNAL_ERROR}
 )
@@ -126,6 +130,7 @@ def build_openapi(settings: Settings) -> dict[str, Any]:
         },
         tags=[
             {"name": "contacts", "description": "Block lists, the same way for every provider."},
+            {"name": "batches", "description": "Many changes of block lists; they need a ledger."},
             {"name": "configuration", "description": "The configuration of this server."},
             {"name": "health", "description": "The state of this process."},
         ],
@@ -169,8 +174,8 @@ def build_openapi(settings: Settings) -> dict[str, Any]:
         ),
     ):
         codes = _HISTORY_CODES if schema is SearchRequestSchema else _READ_CODES
-        operation = _operation("contacts", summary, envelope, codes, security)
-        body = {"required": True, "content": _content(schema)}
+        operation = make_operation("contacts", summary, envelope, codes, security)
+        body = {"required": True, "content": content(schema)}
         spec.path(
             path,
             operations={"post": {**operation, "description": description, "requestBody": body}},
@@ -181,15 +186,15 @@ def build_openapi(settings: Settings) -> dict[str, Any]:
             "contacts",
             "Read the block list",
             BlockedEnvelope,
-            _READ_CODES - _BODY_CODES,
-            _query_parameters(BlockedRequestSchema),
+            _READ_CODES - BODY_CODES,
+            query_parameters(BlockedRequestSchema),
         ),
         (
             "/v1/accounts/{name}/status",
             "contacts",
             "Read whether the session is connected",
             SessionEnvelope,
-            _READ_CODES - _BODY_CODES,
+            _READ_CODES - BODY_CODES,
             [_NAME_PARAMETER],
         ),
         (
@@ -197,7 +202,7 @@ def build_openapi(settings: Settings) -> dict[str, Any]:
             "configuration",
             "The accounts that the caller may use",
             AccountsEnvelope,
-            _KEY_CODES | _QUERY_CODES | {Code.INTERNAL_ERROR},
+            KEY_CODES | _QUERY_CODES | {Code.INTERNAL_ERROR},
             [],
         ),
         (
@@ -205,19 +210,20 @@ def build_openapi(settings: Settings) -> dict[str, Any]:
             "configuration",
             "The installed providers and dialects",
             ProvidersEnvelope,
-            _KEY_CODES | _QUERY_CODES | {Code.INTERNAL_ERROR},
+            KEY_CODES | _QUERY_CODES | {Code.INTERNAL_ERROR},
             [],
         ),
     ):
-        operation = _operation(tag, summary, envelope, possible, security)
+        operation = make_operation(tag, summary, envelope, possible, security)
         if envelope is BlockedEnvelope:
             _add_csv(operation)
         spec.path(path, operations={"get": {**operation, "parameters": parameters}})
+    add_batches(spec, security)
     for path, summary, description in (
         ("/livez", "Is the process up?", "A response means that it is."),
         ("/readyz", "Is the server ready for calls?", _READY),
     ):
-        operation = _operation("health", summary, StatusEnvelope, {Code.INTERNAL_ERROR}, [])
+        operation = make_operation("health", summary, StatusEnvelope, {Code.INTERNAL_ERROR}, [])
         spec.path(path, operations={"get": {**operation, "description": description}})
     spec.path("/metrics", operations={"get": _metrics_operation(security)})
     for mount in settings.dialects:
@@ -247,7 +253,7 @@ def _add_csv(operation: dict[str, Any]) -> None:
 
 def _change_operation(action: Action, security: list[dict[str, list[str]]]) -> dict[str, Any]:
     summary = f"{action.value.capitalize()} a contact"
-    operation = _operation(
+    operation = make_operation(
         "contacts", summary, ChangeEnvelope, _CALL_CODES, security, ChangeFailureEnvelope
     )
     operation["responses"]["200"]["headers"][REPLAYED_HEADER] = {
@@ -258,8 +264,8 @@ def _change_operation(action: Action, security: list[dict[str, list[str]]]) -> d
         **operation,
         "description": "Name the contact in a JSON body or, without a body, in the query. "
         f"Prefer the body: proxies write the query to their access logs. {_VERIFIED}",
-        "parameters": [_KEY_PARAMETER, *_query_parameters(ChangeRequestSchema)],
-        "requestBody": {"required": False, "content": _content(ChangeRequestSchema)},
+        "parameters": [_KEY_PARAMETER, *query_parameters(ChangeRequestSchema)],
+        "requestBody": {"required": False, "content": content(ChangeRequestSchema)},
     }
 
 
@@ -272,86 +278,12 @@ def _metrics_operation(security: list[dict[str, list[str]]]) -> dict[str, Any]:
         "responses": {
             "200": {
                 "description": "Success",
-                "headers": _headers(),
+                "headers": headers(),
                 "content": {"text/plain": {"schema": {"type": "string"}}},
             },
-            **_failures(_KEY_CODES | {Code.INTERNAL_ERROR}),
+            **failures(KEY_CODES | {Code.INTERNAL_ERROR}),
         },
     }
-
-
-def _operation(
-    tag: str,
-    summary: str,
-    envelope: type[Schema],
-    codes: Iterable[Code],
-    security: list[dict[str, list[str]]],
-    failure: type[Schema] = FailureEnvelope,
-) -> dict[str, Any]:
-    success = {"description": "Success", "headers": _headers(), "content": _content(envelope)}
-    return {
-        "tags": [tag],
-        "summary": summary,
-        "operationId": _identifier(summary),
-        "security": security,
-        "responses": {"200": success, **_failures(codes, failure)},
-    }
-
-
-def _failures(codes: Iterable[Code], envelope: type[Schema] = FailureEnvelope) -> dict[str, Any]:
-    """Return one response per HTTP status, whose description lists its codes."""
-    by_status: dict[int, list[Code]] = {}
-    for code in Code:
-        if code in frozenset(codes):
-            by_status.setdefault(code.http_status, []).append(code)
-    return {
-        str(status): {
-            "description": "\n".join(
-                f"* `{code.value}`: {code.message} Retry: {code.retry.value}; "
-                f"outcome: {code.applied.value}."
-                for code in found
-            ),
-            "headers": _headers(*found),
-            "content": _content(envelope),
-        }
-        for status, found in sorted(by_status.items())
-    }
-
-
-def _headers(*codes: Code) -> dict[str, Any]:
-    text = {"schema": {"type": "string"}}
-    headers: dict[str, Any] = {
-        "X-Request-Id": {**text, "description": "The id of this request.", "required": True},
-        "Cache-Control": {**text, "description": "Always `no-store`.", "required": True},
-    }
-    if any(code.carries_retry_after for code in codes):
-        headers["Retry-After"] = {"schema": {"type": "integer"}, "description": "Seconds to wait."}
-    if Code.UNAUTHENTICATED in codes:
-        headers["WWW-Authenticate"] = {**text, "description": f"Always `{CHALLENGE}`."}
-    return headers
-
-
-def _content(schema: type[Schema]) -> dict[str, Any]:
-    return {_JSON: {"schema": schema}}
-
-
-def _query_parameters(schema: type[Schema]) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": name,
-            "in": "query",
-            "required": False,
-            "description": field.metadata["description"],
-            "schema": _schema_of(field),
-        }
-        for name, field in schema().fields.items()
-    ]
-
-
-def _schema_of(field: Any) -> dict[str, Any]:
-    if isinstance(field, Whole):
-        return {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}
-    return {"type": "boolean" if isinstance(field, Flag) else "string"}
 
 
 def _group_by_address(routes: Iterable[Route]) -> list[list[Route]]:
@@ -378,7 +310,7 @@ def _dialect_operation(
     operation: dict[str, Any] = {
         "tags": [provider.name],
         "summary": f"{provider.title}: {actions}",
-        "operationId": _identifier(f"{provider.name} {actions}"),
+        "operationId": identifier(f"{provider.name} {actions}"),
         "description": f"As the provider documents it: {provider.documentation}"
         + (" The credential is an API key of this server." if keys else ""),
         "parameters": [
@@ -401,14 +333,10 @@ def _dialect_operation(
             "required": False,
             "content": {
                 kind: {"schema": {}}
-                for kind in (_JSON, *([FORM_TYPE] if dialect.takes_forms else []))
+                for kind in (JSON, *([FORM_TYPE] if dialect.takes_forms else []))
             },
         }
     return operation
-
-
-def _identifier(summary: str) -> str:
-    return re.sub(r"[^a-z]+", "_", summary.lower()).strip("_")
 
 
 def _schema_name(schema: Any) -> str:

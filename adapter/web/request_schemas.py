@@ -50,7 +50,10 @@ class Whole(fields.Integer):
         return value
 
 
-def _text(description: str, example: str, max_length: int = MAX_TEXT, **more: Any) -> fields.String:
+def text_field(
+    description: str, example: str, max_length: int = MAX_TEXT, **more: Any
+) -> fields.String:
+    """Return the field of a text of at most `max_length` characters."""
     return fields.String(
         error_messages=_TEXT,
         validate=validate.Length(max=max_length, error=f"is longer than {max_length} characters"),
@@ -58,7 +61,8 @@ def _text(description: str, example: str, max_length: int = MAX_TEXT, **more: An
     )
 
 
-def _limit(description: str) -> Whole:
+def limit_field(description: str) -> Whole:
+    """Return the field of the size of a page."""
     message = f"must be a whole number from 1 to {MAX_LIMIT}"
     return Whole(
         validate=validate.Range(1, MAX_LIMIT, error=message),
@@ -67,8 +71,9 @@ def _limit(description: str) -> Whole:
     )
 
 
-def _cursor() -> fields.String:
-    return _text("`cursor` of the page before", "pbcdfg", 64)
+def cursor_field() -> fields.String:
+    """Return the field of the cursor of a page."""
+    return text_field("`cursor` of the page before", "pbcdfg", 64)
 
 
 class RequestSchema(Schema):
@@ -104,28 +109,30 @@ class RequestSchema(Schema):
 class AccountSchema(RequestSchema):
     """The account; by default the caller's default account, else the configuration's."""
 
-    account = _text("Name of a configured account", "support", 128)
+    account = text_field("Name of a configured account", "support", 128)
 
 
 class TargetSchema(AccountSchema):
     """A contact: `number`, `jid` or `user_id`, or several of one person."""
 
-    number = _text("International phone number, or a link to it", "+55 11 99999-9999", MAX_LINK)
-    jid = _text("JID of a person", "5511999999999@s.whatsapp.net")
-    user_id = _text("Meta's business-scoped user id", "BR.00000000000000000001", MAX_USER_ID)
+    number = text_field(
+        "International phone number, or a link to it", "+55 11 99999-9999", MAX_LINK
+    )
+    jid = text_field("JID of a person", "5511999999999@s.whatsapp.net")
+    user_id = text_field("Meta's business-scoped user id", "BR.00000000000000000001", MAX_USER_ID)
 
 
 class ChangeRequestSchema(TargetSchema):
     """The contact to block or unblock."""
 
-    reason = _text(
+    reason = text_field(
         f"Why, in a word: `spam`, `opt_out`, `abuse`, `other`, or your own: {REASON_RULE}. "
         "Never sent to the provider",
         "opt_out",
         64,
         pattern=f"^{REASON.pattern}$",
     )
-    ref = _text(
+    ref = text_field(
         "Your own reference, such as a ticket's number. Never sent to the provider, never logged",
         "ticket-17",
         MAX_REF,
@@ -141,44 +148,44 @@ class ChangeRequestSchema(TargetSchema):
 class BlockedRequestSchema(AccountSchema):
     """The block list of an account, or a page of it."""
 
-    source = _text(
+    source = text_field(
         "Where the list is read; by default from the provider where it has a list, else from the "
         "ledger",
         Source.LEDGER.value,
         enum=[each.value for each in Source],
     )
-    limit = _limit(
+    limit = limit_field(
         "Maximum number of contacts; without it, the provider's list is whole, and a page of the "
         f"ledger's has {DEFAULT_LIMIT}"
     )
-    cursor = _cursor()
+    cursor = cursor_field()
 
 
 class SearchRequestSchema(TargetSchema):
     """Which calls to read: of an account, or all that the caller may use; of a contact, or all."""
 
-    since = _text(
+    since = text_field(
         "First time of the calls, by default 24 hours ago",
         "2026-11-25T00:00:00Z",
         format="date-time",
     )
-    until = _text(
+    until = text_field(
         "Time before which the calls began, by default now",
         "2026-11-26T00:00:00Z",
         format="date-time",
     )
-    code = _text("Error code of the calls, or `ok`", "ok", enum=list(CODES))
-    via = _text("Way by which the calls were made", "api", enum=list(VIAS))
-    key = _text("Name of the API key of the calls", "crm")
-    limit = _limit(f"Maximum number of calls, by default {DEFAULT_LIMIT}")
-    cursor = _cursor()
+    code = text_field("Error code of the calls, or `ok`", "ok", enum=list(CODES))
+    via = text_field("Way by which the calls were made", "api", enum=list(VIAS))
+    key = text_field("Name of the API key of the calls", "crm")
+    limit = limit_field(f"Maximum number of calls, by default {DEFAULT_LIMIT}")
+    cursor = cursor_field()
 
 
 class LookupRequestSchema(AccountSchema):
     """The numbers to look up."""
 
     numbers = fields.List(
-        _text("International phone number, or a link to it", "+55 11 99999-9999", MAX_LINK),
+        text_field("International phone number, or a link to it", "+55 11 99999-9999", MAX_LINK),
         required=True,
         validate=validate.Length(1, MAX_NUMBERS, error=NUMBERS_LENGTH),
         error_messages={

@@ -32,14 +32,16 @@ from adapter.web.request_schemas import (
 )
 
 _JSON: Final = "application/json"
-_NO_PARAMETERS: Final = "unknown parameter; this resource has none"
-_BODY_ALONE: Final = "unknown parameter; this resource has none: send all fields in the body"
+NO_PARAMETERS: Final = "unknown parameter; this resource has none"
+BODY_ALONE: Final = "unknown parameter; this resource has none: send all fields in the body"
 _BLOCKED = BlockedRequestSchema()
 _TARGET = TargetSchema()
 _CHANGE = ChangeRequestSchema()
 _LOOKUP = LookupRequestSchema()
 _SEARCH = SearchRequestSchema()
 _CONTACT: Final = ("number", "jid", "user_id")
+
+View = Callable[[RequestContext, Caller], Response]
 
 ACCOUNT_VARIABLE: Final = "contact_adapter_name"
 """The variable of a path with the name of an account; a host's prefix may have a `name`, too."""
@@ -65,30 +67,7 @@ class ApiViews:
             ("POST", "/v1/contacts/state", self._state),
             ("POST", "/v1/calls/search", self._search),
         ):
-            self._add(blueprint, method, rule, view, host)
-
-    def _add(
-        self,
-        blueprint: Blueprint,
-        method: str,
-        rule: str,
-        view: Callable[[RequestContext, Caller], Response],
-        host: str | None,
-    ) -> None:
-        def endpoint(**_: object) -> Response:  # variables of the host app's prefix
-            context = RequestContext.from_request()
-            try:
-                caller = self._authenticator.authenticate(
-                    read_api_key(context.request), context.request
-                )
-                return view(context, caller)
-            except RequestError as error:
-                return context.respond_result(context.failure_result(error.outcome))
-
-        name = re.sub(r"[^a-z]+", "_", rule.removeprefix("/v1/"))
-        blueprint.add_url_rule(
-            rule, name, endpoint, methods=[method], merge_slashes=False, host=host
-        )
+            add_view(blueprint, self._authenticator, method, rule, view, host)
 
     def _change(self, action: Action) -> Callable[[RequestContext, Caller], Response]:
         def view(context: RequestContext, caller: Caller) -> Response:
@@ -122,7 +101,7 @@ class ApiViews:
         require_scope(caller, Scope.READ)
         if context.request.method == "HEAD":
             return _refuse_head(context)
-        query: dict[str, Json] = dict(_read_query(context.request))
+        query: dict[str, Json] = dict(read_query(context.request))
         limit = query.get("limit")
         if isinstance(limit, str) and re.fullmatch("[0-9]{1,9}", limit):
             query["limit"] = int(limit)
@@ -137,15 +116,15 @@ class ApiViews:
         require_scope(caller, Scope.READ)
         if context.request.method == "HEAD":
             return _refuse_head(context)
-        _require_no_query(context.request)
+        require_no_query(context.request)
         variables = context.request.view_args or {}
         account = self._service.choose_account(caller, variables[ACCOUNT_VARIABLE])
         return self._perform(context, caller, account, Command(Action.STATUS))
 
     def _lookup(self, context: RequestContext, caller: Caller) -> Response:
         require_scope(caller, Scope.READ)
-        _require_no_query(context.request, _BODY_ALONE)
-        document = load_document(_LOOKUP, _read_object(context))
+        require_no_query(context.request, BODY_ALONE)
+        document = load_document(_LOOKUP, read_object(context))
         account = self._service.choose_account(caller, document.get("account"))
         contacts = self._service.read_numbers(document["numbers"])
         candidates = document.get("candidates", False)
@@ -154,16 +133,16 @@ class ApiViews:
 
     def _state(self, context: RequestContext, caller: Caller) -> Response:
         require_scope(caller, Scope.READ)
-        _require_no_query(context.request, _BODY_ALONE)
-        target = load_document(_TARGET, _read_object(context))
+        require_no_query(context.request, BODY_ALONE)
+        target = load_document(_TARGET, read_object(context))
         account = self._service.choose_account(caller, target.pop("account", None))
         contact = self._service.read_contact(**target)
         return self._perform(context, caller, account, Command(Action.STATE, contact))
 
     def _search(self, context: RequestContext, caller: Caller) -> Response:
         require_scope(caller, Scope.HISTORY)
-        _require_no_query(context.request, _BODY_ALONE)
-        document = load_document(_SEARCH, _read_object(context))
+        require_no_query(context.request, BODY_ALONE)
+        document = load_document(_SEARCH, read_object(context))
         target = {name: document.pop(name) for name in _CONTACT if name in document}
         accounts = caller.accounts
         if "account" in document:
@@ -185,14 +164,39 @@ class ApiViews:
 
     def _accounts(self, context: RequestContext, caller: Caller) -> Response:
         require_scope(caller, Scope.READ)
-        _require_no_query(context.request)
+        require_no_query(context.request)
         accounts = describe_accounts(self._service.accounts_of(caller))
         return respond_data(context, {"accounts": accounts})
 
     def _providers(self, context: RequestContext, caller: Caller) -> Response:
         require_scope(caller, Scope.READ)
-        _require_no_query(context.request)
+        require_no_query(context.request)
         return respond_data(context, describe_plugins(self._service.settings))
+
+
+def add_view(
+    blueprint: Blueprint,
+    authenticator: Authenticator,
+    method: str,
+    rule: str,
+    view: View,
+    host: str | None,
+    endpoint_name: str | None = None,
+) -> None:
+    """Register a view, which is called with the request's context and caller."""
+
+    def endpoint(**_: object) -> Response:  # variables of the host app's prefix
+        context = RequestContext.from_request()
+        try:
+            caller = authenticator.authenticate(read_api_key(context.request), context.request)
+            return view(context, caller)
+        except RequestError as error:
+            return context.respond_result(context.failure_result(error.outcome))
+
+    name = re.sub(r"[^a-z]+", "_", rule.removeprefix("/v1/"))
+    blueprint.add_url_rule(
+        rule, endpoint_name or name, endpoint, methods=[method], merge_slashes=False, host=host
+    )
 
 
 def respond_data(context: RequestContext, data: dict[str, Any]) -> Response:
@@ -224,23 +228,24 @@ def _read_change(context: RequestContext) -> Mapping[str, Json]:
     """Return the JSON object of the body or, without a body, the query."""
     body, request = context.read_body(), context.request
     if not body and not request.content_length:
-        query: dict[str, Json] = dict(_read_query(request))
+        query: dict[str, Json] = dict(read_query(request))
         verify = query.get("verify")
         if verify in ("true", "false"):
             query["verify"] = verify == "true"
         return query
     if request.query_string:
         _require_no_target_in_query(request)
-    return _parse_object(request, body)
+    return parse_object(request, body)
 
 
-def _read_object(context: RequestContext) -> Mapping[str, Json]:
+def read_object(context: RequestContext) -> Mapping[str, Json]:
     """Return the JSON object of the body; an empty one without a body."""
     body, request = context.read_body(), context.request
-    return _parse_object(request, body) if body or request.content_length else {}
+    return parse_object(request, body) if body or request.content_length else {}
 
 
-def _parse_object(request: Request, body: bytes) -> Mapping[str, Json]:
+def parse_object(request: Request, body: bytes) -> Mapping[str, Json]:
+    """Return the JSON object of a body."""
     if request.environ.get("CONTENT_TYPE") != _JSON and (
         request.mimetype != _JSON or not is_utf_8(request)
     ):
@@ -266,7 +271,8 @@ def _require_no_target_in_query(request: Request) -> None:
         raise invalid_field("query", "send the target in the body or in the query, not in both")
 
 
-def _read_query(request: Request) -> Mapping[str, str]:
+def read_query(request: Request) -> Mapping[str, str]:
+    """Return the parameters of the query; raises RequestError for one that is repeated."""
     found: dict[str, str] = {}
     for name, values in request.args.lists():
         if len(values) > 1:
@@ -278,6 +284,7 @@ def _read_query(request: Request) -> Mapping[str, str]:
     return found
 
 
-def _require_no_query(request: Request, message: str = _NO_PARAMETERS) -> None:
+def require_no_query(request: Request, message: str = NO_PARAMETERS) -> None:
+    """Raise RequestError for a request with a query."""
     for name in request.args:
         raise invalid_field(name[:MAX_TEXT], message)

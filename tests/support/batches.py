@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -11,7 +12,7 @@ from adapter.api_keys import ANONYMOUS
 from adapter.batches import Batch, Batches, Created, Item, Row
 from adapter.codes import Action
 from adapter.contacts import Contact
-from support import account_for
+from support import TIMEOUT, account_for
 from support.ledgers import execute, rows
 
 TOKEN_VARIABLE = "TOKEN_OF_THE_BATCHES"
@@ -71,8 +72,19 @@ def create(
     return batches.create(given, action=action, **options)
 
 
+class Limit(threading.Event):
+    """An event that is set by itself after a while, so that a failed test ends."""
+
+    def __init__(self, seconds: float = TIMEOUT) -> None:
+        super().__init__()
+        self._end = time.monotonic() + seconds
+
+    def is_set(self) -> bool:
+        return super().is_set() or time.monotonic() > self._end
+
+
 def run(batches: Batches, batch: Batch, stop: threading.Event | None = None) -> Batch:
-    return batches.run(batch.id, stop or threading.Event())
+    return batches.run(batch.id, stop or Limit())
 
 
 def items(batches: Batches, batch: Batch, **rest: Any) -> list[Item]:

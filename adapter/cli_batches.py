@@ -1,0 +1,447 @@
+"""The commands of batches: batch block, unblock, list, show, items, pause, resume, …, worker."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NoReturn
+
+import click
+
+from adapter import logs
+from adapter.api_keys import ANONYMOUS
+from adapter.batch_calls import BatchCalls
+from adapter.cli_options import (
+    PathType,
+    account_option,
+    config_option,
+    json_option,
+    own_address_option,
+)
+from adapter.cli_output import (
+    OutputError,
+    print_data,
+    print_failure,
+    print_json,
+    print_line,
+    print_rows,
+)
+from adapter.cli_progress import (
+    SHOWN,
+    count_ended,
+    describe_counts,
+    describe_seconds,
+    exit_status,
+    new_reporter,
+    print_event,
+    print_rejected,
+    print_summary,
+)
+from adapter.cli_setup import describe_remedy, open_service, or_exit, prepare_ledger
+from adapter.codes import Action
+from adapter.errors import RequestError
+from adapter.history import MAX_LIMIT
+from adapter.privacy import escape_controls
+from adapter.results import Result
+from adapter.service import Service, new_request_id
+from adapter.settings.locations import DEFAULT_ADDRESS, find_config
+from adapter.web.batch_documents import build_batch
+
+if TYPE_CHECKING:
+    from adapter.batches import Batch, Batches, Created, Item
+
+INTERRUPTED: Final = 130
+"""Exit status after Ctrl-C."""
+
+_AGAIN: Final = ("rejected", "failed")
+"""The rows of `--rejected`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """The batches of a command, and its options."""
+
+    service: Service
+    batches: Batches
+    calls: BatchCalls
+    suffix: str
+    as_json: bool
+
+    def command(self, name: str, batch: Batch) -> str:
+        """Return the command line of another command for this batch."""
+        return f"contact-adapter batch {name} {batch.id}{self.suffix}"
+
+
+@contextmanager
+def _opened(config: Path | None, own_address: str, as_json: bool = False) -> Iterator[_Opened]:
+    """Return the batches; a refusal, or a ledger that is gone, ends the command."""
+    service = open_service(config, own_address, needs_ledger=True)
+    prepare_ledger(service, config)
+    suffix = f" --config {config}" if config else ""
+    if own_address != DEFAULT_ADDRESS:
+        suffix += f" --own-address {own_address}"
+    calls = BatchCalls(service)
+    try:
+        yield _Opened(service, or_exit(calls.load), calls, suffix, as_json)
+    except RequestError as error:
+        result = Result(error.outcome, request_id=new_request_id())
+        if as_json:
+            print_json(result.envelope())
+        else:
+            print_failure(result)
+            remedy = describe_remedy(service, result, config, own_address)
+            if remedy is not None:
+                click.echo(f"  {remedy}", err=True)
+        sys.exit(1)
+    finally:
+        service.close()
+
+
+@click.group()
+def batch() -> None:
+    """Block or unblock many contacts: from a file, at a pace, with a ledger.
+
+    Exit status: 0 all rows are as wanted, 1 the command failed, 2 usage, 3 rows failed or were
+    rejected, 4 rows are unknown, 5 the batch can go on, 130 interrupted, it can go on.
+    """
+
+
+# --- block, unblock
+
+
+def _change_command(action: Action) -> click.Command:
+    @click.argument("file", type=click.File("rb"))
+    @account_option
+    @click.option("--verify", is_flag=True, help="Compare the result with the provider's list.")
+    @click.option("--check", is_flag=True, help="Store and check the rows, and send nothing.")
+    @click.option("--resume", is_flag=True, help="Go on with the unfinished batch of these rows.")
+    @click.option(
+        "--rejected",
+        type=PathType(),
+        metavar="FILE",
+        help="Write the rejected and failed rows to this CSV, which can be fed in again.",
+    )
+    @config_option
+    @own_address_option
+    @click.option("--json", "as_json", is_flag=True, help="Print lines of JSON.")
+    def change(
+        file: BinaryIO,
+        account: str | None,
+        verify: bool,
+        check: bool,
+        resume: bool,
+        rejected: Path | None,
+        config: Path | None,
+        own_address: str,
+        as_json: bool,
+    ) -> None:
+        with _opened(config, own_address, as_json) as opened:
+            output = None if rejected is None else _open_private(rejected)
+            created = _store(opened, file, action, account, verify, start=not check)
+            if check:
+                _write_again(opened, created.batch, output)
+                _exit_checked(opened, created)
+            if created.existing:
+                _require_same(opened, created.batch, verify, resume)
+            _run(opened, created.batch, output)
+
+    change.__doc__ = (
+        f"{action.value.capitalize()} the contacts of FILE: a CSV, or one number per line; - for "
+        "standard input.\n\nColumns: number, jid or user_id; optionally action, account, reason "
+        "and ref. Ctrl-C pauses the batch."
+    )
+    return batch.command(action.value)(change)
+
+
+for _action in (Action.BLOCK, Action.UNBLOCK):
+    _change_command(_action)
+
+
+def _store(
+    opened: _Opened,
+    file: BinaryIO,
+    action: Action,
+    account: str | None,
+    verify: bool,
+    *,
+    start: bool,
+) -> Created:
+    from adapter.batches import FileProblem
+
+    try:
+        created: Created = opened.calls.store(
+            file, ANONYMOUS, "cli", action=action, account=account, verify=verify, start=start
+        )
+    except FileProblem as problem:
+        raise click.ClickException(f"{problem}; nothing was stored, and nothing sent") from None
+    except OSError as error:
+        raise click.ClickException(f"cannot read the file: {error.strerror}") from None
+    if opened.as_json:
+        print_event("stored", created.batch, existing=created.existing)
+    return created
+
+
+def _exit_checked(opened: _Opened, created: Created) -> NoReturn:
+    """Print what a batch would do, and how to start it."""
+    batch, items = created.batch, _read_rejected(opened, created.batch)
+    if opened.as_json:
+        rows = [{"line": each.line, "code": each.code, "why": each.why} for each in items]
+        print_event("checked", batch, rejected=rows)
+    else:
+        print_summary(batch)
+        _print_rejected(batch, items)
+        left = batch.seconds_left
+        pace = "the account has no pace" if left is None else f"about {describe_seconds(left)}"
+        print_line(f"  time: {pace}; {batch.counts.get('pending', 0)} rows would be sent")
+        print_line(f"nothing was sent; start it: {opened.command('resume', batch)}")
+    sys.exit(3 if batch.counts.get("rejected") else 0)
+
+
+def _require_same(opened: _Opened, batch: Batch, verify: bool, resume: bool) -> None:
+    """End the command unless it may go on with the unfinished batch of the same rows."""
+    if verify and not batch.verify:
+        raise click.ClickException(
+            f"batch {batch.id} has the same rows, without --verify; go on with it: "
+            f"{opened.command('resume', batch)}, or cancel it: {opened.command('cancel', batch)}"
+        )
+    if resume or batch.status == "ready":  # a batch that was checked is started by its file, too
+        return
+    if not opened.as_json:
+        rows = f"{count_ended(batch)} of {batch.rows} rows have ended"
+        click.echo(
+            f"batch {batch.id} has the same rows, and is {batch.status}: {rows}; nothing was sent",
+            err=True,
+        )
+        click.echo(f"  go on with it: {opened.command('resume', batch)}", err=True)
+    sys.exit(5)
+
+
+# --- run
+
+
+def _run(opened: _Opened, batch: Batch, output: Any = None) -> NoReturn:
+    """Start or resume the batch, run it here, print its summary and exit."""
+    stop, numbers = threading.Event(), []
+
+    def interrupt(number: int, _: object) -> None:
+        numbers.append(number)
+        stop.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a second Ctrl-C ends at once
+
+    before = {each: signal.signal(each, interrupt) for each in (signal.SIGINT, signal.SIGTERM)}
+    reporter = new_reporter(opened.as_json, batch)
+    try:
+        batch = opened.calls.go_on(batch.id, ANONYMOUS, stop, reporter.show)
+        if stop.is_set():
+            batch = _pause(opened, batch)
+    except KeyboardInterrupt:
+        stop.set()
+    finally:
+        reporter.close()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    _write_again(opened, batch, output)
+    _print_end(opened, batch)
+    interrupted = signal.SIGINT in numbers and exit_status(batch) == 5
+    sys.exit(INTERRUPTED if interrupted else exit_status(batch))
+
+
+def _pause(opened: _Opened, batch: Batch) -> Batch:
+    """Pause an interrupted batch, so that no other process goes on with it."""
+    try:
+        return opened.batches.pause(batch.id, ANONYMOUS)
+    except RequestError:
+        return opened.batches.get(batch.id, ANONYMOUS)  # it has ended
+
+
+def _print_end(opened: _Opened, batch: Batch) -> None:
+    if opened.as_json:
+        print_event("end", batch)
+        return
+    print_summary(batch)
+    if exit_status(batch) == 5:
+        click.echo(f"  go on with it: {opened.command('resume', batch)}", err=True)
+        return
+    _print_rejected(batch, _read_rejected(opened, batch))
+    if any(batch.counts.get(status) for status in _AGAIN):
+        csv = f"{opened.command('items', batch)} --status {','.join(_AGAIN)} --csv"
+        click.echo(f"  their rows as CSV: {csv}", err=True)
+    if batch.counts.get("failed") or batch.counts.get("unknown"):
+        click.echo(f"  try again: {opened.command('retry', batch)}", err=True)
+
+
+def _read_rejected(opened: _Opened, batch: Batch) -> list[Item]:
+    if not batch.counts.get("rejected"):
+        return []
+    page = opened.batches.items(batch.id, ANONYMOUS, status="rejected", limit=SHOWN)
+    return list(page.entries)
+
+
+def _print_rejected(batch: Batch, items: list[Item]) -> None:
+    lines = [(each.line, each.code or "", escape_controls(each.why or "")) for each in items]
+    print_rejected(lines, batch.counts.get("rejected", 0))
+
+
+def _open_private(path: Path) -> Any:
+    """Open a file that only the user can read: it holds numbers."""
+    try:
+        number = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+        return os.fdopen(number, "w", encoding="utf-8", newline="")
+    except OSError as error:
+        raise click.ClickException(f"cannot write to --rejected: {error.strerror}") from None
+
+
+def _write_again(opened: _Opened, batch: Batch, output: Any) -> None:
+    if output is None:
+        return
+    from adapter.batches import write_rows
+
+    try:
+        with output:
+            output.truncate(0)  # only now: a command that ends before leaves the file as it was
+            items = opened.calls.read_items(batch.id, ANONYMOUS, _AGAIN)
+            output.writelines(write_rows(items))
+    except OSError as error:
+        raise OutputError(f"cannot write to --rejected: {error.strerror}") from None
+
+
+# --- read and control
+
+
+_id_argument = click.argument("batch_id", type=click.IntRange(1, 2**62), metavar="ID")
+
+
+@batch.command("list")
+@click.option(
+    "--limit", type=click.IntRange(1, MAX_LIMIT), default=20, show_default=True, help="The most."
+)
+@config_option
+@own_address_option
+@json_option
+def list_command(limit: int, config: Path | None, own_address: str, as_json: bool) -> None:
+    """List the batches, the newest first."""
+    with _opened(config, own_address, as_json) as opened:
+        page = opened.batches.list(ANONYMOUS, limit=limit)
+        if as_json:
+            found = [build_batch(each) for each in page.entries]
+            print_data({"batches": found, "count": len(found), "cursor": page.cursor})
+            return
+        rows = [
+            (
+                str(each.id),
+                f"{each.created_at:%Y-%m-%d %H:%M:%S}",
+                each.account,
+                each.action or "",
+                each.status,
+                describe_counts(each),
+            )
+            for each in page.entries
+        ]
+        print_rows(("id", "created (UTC)", "account", "action", "status", "rows"), rows)
+
+
+@batch.command("show")
+@_id_argument
+@config_option
+@own_address_option
+@json_option
+def show_command(batch_id: int, config: Path | None, own_address: str, as_json: bool) -> None:
+    """Print the status and the counts of a batch."""
+    with _opened(config, own_address, as_json) as opened:
+        _print_batch(opened, opened.batches.get(batch_id, ANONYMOUS))
+
+
+def _print_batch(opened: _Opened, batch: Batch) -> None:
+    if opened.as_json:
+        print_data({"batch": build_batch(batch)})
+        return
+    print_summary(batch)
+    if batch.seconds_left:
+        print_line(f"  time left: about {describe_seconds(batch.seconds_left)}")
+
+
+@batch.command("items")
+@_id_argument
+@click.option("--status", help="Only rows of this status, or of several with commas between.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV with whole numbers, to feed in.")
+@config_option
+@own_address_option
+def items_command(
+    batch_id: int, status: str | None, as_csv: bool, config: Path | None, own_address: str
+) -> None:
+    """Print the rows of a batch. Contacts are masked, except with --csv."""
+    with _opened(config, own_address) as opened:
+        wanted = None if status is None else [each.strip() for each in status.split(",")]
+        items = opened.calls.read_items(batch_id, ANONYMOUS, wanted)
+        if as_csv:
+            from adapter.batches import write_rows
+
+            for line in write_rows(items):
+                print_line(line.rstrip("\r\n"))
+            return
+        titles = ("line", "account", "action", "contact", "status", "code", "why")
+        while some := list(islice(items, MAX_LIMIT)):
+            print_rows(titles, [_row(each) for each in some])
+
+
+def _row(item: Item) -> tuple[str, ...]:
+    contact = "" if item.contact is None else item.contact.masked
+    words = (item.account, item.action, contact, item.status, item.code, item.why)
+    return (str(item.line), *(escape_controls(each or "") for each in words))
+
+
+def _control_command(name: str, text: str, after: Callable[[_Opened, Batch], object]) -> None:
+    @_id_argument
+    @config_option
+    @own_address_option
+    @json_option
+    def control(batch_id: int, config: Path | None, own_address: str, as_json: bool) -> None:
+        with _opened(config, own_address, as_json) as opened:
+            if name == "resume":  # also of one that is ready, or that runs elsewhere
+                found = opened.batches.get(batch_id, ANONYMOUS)
+            else:
+                found = getattr(opened.batches, name)(batch_id, ANONYMOUS)
+            after(opened, found)
+
+    control.__doc__ = text
+    batch.command(name)(control)
+
+
+_control_command("pause", "Begin no further rows of a batch, here or elsewhere.", _print_batch)
+_control_command("cancel", "Begin no further rows of a batch, ever.", _print_batch)
+_control_command("resume", "Start a batch that was checked or paused, and run it here.", _run)
+_control_command("retry", "Run the failed and unknown rows of a batch again, here.", _run)
+
+
+# --- worker
+
+
+@click.command()
+@config_option
+@own_address_option
+def worker(config: Path | None, own_address: str) -> None:
+    """Run the batches of the ledger until SIGTERM or Ctrl-C; rows in flight end.
+
+    `serve` runs them, too. On other machines, or beside a Flask app of your own, run this.
+    """
+    service = open_service(config, own_address, needs_ledger=True)
+    prepare_ledger(service, config)
+    settings = service.settings
+    logs.configure(settings.log.level, settings.log.format)
+    from adapter.batches.worker import run_worker
+
+    try:
+        logs.log.info("running the batches of %s", find_config(config))
+        or_exit(lambda: run_worker(service))
+    finally:
+        service.close()
+
+
+BATCH_COMMANDS: Final = (batch, worker)

@@ -1,0 +1,219 @@
+"""The worker of batches, its queue, and its sweeper."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from support import wait_until
+from support.batch_fixtures import MakeClient
+from support.batches import bad_row, config_for, create, expire_leases, items, many, number
+from support.block_list_server import OFFLINE, BlockListServer
+from support.ledgers import execute, python, rows
+from support.redis_server import RedisServer
+
+from adapter import Client
+from adapter.api_keys import ANONYMOUS
+from adapter.batches import Batch, Batches
+from adapter.batches.worker import BatchWorker, sweep
+from adapter.errors import ConfigurationError
+from adapter.settings.model import QueueSettings
+
+pytest.importorskip("huey")
+messenger = pytest.importorskip("adapter.batches.messenger")
+
+WORKER = """
+import json, sys
+from adapter import connect
+from adapter.batches.worker import run_worker
+
+client = connect(json.loads(sys.argv[1]))
+print("begun", flush=True)
+run_worker(client.service)
+client.close()
+print("ended", flush=True)
+"""
+
+
+@contextmanager
+def working(client: Client) -> Iterator[BatchWorker]:
+    worker = BatchWorker(client.service)
+    starting = threading.Thread(target=worker.start)  # in any thread
+    starting.start()
+    starting.join()
+    try:
+        yield worker
+    finally:
+        worker.stop()
+
+
+def ended(batches: Batches, batch: Batch) -> Callable[[], bool]:
+    return lambda: batches.get(batch.id, ANONYMOUS).status in ("done", "cancelled")
+
+
+@pytest.fixture(params=["memory", "redis", "postgresql"])
+def queue(request: pytest.FixtureRequest) -> str | None:
+    if request.param == "memory":
+        return None
+    if request.param == "redis":
+        server: RedisServer = request.getfixturevalue("redis_server")
+        return server.url
+    psycopg = pytest.importorskip("psycopg")
+    if tuple(map(int, psycopg.__version__.split(".")[:2])) < (3, 2):
+        pytest.skip("the queue needs psycopg 3.2")
+    database: str = request.getfixturevalue("postgresql").new_database()
+    return database
+
+
+def test_a_batch_that_was_created_is_run_by_the_worker(
+    make_client: MakeClient, provider: BlockListServer, queue: str | None
+) -> None:
+    client = make_client(queue=queue)
+    with working(client) as worker:
+        batch = create(worker.batches, many(20)).batch
+        wait_until(ended(worker.batches, batch), "the end of the batch")
+        again = worker.batches.retry(batch.id, ANONYMOUS)
+        wait_until(ended(worker.batches, again), "the end of the batch")
+    assert provider.blocked == {number(index) for index in range(20)}
+
+
+def test_a_message_is_the_id_of_a_batch_alone_and_no_other_is_run(
+    queue: str | None,
+) -> None:
+    seen: list[int] = []
+    settings = None if queue is None else QueueSettings(queue)
+    sender = messenger.Messenger(settings, "contact_adapter_", seen.append)
+    sender.wake(41)
+    huey, _ = sender._connect()
+    number_of_message, batch_id = json.loads(huey.storage.enqueued_items()[0])
+    assert batch_id == 41
+    assert isinstance(number_of_message, str)
+    huey.storage.enqueue(b"cos\nsystem\n(S'true'\ntR.")
+    sender.wake(42)
+    sender.start()
+    wait_until(lambda: 42 in seen, "the message")
+    sender.stop()
+    assert set(seen) <= {41, 42, 0}
+
+
+def test_few_messages_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(messenger, "MAX_WAITING", 3)
+    sender = messenger.Messenger(None, "p", lambda _: None)
+    for _ in range(10):
+        sender.wake(1)
+    assert sender._connect()[0].pending_count() == 3
+
+
+def test_a_lost_message_is_sent_again_by_the_sweeper(
+    make_client: MakeClient, provider: BlockListServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapter.batches.worker.SWEEP_EVERY", 0.05)
+    client = make_client()
+    lost = Batches(client.service)
+    batch = create(lost, many(5)).batch
+    with working(client):
+        wait_until(ended(lost, batch), "the end of the batch")
+
+
+def test_a_queue_that_is_gone_fails_no_request(
+    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = make_client(queue="redis://127.0.0.1:1/0")
+    worker = BatchWorker(client.service)
+    assert create(worker.batches, many(2)).batch.status == "running"
+    worker.start()
+    worker.stop()
+
+
+def test_the_sweeper_finds_what_is_due_and_ends_what_was_cancelled(
+    batches: Batches, client: Client, provider: BlockListServer, url: str
+) -> None:
+    ledger = client.service.ledger
+    assert ledger is not None
+    running, waiting = (create(batches, many(2, start)).batch for start in (0, 10))
+    batches.pause(waiting.id, ANONYMOUS)
+    assert sweep(ledger) == [running.id]
+    late = "2099-01-01T00:00:00.000+00:00"
+    execute(
+        url,
+        "UPDATE {p}items SET status = 'leased', lease_owner = 'other', lease_until = :at"
+        " WHERE row = 1",
+        at=late,
+    )
+    assert sweep(ledger) == [], "another process works at it"
+    batches.cancel(running.id, ANONYMOUS)
+    sweep(ledger)
+    assert [each.status for each in items(batches, running)] == ["leased", "cancelled"]
+    expire_leases(url)
+    sweep(ledger)
+    first, second = items(batches, running)
+    assert (first.status, first.code) == ("unknown", "internal_error")
+    assert second.status == "cancelled"
+
+
+def test_a_batch_that_waits_for_its_account_ends_with_the_worker(
+    make_client: MakeClient, provider: BlockListServer
+) -> None:
+    provider.reply = lambda *_: OFFLINE
+    client = make_client()
+    with working(client) as worker:
+        batch = create(worker.batches, many(5)).batch
+        wait_until(lambda: worker.batches.get(batch.id, ANONYMOUS).pause_code, "the lane's pause")
+    assert worker.batches.get(batch.id, ANONYMOUS).counts == {"pending": 5}
+
+
+def test_a_missing_library_is_named_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "redis", None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'contact-adapter\[queue\]'"):
+        messenger.Messenger(QueueSettings("redis://127.0.0.1/0"), "p", lambda _: None)
+
+
+@pytest.mark.slow
+def test_a_worker_process_runs_until_it_is_terminated(
+    provider: BlockListServer, url: str, batches: Batches, redis_server: RedisServer
+) -> None:
+    provider.delay = 0.01
+    batch = create(batches, many(300)).batch
+    child = python(WORKER, json.dumps(config_for(provider.address, url, queue=redis_server.url)))
+    assert child.stdout is not None
+    assert child.stdout.readline() == "begun\n"
+    provider.wait_for(30)
+    os.kill(child.pid, signal.SIGTERM)
+    assert child.communicate(timeout=60)[0] == "ended\n"
+    assert child.returncode == 0
+    counts = batches.get(batch.id, ANONYMOUS).counts
+    assert set(counts) == {"done", "pending"}
+    assert counts["done"] == len(provider.requests)
+
+
+def test_old_batches_are_deleted_with_their_contacts(
+    batches: Batches, client: Client, url: str, provider: BlockListServer
+) -> None:
+    ledger = client.service.ledger
+    assert ledger is not None
+    assert client.block(number(0)).ok
+    old = create(batches, [*many(3), bad_row(9, "123-456")], start=False).batch
+    young = create(batches, many(2, 1), start=False).batch
+    half = create(batches, many(1, 5), start=False).batch
+    for each in (old, young):
+        batches.cancel(each.id, ANONYMOUS)
+    early = "2020-01-01T00:00:00.000+00:00"
+    execute(url, "UPDATE {p}batches SET finished_at = :at WHERE id = :id", at=early, id=old.id)
+    execute(
+        url,
+        "UPDATE {p}batches SET status = 'staging', created_at = :at WHERE id = :id",
+        at=early,
+        id=half.id,
+    )
+    swept = ledger.sweep()
+    assert (swept.batches, swept.items, swept.contacts) == (2, 5, 1)
+    assert [each["id"] for each in rows(url, "batches")] == [young.id]
+    assert {each["batch_id"] for each in rows(url, "items")} == {young.id}
+    kept = {each["number"] for each in rows(url, "contacts")} - {None}
+    assert kept == {number(0), number(1), number(2)}
+    assert not [each for each in rows(url, "contacts") if each["given"]]
