@@ -65,7 +65,7 @@ _AGAIN: Final = ("rejected", "failed")
 
 
 @dataclass(frozen=True, slots=True)
-class _Opened:
+class OpenedBatches:
     """The batches of a command, and its options."""
 
     service: Service
@@ -80,7 +80,9 @@ class _Opened:
 
 
 @contextmanager
-def _opened(config: Path | None, own_address: str, as_json: bool = False) -> Iterator[_Opened]:
+def opened_batches(
+    config: Path | None, own_address: str, as_json: bool = False
+) -> Iterator[OpenedBatches]:
     """Return the batches; a refusal, or a ledger that is gone, ends the command."""
     service = open_service(config, own_address, needs_ledger=True)
     prepare_ledger(service, config)
@@ -89,7 +91,7 @@ def _opened(config: Path | None, own_address: str, as_json: bool = False) -> Ite
         suffix += f" --own-address {own_address}"
     calls = BatchCalls(service)
     try:
-        yield _Opened(service, or_exit(calls.load), calls, suffix, as_json)
+        yield OpenedBatches(service, or_exit(calls.load), calls, suffix, as_json)
     except RequestError as error:
         result = Result(error.outcome, request_id=new_request_id())
         if as_json:
@@ -142,7 +144,7 @@ def _change_command(action: Action) -> click.Command:
         own_address: str,
         as_json: bool,
     ) -> None:
-        with _opened(config, own_address, as_json) as opened:
+        with opened_batches(config, own_address, as_json) as opened:
             output = None if rejected is None else _open_private(rejected)
             created = _store(opened, file, action, account, verify, start=not check)
             if check:
@@ -150,7 +152,7 @@ def _change_command(action: Action) -> click.Command:
                 _exit_checked(opened, created)
             if created.existing:
                 _require_same(opened, created.batch, verify, resume)
-            _run(opened, created.batch, output)
+            run_batch(opened, created.batch, output)
 
     change.__doc__ = (
         f"{action.value.capitalize()} the contacts of FILE: a CSV, or one number per line; - for "
@@ -165,7 +167,7 @@ for _action in (Action.BLOCK, Action.UNBLOCK):
 
 
 def _store(
-    opened: _Opened,
+    opened: OpenedBatches,
     file: BinaryIO,
     action: Action,
     account: str | None,
@@ -188,7 +190,7 @@ def _store(
     return created
 
 
-def _exit_checked(opened: _Opened, created: Created) -> NoReturn:
+def _exit_checked(opened: OpenedBatches, created: Created) -> NoReturn:
     """Print what a batch would do, and how to start it."""
     batch, items = created.batch, _read_rejected(opened, created.batch)
     if opened.as_json:
@@ -204,7 +206,7 @@ def _exit_checked(opened: _Opened, created: Created) -> NoReturn:
     sys.exit(3 if batch.counts.get("rejected") else 0)
 
 
-def _require_same(opened: _Opened, batch: Batch, verify: bool, resume: bool) -> None:
+def _require_same(opened: OpenedBatches, batch: Batch, verify: bool, resume: bool) -> None:
     """End the command unless it may go on with the unfinished batch of the same rows."""
     if verify and not batch.verify:
         raise click.ClickException(
@@ -226,7 +228,7 @@ def _require_same(opened: _Opened, batch: Batch, verify: bool, resume: bool) -> 
 # --- run
 
 
-def _run(opened: _Opened, batch: Batch, output: Any = None) -> NoReturn:
+def run_batch(opened: OpenedBatches, batch: Batch, output: Any = None) -> NoReturn:
     """Start or resume the batch, run it here, print its summary and exit."""
     stop, numbers = threading.Event(), []
 
@@ -253,7 +255,7 @@ def _run(opened: _Opened, batch: Batch, output: Any = None) -> NoReturn:
     sys.exit(INTERRUPTED if interrupted else exit_status(batch))
 
 
-def _pause(opened: _Opened, batch: Batch) -> Batch:
+def _pause(opened: OpenedBatches, batch: Batch) -> Batch:
     """Pause an interrupted batch, so that no other process goes on with it."""
     try:
         return opened.batches.pause(batch.id, ANONYMOUS)
@@ -261,7 +263,7 @@ def _pause(opened: _Opened, batch: Batch) -> Batch:
         return opened.batches.get(batch.id, ANONYMOUS)  # it has ended
 
 
-def _print_end(opened: _Opened, batch: Batch) -> None:
+def _print_end(opened: OpenedBatches, batch: Batch) -> None:
     if opened.as_json:
         print_event("end", batch)
         return
@@ -277,7 +279,7 @@ def _print_end(opened: _Opened, batch: Batch) -> None:
         click.echo(f"  try again: {opened.command('retry', batch)}", err=True)
 
 
-def _read_rejected(opened: _Opened, batch: Batch) -> list[Item]:
+def _read_rejected(opened: OpenedBatches, batch: Batch) -> list[Item]:
     if not batch.counts.get("rejected"):
         return []
     page = opened.batches.items(batch.id, ANONYMOUS, status="rejected", limit=SHOWN)
@@ -298,7 +300,7 @@ def _open_private(path: Path) -> Any:
         raise click.ClickException(f"cannot write to --rejected: {error.strerror}") from None
 
 
-def _write_again(opened: _Opened, batch: Batch, output: Any) -> None:
+def _write_again(opened: OpenedBatches, batch: Batch, output: Any) -> None:
     if output is None:
         return
     from adapter.batches import write_rows
@@ -327,7 +329,7 @@ _id_argument = click.argument("batch_id", type=click.IntRange(1, 2**62), metavar
 @json_option
 def list_command(limit: int, config: Path | None, own_address: str, as_json: bool) -> None:
     """List the batches, the newest first."""
-    with _opened(config, own_address, as_json) as opened:
+    with opened_batches(config, own_address, as_json) as opened:
         page = opened.batches.list(ANONYMOUS, limit=limit)
         if as_json:
             found = [build_batch(each) for each in page.entries]
@@ -354,11 +356,11 @@ def list_command(limit: int, config: Path | None, own_address: str, as_json: boo
 @json_option
 def show_command(batch_id: int, config: Path | None, own_address: str, as_json: bool) -> None:
     """Print the status and the counts of a batch."""
-    with _opened(config, own_address, as_json) as opened:
+    with opened_batches(config, own_address, as_json) as opened:
         _print_batch(opened, opened.batches.get(batch_id, ANONYMOUS))
 
 
-def _print_batch(opened: _Opened, batch: Batch) -> None:
+def _print_batch(opened: OpenedBatches, batch: Batch) -> None:
     if opened.as_json:
         print_data({"batch": build_batch(batch)})
         return
@@ -377,7 +379,7 @@ def items_command(
     batch_id: int, status: str | None, as_csv: bool, config: Path | None, own_address: str
 ) -> None:
     """Print the rows of a batch. Contacts are masked, except with --csv."""
-    with _opened(config, own_address) as opened:
+    with opened_batches(config, own_address) as opened:
         wanted = None if status is None else [each.strip() for each in status.split(",")]
         items = opened.calls.read_items(batch_id, ANONYMOUS, wanted)
         if as_csv:
@@ -397,13 +399,13 @@ def _row(item: Item) -> tuple[str, ...]:
     return (str(item.line), *(escape_controls(each or "") for each in words))
 
 
-def _control_command(name: str, text: str, after: Callable[[_Opened, Batch], object]) -> None:
+def _control_command(name: str, text: str, after: Callable[[OpenedBatches, Batch], object]) -> None:
     @_id_argument
     @config_option
     @own_address_option
     @json_option
     def control(batch_id: int, config: Path | None, own_address: str, as_json: bool) -> None:
-        with _opened(config, own_address, as_json) as opened:
+        with opened_batches(config, own_address, as_json) as opened:
             if name == "resume":  # also of one that is ready, or that runs elsewhere
                 found = opened.batches.get(batch_id, ANONYMOUS)
             else:
@@ -416,8 +418,8 @@ def _control_command(name: str, text: str, after: Callable[[_Opened, Batch], obj
 
 _control_command("pause", "Begin no further rows of a batch, here or elsewhere.", _print_batch)
 _control_command("cancel", "Begin no further rows of a batch, ever.", _print_batch)
-_control_command("resume", "Start a batch that was checked or paused, and run it here.", _run)
-_control_command("retry", "Run the failed and unknown rows of a batch again, here.", _run)
+_control_command("resume", "Start a batch that was checked or paused, and run it here.", run_batch)
+_control_command("retry", "Run the failed and unknown rows of a batch again, here.", run_batch)
 
 
 # --- worker

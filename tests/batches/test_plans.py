@@ -231,7 +231,7 @@ def test_a_list_that_was_lost_is_restored_from_the_ledger_of_the_same_account(
 
 
 def test_the_source_may_be_a_file_whose_rows_all_get_a_place(
-    client: Client, plans: Plans, lists: Lists
+    client: Client, plans: Plans, lists: Lists, url: str
 ) -> None:
     given = [
         row(1, line=2, reason="spam", ref="ticket 1"),
@@ -255,7 +255,7 @@ def test_the_source_may_be_a_file_whose_rows_all_get_a_place(
     assert (plan.source, plan.bases["source"]) == (None, "file")
     counts = run(client, plans.apply(plan.id))
     assert counts == {"done": 1, "unchanged": 2, "rejected": 2, "duplicate": 1}
-    (block,) = rows(client.service.settings.ledger.url.reveal(), "blocks")  # type: ignore[union-attr]
+    (block,) = rows(url, "blocks")
     assert (block["reason"], block["ref"]) == ("spam", "ticket 1")
 
 

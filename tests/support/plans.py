@@ -48,7 +48,7 @@ class Lists:
             self.sent.append(command)
             return own(target, command, *args)
 
-        target.call = call  # type: ignore[method-assign]
+        target.call = call  # type: ignore[method-assign, assignment]
 
 
 def open_client(url: str, **accounts: dict[str, Any]) -> Client:
