@@ -127,10 +127,10 @@ def _load(opened: OpenedBatches) -> Plans:
 def _create(opened: OpenedBatches, plans: Plans, file: BinaryIO | None, **options: Any) -> Plan:
     from adapter.batches import FileProblem, read_rows
 
-    rows = None
-    if file is not None:
-        rows = read_rows(file, default_region=opened.service.settings.default_region)
+    region, rows = opened.service.settings.default_region, None
     try:
+        if file is not None:
+            rows = read_rows(file, default_region=region)
         return plans.create(**options, rows=rows, caller=ANONYMOUS, via="cli")
     except FileProblem as problem:
         raise click.ClickException(f"{problem}; nothing was stored, and nothing sent") from None
