@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from adapter.batches.claim_statements import ClaimStatements
 from adapter.batches.endings import Ending
 from adapter.batches.lanes import Lane, lock_lane, save_lane
 from adapter.batches.model import ItemStatus, Status
@@ -20,8 +21,7 @@ from adapter.contacts import Contact
 from adapter.ledger.events import CallBook, CallEvent, CloseEvent
 from adapter.ledger.ledger import Ledger
 from adapter.ledger.rows import call_row
-from adapter.ledger.schema import Events, Tables, UtcTime, utc_text
-from adapter.ledger.statements import Statement, Statements
+from adapter.ledger.schema import utc_text
 from adapter.results import Command, Result
 from adapter.service import new_request_id
 from adapter.settings.model import PaceSettings
@@ -139,7 +139,7 @@ class Claims:
         self._ledger, self._tables = ledger, ledger.tables
         self._batch_id, self._account, self._provider = batch_id, account, provider
         self._pace, self._lease, self._verify = pace, lease, verify
-        self._statements = _Statements(self._tables, ledger.dialect)
+        self._statements = ClaimStatements(self._tables, ledger.dialect)
         self._limit = 0
 
     def exchange(self, given: Exchange) -> Answer:
@@ -387,74 +387,3 @@ def _settled(row: Any, intent: int) -> ItemStatus | None:
         return ItemStatus.SUPERSEDED if row.place > intent else None
     known = row.state == wanted and row.certainty != "none"
     return ItemStatus.UNCHANGED if known else None
-
-
-class _Statements:
-    """The statements of an exchange, each made once."""
-
-    def __init__(self, tables: Tables, dialect: sa.Dialect) -> None:
-        self._items, self._dialect = tables.items, dialect.name
-        self.candidates = self._candidates(tables)
-        self.newer_wishes = Statements(tables, dialect).newer_wishes
-        none: sa.ColumnElement[Any] = sa.null()
-        self.end = Statement(
-            self._changed(
-                *("status", "code", "why", "not_before", "attempts", "call_id"),
-                owned=True,
-                lease_owner=none,
-                lease_until=none,
-            ),
-            dialect,
-        )
-        self.settle = Statement(self._changed("status", "why", owned=False), dialect)
-        self.lease = Statement(
-            self._changed(
-                *("lease_owner", "lease_until"),
-                owned=False,
-                status=sa.literal_column(f"'{_LEASED}'", sa.String()),
-                attempts=self._items.c.attempts + sa.literal_column("1", sa.Integer()),
-            ),
-            dialect,
-        )
-
-    def _changed(self, *names: str, owned: bool, **more: Any) -> sa.ClauseElement:
-        """Return the update of rows: pending ones, or with `owned` those with this lease."""
-        items = self._items
-        given = ("batch_id", "row", *names) + (("lease_owner",) if owned else ())
-        kinds = {name: items.c[name].type for name in given}
-        e = Events(self._dialect, **kinds).c
-        status = _LEASED if owned else _PENDING
-        update = (
-            sa.update(items)
-            .values({**{name: e[name] for name in names}, **more})
-            .where(items.c.batch_id == e["batch_id"], items.c.row == e["row"])
-            .where(items.c.status == sa.literal_column(f"'{status}'", sa.String()))
-        )
-        return update.where(items.c.lease_owner == e["lease_owner"]) if owned else update
-
-    def _candidates(self, tables: Tables) -> sa.Select[Any]:
-        items, contacts, blocks = tables.items, tables.contacts, tables.blocks
-        joined = items.outerjoin(contacts, contacts.c.id == items.c.contact_id).outerjoin(
-            blocks,
-            sa.and_(blocks.c.account == items.c.account, blocks.c.contact_id == items.c.contact_id),
-        )
-        due = sa.or_(
-            items.c.not_before.is_(None),
-            items.c.not_before <= sa.bindparam("now", type_=UtcTime()),
-        )
-        return (
-            sa.select(
-                *(items.c[name] for name in ("row", "action", "contact_id", "attempts")),
-                *(items.c.reason, items.c.ref),
-                *(contacts.c.number, contacts.c.lid, contacts.c.user_id),
-                *(blocks.c.wanted, blocks.c.state, blocks.c.certainty),
-                sa.func.coalesce(blocks.c.wish, blocks.c.intent).label("place"),
-            )
-            .select_from(joined)
-            .where(items.c.batch_id == sa.bindparam("batch_id"), items.c.status == _PENDING)
-            .where(items.c.account == sa.bindparam("account"), items.c.row > sa.bindparam("after"))
-            .where(due)
-            .order_by(items.c.row)
-            .limit(sa.bindparam("limit", type_=sa.Integer()))
-            .with_for_update(of=items, skip_locked=True)
-        )

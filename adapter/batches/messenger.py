@@ -122,7 +122,9 @@ def _huey_maker(settings: QueueSettings | None, prefix: str) -> Callable[[], Hue
             import psycopg  # noqa: F401
             from huey.api import PostgresHuey
 
-            options |= {"dsn": url.replace("+psycopg", "", 1), "table_prefix": f"{prefix}queue"}
+            # Without `blocking` it looks every half second, over no further connection per thread.
+            options |= {"dsn": url.replace("+psycopg", "", 1), "blocking": False}
+            options["table_prefix"] = f"{prefix}queue"
             return lambda: PostgresHuey(name, **options)
         import redis  # noqa: F401
         from huey.api import RedisHuey

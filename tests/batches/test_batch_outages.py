@@ -39,7 +39,8 @@ def test_a_ledger_that_is_gone_for_a_while_loses_no_row(
     client = make_client(pace={"max_in_flight": 4})
     batches, ledger = Batches(client.service), client.service.ledger
     assert ledger is not None
-    work, gone, failures = ledger.work, threading.Event(), []
+    work, gone = ledger.work, threading.Event()
+    failures: list[int] = []
 
     def fail(function: Any) -> Any:
         if not gone.is_set():

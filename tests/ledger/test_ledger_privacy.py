@@ -75,7 +75,7 @@ def test_identifiers_are_in_the_table_of_contacts_alone(
     with caplog.at_level(logging.DEBUG):
         fill(ledger, contact)
     names = tables(url)
-    assert len(names) == 6
+    assert len(names) == 9
     for name in names:
         found = [
             value for row in rows(url, name, "") for value in row.values() if own in digits(value)

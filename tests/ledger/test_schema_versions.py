@@ -126,3 +126,30 @@ def test_the_tables_of_a_host_are_not_touched(empty_url: str) -> None:
     assert rows(empty_url, "alembic_version", "") == [{"version_num": "host"}]
     assert len(rows(empty_url, "calls", "wa_")) == 1
     assert len(rows(empty_url, "version", "wa_")) == 1
+
+
+def test_the_first_version_is_upgraded_with_all_that_it_has(
+    empty_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("adapter.ledger.upgrade.VERSION", "0001")
+        Ledger(LedgerSettings(empty_url)).upgrade()
+    moment = {"at": "2026-11-25T12:00:00.000+00:00"}
+    columns = "(account, contact_id, wanted, intent, via, wanted_at, state, certainty)"
+    values = "('support', 1, 'blocked', 7, 'api', :at, 'blocked', 'accepted')"
+    given = "(number, created_at) VALUES ('5511999999999', :at)"
+    execute(empty_url, f"INSERT INTO {{p}}contacts {given}", **moment)
+    execute(empty_url, f"INSERT INTO {{p}}blocks {columns} VALUES {values}", **moment)
+    ledger = Ledger(LedgerSettings(empty_url, wait=30))
+    assert ledger.check() is SchemaState.BEHIND
+    with pytest.raises(SchemaError, match="run: contact-adapter db upgrade"):
+        ledger.prepare()
+    assert ledger.upgrade() == "0001"
+    assert ledger.check() is SchemaState.CURRENT
+    (block,) = rows(empty_url, "blocks")
+    assert (block["state"], block["intent"], block["wish"]) == ("blocked", 7, None)
+    (contact,) = rows(empty_url, "contacts")
+    assert (contact["number"], contact["given"]) == ("5511999999999", None)
+    assert rows(empty_url, "items") == []
+    call(ledger)
+    ledger.close()

@@ -312,7 +312,7 @@ def test_an_invalid_request_is_refused_with_the_field(
     [({"action": "list"}, "action"), ({"verify": "1"}, "verify"), ({"pace": "3"}, "pace")],
 )
 def test_an_invalid_query_beside_a_csv_is_refused(
-    client: FlaskClient, query: dict[str, str], field: str
+    client: FlaskClient, query: dict[str, Any], field: str
 ) -> None:
     response = post_csv(client, **query)
     assert response.status_code == 422

@@ -1,0 +1,447 @@
+"""The commands of batches: run from a file, checked, interrupted, resumed, read and controlled."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import signal
+import stat
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import TIMEOUT, wait_until
+from support.batches import FIRST, TOKEN_VARIABLE
+from support.block_list_server import BROKEN, REJECTED, BlockListServer
+from support.cli import COMMAND, run
+from support.ledgers import execute, rows
+
+pytest_plugins = ["support.cli_fixtures"]
+
+NUMBERS = [str(FIRST + index) for index in range(10)]
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'ledger.db'}"
+
+
+@pytest.fixture
+def config(write: Callable[[str], str], url: str, provider: BlockListServer) -> str:
+    return write(config_text(url, provider))
+
+
+def config_text(url: str, provider: BlockListServer, more: str = "") -> str:
+    return (
+        '[accounts.support]\nprovider = "wuts"\nverify = "never"\n'
+        f'token = {{ env = "{TOKEN_VARIABLE}" }}\nbase_url = "{provider.address}"\n{more}'
+        f'[ledger]\nurl = "{url}"\n'
+    )
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Callable[..., str]:
+    """Return a function that writes a CSV and returns its path."""
+
+    def write_csv(*lines: str, name: str = "people.csv") -> str:
+        path = tmp_path / name
+        path.write_text("\n".join(["number,reason", *(lines or NUMBERS)]) + "\n")
+        return str(path)
+
+    return write_csv
+
+
+def documents(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+# --- exit status and summary
+
+
+def test_a_file_is_blocked_and_unblocked(
+    config: str, file: Callable[..., str], provider: BlockListServer
+) -> None:
+    result = run("batch", "block", file(), "--config", config)
+    assert (result.exit_code, result.stdout) == (
+        0,
+        "batch 1 (block for support): done\n  10 rows: 10 done\n",
+    )
+    assert provider.states == dict.fromkeys(NUMBERS, True)
+    again = run("batch", "block", file(), "--verify", "--config", config)
+    assert (again.exit_code, again.stdout.splitlines()[1]) == (0, "  10 rows: 10 unchanged")
+    assert run("batch", "unblock", file(), "--config", config).exit_code == 0
+    assert provider.states == dict.fromkeys(NUMBERS, False)
+
+
+def test_standard_input_is_read(config: str, provider: BlockListServer) -> None:
+    done = subprocess.run(
+        [COMMAND, "batch", "block", "-", "--config", config],
+        input="\n".join(NUMBERS).encode(),
+        capture_output=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(provider.states) == 10
+
+
+@pytest.mark.usefixtures("no_delays")
+@pytest.mark.parametrize(
+    ("reply", "lines", "status"),
+    [
+        (None, (*NUMBERS, "12"), 3),
+        (REJECTED, NUMBERS, 3),
+        (BROKEN, NUMBERS, 4),
+    ],
+    ids=["rejected", "failed", "unknown"],
+)
+def test_the_exit_status_shows_rows_that_are_not_as_wanted(
+    reply: Any,
+    lines: tuple[str, ...],
+    status: int,
+    config: str,
+    file: Callable[..., str],
+    provider: BlockListServer,
+) -> None:
+    provider.reply = lambda action, number: reply if number == NUMBERS[0] else None
+    result = run("batch", "block", file(*lines), "--config", config)
+    assert result.exit_code == status, result.output
+
+
+def test_rejected_rows_are_listed_without_numbers_and_nothing_is_written_to_disk(
+    config: str, file: Callable[..., str], tmp_path: Path
+) -> None:
+    path = file(*(f"123{index}" for index in range(25)), NUMBERS[0])
+    before = sorted(each.name for each in tmp_path.iterdir())
+    result = run("batch", "block", path, "--config", config)
+    assert result.exit_code == 3
+    listed = [line for line in result.stderr.splitlines() if line.startswith("  line ")]
+    assert len(listed) == 20
+    assert listed[0].startswith("  line 2: invalid_target: number: ")
+    assert "  and 5 more\n" in result.stderr
+    assert not re.search("123[0-9]", result.output)
+    assert "batch items 1 --config" in result.stderr
+    after = {each.name for each in tmp_path.iterdir()} - {*before}
+    assert {name for name in after if not name.startswith("ledger.db")} == set()
+
+
+def test_the_rejected_file_is_private_and_can_be_fed_in_again(
+    config: str, file: Callable[..., str], tmp_path: Path, provider: BlockListServer
+) -> None:
+    rejected = tmp_path / "rejected.csv"
+    path = file("12,spam", NUMBERS[0])
+    first = run("batch", "block", path, "--rejected", str(rejected), "--config", config)
+    assert first.exit_code == 3
+    assert stat.S_IMODE(rejected.stat().st_mode) == 0o600
+    again = run("batch", "block", str(rejected), "--config", config)
+    assert (again.exit_code, again.stdout.splitlines()[1]) == (3, "  1 rows: 1 rejected")
+    rejected.write_text(rejected.read_text().replace("\n12,", f"\n{NUMBERS[1]},"))
+    assert run("batch", "block", str(rejected), "--config", config).exit_code == 0
+    assert provider.states == dict.fromkeys(NUMBERS[:2], True)
+
+
+def test_a_rejected_file_that_cannot_be_written_ends_the_command_before_anything_is_sent(
+    config: str, file: Callable[..., str], tmp_path: Path, provider: BlockListServer, url: str
+) -> None:
+    path = str(tmp_path / "missing" / "rejected.csv")
+    result = run("batch", "block", file(), "--rejected", path, "--config", config)
+    assert result.exit_code == 1
+    assert "cannot write to --rejected" in result.stderr
+    assert provider.requests == []
+    assert rows(url, "batches") == []
+
+
+# --- check
+
+
+def test_check_sends_nothing_and_names_the_command_that_starts(
+    write: Callable[[str], str], url: str, provider: BlockListServer, file: Callable[..., str]
+) -> None:
+    pace = "[accounts.support.pace]\nper_minute = 60000\n"
+    config = write(config_text(url, provider, pace))
+    result = run("batch", "block", file(), "--check", "--config", config)
+    assert result.exit_code == 0
+    assert "10 rows: 10 pending" in result.stdout
+    assert "  time: about 0 s; 10 rows would be sent\n" in result.stdout
+    assert provider.requests == []
+    command = f"contact-adapter batch resume 1 --config {config}"
+    assert result.stdout.endswith(f"nothing was sent; start it: {command}\n")
+    started = run(*command.split()[1:])
+    assert started.exit_code == 0
+    assert len(provider.states) == 10
+
+
+def test_a_checked_file_is_started_by_the_same_command_without_check(
+    config: str, file: Callable[..., str], provider: BlockListServer, url: str
+) -> None:
+    path = file(*NUMBERS, "12")
+    checked = run("batch", "block", path, "--check", "--config", config)
+    assert checked.exit_code == 3
+    assert "  line 12: invalid_target" in checked.stderr
+    again = run("batch", "block", path, "--verify", "--config", config)
+    assert again.exit_code == 1
+    assert "has the same rows, without --verify" in again.stderr
+    assert provider.requests == []
+    assert run("batch", "block", path, "--config", config).exit_code == 3
+    assert len(provider.states) == 10
+    assert len(rows(url, "batches")) == 1
+
+
+def test_check_with_json_has_the_rejected_rows(config: str, file: Callable[..., str]) -> None:
+    result = run("batch", "block", file(*NUMBERS, "12"), "--check", "--json", "--config", config)
+    stored, checked = documents(result.stdout)
+    assert (stored["event"], stored["existing"]) == ("stored", False)
+    assert (checked["event"], checked["batch"]["status"]) == ("checked", "ready")
+    (rejected,) = checked["rejected"]
+    assert (rejected["line"], rejected["code"]) == (12, "invalid_target")
+
+
+# --- hostile files
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        (b"", 1),
+        (os.urandom(4096) + b"\0", 1),
+        (b"number\n" + b"5511988880000\n" * (2 * 2**20), 1),
+        (b"number\n5511988880000\n" + b"9" * (10 * 2**20), 3),
+        (",".join(f"c{index}" for index in range(300)).encode(), 1),
+        (b"number\n5511988880000\n5511\0988880001\n", 3),
+        ("number,reason\n5511988880000,\u00e9\n".encode() + "5,\u00e9\n".encode("cp1252"), 3),
+    ],
+    ids=["empty", "binary", "30 MiB", "long line", "300 columns", "NUL", "mixed encodings"],
+)
+def test_a_hostile_file_leaves_nothing_half_begun(
+    body: bytes, line: int, config: str, url: str, tmp_path: Path, provider: BlockListServer
+) -> None:
+    path = tmp_path / "hostile.csv"
+    path.write_bytes(body)
+    result = run("batch", "block", str(path), "--config", config)
+    assert result.exit_code == 1
+    assert re.search(r"line \d+: ", result.stderr)
+    assert f"line {line}: " in result.stderr or line == 1
+    assert "nothing was stored, and nothing sent" in result.stderr
+    tables = ("batches", "items", "contacts", "calls")
+    assert [rows(url, table) for table in tables] == [[]] * 4
+    assert provider.requests == []
+
+
+def test_formula_cells_are_rejected_rows(config: str, file: Callable[..., str]) -> None:
+    result = run("batch", "block", file('"=1+5511988880000"', "5.51E+12"), "--config", config)
+    assert result.exit_code == 3
+    assert "line 2: invalid_target: number: is a formula" in result.stderr
+    assert "2 rows: 2 rejected" in result.stdout
+
+
+def test_a_missing_file_is_a_usage_error(config: str) -> None:
+    assert run("batch", "block", "no-such-file.csv", "--config", config).exit_code == 2
+    assert run("batch", "show", "x", "--config", config).exit_code == 2
+    assert run("batch", "no-such-command").exit_code == 2
+
+
+# --- Ctrl-C, and the same file again
+
+
+def start(config: str, path: str, *more: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [COMMAND, "batch", "block", path, "--config", config, *more],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 5)], ids=["SIGINT", "SIGTERM"]
+)
+def test_an_interrupted_batch_is_paused_and_goes_on_with_the_printed_command(
+    number: signal.Signals,
+    status: int,
+    write: Callable[[str], str],
+    url: str,
+    provider: BlockListServer,
+    file: Callable[..., str],
+) -> None:
+    config = write(config_text(url, provider, "[accounts.support.pace]\nper_minute = 120\n"))
+    path = file()
+    with start(config, path) as process:
+        wait_until(lambda: provider.requests, "the first change")
+        process.send_signal(number)
+        out, err = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == status, err
+    assert "batch 1 (block for support): paused\n" in out
+    command = re.search(r"go on with it: contact-adapter (batch resume 1 .*)\n", err)
+    assert command is not None
+    assert [row["status"] for row in rows(url, "batches")] == ["paused"]
+    sent = len(provider.requests)
+    assert 0 < sent < 10
+
+    same = run("batch", "block", path, "--config", config)
+    assert same.exit_code == 5
+    assert f"go on with it: contact-adapter {command[1]}\n" in same.stderr
+    assert len(provider.requests) == sent
+
+    write(config_text(url, provider))
+    resumed = run("batch", "block", path, "--resume", "--config", config)
+    assert resumed.exit_code == 0, resumed.output
+    assert provider.states == dict.fromkeys(NUMBERS, True)
+    assert len(rows(url, "batches")) == 1
+
+
+def test_a_batch_that_another_person_pauses_ends_with_5(
+    write: Callable[[str], str], url: str, provider: BlockListServer, file: Callable[..., str]
+) -> None:
+    config = write(config_text(url, provider, "[accounts.support.pace]\nper_minute = 120\n"))
+    with start(config, file()) as process:
+        wait_until(lambda: provider.requests, "the first change")
+        assert run("batch", "pause", "1", "--config", config).exit_code == 0
+        _, err = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 5
+    assert "go on with it: contact-adapter batch resume 1" in err
+    assert run("batch", "cancel", "1", "--config", config).exit_code == 0
+    assert run("batch", "resume", "1", "--config", config).exit_code == 3
+
+
+# --- read and control
+
+
+def test_batches_are_listed_shown_and_read(config: str, file: Callable[..., str]) -> None:
+    run("batch", "block", file(*NUMBERS, "12"), "--config", config)
+    listed = run("batch", "list", "--config", config)
+    assert listed.stdout.split("\t")[2:] == [
+        "support",
+        "block",
+        "done",
+        "11 rows: 10 done, 1 rejected\n",
+    ]
+    shown = run("batch", "show", "1", "--config", config)
+    assert shown.stdout == "batch 1 (block for support): done\n  11 rows: 10 done, 1 rejected\n"
+    document = json.loads(run("batch", "show", "1", "--json", "--config", config).stdout)
+    assert sum(document["data"]["batch"]["counts"].values()) == 11
+    items = run("batch", "items", "1", "--config", config)
+    assert len(items.stdout.splitlines()) == 11
+    assert NUMBERS[0] not in items.stdout
+    csv = run("batch", "items", "1", "--status", "done,rejected", "--csv", "--config", config)
+    assert len(csv.stdout.splitlines()) == 12
+    assert NUMBERS[0] in csv.stdout
+    wrong = run("batch", "items", "1", "--status", "gone", "--config", config)
+    assert (wrong.exit_code, "status: must be one of" in wrong.stderr) == (1, True)
+
+
+@pytest.mark.usefixtures("no_delays")
+def test_failed_rows_are_tried_again(
+    config: str, file: Callable[..., str], provider: BlockListServer
+) -> None:
+    provider.reply = lambda action, number: REJECTED if number == NUMBERS[0] else None
+    failed = run("batch", "block", file(), "--config", config)
+    assert failed.exit_code == 3
+    assert "try again: contact-adapter batch retry 1" in failed.stderr
+    provider.reply = lambda action, number: None
+    assert run("batch", "retry", "1", "--config", config).exit_code == 0
+    assert provider.states == dict.fromkeys(NUMBERS, True)
+
+
+@pytest.mark.parametrize("name", ["show", "items", "pause", "resume", "cancel", "retry"])
+def test_an_unknown_batch_ends_the_command(name: str, config: str) -> None:
+    result = run("batch", name, "99", "--config", config)
+    assert result.exit_code == 1
+    assert "batch_not_found" in result.stderr
+    if name != "items":
+        envelope = json.loads(run("batch", name, "99", "--json", "--config", config).stdout)
+        assert envelope["error"]["code"] == "batch_not_found"
+
+
+def test_a_status_that_does_not_allow_it_is_a_conflict(
+    config: str, file: Callable[..., str]
+) -> None:
+    run("batch", "block", file(), "--config", config)
+    for name in ("pause", "cancel"):
+        result = run("batch", name, "1", "--config", config)
+        assert (result.exit_code, "batch_conflict" in result.stderr) == (1, True)
+
+
+def test_without_a_ledger_the_remedy_is_shown(
+    write: Callable[[str], str], file: Callable[..., str]
+) -> None:
+    config = write('[accounts.support]\nprovider = "memory"\n')
+    for command in (("batch", "block", file()), ("batch", "list"), ("worker",)):
+        result = run(*command, "--config", config)
+        assert result.exit_code == 1
+        assert "no ledger is configured" in result.stderr
+
+
+# --- progress
+
+
+def test_json_lines_show_the_progress(
+    write: Callable[[str], str], url: str, provider: BlockListServer, file: Callable[..., str]
+) -> None:
+    config = write(config_text(url, provider, "[accounts.support.pace]\nper_minute = 300\n"))
+    result = run("batch", "block", file(), "--json", "--config", config)
+    assert result.exit_code == 0
+    found = documents(result.stdout)
+    assert [found[0]["event"], found[-1]["event"]] == ["stored", "end"]
+    assert {each["event"] for each in found[1:-1]} == {"progress"}
+    ended = [each["batch"]["counts"]["done"] for each in found]
+    assert ended == sorted(ended)
+    assert all(sum(each["batch"]["counts"].values()) == 10 for each in found)
+
+
+def test_lines_show_the_progress_where_there_is_no_terminal(
+    write: Callable[[str], str],
+    url: str,
+    provider: BlockListServer,
+    file: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("adapter.cli_progress.LINE_EVERY", 0.0)
+    config = write(config_text(url, provider, "[accounts.support.pace]\nper_minute = 300\n"))
+    result = run("batch", "block", file(), "--config", config)
+    assert result.exit_code == 0
+    assert re.search(r"^batch 1: \d+ of 10 rows; [\d.]+ rows/s, \d+ s left$", result.stderr, re.M)
+
+
+@pytest.mark.slow
+def test_a_bar_shows_the_progress_on_a_terminal(
+    write: Callable[[str], str], url: str, provider: BlockListServer, file: Callable[..., str]
+) -> None:
+    config = write(config_text(url, provider, "[accounts.support.pace]\nper_minute = 300\n"))
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [COMMAND, "batch", "block", file(), "--config", config],
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        text=True,
+    )
+    os.close(theirs)
+    out, _ = process.communicate(timeout=TIMEOUT)
+    shown = os.read(ours, 100_000).decode()
+    os.close(ours)
+    assert process.returncode == 0
+    assert "10 done" in out
+    assert re.search(r"batch 1 .*\[#+-*\] +\d+/10 +[\d.]+ rows/s", shown)
+
+
+# --- worker
+
+
+@pytest.mark.slow
+def test_a_worker_runs_what_was_started_elsewhere(
+    config: str, url: str, file: Callable[..., str], provider: BlockListServer
+) -> None:
+    run("batch", "block", file(), "--check", "--config", config)
+    with subprocess.Popen(
+        [COMMAND, "worker", "--config", config], stderr=subprocess.PIPE
+    ) as worker:
+        execute(url, "UPDATE {p}batches SET status = 'running'")
+        wait_until(lambda: len(provider.states) == 10, "the rows of the batch")
+        wait_until(lambda: rows(url, "batches")[0]["status"] == "done", "the end of the batch")
+        worker.send_signal(signal.SIGTERM)
+        _, err = worker.communicate(timeout=TIMEOUT)
+    assert worker.returncode == 0, err
