@@ -12,7 +12,7 @@ from adapter.codes import Action, Code
 from adapter.comparison import Identities
 from adapter.contacts import Contact, as_sent, other_form
 
-NO_LIST: Final = "the account has no list that could be read, and the ledger's is no evidence of it"
+NO_LIST: Final = "the provider has no list to read, and the ledger does not show what it holds"
 _NOT_COMPARABLE: Final = (
     "the list has numbers, and of this contact only the LID is known; send its number"
 )
