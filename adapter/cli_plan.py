@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import click
 
 from adapter.api_keys import ANONYMOUS
-from adapter.cli_batches import OpenedBatches, opened_batches, run_batch
+from adapter.cli_batch_runs import Opened, opened_batches, run_batch
 from adapter.cli_options import config_option, json_option, own_address_option
 from adapter.cli_output import print_data, print_line
 from adapter.history import MAX_LIMIT
@@ -118,13 +118,13 @@ def apply(plan_id: int, verify: bool, config: Path | None, own_address: str, as_
         run_batch(opened, _load(opened).apply(plan_id, ANONYMOUS, verify=verify).batch)
 
 
-def _load(opened: OpenedBatches) -> Plans:
+def _load(opened: Opened) -> Plans:
     from adapter.batches import Plans
 
     return Plans(opened.service, opened.batches.wake)
 
 
-def _create(opened: OpenedBatches, plans: Plans, file: BinaryIO | None, **options: Any) -> Plan:
+def _create(opened: Opened, plans: Plans, file: BinaryIO | None, **options: Any) -> Plan:
     from adapter.batches import FileProblem, read_rows
 
     region, rows = opened.service.settings.default_region, None
@@ -138,7 +138,7 @@ def _create(opened: OpenedBatches, plans: Plans, file: BinaryIO | None, **option
         raise click.ClickException(f"cannot read the file: {error.strerror}") from None
 
 
-def _print(opened: OpenedBatches, plans: Plans, made: Plan, *, rows: bool) -> None:
+def _print(opened: Opened, plans: Plans, made: Plan, *, rows: bool) -> None:
     bases, sizes = made.bases, made.sizes
     origin = made.source or "a file"
     print_line(

@@ -160,7 +160,7 @@ class Code(Enum):
     PAYLOAD_TOO_LARGE = (
         "payload_too_large", 413, Retry.NEVER, Applied.NOT_APPLIED,
         "The body is too large.",
-        "the body exceeds 64 KiB",
+        "the body exceeds 64 KiB; of a batch, 2 MiB of JSON or 25 MiB of CSV",
     )
     UNSUPPORTED_MEDIA_TYPE = (
         "unsupported_media_type", 415, Retry.NEVER, Applied.NOT_APPLIED,

@@ -59,27 +59,33 @@ class ClaimStatements:
 
     def _candidates(self, tables: Tables) -> sa.Select[Any]:
         items, contacts, blocks = tables.items, tables.contacts, tables.blocks
-        joined = items.outerjoin(contacts, contacts.c.id == items.c.contact_id).outerjoin(
-            blocks,
-            sa.and_(blocks.c.account == items.c.account, blocks.c.contact_id == items.c.contact_id),
-        )
         due = sa.or_(
             items.c.not_before.is_(None),
             items.c.not_before <= sa.bindparam("now", type_=UtcTime()),
         )
-        return (
-            sa.select(
-                *(items.c[name] for name in ("row", "action", "contact_id", "attempts")),
-                *(items.c.reason, items.c.ref),
-                *(contacts.c.number, contacts.c.lid, contacts.c.user_id),
-                *(blocks.c.wanted, blocks.c.state, blocks.c.certainty),
-                sa.func.coalesce(blocks.c.wish, blocks.c.intent).label("place"),
-            )
-            .select_from(joined)
+        names = ("row", "action", "account", "contact_id", "attempts", "reason", "ref")
+        # The page first: the planner would join whole tables that were not analyzed yet.
+        page = (
+            sa.select(*(items.c[name] for name in names))
             .where(items.c.batch_id == sa.bindparam("batch_id"), items.c.status == _PENDING)
             .where(items.c.account == sa.bindparam("account"), items.c.row > sa.bindparam("after"))
             .where(due)
             .order_by(items.c.row)
             .limit(sa.bindparam("limit", type_=sa.Integer()))
-            .with_for_update(of=items, skip_locked=True)
+            .with_for_update(skip_locked=True)
+            .subquery("page")
+        )
+        joined = page.outerjoin(contacts, contacts.c.id == page.c.contact_id).outerjoin(
+            blocks,
+            sa.and_(blocks.c.account == page.c.account, blocks.c.contact_id == page.c.contact_id),
+        )
+        return (
+            sa.select(
+                page,
+                *(contacts.c.number, contacts.c.lid, contacts.c.user_id),
+                *(blocks.c.wanted, blocks.c.state, blocks.c.certainty),
+                sa.func.coalesce(blocks.c.wish, blocks.c.intent).label("place"),
+            )
+            .select_from(joined)
+            .order_by(page.c.row)
         )

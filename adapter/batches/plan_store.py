@@ -167,17 +167,23 @@ def read_rows(ledger: Ledger, batch_id: int) -> Iterator[Any]:
     """Yield the rows of a plan that have an op, with the identifiers of their contacts."""
     tables = ledger.tables
     items, contacts = tables.items, tables.contacts
-    query = (
-        sa.select(items, contacts.c.number, contacts.c.lid, contacts.c.user_id)
-        .select_from(items.outerjoin(contacts, contacts.c.id == items.c.contact_id))
-        .where(items.c.batch_id == batch_id, items.c.op.is_not(None))
-        .order_by(items.c.row)
-        .limit(CHUNK)
-    )
+    names = ("row", "line", "op", "code", "why", "reason", "ref", "contact_id")
     after = 0
     while True:
-        page = query.where(items.c.row > after)
-        rows = ledger.ask(lambda connection, page=page: connection.execute(page).all())  # type: ignore[misc]
+        # The page before its join, which PostgreSQL may plan over whole tables.
+        page = (
+            sa.select(*(items.c[name] for name in names))
+            .where(items.c.batch_id == batch_id, items.c.op.is_not(None), items.c.row > after)
+            .order_by(items.c.row)
+            .limit(CHUNK)
+            .subquery("page")
+        )
+        query = (
+            sa.select(page, contacts.c.number, contacts.c.lid, contacts.c.user_id)
+            .select_from(page.outerjoin(contacts, contacts.c.id == page.c.contact_id))
+            .order_by(page.c.row)
+        )
+        rows = ledger.ask(lambda connection, query=query: connection.execute(query).all())  # type: ignore[misc]
         yield from rows
         if len(rows) < CHUNK:
             return

@@ -48,7 +48,7 @@ MAX_CSV: Final = 25 * 2**20
 """Maximum size of a CSV, in bytes; it is read as a stream."""
 
 MAX_JSON: Final = 2 * 2**20
-"""Maximum size of a batch in JSON, in bytes; it is held in memory."""
+"""Maximum size of a batch in JSON, in bytes; it is held whole."""
 
 BATCH_VARIABLE: Final = "contact_adapter_id"
 """The variable of a path with the id of a batch; a host's prefix may have an `id`, too."""
