@@ -16,6 +16,7 @@ NO_LIST: Final = "the provider has no list to read, and the ledger does not show
 _NOT_COMPARABLE: Final = (
     "the list has numbers, and of this contact only the LID is known; send its number"
 )
+_OTHER_ID: Final = "the list may have it by its LID, or by the other form of its number"
 _MAY_BE_WANTED: Final = "may be one of the wanted contacts, which are known by another id"
 _NOT_WANTED: Final = "is blocked there and not in the source; it is left as it is"
 _NOT_OURS: Final = "is blocked there and not in the source, but the ledger has no block of ours"
@@ -137,14 +138,13 @@ class Sorting:
     def verify(self, wanted: Iterable[Wanted], *, has_list: bool) -> Iterator[Sorted]:
         """Yield each contact with what the one list of two accounts shows."""
         given = list(self._distinct(wanted))
-        shown: dict[bool | None, tuple[Op, str | None]] = {
-            True: (Op.KEEP, None),
-            False: (Op.MISSING, None),
-            None: (Op.UNSURE, _NOT_COMPARABLE if has_list else NO_LIST),
-        }
         for each in given:
-            op, why = shown[self._list.shows(each.contact) if has_list else None]
-            code = Reason.UNSURE.value if op is Op.UNSURE else None
+            found = self._list.shows(each.contact) if has_list else None
+            op, code, why = (Op.KEEP if found else Op.MISSING), None, None
+            if found is None:
+                op, code = Op.UNSURE, Reason.UNSURE.value
+                why = _OTHER_ID if each.contact.number is not None else _NOT_COMPARABLE
+                why = why if has_list else NO_LIST
             yield Sorted(shorten(each.contact), each.line, op, code, why, each.reason, each.ref)
         for contact, found in self._extras(given) if has_list else ():
             if found is False:

@@ -196,7 +196,8 @@ class Plans:
         known = read_known(ledger, account)
         target = describe_target(account, allow)
         sorting = Sorting(there.contacts, known, target, account.identities)
-        same = name is not None and have_one_phone(account, service.accounts[name])
+        other = service.accounts.get(name)
+        same = other is not None and have_one_phone(account, other)
         if same:
             has_list = there.basis is Basis.PROVIDER
             found = list(sorting.verify(origin.wanted, has_list=has_list))

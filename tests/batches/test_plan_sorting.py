@@ -176,3 +176,12 @@ def test_a_contact_is_stored_by_the_identifier_of_requests() -> None:
     assert shorten(Contact("1", "2@lid", "BR.3")) == Contact("1")
     assert shorten(Contact(None, "2@lid", "BR.3")) == Contact(lid="2@lid")
     assert shorten(Contact(user_id="BR.3")) == Contact(user_id="BR.3")
+
+
+@pytest.mark.parametrize(("wanted", "words"), [(one, "other form"), (Contact(lid="7@lid"), "LID")])
+def test_what_one_list_cannot_show_is_unsure_with_the_reason(wanted: Contact, words: str) -> None:
+    there = [LID, two]
+    sorting = Sorting(there, Known(), Target(BOTH, lambda *_: None), Identities())
+    found = next(sorting.verify(wanted_of([wanted]), has_list=True))
+    assert (found.op, found.code) == (Op.UNSURE, "unsure")
+    assert words in (found.why or "")
