@@ -13,6 +13,7 @@ import click
 from adapter import logs
 from adapter.api_keys import ANONYMOUS
 from adapter.cli_batch_runs import (
+    INTERRUPTED,
     Opened,
     open_private,
     opened_batches,
@@ -130,6 +131,9 @@ def _store(
         raise click.ClickException(f"{problem}; nothing was stored, and nothing sent") from None
     except OSError as error:
         raise click.ClickException(f"cannot read the file: {error.strerror}") from None
+    except KeyboardInterrupt:
+        click.echo("interrupted while the file was read; nothing was sent", err=True)
+        sys.exit(INTERRUPTED)
     if opened.as_json:
         print_event("stored", created.batch, existing=created.existing)
     return created
