@@ -84,11 +84,11 @@ def excluded_checks(case: schemathesis.Case[Any]) -> list[Any]:
         # For a wrong method, a dialect responds as its provider does: with an unknown path.
         excluded.append(openapi_checks.unsupported_method)
     path = case.operation.path
-    has_pages = path == "/v1/contacts/blocked" or path.startswith("/v1/batches")
+    has_pages = path == "/v1/contacts/blocked" or path.startswith(("/v1/batches", "/v1/plans"))
     if case.method == "POST" or is_native or has_pages:
         # Valid numbers and JIDs depend on the numbering plan, which no schema can express. A
         # dialect's read has them in its query. A valid cursor is one of a page before. Batches
-        # need a ledger.
+        # and plans need a ledger.
         excluded.append(openapi_checks.positive_data_acceptance)
     return excluded
 
@@ -100,7 +100,7 @@ def test_every_response_is_described_by_the_document(case: schemathesis.Case[Any
     assert {"x-request-id", "cache-control"} <= set(response.headers)
 
 
-@with_batches.include(path_regex="^/v1/batches").parametrize()
+@with_batches.include(path_regex="^/v1/(batches|plans)").parametrize()
 @bounded
 def test_every_response_about_batches_is_described(case: schemathesis.Case[Any]) -> None:
     case.call_and_validate(excluded_checks=excluded_checks(case))
