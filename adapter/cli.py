@@ -19,6 +19,7 @@ from adapter.cli_calls import CALLS
 from adapter.cli_ledger import LEDGER_COMMANDS
 from adapter.cli_options import PathType, config_option, json_option, own_address_option
 from adapter.cli_output import print_data, print_line, print_trace
+from adapter.cli_plan import PLAN_COMMANDS
 from adapter.cli_setup import describe_own_server, open_service, or_configuration_error, or_exit
 from adapter.codes import Action
 from adapter.config_names import display_key
@@ -233,7 +234,7 @@ def accounts(config: Path | None, own_address: str, as_json: bool) -> None:
         print_line(f"{entry['name']}{default}: {entry['provider']}; {actions}")
 
 
-for _command in (*CALLS, *BATCH_COMMANDS, *LEDGER_COMMANDS):
+for _command in (*CALLS, *BATCH_COMMANDS, *PLAN_COMMANDS, *LEDGER_COMMANDS):
     main.add_command(_command)
 
 

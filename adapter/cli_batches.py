@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, NoReturn
+from typing import TYPE_CHECKING, BinaryIO, Final, NoReturn
 
 import click
 
 from adapter import logs
 from adapter.api_keys import ANONYMOUS
-from adapter.batch_calls import BatchCalls
+from adapter.cli_batch_runs import (
+    INTERRUPTED,
+    Opened,
+    open_private,
+    opened_batches,
+    print_some_rejected,
+    read_rejected,
+    run_batch,
+    write_again,
+)
 from adapter.cli_options import (
     PathType,
     account_option,
@@ -26,82 +30,26 @@ from adapter.cli_options import (
     own_address_option,
 )
 from adapter.cli_output import (
-    OutputError,
     print_data,
-    print_failure,
-    print_json,
     print_line,
     print_rows,
 )
 from adapter.cli_progress import (
-    SHOWN,
     count_ended,
     describe_counts,
     describe_seconds,
-    exit_status,
-    new_reporter,
     print_event,
-    print_rejected,
     print_summary,
 )
-from adapter.cli_setup import describe_remedy, open_service, or_exit, prepare_ledger
+from adapter.cli_setup import open_service, or_exit, prepare_ledger
 from adapter.codes import Action
-from adapter.errors import RequestError
 from adapter.history import MAX_LIMIT
 from adapter.privacy import escape_controls
-from adapter.results import Result
-from adapter.service import Service, new_request_id
-from adapter.settings.locations import DEFAULT_ADDRESS, find_config
+from adapter.settings.locations import find_config
 from adapter.web.batch_documents import build_batch
 
 if TYPE_CHECKING:
-    from adapter.batches import Batch, Batches, Created, Item
-
-INTERRUPTED: Final = 130
-"""Exit status after Ctrl-C."""
-
-_AGAIN: Final = ("rejected", "failed")
-"""The rows of `--rejected`."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    """The batches of a command, and its options."""
-
-    service: Service
-    batches: Batches
-    calls: BatchCalls
-    suffix: str
-    as_json: bool
-
-    def command(self, name: str, batch: Batch) -> str:
-        """Return the command line of another command for this batch."""
-        return f"contact-adapter batch {name} {batch.id}{self.suffix}"
-
-
-@contextmanager
-def _opened(config: Path | None, own_address: str, as_json: bool = False) -> Iterator[_Opened]:
-    """Return the batches; a refusal, or a ledger that is gone, ends the command."""
-    service = open_service(config, own_address, needs_ledger=True)
-    prepare_ledger(service, config)
-    suffix = f" --config {config}" if config else ""
-    if own_address != DEFAULT_ADDRESS:
-        suffix += f" --own-address {own_address}"
-    calls = BatchCalls(service)
-    try:
-        yield _Opened(service, or_exit(calls.load), calls, suffix, as_json)
-    except RequestError as error:
-        result = Result(error.outcome, request_id=new_request_id())
-        if as_json:
-            print_json(result.envelope())
-        else:
-            print_failure(result)
-            remedy = describe_remedy(service, result, config, own_address)
-            if remedy is not None:
-                click.echo(f"  {remedy}", err=True)
-        sys.exit(1)
-    finally:
-        service.close()
+    from adapter.batches import Batch, Created, Item
 
 
 @click.group()
@@ -142,15 +90,15 @@ def _change_command(action: Action) -> click.Command:
         own_address: str,
         as_json: bool,
     ) -> None:
-        with _opened(config, own_address, as_json) as opened:
-            output = None if rejected is None else _open_private(rejected)
+        with opened_batches(config, own_address, as_json) as opened:
+            output = None if rejected is None else open_private(rejected)
             created = _store(opened, file, action, account, verify, start=not check)
             if check:
-                _write_again(opened, created.batch, output)
+                write_again(opened, created.batch, output)
                 _exit_checked(opened, created)
             if created.existing:
                 _require_same(opened, created.batch, verify, resume)
-            _run(opened, created.batch, output)
+            run_batch(opened, created.batch, output)
 
     change.__doc__ = (
         f"{action.value.capitalize()} the contacts of FILE: a CSV, or one number per line; - for "
@@ -165,7 +113,7 @@ for _action in (Action.BLOCK, Action.UNBLOCK):
 
 
 def _store(
-    opened: _Opened,
+    opened: Opened,
     file: BinaryIO,
     action: Action,
     account: str | None,
@@ -183,20 +131,23 @@ def _store(
         raise click.ClickException(f"{problem}; nothing was stored, and nothing sent") from None
     except OSError as error:
         raise click.ClickException(f"cannot read the file: {error.strerror}") from None
+    except KeyboardInterrupt:
+        click.echo("interrupted while the file was read; nothing was sent", err=True)
+        sys.exit(INTERRUPTED)
     if opened.as_json:
         print_event("stored", created.batch, existing=created.existing)
     return created
 
 
-def _exit_checked(opened: _Opened, created: Created) -> NoReturn:
+def _exit_checked(opened: Opened, created: Created) -> NoReturn:
     """Print what a batch would do, and how to start it."""
-    batch, items = created.batch, _read_rejected(opened, created.batch)
+    batch, items = created.batch, read_rejected(opened, created.batch)
     if opened.as_json:
         rows = [{"line": each.line, "code": each.code, "why": each.why} for each in items]
         print_event("checked", batch, rejected=rows)
     else:
         print_summary(batch)
-        _print_rejected(batch, items)
+        print_some_rejected(batch, items)
         left = batch.seconds_left
         pace = "the account has no pace" if left is None else f"about {describe_seconds(left)}"
         print_line(f"  time: {pace}; {batch.counts.get('pending', 0)} rows would be sent")
@@ -204,7 +155,7 @@ def _exit_checked(opened: _Opened, created: Created) -> NoReturn:
     sys.exit(3 if batch.counts.get("rejected") else 0)
 
 
-def _require_same(opened: _Opened, batch: Batch, verify: bool, resume: bool) -> None:
+def _require_same(opened: Opened, batch: Batch, verify: bool, resume: bool) -> None:
     """End the command unless it may go on with the unfinished batch of the same rows."""
     if verify and not batch.verify:
         raise click.ClickException(
@@ -223,95 +174,6 @@ def _require_same(opened: _Opened, batch: Batch, verify: bool, resume: bool) -> 
     sys.exit(5)
 
 
-# --- run
-
-
-def _run(opened: _Opened, batch: Batch, output: Any = None) -> NoReturn:
-    """Start or resume the batch, run it here, print its summary and exit."""
-    stop, numbers = threading.Event(), []
-
-    def interrupt(number: int, _: object) -> None:
-        numbers.append(number)
-        stop.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a second Ctrl-C ends at once
-
-    before = {each: signal.signal(each, interrupt) for each in (signal.SIGINT, signal.SIGTERM)}
-    reporter = new_reporter(opened.as_json, batch)
-    try:
-        batch = opened.calls.go_on(batch.id, ANONYMOUS, stop, reporter.show)
-        if stop.is_set():
-            batch = _pause(opened, batch)
-    except KeyboardInterrupt:
-        stop.set()
-    finally:
-        reporter.close()
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    _write_again(opened, batch, output)
-    _print_end(opened, batch)
-    interrupted = signal.SIGINT in numbers and exit_status(batch) == 5
-    sys.exit(INTERRUPTED if interrupted else exit_status(batch))
-
-
-def _pause(opened: _Opened, batch: Batch) -> Batch:
-    """Pause an interrupted batch, so that no other process goes on with it."""
-    try:
-        return opened.batches.pause(batch.id, ANONYMOUS)
-    except RequestError:
-        return opened.batches.get(batch.id, ANONYMOUS)  # it has ended
-
-
-def _print_end(opened: _Opened, batch: Batch) -> None:
-    if opened.as_json:
-        print_event("end", batch)
-        return
-    print_summary(batch)
-    if exit_status(batch) == 5:
-        click.echo(f"  go on with it: {opened.command('resume', batch)}", err=True)
-        return
-    _print_rejected(batch, _read_rejected(opened, batch))
-    if any(batch.counts.get(status) for status in _AGAIN):
-        csv = f"{opened.command('items', batch)} --status {','.join(_AGAIN)} --csv"
-        click.echo(f"  their rows as CSV: {csv}", err=True)
-    if batch.counts.get("failed") or batch.counts.get("unknown"):
-        click.echo(f"  try again: {opened.command('retry', batch)}", err=True)
-
-
-def _read_rejected(opened: _Opened, batch: Batch) -> list[Item]:
-    if not batch.counts.get("rejected"):
-        return []
-    page = opened.batches.items(batch.id, ANONYMOUS, status="rejected", limit=SHOWN)
-    return list(page.entries)
-
-
-def _print_rejected(batch: Batch, items: list[Item]) -> None:
-    lines = [(each.line, each.code or "", escape_controls(each.why or "")) for each in items]
-    print_rejected(lines, batch.counts.get("rejected", 0))
-
-
-def _open_private(path: Path) -> Any:
-    """Open a file that only the user can read: it holds numbers."""
-    try:
-        number = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
-        return os.fdopen(number, "w", encoding="utf-8", newline="")
-    except OSError as error:
-        raise click.ClickException(f"cannot write to --rejected: {error.strerror}") from None
-
-
-def _write_again(opened: _Opened, batch: Batch, output: Any) -> None:
-    if output is None:
-        return
-    from adapter.batches import write_rows
-
-    try:
-        with output:
-            output.truncate(0)  # only now: a command that ends before leaves the file as it was
-            items = opened.calls.read_items(batch.id, ANONYMOUS, _AGAIN)
-            output.writelines(write_rows(items))
-    except OSError as error:
-        raise OutputError(f"cannot write to --rejected: {error.strerror}") from None
-
-
 # --- read and control
 
 
@@ -327,7 +189,7 @@ _id_argument = click.argument("batch_id", type=click.IntRange(1, 2**62), metavar
 @json_option
 def list_command(limit: int, config: Path | None, own_address: str, as_json: bool) -> None:
     """List the batches, the newest first."""
-    with _opened(config, own_address, as_json) as opened:
+    with opened_batches(config, own_address, as_json) as opened:
         page = opened.batches.list(ANONYMOUS, limit=limit)
         if as_json:
             found = [build_batch(each) for each in page.entries]
@@ -354,11 +216,11 @@ def list_command(limit: int, config: Path | None, own_address: str, as_json: boo
 @json_option
 def show_command(batch_id: int, config: Path | None, own_address: str, as_json: bool) -> None:
     """Print the status and the counts of a batch."""
-    with _opened(config, own_address, as_json) as opened:
+    with opened_batches(config, own_address, as_json) as opened:
         _print_batch(opened, opened.batches.get(batch_id, ANONYMOUS))
 
 
-def _print_batch(opened: _Opened, batch: Batch) -> None:
+def _print_batch(opened: Opened, batch: Batch) -> None:
     if opened.as_json:
         print_data({"batch": build_batch(batch)})
         return
@@ -377,7 +239,7 @@ def items_command(
     batch_id: int, status: str | None, as_csv: bool, config: Path | None, own_address: str
 ) -> None:
     """Print the rows of a batch. Contacts are masked, except with --csv."""
-    with _opened(config, own_address) as opened:
+    with opened_batches(config, own_address) as opened:
         wanted = None if status is None else [each.strip() for each in status.split(",")]
         items = opened.calls.read_items(batch_id, ANONYMOUS, wanted)
         if as_csv:
@@ -397,13 +259,13 @@ def _row(item: Item) -> tuple[str, ...]:
     return (str(item.line), *(escape_controls(each or "") for each in words))
 
 
-def _control_command(name: str, text: str, after: Callable[[_Opened, Batch], object]) -> None:
+def _control_command(name: str, text: str, after: Callable[[Opened, Batch], object]) -> None:
     @_id_argument
     @config_option
     @own_address_option
     @json_option
     def control(batch_id: int, config: Path | None, own_address: str, as_json: bool) -> None:
-        with _opened(config, own_address, as_json) as opened:
+        with opened_batches(config, own_address, as_json) as opened:
             if name == "resume":  # also of one that is ready, or that runs elsewhere
                 found = opened.batches.get(batch_id, ANONYMOUS)
             else:
@@ -416,8 +278,8 @@ def _control_command(name: str, text: str, after: Callable[[_Opened, Batch], obj
 
 _control_command("pause", "Begin no further rows of a batch, here or elsewhere.", _print_batch)
 _control_command("cancel", "Begin no further rows of a batch, ever.", _print_batch)
-_control_command("resume", "Start a batch that was checked or paused, and run it here.", _run)
-_control_command("retry", "Run the failed and unknown rows of a batch again, here.", _run)
+_control_command("resume", "Start a batch that was checked or paused, and run it here.", run_batch)
+_control_command("retry", "Run the failed and unknown rows of a batch again, here.", run_batch)
 
 
 # --- worker

@@ -160,7 +160,7 @@ class Code(Enum):
     PAYLOAD_TOO_LARGE = (
         "payload_too_large", 413, Retry.NEVER, Applied.NOT_APPLIED,
         "The body is too large.",
-        "the body exceeds 64 KiB",
+        "the body exceeds 64 KiB; of a batch, 2 MiB of JSON or 25 MiB of CSV",
     )
     UNSUPPORTED_MEDIA_TYPE = (
         "unsupported_media_type", 415, Retry.NEVER, Applied.NOT_APPLIED,
@@ -296,6 +296,16 @@ class Code(Enum):
         "batch_conflict", 409, Retry.NEVER, Applied.NOT_APPLIED,
         "The status of the batch does not allow this.",
         "a batch cannot be started, paused, resumed, cancelled or retried in its status",
+    )
+    PLAN_REFUSED = (
+        "plan_refused", 409, Retry.NEVER, Applied.NOT_APPLIED,
+        "A guard of plans refuses this plan.",
+        "a list is empty or shorter than expected, or the plan would unblock more than allowed",
+    )
+    PLAN_STALE = (
+        "plan_stale", 409, Retry.NEVER, Applied.NOT_APPLIED,
+        "The lists need more changes than were approved; make a new plan.",
+        "since the plan was made, the lists have changed: more is to be done than was approved",
     )
     INTERNAL_ERROR = (
         "internal_error", 500, Retry.NOW, Applied.UNKNOWN,

@@ -44,6 +44,8 @@ _ATTRIBUTES: Final[tuple[tuple[str, Any, str], ...]] = (
     ("verified_on", (str, NoneType), "a text, or None"),
     ("header_templates", Mapping, "a mapping"),
     ("max_lookup", int, "a number"),
+    ("max_blocked", (int, NoneType), "a number, or None"),
+    ("blocks_only_recent", (int, NoneType), "a number of hours, or None"),
     ("status_words", Mapping, "a mapping"),
 )
 """The attributes of a provider that the core reads: name, type, and the type in words."""
@@ -74,8 +76,10 @@ def check_provider(provider: type[Provider]) -> None:
     for attribute, kind, words in _ATTRIBUTES:
         if not isinstance(getattr(provider, attribute), kind):
             raise PluginError(f"{name}.{attribute} must be {words}")
-    if provider.max_lookup < 1:
-        raise PluginError(f"{name}.max_lookup must be at least 1")
+    for attribute in ("max_lookup", "max_blocked", "blocks_only_recent"):
+        number = getattr(provider, attribute)
+        if number is not None and number < 1:
+            raise PluginError(f"{name}.{attribute} must be at least 1")
     for route in provider.all_routes():
         _check_methods(provider, route.action, _METHODS.get(route.action, ()))
         if route.action is Action.STATUS and not provider.status_at:

@@ -81,6 +81,8 @@ class Provider(ProviderReads):
       status.
     - `error_rules`: further rules, where the body or the status is the evidence.
       `HTTP_STATUS_RULES` come after them.
+    - `max_blocked`: how many entries a block list holds, where the provider has a limit.
+      `blocks_only_recent`: only those who have written in the last so many hours can be blocked.
     - `verified_on`: the date (`2026-11-22`) of the recorded responses of the live service, if any.
 
     Raises PluginError for a class attribute or an option that cannot be used.
@@ -93,6 +95,8 @@ class Provider(ProviderReads):
     session_location: ClassVar[SessionLocation] = SessionLocation.NONE
     confirmation: ClassVar[Confirmation] = Confirmation.ACCEPTED
     contact_forms: ClassVar[tuple[ContactForm, ...]] = (ContactForm.JID, ContactForm.LID)
+    max_blocked: ClassVar[int | None] = None
+    blocks_only_recent: ClassVar[int | None] = None
     verified_on: ClassVar[str | None] = None
     header_templates: ClassVar[Mapping[str, str]] = MappingProxyType({})
     routes: ClassVar[Mapping[str, tuple[str, str]]]

@@ -140,6 +140,8 @@ class MetaCloudProvider(p.Provider):
         "status": ("GET", PHONE),
     }
     synchronous = True
+    max_blocked = 64_000
+    blocks_only_recent = 24
     status_at = "/status"
     status_session = ("/id", "phone_number_id")
     status_words = STATUS_WORDS

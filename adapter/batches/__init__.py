@@ -9,6 +9,8 @@ Needs the ledger, where the rows, their leases and results are; imported where i
 - `claims`: rows are leased and ended in groups; `lanes`: the pace of an account.
 - `runner`: runs the rows in threads; `endings`: from a result to the status of its row;
   `comparing`: the provider's list against the rows.
+- `plans`: what it takes to bring one list to another; `plan_model`, `plan_lists`, `plan_sorting`,
+  `plan_store` and `plan_applying` are its parts.
 - `messenger` and `worker`: who runs a batch, and when.
 
 Rules: a file is a stream, and is never held in memory or kept; each row ends in exactly one status;
@@ -27,6 +29,8 @@ from adapter.batches.writing import write_rows
 
 if TYPE_CHECKING:
     from adapter.batches.batches import Batches
+    from adapter.batches.plan_model import Plan
+    from adapter.batches.plans import Plans
 
 __all__ = [
     "Batch",
@@ -34,13 +38,19 @@ __all__ = [
     "Created",
     "FileProblem",
     "Item",
+    "Plan",
+    "Plans",
     "Row",
     "build_row",
     "read_rows",
     "write_rows",
 ]
 
-_LAZY: Final = {"Batches": "adapter.batches.batches"}
+_LAZY: Final = {
+    "Batches": "adapter.batches.batches",
+    "Plan": "adapter.batches.plan_model",
+    "Plans": "adapter.batches.plans",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -28,7 +28,7 @@ from adapter.service import Service
 
 T = TypeVar("T")
 
-_UNFINISHED: Final = (Status.READY, Status.RUNNING, Status.PAUSED)
+_UNFINISHED: Final = (Status.PLANNED, Status.READY, Status.RUNNING, Status.PAUSED)
 
 
 class Batches:

@@ -13,6 +13,8 @@ class Status(StrEnum):
     """The status of a batch."""
 
     STAGING = "staging"
+    PLANNED = "planned"
+    """A plan that has not been applied."""
     READY = "ready"
     RUNNING = "running"
     PAUSED = "paused"

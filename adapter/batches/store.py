@@ -71,8 +71,15 @@ def accounts_of(row: Any) -> list[str]:
 
 
 def may_see(row: Any, accounts: Collection[str] | None) -> bool:
-    """Whether all accounts of the batch's rows are among these; None means every account."""
-    return accounts is None or set(accounts_of(row)) <= set(accounts)
+    """Whether all accounts of the batch's rows are among these; None means every account.
+
+    The rows of a plan also show the list of its source.
+    """
+    if accounts is None:
+        return True
+    details = json.loads(row.details) if row.details else {}
+    source = details.get("source")
+    return {*accounts_of(row), *([source] if source else [])} <= set(accounts)
 
 
 def read_items(
@@ -82,8 +89,12 @@ def read_items(
     statuses: Sequence[str],
     limit: int,
     cursor: str | None,
+    ops: Sequence[str] = (),
 ) -> Page[Item]:
-    """Return the rows of a batch in their order, those with these statuses; none means all."""
+    """Return the rows of a batch in their order, those with these statuses; none means all.
+
+    `ops`: of a plan, those with one of these too.
+    """
     items, contacts = tables.items, tables.contacts
     given = contacts.alias("given_contacts")
     joined = items.outerjoin(contacts, contacts.c.id == items.c.contact_id)
@@ -98,6 +109,8 @@ def read_items(
     )
     if statuses:
         query = query.where(items.c.status.in_(statuses))
+    if ops:
+        query = query.where(items.c.op.in_(ops))
     rows = connection.execute(query).all()
     found = tuple(_item(row) for row in rows[:limit])
     return Page(found, write_cursor("i", found[-1].row) if len(rows) > limit else None)

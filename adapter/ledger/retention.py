@@ -141,11 +141,14 @@ def _delete_calls(connection: sa.Connection, tables: Tables, before: datetime) -
 def _delete_batch(connection: sa.Connection, tables: Tables, now: datetime) -> Sweep:
     """Delete some rows of an old batch, and the batch with its last ones; erase its contacts.
 
-    Old are those that ended `KEEP_BATCHES` ago, and those whose rows were never stored whole.
+    Old are those that ended `KEEP_BATCHES` ago, plans that were made so long ago and not applied,
+    and those whose rows were never stored whole.
     """
     batches, items, contacts = tables.batches, tables.items, tables.contacts
     begun = sa.and_(batches.c.status == "staging", batches.c.created_at < now - KEEP_STAGING)
-    old = sa.or_(batches.c.finished_at < now - KEEP_BATCHES, begun)
+    kept_since = now - KEEP_BATCHES
+    planned = sa.and_(batches.c.status == "planned", batches.c.created_at < kept_since)
+    old = sa.or_(batches.c.finished_at < kept_since, planned, begun)
     query = sa.select(batches.c.id).where(old).order_by(batches.c.id).limit(1)
     batch_id = connection.execute(query.with_for_update(skip_locked=True)).scalar()
     if batch_id is None:

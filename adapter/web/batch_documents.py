@@ -9,7 +9,7 @@ from adapter.result_data import build_contact, build_time
 if TYPE_CHECKING:
     from adapter.batches import Batch, Item
 
-STATUSES = ("staging", "ready", "running", "paused", "done", "cancelled")
+STATUSES = ("staging", "planned", "ready", "running", "paused", "done", "cancelled")
 """The statuses of a batch."""
 
 ITEM_STATUSES = (
@@ -52,6 +52,7 @@ def build_item(item: Item) -> dict[str, Any]:
         "contact": item.contact and build_contact(item.contact),
         "given": item.given if item.contact is None else None,
         "status": item.status,
+        "op": item.op,
         "code": item.code,
         "why": item.why,
         "reason": item.reason,

@@ -148,6 +148,12 @@ class ItemSchema(Schema):
         **_TEXT, metadata={"description": "what a rejected row has in place of a contact"}
     )
     status = fields.String(required=True, validate=validate.OneOf(ITEM_STATUSES))
+    op = fields.String(
+        **_TEXT,
+        metadata={
+            "description": "of a plan: keep, block, unblock, cannot, unsure, missing or extra"
+        },
+    )
     code = fields.String(
         **_TEXT,
         metadata={

@@ -48,7 +48,7 @@ MAX_CSV: Final = 25 * 2**20
 """Maximum size of a CSV, in bytes; it is read as a stream."""
 
 MAX_JSON: Final = 2 * 2**20
-"""Maximum size of a batch in JSON, in bytes; it is held in memory."""
+"""Maximum size of a batch in JSON, in bytes; it is held whole."""
 
 BATCH_VARIABLE: Final = "contact_adapter_id"
 """The variable of a path with the id of a batch; a host's prefix may have an `id`, too."""
@@ -137,26 +137,26 @@ class BatchViews:
         if request.mimetype != "application/json":
             raise unsupported_body("Content-Type", _MEDIA)
         document = dict(parse_object(request, context.read_body(MAX_JSON)))
-        items = _read_items(document.pop("items", None))
+        items = read_items(document.pop("items", None))
         options = load_document(_OPTIONS, document)
         return options, lambda: build_rows(items, self._service.settings.default_region)
 
     # --- read
 
     def _list(self, context: RequestContext, caller: Caller) -> Response:
-        _require_reader(caller)
+        require_reader(caller)
         page = self._batches.load().list(caller, **_read_page(context, _LIST))
         return _respond_page(context, "batches", page, build_batch)
 
     def _show(self, context: RequestContext, caller: Caller) -> Response:
-        _require_reader(caller)
+        require_reader(caller)
         require_no_query(context.request)
-        batch = self._batches.load().get(_read_id(context), caller)
+        batch = self._batches.load().get(read_id(context), caller)
         return _respond_batch(context, batch)
 
     def _items(self, context: RequestContext, caller: Caller) -> Response:
         require_scope(caller, Scope.HISTORY)
-        batches, batch_id = self._batches.load(), _read_id(context)
+        batches, batch_id = self._batches.load(), read_id(context)
         options = _read_page(context, _ITEMS)
         status = options.pop("status", None)
         wanted = None if status is None else [each.strip() for each in status.split(",")]
@@ -182,19 +182,19 @@ class BatchViews:
             body = context.read_body()
             for field in parse_object(context.request, body) if body else ():
                 raise invalid_field(field[:MAX_TEXT], "unknown field; this resource has none")
-            batch = getattr(self._batches.load(), name)(_read_id(context), caller)
+            batch = getattr(self._batches.load(), name)(read_id(context), caller)
             return _respond_batch(context, batch)
 
         return view
 
 
-def _require_reader(caller: Caller) -> None:
+def require_reader(caller: Caller) -> None:
     """Raise RequestError unless the caller may create batches, or read what was done."""
     if not caller.has_scope(Scope.BLOCK):
         require_scope(caller, Scope.HISTORY)
 
 
-def _read_items(items: Json) -> list[Mapping[str, str]]:
+def read_items(items: Json) -> list[Mapping[str, str]]:
     """Return the texts of the items; raises RequestError, which names the first wrong one."""
     if items is None:
         raise invalid_field("items", "is required")
@@ -219,7 +219,8 @@ def _read_page(context: RequestContext, schema: RequestSchema) -> dict[str, Any]
     return load_document(schema, query)
 
 
-def _read_id(context: RequestContext) -> int:
+def read_id(context: RequestContext) -> int:
+    """Return the id in the path; raises RequestError for anything but digits."""
     text = (context.request.view_args or {})[BATCH_VARIABLE]
     if not _ID.fullmatch(text):
         raise RequestError(Outcome.failure(Code.BATCH_NOT_FOUND))

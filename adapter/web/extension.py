@@ -26,6 +26,7 @@ from adapter.settings.toml_file import read_toml
 from adapter.web.auth import AnonymousAccess, Authenticator
 from adapter.web.batch_views import BatchViews
 from adapter.web.dialect_views import DialectViews
+from adapter.web.plan_views import PlanViews
 from adapter.web.views import ApiViews
 
 if TYPE_CHECKING:
@@ -344,6 +345,7 @@ def _mount_http_api(app: Flask, state: ExtensionState, name: str, url_prefix: st
     host = "<contact_adapter_host>" if app.url_map.host_matching else None
     ApiViews(service, authenticator).add_to(blueprint, host)
     BatchViews(service, authenticator, state.contacts.batches).add_to(blueprint, host)
+    PlanViews(service, authenticator, state.contacts.batches).add_to(blueprint, host)
     for mount in service.settings.dialects:
         views = DialectViews(contain(mount.dialect), service, authenticator, mount.cors_origins)
         views.add_to(blueprint, mount.prefix, host)

@@ -32,6 +32,7 @@ from adapter.web.openapi_parts import (
     make_operation,
     query_parameters,
 )
+from adapter.web.openapi_plans import add_plans
 from adapter.web.request_schemas import (
     BlockedRequestSchema,
     ChangeRequestSchema,
@@ -219,6 +220,7 @@ def build_openapi(settings: Settings) -> dict[str, Any]:
             _add_csv(operation)
         spec.path(path, operations={"get": {**operation, "parameters": parameters}})
     add_batches(spec, security)
+    add_plans(spec, security)
     for path, summary, description in (
         ("/livez", "Is the process up?", "A response means that it is."),
         ("/readyz", "Is the server ready for calls?", _READY),

@@ -45,6 +45,10 @@ TABLE = {
     "ledger_unavailable": (503, "after_delay", "not_applied"),
     "idempotency_key_in_use": (409, "after_delay", "unknown"),
     "idempotency_key_reused": (422, "never", "not_applied"),
+    "batch_not_found": (404, "never", "not_applied"),
+    "batch_conflict": (409, "never", "not_applied"),
+    "plan_refused": (409, "never", "not_applied"),
+    "plan_stale": (409, "never", "not_applied"),
     "internal_error": (500, "now", "unknown"),
 }
 

@@ -345,3 +345,11 @@ def test_a_provider_whose_requests_hold_no_number_is_refused(size: int) -> None:
 
     with pytest.raises(PluginError, match="max_lookup must be at least 1"):
         check_provider(Faulty)
+
+
+@pytest.mark.parametrize("name", ["max_blocked", "blocks_only_recent"])
+@pytest.mark.parametrize(("value", "words"), [(0, "at least 1"), ("24", "a number")])
+def test_a_limit_of_a_block_list_is_a_number_from_1(name: str, value: object, words: str) -> None:
+    faulty = type("Faulty", (Reader,), {name: value})
+    with pytest.raises(PluginError, match=f"{name} must be {words}"):
+        check_provider(faulty)

@@ -11,7 +11,8 @@ from jsonschema import Draft202012Validator
 from support import NUMBER, Upstream, account_for
 
 BLOCK, BLOCKED = "/v1/contacts/block", "/v1/contacts/blocked"
-STATE, SEARCH = "/v1/contacts/state", "/v1/calls/search"
+STATE, SEARCH, BATCHES = "/v1/contacts/state", "/v1/calls/search", "/v1/batches"
+BATCH = {"action": "block", "start": False, "items": [{"number": NUMBER}, {"jid": "x"}]}
 
 
 @pytest.fixture
@@ -45,6 +46,13 @@ CALLS: list[tuple[str, str, dict[str, Any], int]] = [
     ("post", SEARCH, {"json": {}}, 200),
     ("post", SEARCH, {"json": {"limit": 1, "code": "ok", "via": "api"}}, 200),
     ("post", SEARCH, {"json": {"since": "yesterday"}}, 422),
+    ("post", BATCHES, {"json": BATCH}, 201),
+    ("post", BATCHES, {"json": BATCH}, 200),
+    ("post", BATCHES, {"json": {"items": []}}, 422),
+    ("post", BATCHES, {"data": b"number\n", "headers": {"Content-Type": "text/csv"}}, 422),
+    ("post", BATCHES, {"json": {**BATCH, "account": "nowhere"}}, 404),
+    ("get", BATCHES, {"query_string": {"limit": 1}}, 200),
+    ("get", BATCHES, {"query_string": {"limit": 0}}, 422),
 ]
 
 

@@ -294,6 +294,27 @@ def test_an_interrupted_batch_is_paused_and_goes_on_with_the_printed_command(
     assert len(rows(url, "batches")) == 1
 
 
+@pytest.mark.slow
+def test_an_interrupt_while_the_file_is_read_leaves_nothing(
+    config: str, url: str, provider: BlockListServer
+) -> None:
+    command = [str(COMMAND), "batch", "block", "-", "--config", config]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write(b"number\n" + b"".join(b"%d\n" % (FIRST + i) for i in range(5000)))
+        process.stdin.flush()
+        run("db", "upgrade", "--config", config)
+        wait_until(lambda: rows(url, "items"), "the first stored rows")
+        process.send_signal(signal.SIGINT)
+        err = process.stderr.read() if process.stderr is not None else b""
+    assert process.returncode == 130, err
+    assert b"interrupted while the file was read; nothing was sent" in err
+    assert rows(url, "batches") == rows(url, "items") == rows(url, "contacts") == []
+    assert provider.requests == []
+
+
 def test_a_batch_that_another_person_pauses_ends_with_5(
     write: Callable[[str], str], url: str, provider: BlockListServer, file: Callable[..., str]
 ) -> None:

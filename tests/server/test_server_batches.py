@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from support import TIMEOUT, Answer, call, wait_until
 from support.batches import FIRST, TOKEN_VARIABLE
 from support.block_list_server import BlockListServer
-from support.cli import run
+from support.cli import COMMAND, on_path, run
 from support.ledgers import rows
 from support.serving import ENVIRONMENT, Served, serve
 
@@ -180,6 +181,42 @@ def test_a_client_that_goes_away_leaves_nothing_half_begun(served: Served, url: 
     connection.close()
     wait_until(lambda: not rows(url, "batches"), "the removal of the batch")
     assert rows(url, "items") == rows(url, "contacts") == rows(url, "calls") == []
+
+
+def test_without_the_library_of_the_queue_the_server_does_not_start(
+    write: Callable[[str], str], url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "huey").mkdir()
+    (tmp_path / "huey" / "__init__.py").write_text("raise ImportError('gone', name='huey')")
+    config = write(
+        f'[accounts.support]\nprovider = "memory"\n[ledger]\nurl = "{url}"\n'
+        '[queue]\nurl = "redis://127.0.0.1:1/0"\n'
+    )
+    done = subprocess.run(
+        [COMMAND, "serve", "--port", "0", "--config", config],
+        env={**ENVIRONMENT, "PYTHONPATH": on_path(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "queue: needs huey; run: pip install 'contact-adapter[queue]'" in done.stderr
+
+
+def test_without_a_queue_the_server_runs_batches_without_its_library(
+    config: str, provider: BlockListServer, tmp_path: Path
+) -> None:
+    (tmp_path / "huey").mkdir()
+    (tmp_path / "huey" / "__init__.py").write_text("raise ImportError('gone', name='huey')")
+    environment = {
+        **ENVIRONMENT,
+        TOKEN_VARIABLE: "a-token-of-the-tests",
+        "PYTHONPATH": on_path(tmp_path),
+    }
+    with serve("--config", config, env=environment) as server:
+        assert post_csv(server, b"".join(numbers(20)))[0] == 201
+        wait_until(lambda: len(provider.states) == 20, "the rows of the batch")
 
 
 def test_a_large_json_body_of_another_route_is_still_refused(served: Served) -> None:

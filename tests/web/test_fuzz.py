@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import re
+import shutil
+import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -60,6 +63,14 @@ opened = schemathesis.openapi.from_wsgi(
 keyed = schemathesis.openapi.from_wsgi(
     "/openapi.json", create_app(KEYED), config=WITHOUT_GENERATED_KEYS
 )
+folder = tempfile.mkdtemp(prefix="contact-adapter-fuzz-")
+atexit.register(shutil.rmtree, folder, ignore_errors=True)
+LEDGER = {"url": f"sqlite:///{folder}/ledger.db", "wait": 10}
+with_batches = schemathesis.openapi.from_wsgi(
+    "/openapi.json",
+    create_app({**CONFIG, "ledger": LEDGER}, allow_unauthenticated=True),
+    config=schemathesis.Config.from_dict(CHECKS),
+)
 bounded = settings(
     max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), database=None
 )
@@ -72,9 +83,12 @@ def excluded_checks(case: schemathesis.Case[Any]) -> list[Any]:
     if is_native:
         # For a wrong method, a dialect responds as its provider does: with an unknown path.
         excluded.append(openapi_checks.unsupported_method)
-    if case.method == "POST" or is_native or case.operation.path == "/v1/contacts/blocked":
+    path = case.operation.path
+    has_pages = path == "/v1/contacts/blocked" or path.startswith(("/v1/batches", "/v1/plans"))
+    if case.method == "POST" or is_native or has_pages:
         # Valid numbers and JIDs depend on the numbering plan, which no schema can express. A
-        # dialect's read has them in its query. A valid cursor is one of a page before.
+        # dialect's read has them in its query. A valid cursor is one of a page before. Batches
+        # and plans need a ledger.
         excluded.append(openapi_checks.positive_data_acceptance)
     return excluded
 
@@ -84,6 +98,12 @@ def excluded_checks(case: schemathesis.Case[Any]) -> list[Any]:
 def test_every_response_is_described_by_the_document(case: schemathesis.Case[Any]) -> None:
     response = case.call_and_validate(excluded_checks=excluded_checks(case))
     assert {"x-request-id", "cache-control"} <= set(response.headers)
+
+
+@with_batches.include(path_regex="^/v1/(batches|plans)").parametrize()
+@bounded
+def test_every_response_about_batches_is_described(case: schemathesis.Case[Any]) -> None:
+    case.call_and_validate(excluded_checks=excluded_checks(case))
 
 
 @keyed.parametrize()
