@@ -188,8 +188,8 @@ def test_a_call_goes_on_while_the_database_is_gone(write: Callable[[str], str]) 
 def test_upgrade_creates_the_tables_once(config: str, url: str) -> None:
     first, second = (run("db", "upgrade", "--config", config) for _ in range(2))
     assert (first.exit_code, second.exit_code) == (0, 0)
-    assert first.stdout == "created the tables of the ledger: version 0001\n"
-    assert second.stdout == "the ledger is current already: version 0001\n"
+    assert first.stdout == "created the tables of the ledger: version 0002\n"
+    assert second.stdout == "the ledger is current already: version 0002\n"
     assert rows(url, "calls") == []
 
 
@@ -209,7 +209,7 @@ def test_a_current_schema_is_checked_with_exit_status_0(config: str) -> None:
     checked = run("db", "check", "--config", config)
     assert (checked.exit_code, checked.stdout) == (0, "the ledger is current\n")
     current = run("db", "current", "--config", config)
-    assert current.stdout == "version of the database: 0001\nversion of this package: 0001\n"
+    assert current.stdout == "version of the database: 0002\nversion of this package: 0002\n"
 
 
 @pytest.mark.usefixtures("ledger")

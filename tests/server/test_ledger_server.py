@@ -28,7 +28,7 @@ def write_config(folder: Path, url: str, more: str = "") -> str:
     return str(path)
 
 
-def make_tables(url: str, version: str = "0001") -> None:
+def make_tables(url: str, version: str = "0002") -> None:
     ledger = Ledger(LedgerSettings(url))
     ledger.upgrade()
     ledger.close()
@@ -215,7 +215,7 @@ def test_with_required_a_server_without_its_database_is_not_ready(tmp_path: Path
         ("0000", True, 503, "the ledger's database is behind: run: contact-adapter db upgrade"),
         ("9999", False, 200, "ahead"),
         ("9999", True, 503, "the ledger's database is ahead: a newer version of contact-adapter"),
-        ("0001", True, 200, "current"),
+        ("0002", True, 200, "current"),
     ],
 )
 def test_readyz_of_any_wsgi_server_shows_another_schema(
