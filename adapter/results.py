@@ -93,7 +93,8 @@ class Outcome:
     fields are ignored in comparisons: `upstream_status`, `provider_code`, `message` and `retry`
     (those of the code where none are given; a success has neither), `own_error`: the response has
     the provider's own error shape, which proves that the provider was reached; `named`: the contact
-    that the response to a change names; `verification`: what reading the change back has shown.
+    that the response to a change names; `verification`: what reading the change back has shown;
+    `superseded`: nothing more is sent, since a newer call requests the opposite.
     """
 
     code: Code | None = None
@@ -110,6 +111,7 @@ class Outcome:
     reading: Reading | None = None
     named: Contact | None = field(default=None, compare=False)
     verification: Verification = field(default=NOT_VERIFIED, compare=False)
+    superseded: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         if (self.code is None) == (self.confirmation is None):

@@ -14,7 +14,6 @@ from adapter.ledger.schema import MAX_WHY
 from adapter.privacy import mask_digit_runs
 from adapter.redaction import redact_contact
 from adapter.results import Result
-from adapter.transport.intents import SUPERSEDED
 
 LANE_CODES: Final = frozenset(
     {
@@ -65,7 +64,7 @@ def ending_of(result: Result, tries: int) -> Ending:
     code, outcome = result.code, result.outcome
     if code is None:
         return DONE
-    if SUPERSEDED in outcome.message:
+    if outcome.superseded:
         return Ending(ItemStatus.SUPERSEDED)
     contact = result.command.contact if result.command else None
     why = describe(outcome.message, contact)

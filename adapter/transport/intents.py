@@ -25,7 +25,7 @@ SUPERSEDED: Final = "A newer call requests the opposite for this contact."
 
 def superseded_outcome() -> Outcome:
     """Return the outcome of a change that was not sent, since a newer call supersedes it."""
-    return Outcome.failure(Code.PROVIDER_CONFLICT, message=SUPERSEDED, retry=Retry.NEVER)
+    return Outcome(Code.PROVIDER_CONFLICT, message=SUPERSEDED, retry=Retry.NEVER, superseded=True)
 
 
 class Wish(Protocol):

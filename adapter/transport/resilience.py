@@ -287,7 +287,7 @@ def advise(outcome: Outcome, intent: Intent) -> Outcome:
     if outcome.retry not in _SAME_AGAIN or not intent.is_superseded_anywhere():
         return outcome
     message = f"{outcome.message} {SUPERSEDED}"
-    return replace(outcome, retry_after=None, retry=Retry.NEVER, message=message)
+    return replace(outcome, retry_after=None, retry=Retry.NEVER, message=message, superseded=True)
 
 
 def shows_healthy(outcome: Outcome) -> bool | None:
