@@ -9,7 +9,7 @@ PYTEST := pytest --numprocesses auto --dist worksteal
 # The floor in setup.cfg is for all tests: ARGS, which select some, switch coverage off.
 COVERAGE ?= $(if $(ARGS),,yes)
 
-.PHONY: serve test test-fast test-oldest test-next lint format bench bench-quick profile readme clean
+.PHONY: serve test test-fast test-oldest test-next lint format bench bench-quick bench-batches profile readme clean
 
 serve: $(READY)
 	$(BIN)/contact-adapter serve $(ARGS)
@@ -54,6 +54,9 @@ bench: $(VENV)/.bench
 
 bench-quick: $(VENV)/.bench
 	PYTHONPATH=tests $(BIN)/python -m bench.run --quick --json build/bench-quick.json $(ARGS)
+
+bench-batches: $(READY)
+	PYTHONPATH=tests $(BIN)/python -m bench.batches
 
 profile: $(READY)
 	PYTHONPATH=tests $(BIN)/python -m bench.profile_request $(ARGS)
