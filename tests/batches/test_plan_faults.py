@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from support.batches import create, items, row, run, statuses
 from support.batches import number as number_of
 from support.block_list_server import BlockListServer
-from support.ledgers import execute
-from support.plans import Lists, contacts, number, open_client, ops_of
+from support.ledgers import execute, rows
+from support.plans import Lists, contacts, number, open_client, ops_of, rows_of
 from support.plans import run as run_plan
 
 from adapter import Client
 from adapter.api_keys import ANONYMOUS
-from adapter.batches import Batches
+from adapter.batches import Batches, build_row, read_rows, write_rows
 from adapter.batches.plans import Plans
-from adapter.codes import Action
+from adapter.codes import Action, Code
+from adapter.errors import RequestError
 
 
 @pytest.fixture
@@ -86,3 +89,93 @@ def test_a_mirror_leaves_whom_the_ledger_does_not_have_as_blocked(
     execute(url, "UPDATE {p}blocks SET state = 'unknown', certainty = 'none'")
     plan = plans.create("b", source="a", mirror=True)
     assert ops_of(plans, plan) == {number(1): "block", number(3): "keep"}
+
+
+# --- mirrors of a file
+
+
+def refusal(work: Callable[[], object]) -> Any:
+    with pytest.raises(RequestError) as caught:
+        work()
+    return caught.value.outcome
+
+
+def texts(line: int, **given: str) -> Any:
+    return build_row(line, given, default_region=None)
+
+
+@pytest.mark.parametrize(
+    "rejected",
+    [
+        texts(3, number="12"),
+        row(4, line=3, account="a"),
+        row(4, line=3, action=Action.UNBLOCK),
+    ],
+    ids=["number", "account", "action"],
+)
+def test_a_mirror_of_a_file_with_a_rejected_row_is_refused(
+    plans: Plans, lists: Lists, rejected: Any, url: str
+) -> None:
+    given = [row(3, line=2), rejected]
+    outcome = refusal(lambda: plans.create("b", rows=given, mirror=True, allow_unblocks=9))
+    assert outcome.code is Code.PLAN_REFUSED
+    assert "1 rows of the source are rejected" in outcome.message
+    assert "mend them" in outcome.message
+    assert (rows(url, "batches"), lists.sent) == ([], [])
+    assert plans.create("b", rows=given).batch.counts["rejected"] == 1
+    assert plans.create("b", rows=given[:1] * 2, mirror=True).batch.counts["duplicate"] == 1
+
+
+def test_a_row_of_another_account_than_the_target_is_rejected(plans: Plans, lists: Lists) -> None:
+    given = [row(4, account="a"), row(5, account="b"), row(6)]
+    plan = plans.create("b", rows=given)
+    first, *others = rows_of(plans, plan)
+    assert (first.status, first.code) == ("rejected", "validation_error")
+    assert [each.op for each in others] == ["block", "block", "keep"]
+
+
+def written_again(found: list[Any]) -> list[Any]:
+    text = "".join(write_rows(each for each in found if each.status == "rejected"))
+    return list(read_rows(io.BytesIO(text.encode()), default_region=None))
+
+
+def test_the_rejected_rows_of_a_plan_keep_what_the_file_has(plans: Plans, lists: Lists) -> None:
+    given = [
+        row(4, line=2, action=Action.UNBLOCK, reason="spam", ref="ticket"),
+        texts(3, number="12", action="unblock"),
+        row(5, line=4, account="a", action=Action.UNBLOCK),
+        texts(5, number=number(6), account="no account"),
+    ]
+    found = rows_of(plans, plans.create("b", rows=given))
+    first, second, third, fourth = written_again(found)
+    assert (first.action, first.reason, first.ref) == (Action.UNBLOCK, "spam", "ticket")
+    assert (first.account, first.contact) == ("b", contacts(4)[0])
+    assert (second.action, second.code) == (Action.UNBLOCK, "invalid_target")
+    assert (third.action, third.contact) == (Action.UNBLOCK, None)
+    for each in (third, fourth):
+        assert "account: is a ?" in (each.why or "")
+
+
+# --- rejected rows of a batch
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        row(0, account="gone", action=Action.BLOCK),
+        row(0, account="gone"),
+        texts(2, number="12", account="gone", action="block"),
+        texts(2, number=number_of(0), account="no account", action="block"),
+        texts(2, number=number_of(0), action="perhaps"),
+    ],
+    ids=["account", "no action", "number", "invalid account", "invalid action"],
+)
+def test_a_rejected_row_does_not_come_back_as_one_for_the_defaults(
+    batches: Batches, given: Any
+) -> None:
+    action = None if given.action is None and given.contact is not None else Action.UNBLOCK
+    batch = create(batches, [given, row(1, action=Action.BLOCK)], action, start=False).batch
+    (rejected,) = written_again(items(batches, batch))
+    again = create(batches, [rejected], Action.UNBLOCK, start=False).batch
+    assert statuses(batches, again) == ["rejected"]
+    assert ": is a ? in place of a value" in (rejected.why or "")
