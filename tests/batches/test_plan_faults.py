@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from support.batches import create, items, row, run, statuses
 from support.batches import number as number_of
-from support.block_list_server import BlockListServer
+from support.block_list_server import BROKEN, BlockListServer, Reply
 from support.ledgers import execute, rows
 from support.plans import Lists, contacts, number, open_client, ops_of, rows_of
 from support.plans import run as run_plan
 
 from adapter import Client
 from adapter.api_keys import ANONYMOUS
-from adapter.batches import Batches, build_row, read_rows, write_rows
+from adapter.batches import Batch, Batches, build_row, read_rows, write_rows
 from adapter.batches.plans import Plans
 from adapter.codes import Action, Code
 from adapter.errors import RequestError
@@ -179,3 +180,55 @@ def test_a_rejected_row_does_not_come_back_as_one_for_the_defaults(
     again = create(batches, [rejected], Action.UNBLOCK, start=False).batch
     assert statuses(batches, again) == ["rejected"]
     assert ": is a ? in place of a value" in (rejected.why or "")
+
+
+# --- the list at the end
+
+
+def list_fails(provider: BlockListServer, reply: Reply = BROKEN) -> None:
+    provider.reply = lambda action, _: reply if action == "list" else None
+
+
+def test_rows_that_no_list_has_verified_are_unknown(
+    batches: Batches, provider: BlockListServer, no_wait: None
+) -> None:
+    list_fails(provider)
+    done = run(batches, create(batches, [row(0), row(1)], verify=True).batch)
+    assert (done.status, done.counts) == ("done", {"unknown": 2})
+    found = items(batches, done)
+    assert {each.code for each in found} == {"provider_error"}
+    assert all(each.why for each in found)
+    provider.reply = lambda *_: None
+    assert run(batches, batches.retry(done.id, ANONYMOUS)).counts == {"done": 2}
+
+
+def test_a_batch_that_is_stopped_before_its_list_is_read_is_verified_by_the_next_run(
+    batches: Batches, provider: BlockListServer
+) -> None:
+    stop = threading.Event()
+
+    def reply(action: str, _: str) -> Reply | None:
+        if action == "list" and provider.requests:
+            stop.set()
+            return BROKEN
+        return None
+
+    provider.reply = reply
+    batch: Batch = create(batches, [row(0)], verify=True).batch
+    stopped = run(batches, batch, stop)
+    assert (stopped.status, stopped.counts) == ("running", {"done": 1})
+    provider.reply = lambda *_: None
+    provider.states.clear()
+    assert run(batches, batch).counts == {"failed": 1}
+
+
+def test_without_a_list_each_change_is_read_back(url: str) -> None:
+    with open_client(url, a={"provider": "memory"}) as client:
+        provider = client.service.accounts["a"].provider
+        kept = provider.actions() - {Action.LIST}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(type(provider), "actions", lambda _: kept)
+            batches = Batches(client.service)
+            batch = create(batches, [row(0)], account="a", verify=True).batch
+            assert run(batches, batch).counts == {"done": 1}
+    assert [each["verified"] for each in rows(url, "calls")]
