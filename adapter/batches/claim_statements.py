@@ -64,7 +64,10 @@ class ClaimStatements:
             items.c.not_before.is_(None),
             items.c.not_before <= sa.bindparam("now", type_=UtcTime()),
         )
-        names = ("row", "action", "account", "contact_id", "attempts", "reason", "ref")
+        names = ("row", "action", "account", "contact_id", "attempts", "reason", "ref", "op")
+        batches = tables.batches
+        own = batches.c.id == sa.bindparam("batch_id")
+        digest = sa.select(batches.c.digest).where(own).scalar_subquery()
         # The page first: the planner would join whole tables that were not analyzed yet.
         page = (
             sa.select(*(items.c[name] for name in names))
@@ -86,6 +89,7 @@ class ClaimStatements:
                 *(contacts.c.number, contacts.c.lid, contacts.c.user_id),
                 *(blocks.c.wanted, blocks.c.state, blocks.c.certainty),
                 sa.func.coalesce(blocks.c.wish, blocks.c.intent).label("place"),
+                digest.is_(None).label("again"),  # `store.start_over` removes it
             )
             .select_from(joined)
             .order_by(page.c.row)

@@ -385,5 +385,8 @@ def _settled(row: Any, intent: int) -> ItemStatus | None:
         return None
     if row.wanted != wanted:
         return ItemStatus.SUPERSEDED if row.place > intent else None
+    # A list has shown another state than the ledger for a row of a plan, and perhaps for a retry.
+    if row.op is not None or row.again:
+        return None
     known = row.state == wanted and row.certainty != "none"
     return ItemStatus.UNCHANGED if known else None

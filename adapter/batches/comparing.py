@@ -144,6 +144,23 @@ def compare_rows(ledger: Ledger, batch_id: int, account: Account, blocked: Block
                 )
 
 
+def mark_unverified(ledger: Ledger, batch_id: int, account: str, code: Code) -> None:
+    """Let the done rows be unknown, as no list could be read. Raises LedgerUnavailable."""
+    tables = ledger.tables
+    values = {"status": ItemStatus.UNKNOWN.value, "code": code.value, "why": code.message}
+
+    def step(connection: sa.Connection, after: int) -> int | None:
+        rows = _read_rows(connection, tables, batch_id, account, after)
+        done = [row.row for row in rows if row.status == ItemStatus.DONE]
+        if done:
+            _set(connection, tables, batch_id, done, values)
+        return rows[-1].row if rows else None
+
+    after: int | None = 0
+    while after is not None:
+        after = ledger.work(lambda connection, _, after=after: step(connection, after))  # type: ignore[misc]
+
+
 def _read_rows(
     connection: sa.Connection, tables: Tables, batch_id: int, account: str, after: int
 ) -> Any:

@@ -33,12 +33,8 @@ class Fact:
     @property
     def is_blocked(self) -> bool:
         """Whether we have blocked the contact, and know that it is so."""
-        return self.is_ours and self.state == "blocked" and self.certainty != "none"
-
-    @property
-    def is_ours(self) -> bool:
-        """Whether the newest wish of ours is a block."""
-        return self.wanted == "blocked"
+        ours = self.wanted == "blocked"
+        return ours and self.state == "blocked" and self.certainty != "none"
 
 
 class Known:
@@ -206,7 +202,7 @@ class Sorting:
         if found is None:
             return Op.UNSURE, Reason.UNSURE.value, _MAY_BE_WANTED
         fact = self._known.find(contact)
-        if fact is None or not fact.is_ours:
+        if fact is None or not fact.is_blocked:
             return Op.KEEP, Reason.NOT_WANTED.value, _NOT_OURS
         return self._explain(Action.UNBLOCK, contact) or (Op.UNBLOCK, None, None)
 

@@ -15,9 +15,9 @@ from adapter.batches.contacts import clean, find_ids, keep_given
 from adapter.batches.model import Batch, ItemStatus, Status
 from adapter.batches.plan_model import CHANGES, Guard, Op, Plan
 from adapter.batches.plan_sorting import Sorted, identifiers
-from adapter.batches.rows import Row
+from adapter.batches.rows import Row, find_lost
 from adapter.batches.staging import CHUNK
-from adapter.codes import Code
+from adapter.codes import Action, Code
 from adapter.contacts import Contact
 from adapter.ledger.ledger import Ledger
 from adapter.ledger.schema import MAX_REASON, MAX_REF, MAX_WHY, Events, Tables
@@ -32,7 +32,10 @@ _COLUMNS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A row of a plan that is to be stored; `given` is that of a rejected row of a file."""
+    """A row of a plan that is to be stored.
+
+    Of a row of a file that has ended: `given`, the `action`, and whether its account `is_lost`.
+    """
 
     contact: Contact | None
     line: int
@@ -43,6 +46,8 @@ class Draft:
     why: str | None = None
     reason: str | None = None
     ref: str | None = None
+    action: Action | None = None
+    is_lost: bool = False
 
     @classmethod
     def of(cls, each: Sorted) -> Self:
@@ -55,12 +60,12 @@ class Draft:
     def ended(cls, row: Row, status: ItemStatus) -> Self:
         """Return the draft of a row of a file that has ended before the plan."""
         code = row.code or (Code.INVALID_TARGET.value if row.contact is None else None)
-        return cls(
-            row.contact, row.line, status, None, row.given, code, row.why, row.reason, row.ref
-        )
+        rest = (row.given, code, row.why, row.reason, row.ref, row.action)
+        is_lost = status is ItemStatus.REJECTED and "account" in find_lost(row.why or "")
+        return cls(row.contact, row.line, status, None, *rest, is_lost)
 
-    def columns(self) -> dict[str, Any]:
-        """Return the columns of the row. No text of it holds a number."""
+    def columns(self, account: str) -> dict[str, Any]:
+        """Return the columns of the row, which is about the account. No text holds a number."""
 
         def redact(text: str | None, length: int) -> str | None:
             if not text:
@@ -69,9 +74,11 @@ class Draft:
             safe = mask_digit_runs(text) if masked else redact_contact(text, self.contact)
             return clean(safe, length)
 
+        action = self.op if self.op in CHANGES else self.action
         return {
             "line": self.line,
-            "action": self.op.value if self.op in CHANGES else None,
+            "account": None if self.is_lost else account,
+            "action": action and action.value,
             "contact_id": None,
             "given_id": None,
             "status": self.status.value,
@@ -89,7 +96,7 @@ def store_rows(ledger: Ledger, batch_id: int, account: str, drafts: Iterable[Dra
     source, number = iter(drafts), 0
     while chunk := list(islice(source, CHUNK)):
         rows = [
-            (draft, {"batch_id": batch_id, "row": row, "account": account, **draft.columns()})
+            (draft, {"batch_id": batch_id, "row": row, **draft.columns(account)})
             for row, draft in enumerate(chunk, number + 1)
         ]
         number += len(chunk)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from adapter.api_keys import ANONYMOUS, Caller
@@ -53,6 +54,7 @@ _ONE_LIST: Final = (
 _BLOCKS_ONLY: Final = (
     "action: the rows of a plan are those who are to be blocked; unblock by a batch"
 )
+_OTHER_ACCOUNT: Final = "account: is not the target of the plan; empty it, or name the target"
 
 
 class Plans:
@@ -113,7 +115,9 @@ class Plans:
         }
         context = CallContext("batch", _key_name(caller), request_id or new_request_id())
         ended: list[Draft] = []
-        given = None if rows is None else self._guard(lambda: _read_rows(rows, ended))
+        given = None if rows is None else self._guard(lambda: _read_rows(rows, to, ended))
+        if mirror:
+            _check_rejected(ended)
         found = self._guard(lambda: self._sort(to, details, given, context))
         return self._guard(lambda: self._store(to, details, found, ended, context, via, caller))
 
@@ -294,22 +298,34 @@ MAX_LINE: Final = 2**31
 """Behind every line of a list: what only the target has comes last."""
 
 
-def _read_rows(rows: Iterable[Row], ended: list[Draft]) -> tuple[Wanted, ...]:
+def _read_rows(rows: Iterable[Row], to: str, ended: list[Draft]) -> tuple[Wanted, ...]:
     """Return who is to be blocked; rows that are rejected or repeat another one go to `ended`."""
+    invalid = Code.VALIDATION_ERROR.value
     wanted: dict[Any, Wanted] = {}
     for row in rows:
+        if row.account not in (None, to):
+            why = f"{_OTHER_ACCOUNT}; {row.why}" if row.why else _OTHER_ACCOUNT
+            row = replace(row, code=row.code or invalid, why=why)
         if row.contact is None or row.code is not None:
             ended.append(Draft.ended(row, ItemStatus.REJECTED))
         elif row.action is Action.UNBLOCK:
-            code = Code.VALIDATION_ERROR.value
-            why, status = _BLOCKS_ONLY, ItemStatus.REJECTED
-            draft = Draft(row.contact, row.line, status, None, row.given, code, why)
-            ended.append(draft)
+            rejected = replace(row, code=invalid, why=_BLOCKS_ONLY)
+            ended.append(Draft.ended(rejected, ItemStatus.REJECTED))
         elif (contact := shorten(row.contact)) in wanted:
             ended.append(Draft.ended(row, ItemStatus.DUPLICATE))
         else:
             wanted[contact] = Wanted(contact, row.line, row.reason, row.ref)
     return tuple(wanted.values())
+
+
+def _check_rejected(ended: Iterable[Draft]) -> None:
+    """Raise RequestError for a rejected row: a mirror would unblock whom it may mean."""
+    rejected = sum(each.status is ItemStatus.REJECTED for each in ended)
+    if rejected:
+        raise refuse(
+            f"{rejected} rows of the source are rejected, and a mirror would unblock the contacts "
+            "that they mean. Make the plan without the mirror to see these rows, and mend them."
+        )
 
 
 def _key_name(caller: Caller) -> str | None:

@@ -13,11 +13,11 @@ from typing import Any, Final, TypeVar
 
 from adapter.batches import store
 from adapter.batches.claims import Claims
-from adapter.batches.comparing import BlockList, compare_rows, mark_unchanged
+from adapter.batches.comparing import BlockList, compare_rows, mark_unchanged, mark_unverified
 from adapter.batches.lane_work import LaneWork
 from adapter.batches.model import Batch, Status
 from adapter.call_context import CallContext
-from adapter.codes import Action
+from adapter.codes import Action, Code
 from adapter.containment import contain
 from adapter.errors import LedgerUnavailable
 from adapter.ledger.ledger import Ledger
@@ -186,7 +186,8 @@ class Runner:
         """End the batch; return whether it has ended."""
         if row.verify:
             for name in store.accounts_of(row):
-                self._verify(name, row)
+                if not self._verify(name, row):
+                    return False
         tables = self._ledger.tables
         return bool(
             self._insist(
@@ -196,25 +197,34 @@ class Runner:
             )
         )
 
-    def _verify(self, name: str, row: Any) -> None:
+    def _verify(self, name: str, row: Any) -> bool:
+        """Compare the rows with the list, where there is one; return False when stopped.
+
+        Without a list that can be read, nobody knows of the rows that were done.
+        """
         account = self._service.accounts[name]
-        for _ in range(MAX_LIST_TRIES):
+        if Action.LIST not in contain(account.provider.actions):
+            return True  # each change was read back by itself
+        code = Code.INTERNAL_ERROR
+        for left in reversed(range(MAX_LIST_TRIES)):
             result = self._read_list(name, row)
-            if result is None:
-                return
-            if result.contacts is not None:
+            if result is not None and result.contacts is not None:
                 blocked = BlockList(result.contacts, account.identities)
                 self._insist(
                     lambda blocked=blocked: compare_rows(  # type: ignore[misc]
                         self._ledger, self._batch_id, account, blocked
                     )
                 )
-                return
-            if self._stop.wait(LIST_DELAY):
-                return
+                return True
+            if result is not None:
+                code = result.outcome.code or code
+            if self._stop.wait(LIST_DELAY if left else 0):
+                return False
+        self._insist(lambda: mark_unverified(self._ledger, self._batch_id, name, code))
+        return True
 
     def _read_list(self, name: str, row: Any) -> Result | None:
-        """Return the result of reading the block list; None where the provider has none."""
+        """Return the result of reading the block list; None without one, and for an exception."""
         if Action.LIST not in contain(self._service.accounts[name].provider.actions):
             return None
         context = CallContext("batch", row.key_name, row.request_id or "")

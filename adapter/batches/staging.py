@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from adapter.batches.contacts import clean, find_ids, keep_given
 from adapter.batches.model import ItemStatus, Status
-from adapter.batches.rows import Row
+from adapter.batches.rows import Row, find_lost
 from adapter.batches.sql import listed, next_numbers
 from adapter.codes import Action, Code
 from adapter.errors import LedgerUnavailable
@@ -33,7 +33,7 @@ _COLUMNS: Final = (
 
 _CONFLICT: Final = "the file has both block and unblock for this contact; keep one of them"
 _NO_ACTION: Final = "has no action; add a column action with block or unblock"
-_NO_ACCOUNT: Final = "the account of this row does not exist"
+_NO_ACCOUNT: Final = "account: does not exist"
 
 
 class Staging:
@@ -91,7 +91,9 @@ class Staging:
         """Return the row and its columns, without the ids of contacts."""
         self._rows += 1
         contact, code, why = row.contact, row.code, row.why
-        action = row.action or self._action
+        # No default takes the place of an invalid value: the row may be written, and read again.
+        lost = find_lost(why or "") if contact is None else frozenset()
+        action = None if "action" in lost else row.action or self._action
         name = row.account or self._account
         account = self._accounts.get(name)
         if account is None and name not in self._accounts:
@@ -101,7 +103,11 @@ class Staging:
         elif code is None and action is None:
             code, why = Code.VALIDATION_ERROR.value, _NO_ACTION
         elif code is None and account is None:
-            code, why = Code.ACCOUNT_NOT_FOUND.value, _NO_ACCOUNT
+            code = Code.ACCOUNT_NOT_FOUND.value
+        if account is None:
+            why = f"{_NO_ACCOUNT}; {why}" if why else _NO_ACCOUNT
+        elif "account" in lost:
+            account = None
         rejected = code is not None
         columns = {
             "batch_id": self.batch_id,

@@ -70,10 +70,10 @@ def _cells(item: Writable) -> list[str]:
     if contact is None:
         named = split_given(item.given)
         number, jid, user = named.get("number"), named.get("jid"), named.get("user_id")
-        lost = find_lost(why)
     else:
         number, jid, user = contact.number, contact.jid, contact.user_id
-        lost = frozenset()
+    status = getattr(item, "status", REJECTED if contact is None else None)
+    lost = find_lost(why) if status == REJECTED else frozenset()
     values = {
         "number": number,
         "jid": jid,
@@ -83,7 +83,7 @@ def _cells(item: Writable) -> list[str]:
         "reason": item.reason,
         "ref": item.ref,
         "line": str(item.line),
-        "status": getattr(item, "status", REJECTED if contact is None else None),
+        "status": status,
         "code": item.code,
         "why": why,
     }

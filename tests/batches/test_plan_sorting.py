@@ -86,7 +86,7 @@ def test_a_wanted_contact_is_kept_blocked_or_unsure(
         (False, {two: OURS}, "keep", "not_wanted"),
         (False, {}, "keep", "not_wanted"),
         (True, {two: OURS}, "unblock", None),
-        (True, {two: LOST}, "unblock", None),
+        (True, {two: LOST}, "keep", "not_wanted"),
         (True, {}, "keep", "not_wanted"),
         (True, {two: UNBLOCKED}, "keep", "not_wanted"),
     ],
