@@ -31,7 +31,7 @@ class ClaimStatements:
             ),
             dialect,
         )
-        self.settle = Statement(self._changed("status", "why", owned=False), dialect)
+        self.settle = Statement(self._changed("status", "code", "why", owned=False), dialect)
         self.lease = Statement(
             self._changed(
                 *("lease_owner", "lease_until"),
@@ -64,7 +64,7 @@ class ClaimStatements:
             items.c.not_before.is_(None),
             items.c.not_before <= sa.bindparam("now", type_=UtcTime()),
         )
-        names = ("row", "action", "account", "contact_id", "attempts", "reason", "ref")
+        names = ("row", "action", "account", "contact_id", "attempts", "code", "reason", "ref")
         # The page first: the planner would join whole tables that were not analyzed yet.
         page = (
             sa.select(*(items.c[name] for name in names))
