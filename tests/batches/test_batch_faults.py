@@ -34,7 +34,7 @@ from adapter.batches import Batches, store
 from adapter.batches.endings import LANE_CODES, ending_of
 from adapter.batches.lanes import Lane, Pause
 from adapter.batches.worker import BatchWorker, sweep
-from adapter.codes import Action, Applied, Code
+from adapter.codes import Applied, Code
 from adapter.contacts import Contact
 from adapter.errors import LedgerUnavailable, RequestError
 from adapter.results import Command, Outcome, Result
