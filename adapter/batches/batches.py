@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final, TypeVar
@@ -97,14 +98,22 @@ class Batches:
         return Created(batch, existing=False)
 
     def get(self, batch_id: int, caller: Caller) -> Batch:
-        """Return the batch."""
+        """Return the batch. Rows of a cancelled one whose process is gone end here."""
+        batch = self._read(batch_id, caller)
+        if batch.status == Status.CANCELLED and batch.counts.get(ItemStatus.LEASED):
+            with suppress(RequestError):  # else the next reader ends them
+                self._end_cancelled(batch_id)
+                batch = self._read(batch_id, caller)
+        return self._estimate(batch)
+
+    def _read(self, batch_id: int, caller: Caller) -> Batch:
         tables = self._ledger.tables
         batch = self._ask(
             lambda connection: store.read_batch(connection, tables, batch_id, caller.accounts)
         )
         if batch is None:
             raise RequestError(Outcome.failure(Code.BATCH_NOT_FOUND))
-        return self._estimate(batch)
+        return batch
 
     def list(
         self, caller: Caller, *, limit: int | None = None, cursor: str | None = None
@@ -161,7 +170,7 @@ class Batches:
         self._require(batch_id, caller)
         now = datetime.now(UTC)
         self._set(batch_id, _UNFINISHED, Status.CANCELLED, finished_at=now)
-        self._end_rows(batch_id, (ItemStatus.PENDING,), ItemStatus.CANCELLED)
+        self._end_cancelled(batch_id)
         return self.get(batch_id, caller)
 
     def retry(self, batch_id: int, caller: Caller) -> Batch:
@@ -170,9 +179,6 @@ class Batches:
         if batch.status not in store.FINISHED:
             raise RequestError(Outcome.failure(Code.BATCH_CONFLICT))
         tables = self._ledger.tables
-        again = (ItemStatus.FAILED, ItemStatus.UNKNOWN)
-        fresh = {"attempts": 0, "code": None, "why": None, "not_before": None}
-        self._end_rows(batch_id, again, ItemStatus.PENDING, **fresh)
         if not self._work(lambda connection: store.start_over(connection, tables, batch_id)):
             raise RequestError(Outcome.failure(Code.BATCH_CONFLICT))
         self._wake(batch_id)
@@ -215,13 +221,9 @@ class Batches:
         ):
             raise RequestError(Outcome.failure(Code.BATCH_CONFLICT))
 
-    def _end_rows(
-        self, batch_id: int, before: Collection[ItemStatus], after: ItemStatus, **more: object
-    ) -> None:
+    def _end_cancelled(self, batch_id: int) -> None:
         tables = self._ledger.tables
-        while self._work(
-            lambda connection: store.end_rows(connection, tables, batch_id, before, after, **more)
-        ):
+        while self._work(lambda connection: store.end_cancelled(connection, tables, batch_id)):
             pass
 
     def _require(self, batch_id: int, caller: Caller) -> None:

@@ -31,7 +31,7 @@ class ClaimStatements:
             ),
             dialect,
         )
-        self.settle = Statement(self._changed("status", "why", owned=False), dialect)
+        self.settle = Statement(self._changed("status", "code", "why", owned=False), dialect)
         self.lease = Statement(
             self._changed(
                 *("lease_owner", "lease_until"),
@@ -64,7 +64,8 @@ class ClaimStatements:
             items.c.not_before.is_(None),
             items.c.not_before <= sa.bindparam("now", type_=UtcTime()),
         )
-        names = ("row", "action", "account", "contact_id", "attempts", "reason", "ref", "op")
+        names = ("row", "action", "account", "contact_id", "attempts", "code", "reason")
+        names += ("ref", "op")
         batches = tables.batches
         own = batches.c.id == sa.bindparam("batch_id")
         digest = sa.select(batches.c.digest).where(own).scalar_subquery()

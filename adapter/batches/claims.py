@@ -15,6 +15,7 @@ from adapter.batches.endings import Ending
 from adapter.batches.lanes import Lane, lock_lane, save_lane
 from adapter.batches.model import ItemStatus, Status
 from adapter.batches.sql import listed
+from adapter.batches.store import UNRESOLVED, cancelled_status
 from adapter.call_context import CallContext
 from adapter.codes import Action
 from adapter.contacts import Contact
@@ -67,13 +68,17 @@ class OpenedRow:
 
 @dataclass(frozen=True, slots=True)
 class LeasedRow:
-    """A row that this process runs; `tries` counts this one."""
+    """A row that this process runs; `tries` counts this one.
+
+    `unresolved`: whether an earlier try may have taken effect.
+    """
 
     row: int
     command: Command
     context: CallContext
     opened: OpenedRow
     tries: int
+    unresolved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +168,10 @@ class Claims:
             each.leased.row for each in given.ended if each.ending.status is ItemStatus.PENDING
         ]
         answer.after = min([given.after, *(row - 1 for row in back)])
-        if given.recover:
-            self._recover(connection, lane.now)
+        cancelled = answer.status == Status.CANCELLED
+        if given.recover and not cancelled and self._recover(connection, lane.now):
             answer.after = 0
-        if answer.status == Status.CANCELLED:
+        if cancelled:
             self._cancel_returned(connection, given)
         if given.release or answer.status != Status.RUNNING:
             lane.release(given.owner)
@@ -190,24 +195,31 @@ class Claims:
         if not given.ended:
             return
         book.close_calls(connection, [each.close for each in given.ended])
-        rows = [self._end_row(each, lane.now, given.owner) for each in given.ended]
-        self._statements.end.execute_for(connection, rows)
         endings = [each.ending for each in given.ended]
         if any(each.status is ItemStatus.DONE for each in endings):
             lane.record_success()
         for pause in dict.fromkeys(each.pause for each in endings if each.pause):
             lane.pause(pause)
+        rows = [self._end_row(each, lane, given.owner) for each in given.ended]
+        self._statements.end.execute_for(connection, rows)
 
-    def _end_row(self, each: EndedRow, now: datetime, owner: str) -> dict[str, Any]:
-        ending = each.ending
-        delay = ending.delay
+    def _end_row(self, each: EndedRow, lane: Lane, owner: str) -> dict[str, Any]:
+        ending, code = each.ending, each.ending.code
+        not_before = None
+        if ending.pause is not None:
+            not_before = lane.after_pause()
+        elif ending.delay:
+            not_before = lane.now + timedelta(seconds=ending.delay)
+        is_unresolved = ending.unresolved or each.leased.unresolved
+        if ending.status is ItemStatus.PENDING and is_unresolved:
+            code = UNRESOLVED
         return {
             "batch_id": self._batch_id,
             "row": each.leased.row,
             "status": ending.status.value,
-            "code": ending.code,
+            "code": code,
             "why": ending.why,
-            "not_before": delay and utc_text(now + timedelta(seconds=delay)),
+            "not_before": not_before and utc_text(not_before),
             "attempts": each.leased.tries - (not ending.counts),
             "call_id": each.leased.opened.call_id,
             "lease_owner": owner,
@@ -245,19 +257,32 @@ class Claims:
             items = self._tables.items
             those = items.c.row.in_(listed(connection.dialect.name, numbers, sa.Integer()))
             pending = sa.and_(items.c.batch_id == self._batch_id, items.c.status == _PENDING)
-            values = {"status": ItemStatus.CANCELLED.value, "code": None, "why": None}
+            unresolved = items.c.code == UNRESOLVED
+            values = {
+                "status": cancelled_status(self._tables),
+                "code": sa.case((unresolved, UNRESOLVED)),
+                "why": sa.case((unresolved, items.c.why)),
+            }
             connection.execute(sa.update(items).where(pending, those).values(**values))
 
-    def _recover(self, connection: sa.Connection, now: datetime) -> None:
-        """Let rows be leased again whose process is gone: setting a state twice does no harm."""
+    def _recover(self, connection: sa.Connection, now: datetime) -> bool:
+        """Let rows be leased again whose process is gone: setting a state twice does no harm.
+
+        Returns whether there were any. Their last tries may have taken effect.
+        """
         items = self._tables.items
         expired = sa.and_(
             items.c.batch_id == self._batch_id,
             items.c.lease_until < now,
             items.c.status == _LEASED,
         )
-        values = {"status": _PENDING, "lease_owner": None, "lease_until": None}
-        connection.execute(sa.update(items).where(expired).values(**values))
+        values: dict[str, Any] = {
+            "status": _PENDING,
+            "code": UNRESOLVED,
+            "lease_owner": None,
+            "lease_until": None,
+        }
+        return connection.execute(sa.update(items).where(expired).values(**values)).rowcount > 0
 
     def _find_superseded(self, connection: sa.Connection, queued: Sequence[LeasedRow]) -> None:
         """Note which rows that have not begun are older than an opposite wish by now."""
@@ -334,7 +359,13 @@ class Claims:
             lane.spend(len(chosen), self._pace)
 
     def _settled_row(self, row: Any, status: ItemStatus, why: str | None) -> dict[str, Any]:
-        return {"batch_id": self._batch_id, "row": row.row, "status": status.value, "why": why}
+        return {
+            "batch_id": self._batch_id,
+            "row": row.row,
+            "status": status.value,
+            "code": None,
+            "why": why,
+        }
 
     def _lease_rows(
         self,
@@ -372,7 +403,10 @@ class Claims:
             event = CallEvent(command.action, contact, columns)
             event.contact_id = row.contact_id
             opened = OpenedRow(self._ledger, event)
-            answer.leased.append(LeasedRow(row.row, command, context, opened, row.attempts + 1))
+            unresolved = row.code == UNRESOLVED
+            answer.leased.append(
+                LeasedRow(row.row, command, context, opened, row.attempts + 1, unresolved)
+            )
         book.open_calls(connection, [each.opened.event for each in answer.leased])
 
 

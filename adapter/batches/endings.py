@@ -45,7 +45,7 @@ _OWN_CODES: Final = frozenset({Code.OVERLOADED, Code.LEDGER_UNAVAILABLE})
 class Ending:
     """The end of a row's try. With `pending` the row waits for `delay` seconds, or for its lane.
 
-    `counts`: whether it is one of the `MAX_TRIES`.
+    `counts`: whether it is one of the `MAX_TRIES`. `unresolved`: whether it may have taken effect.
     """
 
     status: ItemStatus
@@ -54,6 +54,7 @@ class Ending:
     delay: float | None = None
     pause: Pause | None = None
     counts: bool = True
+    unresolved: bool = False
 
 
 DONE: Final = Ending(ItemStatus.DONE)
@@ -73,7 +74,10 @@ def ending_of(result: Result, tries: int) -> Ending:
         if code in (Code.PROVIDER_RATE_LIMITED, Code.CIRCUIT_OPEN):
             seconds = outcome.retry_after or None
         pause = Pause(code.value, seconds)
-        return Ending(ItemStatus.PENDING, code.value, why, pause=pause, counts=False)
+        unresolved = outcome.applied is Applied.UNKNOWN
+        return Ending(
+            ItemStatus.PENDING, code.value, why, pause=pause, counts=False, unresolved=unresolved
+        )
     if code in _OWN_CODES:
         wait = outcome.retry_after or 1
         return Ending(ItemStatus.PENDING, code.value, why, delay=wait, counts=False)

@@ -6,14 +6,17 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from adapter.batches.claims import Answer, Claims, EndedRow, Exchange, LeasedRow
 from adapter.batches.endings import Ending, ending_of
 from adapter.batches.model import ItemStatus
+from adapter.codes import Code
 from adapter.errors import LedgerUnavailable
 from adapter.ledger.events import CloseEvent
 from adapter.ledger.rows import result_row, state_after
 from adapter.logs import log_exception
+from adapter.results import Outcome, Result
 from adapter.service import Service, result_of
 
 IDLE = 0.5
@@ -47,7 +50,7 @@ class LaneWork:
         wake: threading.Event,
     ) -> None:
         self._service, self._account, self._claims = service, account, claims
-        self._owner, self._lease, self._call, self._wake = owner, lease, call, wake
+        self._owner, self.lease, self._call, self._wake = owner, lease, call, wake
         self._lock = threading.Lock()
         self._queue: deque[LeasedRow] = deque()
         self._ended: list[EndedRow] = []
@@ -141,7 +144,7 @@ class LaneWork:
         if given.recover:
             self._recover_at = now + 1.0
         if renew or not leased:
-            self._renewed_at, self._lease_end = now, now + self._lease
+            self._renewed_at, self._lease_end = now, now + self.lease
         self._after = answer.after
         wait = answer.wait_until - clock
         self._look_at = now + (max(wait, 0.001) if wait > 0 else IDLE if not answer.leased else 0)
@@ -208,11 +211,26 @@ class LaneWork:
                 context=leased.context,
                 opened=leased.opened,
             )
-        except Exception as error:  # noqa: BLE001 - a bug of a plugin ends one row
-            found = result_of(error)
+        except BaseException as error:  # noqa: BLE001 - a bug of a plugin ends one row
+            self._log(error, leased)
+            result = result_of(error) or self._failed(leased)
+        try:
+            return self._end(leased, result)
+        except Exception as error:  # noqa: BLE001 - a result that cannot be read
+            self._log(error, leased)
+            return self._end(leased, self._failed(leased))
+
+    def _log(self, error: BaseException, leased: LeasedRow) -> None:
+        with suppress(Exception):  # the text of an exception may raise too
             log_exception("batch_row_failed", error, contact=leased.command.contact)
-            assert found is not None  # noqa: S101 - as `perform` promises
-            result = found
+
+    def _failed(self, leased: LeasedRow) -> Result:
+        """Return the result of a call that has none: it may have taken effect."""
+        account = self._service.accounts[self._account]
+        outcome = Outcome.failure(Code.INTERNAL_ERROR)
+        return Result(outcome, leased.command, account.name, account.provider.name, attempts=1)
+
+    def _end(self, leased: LeasedRow, result: Result) -> EndedRow:
         ending = ending_of(result, leased.tries)
         if result.code is None and ending.status is not ItemStatus.DONE:
             ending = Ending(ItemStatus.DONE)

@@ -21,6 +21,9 @@ from adapter.settings.model import PaceSettings
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 60.0
 """Seconds of a lane's pauses, which double each time until a row succeeds."""
 
+PROBE_MARGIN: Final = 0.2
+"""Part of the first pause that a row waits beyond its lane's: another row is tried first."""
+
 CATCH_UP: Final = timedelta(seconds=1)
 """How long a lane may be behind its pace, and catch up."""
 
@@ -65,10 +68,15 @@ class Lane:
             if not self.is_paused or until > (self.paused_until or until):
                 self.paused_until = until
         else:
-            seconds = min(FIRST_PAUSE * 2**self.pauses, LONGEST_PAUSE)
+            seconds = min(FIRST_PAUSE * 2 ** min(self.pauses, 10), LONGEST_PAUSE)
             self.pauses += 1
             self.paused_until = self.now + timedelta(seconds=seconds)
         self.pause_code = pause.code
+
+    def after_pause(self) -> datetime:
+        """Return when a row that has paused the lane may be tried again."""
+        margin = timedelta(seconds=FIRST_PAUSE * PROBE_MARGIN)
+        return (self.paused_until or self.now) + margin
 
     def take_slots(self, owner: str, running: int, pace: PaceSettings, lease: float) -> int:
         """Return how many rows the process may run now; `running` are its rows that have begun.

@@ -11,6 +11,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
+import sqlalchemy as sa
+
 from adapter.batches import store
 from adapter.batches.claims import Claims
 from adapter.batches.comparing import BlockList, compare_rows, mark_unchanged, mark_unverified
@@ -20,8 +22,9 @@ from adapter.call_context import CallContext
 from adapter.codes import Action, Code
 from adapter.containment import contain
 from adapter.errors import LedgerUnavailable
+from adapter.ledger.database import is_disconnect, is_passing
 from adapter.ledger.ledger import Ledger
-from adapter.logs import log_event
+from adapter.logs import log_event, log_exception
 from adapter.results import Command, Result
 from adapter.service import Service
 
@@ -36,9 +39,16 @@ PROGRESS_EVERY: Final = 1.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
 """Seconds until a ledger that is gone is tried again, which double each time."""
 
+MAX_FAILURES: Final = 3
+"""How often in a row a transaction may fail though the database is there; then it is a bug."""
+
 MAX_LIST_TRIES: Final = 3
 LIST_DELAY: Final = 5.0
 """How often the list is read at the end, and the seconds between two tries."""
+
+
+class _RepeatedFailure(Exception):  # noqa: N818 - not an error of its own
+    """A transaction fails each time, for another reason than the database; see its cause."""
 
 
 class Runner:
@@ -57,24 +67,46 @@ class Runner:
         self._owner = secrets.token_hex(8)
         self._wake = threading.Event()
         self._pause = FIRST_PAUSE
+        self._failures = 0
+        self._removed: list[str] = []
         self._progress_at = 0.0
 
     def run(self) -> None:
         """Work until the batch ends, is paused by a person, or `stop` is set.
 
-        While the ledger is gone, it waits. Returns at once for a batch that is not running.
+        While the ledger is gone, it waits; a stopped one at most as long as a lease. A batch whose
+        transactions fail for another reason is paused. Returns at once for one that is not running.
         """
+        try:
+            self._work()
+        except _RepeatedFailure as error:
+            log_exception("batch_failed", error.__cause__ or error)
+            tables = self._ledger.tables
+            self._ledger.work(
+                lambda connection, _: store.set_status(
+                    connection, tables, self._batch_id, [Status.RUNNING], Status.PAUSED
+                )
+            )
+
+    def _work(self) -> None:
         row = self._insist(self._begin)
         if row is None:
             return
-        lanes = [self._new_lane(name, row) for name in store.accounts_of(row)]
+        names = self._names(row)
+        self._removed = [name for name in store.accounts_of(row) if name not in names]
+        lanes = [self._new_lane(name, row) for name in names]
         try:
             while self._run_lanes(lanes) and not self._finish(row):
                 if self._stop.wait(0.2):
                     break
         finally:
             for lane in lanes:
+                lane.close()
                 lane.end()
+
+    def _names(self, row: Any) -> list[str]:
+        """Return the accounts of the batch's rows that are still in the configuration."""
+        return [name for name in store.accounts_of(row) if name in self._service.accounts]
 
     def _begin(self) -> Any:
         """Return the row of the batch; the first process to begin reads the lists."""
@@ -93,7 +125,7 @@ class Runner:
 
         row, is_first = self._ledger.work(work)
         if is_first:
-            for name in store.accounts_of(row):
+            for name in self._names(row):
                 result = self._read_list(name, row)
                 if result is not None and result.contacts is not None:
                     mark_unchanged(self._ledger, self._batch_id, name, result.contacts)
@@ -122,10 +154,17 @@ class Runner:
     def _run_lanes(self, lanes: list[LaneWork]) -> bool:
         """Run rows until none is left; return False where the process is to stop before."""
         is_open, exhausted = True, set[LaneWork]()
+        give_up_at: float | None = None
         while True:
-            if self._stop.is_set() and is_open:
-                is_open = False
-                self._close(lanes)
+            if self._stop.is_set():
+                now = time.monotonic()
+                if give_up_at is None:
+                    give_up_at = now + max((lane.lease for lane in lanes), default=LEASE_MARGIN)
+                elif now >= give_up_at:  # the ledger is gone: the leases settle what is left
+                    return False
+                if is_open:
+                    is_open = False
+                    self._close(lanes)
             for lane in lanes:
                 if not lane.is_due and is_open:
                     continue
@@ -144,6 +183,7 @@ class Runner:
                 self._release(lanes)
                 return False
             if len(exhausted) == len(lanes):
+                self._end_removed()
                 if not self._insist(self._has_open_rows):
                     self._release(lanes)
                     return True
@@ -159,7 +199,7 @@ class Runner:
         except LedgerUnavailable as error:
             self._wait(error)
             return None
-        self._pause = FIRST_PAUSE
+        self._pause, self._failures = FIRST_PAUSE, 0
         return answer
 
     def _close(self, lanes: list[LaneWork]) -> None:
@@ -174,6 +214,16 @@ class Runner:
             with suppress(LedgerUnavailable):  # else the slots are free when the lease ends
                 lane.exchange(release=True)
 
+    def _end_removed(self) -> None:
+        """End the rows of accounts that were removed from the configuration."""
+        tables = self._ledger.tables
+
+        def work(connection: sa.Connection, _: object) -> int:
+            return store.end_removed(connection, tables, self._batch_id, self._removed)
+
+        while self._removed and self._insist(lambda: self._ledger.work(work)) > 0:
+            pass
+
     def _has_open_rows(self) -> bool:
         tables = self._ledger.tables
         return self._ledger.ask(
@@ -185,7 +235,7 @@ class Runner:
     def _finish(self, row: Any) -> bool:
         """End the batch; return whether it has ended."""
         if row.verify:
-            for name in store.accounts_of(row):
+            for name in self._names(row):
                 if not self._verify(name, row):
                     return False
         tables = self._ledger.tables
@@ -245,14 +295,27 @@ class Runner:
                 if self._stop.is_set():
                     raise
             else:
-                self._pause = FIRST_PAUSE
+                self._pause, self._failures = FIRST_PAUSE, 0
                 return result
 
     def _wait(self, error: LedgerUnavailable) -> None:
         log_event(
             "batch", level=logging.WARNING, id=self._batch_id, state="waiting", error=str(error)
         )
-        self._wake.wait(0) or self._stop.wait(self._pause)
+        cause = error.__cause__
+        is_outage = (
+            cause is None
+            or isinstance(cause, LedgerUnavailable)
+            or is_disconnect(cause)
+            or is_passing(cause)
+        )
+        self._failures = 0 if is_outage else self._failures + 1
+        if self._failures >= MAX_FAILURES:
+            raise _RepeatedFailure from cause
+        if self._stop.is_set():
+            time.sleep(self._pause)
+        else:
+            self._stop.wait(self._pause)
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
     def _report(self) -> None:

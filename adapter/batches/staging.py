@@ -233,11 +233,18 @@ class Staging:
         return None
 
     def remove(self) -> None:
-        """Remove the batch, its rows, and the contacts that nothing else has."""
+        """Remove a batch that is not published: its rows, and contacts that nothing else has."""
         tables = self._tables
         items, contacts = tables.items, tables.contacts
 
         def step(connection: sa.Connection, _: object) -> bool:
+            batches = tables.batches
+            staged = sa.and_(
+                batches.c.id == self.batch_id, batches.c.status == Status.STAGING.value
+            )
+            found = connection.execute(sa.select(batches.c.id).where(staged).with_for_update())
+            if found.first() is None:  # it was published after all
+                return False
             query = (
                 sa.select(items.c.row, items.c.contact_id, items.c.given_id)
                 .where(items.c.batch_id == self.batch_id)
@@ -260,8 +267,7 @@ class Staging:
                 return True
             # Other processes forget the ids that they know.
             connection.execute(sa.update(tables.facts).values(erased_at=datetime.now(UTC)))
-            batches = tables.batches
-            connection.execute(sa.delete(batches).where(batches.c.id == self.batch_id))
+            connection.execute(sa.delete(batches).where(staged))
             return False
 
         while self._ledger.work(step):

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from adapter.batches.model import Batch, Item, ItemStatus, Status
 from adapter.batches.sql import next_numbers
+from adapter.codes import Code
 from adapter.contacts import Contact
 from adapter.history import Page, read_cursor, write_cursor
 from adapter.ledger.schema import Tables
@@ -20,6 +21,9 @@ STEP: Final = 2000
 """Rows of one transaction that changes many."""
 
 FINISHED: Final = (Status.DONE, Status.CANCELLED)
+
+UNRESOLVED: Final = Code.INTERNAL_ERROR.value
+"""The code of a pending row whose last try may have taken effect: cancelled, it is unknown."""
 
 _OPEN: Final = (ItemStatus.PENDING.value, ItemStatus.LEASED.value)
 
@@ -132,7 +136,32 @@ def set_status(
 
 
 def start_over(connection: sa.Connection, tables: Tables, batch_id: int) -> bool:
-    """Let a finished batch run again, as a new wish; return whether it was finished."""
+    """Let a finished batch run its failed and unknown rows again, as a new wish.
+
+    Returns False for one that is not finished, has never begun, or has rows in flight.
+    """
+    batches, items = tables.batches, tables.items
+    finished = batches.c.status.in_([each.value for each in FINISHED])
+    own = sa.and_(batches.c.id == batch_id, finished, batches.c.started_at.is_not(None))
+    if connection.execute(sa.select(batches.c.id).where(own).with_for_update()).first() is None:
+        return False
+    while end_cancelled(connection, tables, batch_id):
+        pass
+    if has_open_rows(connection, tables, batch_id):
+        return False
+    was_unknown = items.c.status == ItemStatus.UNKNOWN.value
+    again = items.c.status.in_([ItemStatus.FAILED.value, ItemStatus.UNKNOWN.value])
+    connection.execute(
+        sa.update(items)
+        .where(items.c.batch_id == batch_id, again)
+        .values(
+            status=ItemStatus.PENDING.value,
+            code=sa.case((was_unknown, UNRESOLVED)),
+            why=None,
+            attempts=0,
+            not_before=None,
+        )
+    )
     (intent,) = next_numbers(connection, tables.calls, 1)
     return set_status(
         connection,
@@ -151,7 +180,7 @@ def end_rows(
     tables: Tables,
     batch_id: int,
     before: Collection[ItemStatus],
-    after: ItemStatus,
+    after: ItemStatus | sa.ColumnElement[str],
     **more: Any,
 ) -> int:
     """Give up to `STEP` rows with the statuses `before` the status `after`; return how many."""
@@ -167,9 +196,67 @@ def end_rows(
     changed = (
         sa.update(items)
         .where(items.c.batch_id == batch_id, items.c.row.in_(some.scalar_subquery()), statuses)
-        .values(status=after.value, **more)
+        .values(status=after.value if isinstance(after, ItemStatus) else after, **more)
     )
     return connection.execute(changed).rowcount
+
+
+def end_cancelled(connection: sa.Connection, tables: Tables, batch_id: int) -> int:
+    """End rows of a finished batch that nobody runs, up to `STEP` pending ones; return how many.
+
+    What may have been sent is unknown: rows of a process that is gone, and those that were to be
+    tried again. In a batch that goes on, nothing is changed.
+    """
+    batches, items = tables.batches, tables.items
+    finished = batches.c.status.in_([each.value for each in FINISHED])
+    query = sa.select(batches.c.id).where(batches.c.id == batch_id, finished).with_for_update()
+    if connection.execute(query).first() is None:
+        return 0
+    gone = sa.and_(
+        items.c.batch_id == batch_id,
+        items.c.status == ItemStatus.LEASED.value,
+        items.c.lease_until < datetime.now(UTC),
+    )
+    values: dict[str, Any] = {
+        "status": ItemStatus.UNKNOWN.value,
+        "code": UNRESOLVED,
+        "lease_owner": None,
+        "lease_until": None,
+    }
+    ended = connection.execute(sa.update(items).where(gone).values(**values)).rowcount
+    after = cancelled_status(tables)
+    return ended + end_rows(connection, tables, batch_id, (ItemStatus.PENDING,), after)
+
+
+def end_removed(
+    connection: sa.Connection, tables: Tables, batch_id: int, accounts: Collection[str]
+) -> int:
+    """End up to `STEP` rows of accounts that do not exist any more; return how many."""
+    items, now = tables.items, datetime.now(UTC)
+    gone = sa.and_(items.c.status == ItemStatus.LEASED.value, items.c.lease_until < now)
+    ended = sa.or_(items.c.status == ItemStatus.PENDING.value, gone)
+    own = sa.and_(items.c.batch_id == batch_id, items.c.account.in_(accounts))
+    some = sa.select(items.c.row).where(own, ended).order_by(items.c.row).limit(STEP)
+    sent = sa.or_(gone, items.c.code == UNRESOLVED)
+    code = Code.ACCOUNT_NOT_FOUND
+    changed = (
+        sa.update(items)
+        .where(own, ended, items.c.row.in_(some.scalar_subquery()))
+        .values(
+            status=sa.case((sent, ItemStatus.UNKNOWN.value), else_=ItemStatus.FAILED.value),
+            code=code.value,
+            why=code.message,
+            lease_owner=None,
+            lease_until=None,
+        )
+    )
+    return connection.execute(changed).rowcount
+
+
+def cancelled_status(tables: Tables) -> sa.ColumnElement[str]:
+    """Return the status of a pending row that is cancelled."""
+    unresolved = tables.items.c.code == UNRESOLVED
+    return sa.case((unresolved, ItemStatus.UNKNOWN.value), else_=ItemStatus.CANCELLED.value)
 
 
 def has_open_rows(connection: sa.Connection, tables: Tables, batch_id: int) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import import_module
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import sqlalchemy as sa
 
@@ -204,7 +204,7 @@ def sweep(ledger: Ledger) -> list[int]:
     due, cancelled = ledger.ask(lambda connection: _find(connection, tables))
     for batch_id in cancelled:
         ledger.work(
-            lambda connection, _, batch_id=batch_id: _end_cancelled(  # type: ignore[misc]
+            lambda connection, _, batch_id=batch_id: store.end_cancelled(  # type: ignore[misc]
                 connection, tables, batch_id
             )
         )
@@ -222,17 +222,3 @@ def _find(connection: sa.Connection, tables: Tables) -> tuple[list[int], list[in
     ended = batches.c.status == Status.CANCELLED.value
     query = sa.select(batches.c.id).where(ended, sa.or_(pending, expired)).limit(100)
     return list(due), list(connection.execute(query).scalars())
-
-
-def _end_cancelled(connection: sa.Connection, tables: Tables, batch_id: int) -> None:
-    """End rows of a cancelled batch: what a process that is gone has sent is unknown."""
-    items, now = tables.items, datetime.now(UTC)
-    store.end_rows(connection, tables, batch_id, (ItemStatus.PENDING,), ItemStatus.CANCELLED)
-    values: dict[str, Any] = {
-        "status": ItemStatus.UNKNOWN.value,
-        "code": Code.INTERNAL_ERROR.value,
-        "lease_owner": None,
-        "lease_until": None,
-    }
-    gone = sa.and_(items.c.batch_id == batch_id, items.c.lease_until < now)
-    connection.execute(sa.update(items).where(gone).values(**values))
