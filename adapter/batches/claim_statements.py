@@ -64,8 +64,9 @@ class ClaimStatements:
             items.c.not_before.is_(None),
             items.c.not_before <= sa.bindparam("now", type_=UtcTime()),
         )
-        names = ("row", "action", "account", "contact_id", "attempts", "code", "reason")
-        names += ("ref", "op")
+        names = (
+            *("row", "action", "account", "contact_id", "attempts", "code", "reason", "ref", "op"),
+        )
         batches = tables.batches
         own = batches.c.id == sa.bindparam("batch_id")
         digest = sa.select(batches.c.digest).where(own).scalar_subquery()
