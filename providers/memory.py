@@ -46,6 +46,10 @@ MAGIC_NUMBERS: Final[Mapping[str, p.Code]] = {
     "15005550034": p.Code.LEDGER_UNAVAILABLE,
     "15005550035": p.Code.IDEMPOTENCY_KEY_IN_USE,
     "15005550036": p.Code.IDEMPOTENCY_KEY_REUSED,
+    "15005550037": p.Code.BATCH_NOT_FOUND,
+    "15005550038": p.Code.BATCH_CONFLICT,
+    "15005550039": p.Code.PLAN_REFUSED,
+    "15005550040": p.Code.PLAN_STALE,
 }
 """Numbers whose block or unblock returns a code and changes no list."""
 
