@@ -133,7 +133,9 @@ def test_the_first_version_is_upgraded_with_all_that_it_has(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr("adapter.ledger.upgrade.VERSION", "0001")
-        Ledger(LedgerSettings(empty_url)).upgrade()
+        first = Ledger(LedgerSettings(empty_url))
+        first.upgrade()
+        first.close()
     moment = {"at": "2026-11-25T12:00:00.000+00:00"}
     columns = "(account, contact_id, wanted, intent, via, wanted_at, state, certainty)"
     values = "('support', 1, 'blocked', 7, 'api', :at, 'blocked', 'accepted')"
