@@ -11,7 +11,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from adapter.batches.claim_statements import ClaimStatements
-from adapter.batches.endings import Ending
+from adapter.batches.endings import Ending, settled_status
 from adapter.batches.lanes import Lane, lock_lane, save_lane
 from adapter.batches.model import ItemStatus, Status
 from adapter.batches.sql import listed
@@ -339,7 +339,7 @@ class Claims:
         ended: list[dict[str, Any]] = []
         chosen: list[Any] = []
         for row in found:
-            status = _settled(row, batch.intent)
+            status = settled_status(row, batch.intent)
             if status is not None:
                 why = _ERASED if status is ItemStatus.CANCELLED else None
                 ended.append(self._settled_row(row, status, why))
@@ -408,19 +408,3 @@ class Claims:
                 LeasedRow(row.row, command, context, opened, row.attempts + 1, unresolved)
             )
         book.open_calls(connection, [each.opened.event for each in answer.leased])
-
-
-def _settled(row: Any, intent: int) -> ItemStatus | None:
-    """Return the status of a row that needs no call; None for one that does."""
-    if row.number is None and row.lid is None and row.user_id is None:
-        return ItemStatus.CANCELLED
-    wanted = "blocked" if row.action == Action.BLOCK else "unblocked"
-    if row.wanted is None:
-        return None
-    if row.wanted != wanted:
-        return ItemStatus.SUPERSEDED if row.place > intent else None
-    # A list has shown another state than the ledger for a row of a plan, and perhaps for a retry.
-    if row.op is not None or row.again:
-        return None
-    known = row.state == wanted and row.certainty != "none"
-    return ItemStatus.UNCHANGED if known else None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from adapter.batches.contacts import clean
 from adapter.batches.lanes import Pause
 from adapter.batches.model import ItemStatus
-from adapter.codes import Applied, Code, Retry
+from adapter.codes import Action, Applied, Code, Retry
 from adapter.contacts import Contact
 from adapter.ledger.schema import MAX_WHY
 from adapter.privacy import mask_digit_runs
@@ -96,3 +96,19 @@ def ending_of(result: Result, tries: int) -> Ending:
 def describe(message: str, contact: Contact | None) -> str:
     """Return a message for a row: no text of a row holds a number."""
     return clean(mask_digit_runs(redact_contact(message, contact)), MAX_WHY)
+
+
+def settled_status(row: Any, intent: int) -> ItemStatus | None:
+    """Return the status of a row that needs no call; None for one that does."""
+    if row.number is None and row.lid is None and row.user_id is None:
+        return ItemStatus.CANCELLED
+    wanted = "blocked" if row.action == Action.BLOCK else "unblocked"
+    if row.wanted is None:
+        return None
+    if row.wanted != wanted:
+        return ItemStatus.SUPERSEDED if row.place > intent else None
+    # A list has shown another state than the ledger for a row of a plan, and perhaps for a retry.
+    if row.op is not None or row.again:
+        return None
+    known = row.state == wanted and row.certainty != "none"
+    return ItemStatus.UNCHANGED if known else None
