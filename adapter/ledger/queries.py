@@ -89,7 +89,7 @@ def read_calls(
     """Return the calls, the newest first."""
     calls = tables.calls
     now = datetime.now(UTC)
-    since = filters.since or (filters.until or now) - DEFAULT_SINCE
+    since = filters.since or min(filters.until or now, now) - DEFAULT_SINCE
     last = read_cursor("c", cursor) - 1 if cursor else _last_id(connection, calls, filters, now)
     first = _find_id(connection, calls, since - _LATENESS)
     needs_scan = filters.via is not None or filters.key_name is not None
