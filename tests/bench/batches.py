@@ -66,13 +66,15 @@ def run_upstream() -> Iterator[str]:
         process.wait()
 
 
-def write_file(path: Path, rows: int, *, invalid_every: int = 0) -> Path:
+def write_file(
+    path: Path, rows: int, *, invalid_every: int = 0, first: int = 5511900000000
+) -> Path:
     """Write a file of numbers; return its path."""
     with path.open("w", encoding="utf-8") as file:
         file.write("number;reason\n")
         for index in range(rows):
             is_invalid = invalid_every and index % invalid_every == 0
-            file.write(f"{'12' if is_invalid else 5511900000000 + index};spam\n")
+            file.write(f"{'12' if is_invalid else first + index};spam\n")
     return path
 
 
@@ -166,7 +168,8 @@ def main() -> int:
                 assert contacts.service.ledger is not None
                 contacts.service.ledger.upgrade()
                 name = "PostgreSQL and Redis, two workers"
-                report(name, run_by_workers(contacts, file, config))
+                others = write_file(folder / "others.csv", ROWS, first=5511910000000)
+                report(name, run_by_workers(contacts, others, config))
         given = config_for(address, f"sqlite:///{folder / 'large.db'}", pace=pace)
         config = write_toml(folder / "large.toml", given)
         large = write_file(folder / "large.csv", LARGE, invalid_every=100)
