@@ -293,7 +293,6 @@ class Claims:
                 "contact_id": event.contact_id,
                 "wanted": event.wanted,
                 "intent": event.call_id,
-                "wish": event.row["wish"],
             }
             for event in events.values()
         ]

@@ -11,7 +11,8 @@ from typing import Any, Final, Self
 
 import sqlalchemy as sa
 
-from adapter.batches.contacts import clean, find_ids, keep_given
+from adapter.batches.contacts import clean
+from adapter.batches.item_rows import insert_rows
 from adapter.batches.model import Batch, ItemStatus, Status
 from adapter.batches.plan_model import CHANGES, Guard, Op, Plan
 from adapter.batches.plan_sorting import Sorted, identifiers
@@ -20,7 +21,7 @@ from adapter.batches.staging import CHUNK
 from adapter.codes import Action, Code
 from adapter.contacts import Contact
 from adapter.ledger.ledger import Ledger
-from adapter.ledger.schema import MAX_REASON, MAX_REF, MAX_WHY, Events, Tables
+from adapter.ledger.schema import MAX_REASON, MAX_REF, MAX_WHY, Tables
 from adapter.privacy import mask_digit_runs
 from adapter.redaction import redact_contact
 
@@ -100,26 +101,9 @@ def store_rows(ledger: Ledger, batch_id: int, account: str, drafts: Iterable[Dra
             for row, draft in enumerate(chunk, number + 1)
         ]
         number += len(chunk)
-        ledger.work(lambda connection, _: _store(connection, ledger.tables, rows))  # noqa: B023
-
-
-def _store(
-    connection: sa.Connection, tables: Tables, rows: Sequence[tuple[Draft, dict[str, Any]]]
-) -> None:
-    contacts = dict.fromkeys(draft.contact for draft, _ in rows if draft.contact is not None)
-    ids = find_ids(connection, tables, contacts)
-    rejected = [row for row in rows if row[0].contact is None]
-    given = keep_given(connection, tables, [draft.given for draft, _ in rejected])
-    for (_, columns), number in zip(rejected, given, strict=True):
-        columns["given_id"] = number
-    for draft, columns in rows:
-        if draft.contact is not None:
-            columns["contact_id"] = ids[draft.contact]
-    table = tables.items
-    events = Events(connection.dialect.name, **{name: table.c[name].type for name in _COLUMNS})
-    selected = sa.select(*(events.c[name] for name in _COLUMNS)).select_from(events.table)
-    insert = sa.insert(table).from_select(list(_COLUMNS), selected)
-    connection.execute(insert, {"events": json.dumps([columns for _, columns in rows])})
+        ledger.work(
+            lambda connection, _: insert_rows(connection, ledger.tables, rows, _COLUMNS)  # noqa: B023
+        )
 
 
 def hash_plan(ledger: Ledger, facts: Sequence[Any], rows: Iterable[Sorted]) -> str:

@@ -5,21 +5,22 @@ from __future__ import annotations
 import hmac
 import json
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final
 
 import sqlalchemy as sa
 
-from adapter.batches.contacts import clean, find_ids, keep_given
+from adapter.batches.contacts import clean
+from adapter.batches.item_rows import insert_rows
 from adapter.batches.model import ItemStatus, Status
 from adapter.batches.rows import Row, find_lost
 from adapter.batches.sql import listed, next_numbers
 from adapter.codes import Action, Code
 from adapter.errors import LedgerUnavailable
 from adapter.ledger.ledger import Ledger
-from adapter.ledger.schema import MAX_REASON, MAX_REF, MAX_WHY, Events
+from adapter.ledger.schema import MAX_REASON, MAX_REF, MAX_WHY
 from adapter.privacy import mask_digit_runs
 from adapter.redaction import redact_contact
 
@@ -85,7 +86,9 @@ class Staging:
         source = iter(rows)
         while chunk := list(islice(source, CHUNK)):
             drafts = [self._draft(row) for row in chunk]
-            self._ledger.work(lambda connection, _: self._store(connection, drafts))  # noqa: B023
+            self._ledger.work(
+                lambda connection, _: insert_rows(connection, self._tables, drafts, _COLUMNS)  # noqa: B023
+            )
 
     def _draft(self, row: Row) -> tuple[Row, dict[str, Any]]:
         """Return the row and its columns, without the ids of contacts."""
@@ -129,25 +132,6 @@ class Staging:
         assert self._digest is not None  # noqa: S101 - `begin` was called
         self._digest.update(facts.encode())
         return row, columns
-
-    def _store(
-        self, connection: sa.Connection, drafts: Sequence[tuple[Row, dict[str, Any]]]
-    ) -> None:
-        tables = self._tables
-        contacts = dict.fromkeys(row.contact for row, _ in drafts if row.contact is not None)
-        ids = find_ids(connection, tables, contacts)
-        rejected = [draft for draft in drafts if draft[0].contact is None]
-        given = keep_given(connection, tables, [row.given for row, _ in rejected])
-        for (_, columns), number in zip(rejected, given, strict=True):
-            columns["given_id"] = number
-        for row, columns in drafts:
-            if row.contact is not None:
-                columns["contact_id"] = ids[row.contact]
-        table = tables.items
-        events = Events(connection.dialect.name, **{name: table.c[name].type for name in _COLUMNS})
-        selected = sa.select(*(events.c[name] for name in _COLUMNS)).select_from(events.table)
-        insert = sa.insert(table).from_select(list(_COLUMNS), selected)
-        connection.execute(insert, {"events": json.dumps([columns for _, columns in drafts])})
 
     def finish(self, status: Status) -> int | None:
         """Find duplicates and conflicts, and let the batch begin in this status.

@@ -1,0 +1,48 @@
+"""Store the rows of a batch or of a plan, with their contacts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+
+from adapter.batches.contacts import find_ids, keep_given
+from adapter.contacts import Contact
+from adapter.ledger.schema import Events, Tables
+
+
+class Source(Protocol):
+    """What a row was made from: `contact` is None for a rejected one, whose text is `given`."""
+
+    @property
+    def contact(self) -> Contact | None:
+        """The contact."""
+
+    @property
+    def given(self) -> str:
+        """The identifiers as they were given."""
+
+
+def insert_rows(
+    connection: sa.Connection,
+    tables: Tables,
+    rows: Sequence[tuple[Source, dict[str, Any]]],
+    names: Sequence[str],
+) -> None:
+    """Insert rows with these columns; the ids of their contacts are set here."""
+    contacts = dict.fromkeys(each.contact for each, _ in rows if each.contact is not None)
+    ids = find_ids(connection, tables, contacts)
+    rejected = [row for row in rows if row[0].contact is None]
+    given = keep_given(connection, tables, [each.given for each, _ in rejected])
+    for (_, columns), number in zip(rejected, given, strict=True):
+        columns["given_id"] = number
+    for each, columns in rows:
+        if each.contact is not None:
+            columns["contact_id"] = ids[each.contact]
+    table = tables.items
+    events = Events(connection.dialect.name, **{name: table.c[name].type for name in names})
+    selected = sa.select(*(events.c[name] for name in names)).select_from(events.table)
+    insert = sa.insert(table).from_select(list(names), selected)
+    connection.execute(insert, {"events": json.dumps([columns for _, columns in rows])})
