@@ -14,7 +14,7 @@ from adapter.batches.claim_statements import ClaimStatements
 from adapter.batches.endings import Ending, settled_status
 from adapter.batches.lanes import Lane, lock_lane, save_lane
 from adapter.batches.model import ItemStatus, Status
-from adapter.batches.sql import listed
+from adapter.batches.sql import among, update_rows
 from adapter.batches.store import UNRESOLVED, cancelled_status
 from adapter.call_context import CallContext
 from adapter.codes import Action
@@ -239,31 +239,28 @@ class Claims:
             attempts=items.c.attempts - 1,
         )
         ids = [each.opened.call_id for each in given.unsent]
-        those = listed(connection.dialect.name, ids, sa.BigInteger())
-        connection.execute(sa.delete(calls).where(calls.c.id.in_(those)))
+        connection.execute(sa.delete(calls).where(among(connection, calls.c.id, ids)))
 
     def _update(
         self, connection: sa.Connection, owner: str, numbers: Sequence[int], **values: Any
     ) -> None:
         items = self._tables.items
-        those = listed(connection.dialect.name, numbers, sa.Integer())
-        own = sa.and_(items.c.batch_id == self._batch_id, items.c.lease_owner == owner)
-        connection.execute(sa.update(items).where(own, items.c.row.in_(those)).values(**values))
+        own = items.c.lease_owner == owner
+        update_rows(connection, items, self._batch_id, numbers, values, own)
 
     def _cancel_returned(self, connection: sa.Connection, given: Exchange) -> None:
         numbers = [each.row for each in given.unsent]
         numbers += [each.leased.row for each in given.ended]
         if numbers:
             items = self._tables.items
-            those = items.c.row.in_(listed(connection.dialect.name, numbers, sa.Integer()))
-            pending = sa.and_(items.c.batch_id == self._batch_id, items.c.status == _PENDING)
+            pending = items.c.status == _PENDING
             unresolved = items.c.code == UNRESOLVED
             values = {
                 "status": cancelled_status(self._tables),
                 "code": sa.case((unresolved, UNRESOLVED)),
                 "why": sa.case((unresolved, items.c.why)),
             }
-            connection.execute(sa.update(items).where(pending, those).values(**values))
+            update_rows(connection, items, self._batch_id, numbers, values, pending)
 
     def _recover(self, connection: sa.Connection, now: datetime) -> bool:
         """Let rows be leased again whose process is gone: setting a state twice does no harm.

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from adapter.account import Account
 from adapter.batches.model import ItemStatus
-from adapter.batches.sql import listed
+from adapter.batches.sql import among, update_rows
 from adapter.codes import Action, Code
 from adapter.comparison import Identities
 from adapter.contacts import Contact, as_sent, other_form
@@ -52,9 +52,8 @@ def _mark(
     texts: list[str],
 ) -> None:
     items, contacts, blocks = tables.items, tables.contacts, tables.blocks
-    ids = sa.select(contacts.c.id).where(
-        contacts.c[name].in_(listed(connection.dialect.name, texts, sa.String()))
-    )
+    query = sa.select(contacts.c.id).where(among(connection, contacts.c[name], texts))
+    ids = connection.execute(query).scalars().all()
     opposite = sa.exists().where(
         blocks.c.account == account,
         blocks.c.contact_id == items.c.contact_id,
@@ -64,7 +63,7 @@ def _mark(
         sa.update(items)
         .where(items.c.batch_id == batch_id, items.c.status == ItemStatus.PENDING.value)
         .where(items.c.account == account, items.c.action == Action.BLOCK.value)
-        .where(items.c.contact_id.in_(ids), ~opposite)
+        .where(among(connection, items.c.contact_id, ids), ~opposite)
         .values(status=ItemStatus.UNCHANGED.value)
     )
     connection.execute(update)
@@ -193,9 +192,5 @@ def _set(
     numbers: list[int],
     values: dict[str, Any],
 ) -> None:
-    items = tables.items
-    those = items.c.row.in_(listed(connection.dialect.name, numbers, sa.Integer()))
-    sent = items.c.status.in_([each.value for each in _COMPARED])
-    connection.execute(
-        sa.update(items).where(items.c.batch_id == batch_id, those, sent).values(**values)
-    )
+    sent = tables.items.c.status.in_([each.value for each in _COMPARED])
+    update_rows(connection, tables.items, batch_id, numbers, values, sent)

@@ -9,7 +9,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from adapter.batches.sql import listed, next_numbers
+from adapter.batches.sql import among, next_numbers
 from adapter.contacts import Contact
 from adapter.ledger.contact_ids import ContactIds, insert_for
 from adapter.ledger.schema import MAX_GIVEN, Events, Tables, UtcTime
@@ -43,14 +43,14 @@ def find_ids(
 def _find_by(
     connection: sa.Connection, tables: Tables, name: str, texts: Iterable[str]
 ) -> dict[str, int]:
-    table, dialect = tables.contacts, connection.dialect.name
+    table = tables.contacts
     column = table.c[name]
     texts = sorted(texts)
-    query = sa.select(column, table.c.id).where(column.in_(listed(dialect, texts, sa.String())))
+    query = sa.select(column, table.c.id).where(among(connection, column, texts))
     known = {row[0]: row[1] for row in connection.execute(query)}
     missing = [text for text in texts if text not in known]
     if missing:
-        events = Events(dialect, text=sa.String(), created_at=UtcTime())
+        events = Events(connection.dialect.name, text=sa.String(), created_at=UtcTime())
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         rows = sa.select(events.c["text"], events.c["created_at"]).select_from(events.table)
         insert = insert_for(connection)(table).from_select(
@@ -58,9 +58,7 @@ def _find_by(
         )
         given = json.dumps([{"text": text, "created_at": now} for text in missing])
         connection.execute(insert.on_conflict_do_nothing(), {"events": given})
-        query = sa.select(column, table.c.id).where(
-            column.in_(listed(dialect, missing, sa.String()))
-        )
+        query = sa.select(column, table.c.id).where(among(connection, column, missing))
         known |= {row[0]: row[1] for row in connection.execute(query)}
     return known
 

@@ -12,7 +12,7 @@ from adapter.batches.model import ItemStatus, Status
 from adapter.batches.plan_model import CHANGES, Op, Reason, Wanted
 from adapter.batches.plan_sorting import Sorted, identifiers
 from adapter.batches.plan_store import read_rows
-from adapter.batches.sql import listed, next_numbers
+from adapter.batches.sql import next_numbers, update_rows
 from adapter.batches.staging import CHUNK
 from adapter.codes import Code
 from adapter.contacts import Contact
@@ -121,10 +121,8 @@ def go_on(ledger: Ledger, batch_id: int, ends: dict[int, End], more: dict[str, A
             if found.first() is None:
                 return 0
             status, code, why = end
-            those = items.c.row.in_(listed(connection.dialect.name, part, sa.Integer()))
-            own = items.c.batch_id == batch_id
             values = {"status": status, "code": code, "why": why}
-            connection.execute(sa.update(items).where(own, those).values(**values))
+            update_rows(connection, items, batch_id, part, values)
             return 1
 
         _require(ledger.work(write))

@@ -1,24 +1,46 @@
-"""Parts of statements that differ between the databases."""
+"""Statements, and parts of them, for a list of values in either database."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 
-def listed(dialect: str, values: Iterable[Any], kind: Any) -> sa.Select[Any]:
-    """Select the values, which are one parameter whatever their number."""
+def among(
+    connection: sa.Connection, column: sa.Column[Any], values: Iterable[Any]
+) -> sa.ColumnElement[bool]:
+    """Return the condition that a column has one of the values, which are one parameter.
+
+    An index of the column is used, even where the planner knows nothing of the table: see
+    `adapter.ledger.statements.by_index`.
+    """
     given = sa.bindparam(None, json.dumps(list(values)), type_=sa.String(), unique=True)
-    if dialect == "postgresql":
+    if connection.dialect.name == "postgresql":
         table = sa.func.json_array_elements_text(sa.cast(given, sa.JSON)).table_valued(
             sa.column("value", sa.String()), name="listed"
         )
-        return sa.select(sa.cast(table.c.value, kind)).select_from(table)
-    table = sa.func.json_each(given).table_valued(sa.column("value", kind), name="listed")
-    return sa.select(table.c.value).select_from(table)
+        selected = sa.select(sa.cast(table.c.value, column.type)).select_from(table)
+        return column == sa.any_(sa.func.array(selected.scalar_subquery()))
+    table = sa.func.json_each(given).table_valued(sa.column("value", column.type), name="listed")
+    return column.in_(sa.select(table.c.value).select_from(table))
+
+
+def update_rows(
+    connection: sa.Connection,
+    items: sa.Table,
+    batch_id: int,
+    numbers: Iterable[int],
+    values: Mapping[str, Any],
+    *conditions: sa.ColumnElement[bool],
+) -> None:
+    """Set columns of the rows of a batch that have these numbers, and fulfil the conditions."""
+    those = among(connection, items.c.row, numbers)
+    connection.execute(
+        sa.update(items).where(items.c.batch_id == batch_id, those, *conditions).values(**values)
+    )
 
 
 def next_numbers(connection: sa.Connection, table: sa.Table, amount: int) -> Sequence[int]:

@@ -16,7 +16,7 @@ from adapter.batches.contacts import clean
 from adapter.batches.item_rows import insert_rows
 from adapter.batches.model import ItemStatus, Status
 from adapter.batches.rows import Row, find_lost
-from adapter.batches.sql import listed, next_numbers
+from adapter.batches.sql import among, next_numbers, update_rows
 from adapter.codes import Action, Code
 from adapter.errors import LedgerUnavailable
 from adapter.ledger.ledger import Ledger
@@ -180,13 +180,11 @@ class Staging:
     def _end_rows(self, rows: array[int], **values: Any) -> None:
         items = self._tables.items
         for part in chunks(rows):
-
-            def work(connection: sa.Connection, _: object, part: array[int] = part) -> None:
-                those = items.c.row.in_(listed(connection.dialect.name, part, sa.Integer()))
-                own = items.c.batch_id == self.batch_id
-                connection.execute(sa.update(items).where(own, those).values(**values))
-
-            self._ledger.work(work)
+            self._ledger.work(
+                lambda connection, _, part=part: update_rows(  # type: ignore[misc]
+                    connection, items, self.batch_id, part, values
+                )
+            )
 
     @property
     def digest(self) -> str:
@@ -236,17 +234,16 @@ class Staging:
                 .limit(CHUNK)
             )
             rows = connection.execute(query).all()
-            dialect = connection.dialect.name
-            numbers = listed(dialect, [row.row for row in rows], sa.Integer())
+            those = among(connection, items.c.row, [row.row for row in rows])
             own = items.c.batch_id == self.batch_id
-            connection.execute(sa.delete(items).where(own, items.c.row.in_(numbers)))
+            connection.execute(sa.delete(items).where(own, those))
             ids = {each for row in rows for each in (row.contact_id, row.given_id) if each}
             unused = [
                 ~sa.exists().where(table.c.contact_id == contacts.c.id)
                 for table in (tables.calls, tables.blocks, items)
             ]
-            those = contacts.c.id.in_(listed(dialect, sorted(ids), sa.BigInteger()))
-            connection.execute(sa.delete(contacts).where(those, *unused))
+            known = among(connection, contacts.c.id, sorted(ids))
+            connection.execute(sa.delete(contacts).where(known, *unused))
             if len(rows) == CHUNK:
                 return True
             # Other processes forget the ids that they know.

@@ -10,7 +10,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from adapter.batches.model import Batch, Item, ItemStatus, Status
-from adapter.batches.sql import next_numbers
+from adapter.batches.sql import next_numbers, update_rows
 from adapter.codes import Code
 from adapter.contacts import Contact
 from adapter.history import Page, read_cursor, write_cursor
@@ -184,21 +184,28 @@ def end_rows(
     **more: Any,
 ) -> int:
     """Give up to `STEP` rows with the statuses `before` the status `after`; return how many."""
+    values = {"status": after.value if isinstance(after, ItemStatus) else after, **more}
+    statuses = tables.items.c.status.in_([each.value for each in before])
+    return _change_some(connection, tables, batch_id, values, statuses)
+
+
+def _change_some(
+    connection: sa.Connection,
+    tables: Tables,
+    batch_id: int,
+    values: dict[str, Any],
+    *conditions: sa.ColumnElement[bool],
+) -> int:
+    """Change up to `STEP` rows that fulfil the conditions; return how many.
+
+    In two statements: PostgreSQL's planner may compare each row with each of a subquery.
+    """
     items = tables.items
-    some = (
-        sa.select(items.c.row)
-        .where(items.c.batch_id == batch_id)
-        .where(items.c.status.in_([each.value for each in before]))
-        .order_by(items.c.row)
-        .limit(STEP)
-    )
-    statuses = items.c.status.in_([each.value for each in before])
-    changed = (
-        sa.update(items)
-        .where(items.c.batch_id == batch_id, items.c.row.in_(some.scalar_subquery()), statuses)
-        .values(status=after.value if isinstance(after, ItemStatus) else after, **more)
-    )
-    return connection.execute(changed).rowcount
+    query = sa.select(items.c.row).where(items.c.batch_id == batch_id, *conditions)
+    numbers = connection.execute(query.order_by(items.c.row).limit(STEP)).scalars().all()
+    if numbers:
+        update_rows(connection, items, batch_id, numbers, values, *conditions)
+    return len(numbers)
 
 
 def end_cancelled(connection: sa.Connection, tables: Tables, batch_id: int) -> int:
@@ -235,22 +242,17 @@ def end_removed(
     items, now = tables.items, datetime.now(UTC)
     gone = sa.and_(items.c.status == ItemStatus.LEASED.value, items.c.lease_until < now)
     ended = sa.or_(items.c.status == ItemStatus.PENDING.value, gone)
-    own = sa.and_(items.c.batch_id == batch_id, items.c.account.in_(accounts))
-    some = sa.select(items.c.row).where(own, ended).order_by(items.c.row).limit(STEP)
     sent = sa.or_(gone, items.c.code == UNRESOLVED)
     code = Code.ACCOUNT_NOT_FOUND
-    changed = (
-        sa.update(items)
-        .where(own, ended, items.c.row.in_(some.scalar_subquery()))
-        .values(
-            status=sa.case((sent, ItemStatus.UNKNOWN.value), else_=ItemStatus.FAILED.value),
-            code=code.value,
-            why=code.message,
-            lease_owner=None,
-            lease_until=None,
-        )
-    )
-    return connection.execute(changed).rowcount
+    values: dict[str, Any] = {
+        "status": sa.case((sent, ItemStatus.UNKNOWN.value), else_=ItemStatus.FAILED.value),
+        "code": code.value,
+        "why": code.message,
+        "lease_owner": None,
+        "lease_until": None,
+    }
+    removed = items.c.account.in_(accounts)
+    return _change_some(connection, tables, batch_id, values, removed, ended)
 
 
 def cancelled_status(tables: Tables) -> sa.ColumnElement[str]:
