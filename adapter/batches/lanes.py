@@ -81,7 +81,8 @@ class Lane:
     def take_slots(self, owner: str, running: int, pace: PaceSettings, lease: float) -> int:
         """Return how many rows the process may run now; `running` are its rows that have begun.
 
-        After a pause one row alone is tried, until it succeeds.
+        Rows beyond them go on, and hold their slots until they end. After a pause one row alone is
+        tried, until it succeeds.
         """
         now = self.now.timestamp()
         self.holders = {
@@ -90,8 +91,8 @@ class Lane:
         others = sum(slots for slots, _ in self.holders.values())
         share = max(1, pace.max_in_flight // (len(self.holders) + 1))
         most = 1 if self.pauses else share
-        mine = max(running, min(most, pace.max_in_flight - others), 0)
-        self.holders[owner] = (mine, now + lease)
+        mine = max(0, min(most, pace.max_in_flight - others))
+        self.holders[owner] = (max(running, mine), now + lease)
         return mine
 
     def release(self, owner: str) -> None:

@@ -74,8 +74,9 @@ def test_processes_share_the_slots_and_never_hold_more() -> None:
     pace, found = PaceSettings(max_in_flight=8), lane()
     assert found.take_slots("a", 0, pace, 30) == 8
     assert found.take_slots("b", 0, pace, 30) == 0, "the first one runs eight rows"
-    assert found.take_slots("a", 8, pace, 30) == 8
-    assert found.take_slots("a", 5, pace, 30) == 5
+    assert found.take_slots("a", 8, pace, 30) == 4, "it begins none until four have ended"
+    assert found.take_slots("b", 0, pace, 30) == 0, "and they hold their slots"
+    assert found.take_slots("a", 5, pace, 30) == 4
     assert found.take_slots("b", 0, pace, 30) == 3
     assert found.take_slots("a", 2, pace, 30) == 4
     assert found.take_slots("b", 3, pace, 30) == 4
