@@ -1,4 +1,6 @@
-"""Who runs the batches: a consumer in this process, and the sweeper that finds what is due.
+"""Who runs the batches: a consumer of messages, and a sweeper that finds every running batch.
+
+A message lets one process begin at once; all others join it with their next sweep.
 
 Start it after a fork, and in any thread. Each batch that is looked at has a thread of its own, so
 that one whose account waits holds up no other.
@@ -12,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import Final, Protocol
 
@@ -35,8 +37,11 @@ from adapter.pages import require_ledger
 from adapter.service import Service
 from adapter.settings.model import QueueSettings
 
-SWEEP_EVERY: Final = 5.0
-"""Seconds between two looks of the sweeper."""
+SWEEP_EVERY: Final = 1.0
+"""Seconds between two looks of the sweeper: so long, a batch may run in one process alone."""
+
+PREPARATION: Final = timedelta(seconds=10)
+"""How long the process that begins a batch has it for itself, to read the block list."""
 
 MAX_BATCHES: Final = 64
 """Batches that one process runs at the same time; the sweepers find the others later."""
@@ -112,7 +117,7 @@ class BatchWorker:
             self._log_failure(error)
 
     def _look(self, batch_id: int) -> None:
-        """Run the batch in a thread, unless it runs here."""
+        """Run the batch in a thread; where one runs it already, once more afterwards."""
         with self._lock:
             if self._stop.is_set():
                 return
@@ -140,18 +145,24 @@ class BatchWorker:
                 self._again.discard(batch_id)
 
     def _sweep_until_stopped(self) -> None:
-        started = False
+        started = failed = False
         while not self._stop.is_set():
-            try:
-                if not started:
+            if not started:
+                try:
                     self._messenger.start()
                     started = True
+                except Exception as error:  # noqa: BLE001 - the queue is gone
+                    if not failed:
+                        self._log_failure(error)
+                    failed = True
+            try:
                 for batch_id in sweep(self._ledger):
-                    self.wake(batch_id)
+                    if batch_id not in self._running:
+                        self._look(batch_id)
             except LedgerUnavailable:
                 pass  # the ledger logs it
-            except Exception as error:  # noqa: BLE001 - the queue is gone
-                self._log_failure(error)
+            except Exception as error:  # noqa: BLE001 - no failure ends the sweeper
+                log_exception("batch_sweep_failed", error)
             self._stop.wait(SWEEP_EVERY)
         with suppress(Exception):  # the queue is gone
             self._messenger.stop()
@@ -196,7 +207,7 @@ def run_worker(service: Service) -> None:
 
 
 def sweep(ledger: Ledger) -> list[int]:
-    """Return the running batches at which nobody works, and end the rows of cancelled ones.
+    """Return the running batches, abandoned ones first, and end the rows of cancelled ones.
 
     Any number of processes may do so at the same time. Raises LedgerUnavailable.
     """
@@ -216,7 +227,11 @@ def _find(connection: sa.Connection, tables: Tables) -> tuple[list[int], list[in
     own = items.c.batch_id == batches.c.id
     live = sa.exists().where(own, items.c.lease_until > now)
     running = sa.and_(batches.c.status == Status.RUNNING.value, batches.c.finished_at.is_(None))
-    due = connection.execute(sa.select(batches.c.id).where(running, ~live)).scalars().all()
+    is_prepared = sa.or_(
+        batches.c.started_at.is_(None), batches.c.started_at < now - PREPARATION, live
+    )
+    query = sa.select(batches.c.id).where(running, is_prepared).order_by(live, batches.c.id)
+    due = connection.execute(query.limit(MAX_BATCHES)).scalars().all()
     pending = sa.exists().where(own, items.c.status == ItemStatus.PENDING.value)
     expired = sa.exists().where(own, items.c.lease_until < now)
     ended = batches.c.status == Status.CANCELLED.value

@@ -120,14 +120,33 @@ def test_a_lost_message_is_sent_again_by_the_sweeper(
         wait_until(ended(lost, batch), "the end of the batch")
 
 
-def test_a_queue_that_is_gone_fails_no_request(
-    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+def test_a_queue_that_is_gone_fails_no_request_and_no_batch(
+    make_client: MakeClient, provider: BlockListServer
 ) -> None:
     client = make_client(queue="redis://127.0.0.1:1/0")
-    worker = BatchWorker(client.service)
-    assert create(worker.batches, many(2)).batch.status == "running"
-    worker.start()
-    worker.stop()
+    with working(client) as worker:
+        batch = create(worker.batches, many(2)).batch
+        assert batch.status == "running"
+        wait_until(ended(worker.batches, batch), "the end of the batch")
+
+
+def test_every_worker_joins_a_batch_that_another_one_runs(
+    make_client: MakeClient, provider: BlockListServer, url: str
+) -> None:
+    provider.hold = True
+    clients = [make_client(pace={"max_in_flight": 4}) for _ in range(2)]
+    with working(clients[0]) as first:
+        batch = create(first.batches, many(100)).batch
+        provider.wait_for(1)
+        with working(clients[1]):
+            wait_until(
+                lambda: len(json.loads(rows(url, "lanes")[0]["holders"])) == 2, "both workers"
+            )
+            provider.release()
+            wait_until(ended(first.batches, batch), "the end of the batch")
+    assert first.batches.get(batch.id, ANONYMOUS).counts == {"done": 100}
+    assert len(provider.requests) == 100
+    assert provider.most <= 4
 
 
 def test_the_sweeper_finds_what_is_due_and_ends_what_was_cancelled(
@@ -145,7 +164,8 @@ def test_the_sweeper_finds_what_is_due_and_ends_what_was_cancelled(
         " WHERE row = 1",
         at=late,
     )
-    assert sweep(ledger) == [], "another process works at it"
+    abandoned = create(batches, many(2, 20)).batch
+    assert sweep(ledger) == [abandoned.id, running.id], "another process works at the second"
     batches.cancel(running.id, ANONYMOUS)
     sweep(ledger)
     assert [each.status for each in items(batches, running)] == ["leased", "cancelled"]
