@@ -18,7 +18,7 @@ from support import TIMEOUT, wait_until
 from support.batches import FIRST, TOKEN_VARIABLE
 from support.block_list_server import BROKEN, REJECTED, BlockListServer
 from support.cli import COMMAND, run
-from support.ledgers import execute, rows
+from support.ledgers import rows
 
 pytest_plugins = ["support.cli_fixtures"]
 
@@ -447,22 +447,3 @@ def test_a_bar_shows_the_progress_on_a_terminal(
     assert process.returncode == 0
     assert "10 done" in out
     assert re.search(r"batch 1 .*\[#+-*\] +\d+/10 +[\d.]+ rows/s", shown)
-
-
-# --- worker
-
-
-@pytest.mark.slow
-def test_a_worker_runs_what_was_started_elsewhere(
-    config: str, url: str, file: Callable[..., str], provider: BlockListServer
-) -> None:
-    run("batch", "block", file(), "--check", "--config", config)
-    with subprocess.Popen(
-        [COMMAND, "worker", "--config", config], stderr=subprocess.PIPE
-    ) as worker:
-        execute(url, "UPDATE {p}batches SET status = 'running'")
-        wait_until(lambda: len(provider.states) == 10, "the rows of the batch")
-        wait_until(lambda: rows(url, "batches")[0]["status"] == "done", "the end of the batch")
-        worker.send_signal(signal.SIGTERM)
-        _, err = worker.communicate(timeout=TIMEOUT)
-    assert worker.returncode == 0, err

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import random
 import signal
 import subprocess
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +18,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from support import TIMEOUT, Answer, call, wait_until
-from support.batches import FIRST, TOKEN_VARIABLE
+from support.batches import FIRST, TOKEN_VARIABLE, expire_leases
 from support.block_list_server import BlockListServer
 from support.cli import COMMAND, on_path, run
 from support.ledgers import rows
@@ -28,6 +32,7 @@ pytest_plugins = ["support.cli_fixtures"]
 pytestmark = pytest.mark.slow
 
 BATCHES = "/v1/batches"
+KILLS, ROWS = 5, 500
 
 
 @pytest.fixture
@@ -127,6 +132,31 @@ def test_a_server_that_stops_ends_the_rows_in_flight_and_the_next_one_goes_on(
     assert len(provider.states) == 50
     assert len(provider.requests) == 50
     assert document["data"]["batch"]["id"] == 1
+
+
+def test_a_server_that_is_killed_at_random_moments_loses_no_row(
+    config: str, provider: BlockListServer, url: str
+) -> None:
+    chance = random.Random(15)
+    provider.delay = 0.01
+    environment = {**ENVIRONMENT, TOKEN_VARIABLE: "a-token-of-the-tests"}
+    for number in range(KILLS):
+        with serve("--config", config, env=environment) as served:
+            if number == 0:
+                post_csv(served, b"".join(numbers(ROWS)))
+            sent = len(provider.requests) + chance.randrange(1, ROWS // KILLS)
+            provider.wait_for(sent)
+            threading.Event().wait(chance.uniform(0, 0.05))
+            os.killpg(served.process.pid, signal.SIGKILL)
+        expire_leases(url)
+    result = run("batch", "resume", "1", "--config", config)
+    assert result.exit_code == 0, result.output
+    (batch,) = rows(url, "batches")
+    assert batch["status"] == "done"
+    statuses = Counter(each["status"] for each in rows(url, "items"))
+    assert statuses.keys() <= {"done", "unchanged"}
+    assert statuses.total() == len(provider.blocked) == ROWS
+    assert {each["state"] for each in rows(url, "blocks")} == {"blocked"}
 
 
 def test_a_large_csv_in_chunks_is_stored_without_growing_memory(served: Served, url: str) -> None:

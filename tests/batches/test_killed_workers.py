@@ -1,0 +1,133 @@
+"""Workers that are killed at any moment of a batch: every row ends, and none is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import pytest
+from support import TIMEOUT, wait_until
+from support.batches import check_sums, config_for, create, items, number, row, wishes
+from support.block_list_server import BlockListServer
+from support.ledgers import python, rows
+from support.redis_server import RedisServer
+
+from adapter import connect
+from adapter.api_keys import ANONYMOUS
+from adapter.batches import Batches
+from adapter.batches.claims import WAITING
+from adapter.codes import Action
+
+pytestmark = pytest.mark.slow
+
+KILLS = 50
+ROWS = 2000
+IN_FLIGHT = 24
+
+# A process for each line: to start an interpreter takes longer. Leases are short, since they alone
+# tell the others that a process is gone.
+WORKERS = """
+import json, os, signal, sys
+from adapter import connect
+from adapter.batches import lane_work, runner, worker
+
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+runner.LEASE_MARGIN, lane_work.RENEW, worker.SWEEP_EVERY = 0.5, 0.05, 0.1
+config = json.loads(sys.argv[1])
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        worker.run_worker(connect(config).service)
+        os._exit(0)
+    print(child, flush=True)
+"""
+
+
+class Workers:
+    """Two workers, one of which is killed and followed by another one."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self._pids = [self._start(), self._start()]
+
+    def _start(self) -> int:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+    def kill(self, index: int) -> None:
+        os.kill(self._pids[index], signal.SIGKILL)
+        self._pids[index] = self._start()
+
+    def end(self) -> None:
+        for pid in self._pids:
+            os.kill(pid, signal.SIGKILL)
+        self._process.communicate(timeout=TIMEOUT)
+
+
+@contextmanager
+def two_workers(config: str) -> Iterator[Workers]:
+    workers = Workers(python(WORKERS, config))
+    try:
+        yield workers
+    finally:
+        workers.end()
+
+
+@pytest.fixture
+def queue(url: str, request: pytest.FixtureRequest) -> str | None:
+    """Return Redis for PostgreSQL; SQLite is alone."""
+    if url.startswith("sqlite"):
+        return None
+    server: RedisServer = request.getfixturevalue("redis_server")
+    return server.url
+
+
+def test_killed_at_fifty_random_moments_every_row_ends_and_none_is_lost(
+    provider: BlockListServer, url: str, queue: str | None
+) -> None:
+    chance = random.Random(15)
+    provider.delay = 0.002
+    actions = [chance.choice([Action.BLOCK, Action.UNBLOCK]) for _ in range(ROWS)]
+    given = [row(index, action=action) for index, action in enumerate(actions)]
+    pace = {"max_in_flight": IN_FLIGHT}
+    config = config_for(provider.address, url, pace=pace, queue=queue, deadline=1)
+    kills = 0
+    with connect(config) as client:
+        batches = Batches(client.service)
+        batch = create(batches, given, None).batch
+
+        def has_ended() -> bool:
+            return batches.get(batch.id, ANONYMOUS).status == "done"
+
+        def has_sent(amount: int) -> bool:
+            return len(provider.requests) >= amount or has_ended()
+
+        with two_workers(json.dumps(config)) as workers:
+            while kills < KILLS and not has_ended():
+                sent = len(provider.requests) + chance.randrange(1, 30)
+                wait_until(partial(has_sent, sent), "rows")
+                threading.Event().wait(chance.uniform(0, 0.02))
+                workers.kill(chance.randrange(2))
+                kills += 1
+            wait_until(has_ended, "the end of the batch")
+        assert kills == KILLS
+        check_sums(batches, batch, ROWS)
+        assert set(batches.get(batch.id, ANONYMOUS).counts) <= {"done", "unchanged"}
+        assert {each.attempts > 1 for each in items(batches, batch)} == {True, False}
+    wanted = {number(index): action is Action.BLOCK for index, action in enumerate(actions)}
+    assert provider.states == wanted, "the provider's last state of each contact is as wanted"
+    assert wishes(url) == {each: "blocked" if on else "unblocked" for each, on in wanted.items()}
+    assert all(each["state"] == each["wanted"] for each in rows(url, "blocks"))
+    leased = IN_FLIGHT * WAITING
+    assert len(provider.requests) <= ROWS + kills * leased, "only what was leased is sent again"
