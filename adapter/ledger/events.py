@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from adapter.codes import Action
 from adapter.contacts import Contact
+from adapter.errors import LedgerUnavailable
 
 Row = dict[str, Any]
 """Columns of a table, as JSON values."""
@@ -129,3 +130,10 @@ class Task(Event):
         super().__init__()
         self.function = function
         self.result: Any = None
+
+    def require(self, is_done: bool) -> Any:
+        """Return the result; cancel the task and raise LedgerUnavailable where it is not done."""
+        if not is_done:
+            self.cancelled = True
+            raise LedgerUnavailable("the database is slow or gone") from self.error
+        return self.result

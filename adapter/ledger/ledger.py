@@ -40,8 +40,8 @@ T = TypeVar("T")
 WAITS: Final = 6
 """How often a change with a key may wait for the database, each time for `wait` seconds."""
 
-MAX_WORK: Final = 60.0
-"""Seconds that work of a batch waits for the writer."""
+MAX_START, MAX_WORK = 3.0, 60.0
+"""Seconds that a starting server, and work of a batch, wait for the writer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,13 @@ class Ledger:
             session = self._session
             writer = self._writers.setdefault("", Writer(session.write, session.tend, runner))
         return writer
+
+    def start(self) -> None:
+        """Open the connection, for which the first calls would wait; at most `MAX_START`."""
+        ensure_own_process()
+        task = Task(lambda *_: None)
+        self._writer.submit(task)
+        task.wait(MAX_START)
 
     # --- recording
 
@@ -200,10 +207,7 @@ class Ledger:
         ensure_own_process()
         task = Task(lambda connection, _: function(connection))
         self._writer.submit(task)
-        if not self._writer.wait(task, self.settings.wait):
-            task.cancelled = True
-            raise LedgerUnavailable("the database is slow or gone") from task.error
-        return task.result  # type: ignore[no-any-return]
+        return task.require(self._writer.wait(task, self.settings.wait))  # type: ignore[no-any-return]
 
     def work(self, function: Callable[[sa.Connection, CallBook], T]) -> T:
         """Return what the function returns in a transaction of the writer, which it may share.
@@ -214,10 +218,7 @@ class Ledger:
         ensure_own_process()
         task = Task(function)
         self._writer.submit(task)
-        if not task.wait(MAX_WORK):
-            task.cancelled = True
-            raise LedgerUnavailable("the database is slow or gone") from task.error
-        return task.result  # type: ignore[no-any-return]
+        return task.require(task.wait(MAX_WORK))  # type: ignore[no-any-return]
 
     def ask(self, function: Callable[[sa.Connection], T]) -> T:
         """Return what a function that reads returns. Raises LedgerUnavailable."""

@@ -314,6 +314,9 @@ class Worker(GeventWorker):  # type: ignore[misc, unused-ignore]
         states = getattr(self._app, "extensions", {}).values()
         self._states = [state for state in states if isinstance(state, ExtensionState)]
         for state in self._states:
+            ledger = state.contacts.service.ledger
+            if ledger is not None:
+                ledger.start()
             state.contacts.batches.start_worker()
         try:
             super().run()

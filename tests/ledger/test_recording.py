@@ -35,6 +35,13 @@ OPPOSITE = Outcome(
 SPECIAL = "a\0b\ud800c"
 
 
+def test_a_ledger_that_was_started_has_its_connection_before_the_first_call(
+    ledger: Ledger,
+) -> None:
+    ledger.start()
+    assert ledger._session.is_prepared
+
+
 def test_a_change_is_recorded_before_it_is_sent_and_after(ledger: Ledger, url: str) -> None:
     opened = begin(ledger, request_id="abc", reason="spam", ref="ticket 7")
     assert opened.recorded

@@ -79,7 +79,8 @@ def test_the_sandbox_refuses_a_folder_that_another_made(tmp_path: Path) -> None:
 
 def test_a_missing_sqlite_file_is_created_before_the_workers_start(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'new' / 'ledger.db'}"
-    with serve("--config", write_config(tmp_path, url), "--workers", "3") as served:
+    config = write_config(tmp_path, url, "wait = 10\n")
+    with serve("--config", config, "--workers", "3") as served:
         assert rows(url, "calls") == []
         for _ in range(9):
             ready = call(served.address, "GET", "/readyz")
@@ -123,7 +124,7 @@ def test_another_schema_keeps_the_server_from_starting_and_names_the_remedy(
 
 def test_postgresql_is_never_upgraded_by_a_start(postgresql: Server, tmp_path: Path) -> None:
     url = postgresql.new_database()
-    config = write_config(tmp_path, url)
+    config = write_config(tmp_path, url, "wait = 10\n")
     status, text = run_to_end("--port", "0", "--config", config)
     assert status == 1
     assert f"is empty: run: contact-adapter db upgrade --config {config}" in text
