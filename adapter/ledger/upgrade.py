@@ -103,8 +103,8 @@ def upgrade(database: Database) -> str | None:
     with database.connect(writes=True) as connection, connection.begin():
         if not database.is_sqlite:  # SQLite's transaction has taken the only lock
             lock = sa.func.pg_advisory_xact_lock(_LOCK_SPACE, _lock_number(tables))
-            connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
-            connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
+            for timeout in ("statement", "lock", "idle_in_transaction_session"):
+                connection.execute(sa.text(f"SET LOCAL {timeout}_timeout = 0"))
             connection.execute(sa.select(lock))
         before = read_version(connection, tables)
         if before is not None and before > VERSION:
