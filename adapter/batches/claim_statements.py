@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from adapter.batches.model import ItemStatus
 from adapter.ledger.schema import Events, Tables, UtcTime
-from adapter.ledger.statements import Statement, Statements, by_index
+from adapter.ledger.statements import Statement, by_index, newer_wishes
 
 _PENDING: Final = ItemStatus.PENDING.value
 _LEASED: Final = ItemStatus.LEASED.value
@@ -20,7 +20,7 @@ class ClaimStatements:
     def __init__(self, tables: Tables, dialect: sa.Dialect) -> None:
         self._items, self._dialect = tables.items, dialect.name
         self.candidates = self._candidates(tables)
-        self.newer_wishes = Statements(tables, dialect).newer_wishes
+        self.newer_wishes = newer_wishes(tables, dialect)
         none: sa.ColumnElement[Any] = sa.null()
         self.end = Statement(
             self._changed(

@@ -73,6 +73,21 @@ class Statement:
         return self.execute(connection, json.dumps(rows))
 
 
+def newer_wishes(tables: Tables, dialect: Dialect) -> Statement:
+    """Return what selects the intents of the events whose contacts have a newer, opposite wish."""
+    blocks = tables.blocks
+    names = ("account", "contact_id", "wanted", "intent")
+    events = Events(dialect.name, **{name: blocks.c[name].type for name in names})
+    e = events.c
+    query = (
+        sa.select(e["intent"])
+        .select_from(events.table, blocks)
+        .where(blocks.c.account == e["account"], blocks.c.contact_id == e["contact_id"])
+        .where(blocks.c.intent != e["intent"], blocks.c.wanted != e["wanted"])
+    )
+    return Statement(query, dialect)
+
+
 class Statements:
     """The statements for a group of events, each made once for a dialect.
 
@@ -88,7 +103,7 @@ class Statements:
         self.upsert_late_wishes = Statement(self._upsert_wishes(late=True), dialect)
         self.close_calls = Statement(self._close_calls(), dialect)
         self.update_states = Statement(self._update_states(), dialect)
-        self.newer_wishes = Statement(self._newer_wishes(), dialect)
+        self.newer_wishes = newer_wishes(tables, dialect)
 
     def _events(self, table: sa.Table, *names: str, **more: Any) -> Events:
         return Events(self._dialect, **{name: table.c[name].type for name in names}, **more)
@@ -154,18 +169,6 @@ class Statements:
                 sa.or_(stored < new, repeats),
                 blocks.c.wanted_at < given.wanted_at if late else sa.true(),
             ),
-        )
-
-    def _newer_wishes(self) -> sa.ClauseElement:
-        """Return the intents among the events whose contacts have a newer, opposite wish."""
-        blocks = self._tables.blocks
-        events = self._events(blocks, "account", "contact_id", "wanted", "intent")
-        e = events.c
-        return (
-            sa.select(e["intent"])
-            .select_from(events.table, blocks)
-            .where(blocks.c.account == e["account"], blocks.c.contact_id == e["contact_id"])
-            .where(blocks.c.intent != e["intent"], blocks.c.wanted != e["wanted"])
         )
 
     def _close_calls(self) -> sa.ClauseElement:
