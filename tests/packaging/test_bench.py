@@ -338,4 +338,4 @@ def test_the_equivalent_peer_gives_the_response_and_the_log_line_of_the_adapter(
 
 def test_the_equivalent_peer_stays_short() -> None:
     source = (servers.PEERS / "equivalent.py").read_text()
-    assert len(source.splitlines()) < 150
+    assert len(source.splitlines()) <= 150

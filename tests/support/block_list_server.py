@@ -102,6 +102,8 @@ class BlockListServer:
 
         def finish() -> None:
             self._now[number] -= 1
+            if not self._now[number]:
+                del self._now[number]
             send(reply)
 
         if self.hold:

@@ -132,6 +132,7 @@ async def change(request: Request) -> JSONResponse:
     logging.info("request %s", LONG_NUMBER.sub(lambda run: mask(run.group()), line))
     meta = {"request_id": request_id, "attempts": attempts, "reads": 0, "duration_ms": ms}
     meta |= {"provider": facts.get("provider"), "upstream": {"status": upstream, "code": None}}
+    meta["recorded"] = None
     envelope = {"success": error is None, "data": data, "error": error, "meta": meta}
     return JSONResponse(envelope, status, headers)
 
