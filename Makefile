@@ -6,23 +6,21 @@ READY  := $(VENV)/.ready
 OLDEST := $(VENV)-oldest
 NEXT   := $(VENV)-next
 PYTEST := pytest --numprocesses auto --dist worksteal
-# The floor in setup.cfg is for all tests: ARGS, which select some, switch coverage off.
-COVERAGE ?= $(if $(ARGS),,yes)
 
-.PHONY: serve test test-fast test-oldest test-next lint format bench bench-quick bench-batches profile readme clean
+.PHONY: serve test coverage test-fast test-oldest test-next lint format bench bench-quick bench-batches profile readme clean
 
 serve: $(READY)
 	$(BIN)/contact-adapter serve $(ARGS)
 
 test: $(READY)
-ifneq ($(COVERAGE),)
+	$(BIN)/$(PYTEST) $(ARGS)
+
+# The floor in setup.cfg is for all tests.
+coverage: $(READY)
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m $(PYTEST) $(ARGS)
+	$(BIN)/coverage run -m $(PYTEST)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
-else
-	$(BIN)/$(PYTEST) $(ARGS)
-endif
 
 test-fast: $(READY)
 	$(BIN)/pytest --numprocesses logical --dist worksteal -m "not slow" $(ARGS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import time
 import tracemalloc
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
@@ -234,18 +233,3 @@ def test_any_bytes_are_rows_or_a_problem(data: bytes, start: bytes) -> None:
         if rows:
             assert len(list(_read("".join(write_rows(rows)).encode()))) == len(rows)
     assert not re.search(r"[\0-\x1f]", found)
-
-
-@pytest.mark.slow
-def test_the_most_rows_are_read_in_under_a_minute() -> None:
-    """By the time of the processor, as other tests may use it meanwhile."""
-    _, stream = generated(
-        f"(11) 9{n // 10_000:04d}-{n % 10_000:04d};{'opt_out' if n % 100 else 'Opt out'}\n".encode()
-        if n
-        else b"celular;motivo\n"
-        for n in range(250_001)
-    )
-    started = time.process_time()
-    rejected = sum(row.contact is None for row in read_rows(stream, default_region="BR"))
-    assert time.process_time() - started < 60
-    assert rejected == 2_500

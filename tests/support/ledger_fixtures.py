@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -38,13 +39,37 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return server.new_database()
 
 
-@pytest.fixture
-def url(empty_url: str) -> str:
-    """Return the URL of a database with the tables."""
-    ledger = Ledger(LedgerSettings(empty_url))
+def make_tables(url: str) -> str:
+    """Create the tables in an empty database; return its URL."""
+    ledger = Ledger(LedgerSettings(url))
     ledger.upgrade()
     ledger.close()
-    return empty_url
+    return url
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a file with the tables, to be copied: creating them takes longer."""
+    path = tmp_path_factory.mktemp("template") / "ledger.db"
+    make_tables(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(postgresql: Server) -> str:
+    """Return the URL of a database with the tables, to be copied."""
+    return make_tables(postgresql.new_database())
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the URL of a database with the tables."""
+    if request.param == "sqlite":
+        path = tmp_path / "ledger.db"
+        shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
+        return f"sqlite:///{path}"
+    server: Server = request.getfixturevalue("postgresql")
+    return server.new_database(template=request.getfixturevalue("postgresql_template"))
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -75,13 +76,14 @@ class Server:
         """Stop the server as in a crash: every connection ends."""
         self._run("pg_ctl", "-D", str(self.folder / "data"), "-m", "immediate", "-w", "stop")
 
-    def new_database(self) -> str:
-        """Create an empty database; return its URL for SQLAlchemy."""
+    def new_database(self, template: str | None = None) -> str:
+        """Create an empty database, or a copy of that at a URL; return its URL for SQLAlchemy."""
         name = f"ledger_{next(_numbers)}"
+        source = urlsplit(template).path[1:] if template else "template1"
         with psycopg.connect(
             f"host={self.folder} user=tests dbname=postgres", autocommit=True
         ) as connection:
-            connection.execute(f"CREATE DATABASE {name}")  # type: ignore[call-overload]
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {source}")  # type: ignore[call-overload]
         return f"postgresql+psycopg://tests@/{name}?host={self.folder}"
 
 
