@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from adapter.contacts import Contact, ContactError
 from adapter.error_rules import read_pointers
 from adapter.evidence import value_at
 from adapter.http import HttpRequest
@@ -25,6 +26,7 @@ class ProviderReads(ABC):
       `{"WORKING": p.SessionState.CONNECTED}`. Any other word means `unknown`.
     - `status_session`: where the response to a status names the session, as a JSON pointer, and the
       option with its name; another name ends the evidence.
+    - `status_own`: where the response to a status has the account's own JID, as a JSON pointer.
     - `synchronous`: the response to a change comes after the list has changed.
     - `lists_lids`: the list names most contacts by LID, without their numbers.
     - `shows_only_blocks`: a read shows that a contact is blocked, and never that it is not.
@@ -36,6 +38,7 @@ class ProviderReads(ABC):
     status_at: ClassVar[str] = ""
     status_words: ClassVar[Mapping[str | bool, SessionState]] = MappingProxyType({})
     status_session: ClassVar[tuple[str, str]] = ("", "")
+    status_own: ClassVar[str] = ""
     synchronous: ClassVar[bool] = False
     lists_lids: ClassVar[bool] = False
     shows_only_blocks: ClassVar[bool] = False
@@ -44,12 +47,14 @@ class ProviderReads(ABC):
     options: Mapping[str, Any]
     _status_keys: ClassVar[tuple[str, ...]]
     _session_keys: ClassVar[tuple[str, ...]]
+    _own_keys: ClassVar[tuple[str, ...]]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         name = cls.__name__
         cls._status_keys = _read_pointer(f"{name}.status_at", cls.status_at)
         cls._session_keys = _read_pointer(f"{name}.status_session", cls.status_session[0])
+        cls._own_keys = _read_pointer(f"{name}.status_own", cls.status_own)
 
     @abstractmethod
     def request(
@@ -69,19 +74,25 @@ class ProviderReads(ABC):
     def parse_status(self, document: Json) -> Session | None:
         """Return the session that the body of a 200 shows; None without one.
 
-        By default, that is the meaning of the word at `status_at`.
+        By default, that is the meaning of the word at `status_at`, with the person at `status_own`.
         """
         if self._session_keys:
             named = value_at(document, self._session_keys)
             if isinstance(named, str) and named != self.options[self.status_session[1]]:
                 return None
         value = value_at(document, self._status_keys)
-        if isinstance(value, bool):
-            return Session(self.status_words.get(value, SessionState.UNKNOWN))
-        if not isinstance(value, str):
+        if not isinstance(value, (bool, str)):
             return None
-        state = self.status_words.get(value)
-        return Session(SessionState.UNKNOWN) if state is None else Session(state, value)
+        state = self.status_words.get(value, SessionState.UNKNOWN)
+        word = value if isinstance(value, str) and value in self.status_words else None
+        return Session(state, word, own=self._read_own(document))
+
+    def _read_own(self, document: Json) -> Contact | None:
+        value = value_at(document, self._own_keys) if self._own_keys else None
+        try:
+            return Contact.from_jid(value) if isinstance(value, str) else None
+        except ContactError:
+            return None
 
     def build_lookup(self, command: Command) -> HttpRequest:
         """Return the request for `command.numbers`, at most `max_lookup` of them.

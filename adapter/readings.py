@@ -52,12 +52,14 @@ class Unverified(StrEnum):
 class Session:
     """The status of a session. `word` is the provider's own one, if it is a declared one.
 
-    `asked_at` is the time of the request, in UTC.
+    `asked_at` is the time of the request, in UTC. `own`: the account's own contact, where the
+    response names it; it is in no document.
     """
 
     state: SessionState
     word: str | None = None
     asked_at: datetime | None = field(default=None, compare=False)
+    own: Contact | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

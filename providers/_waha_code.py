@@ -56,6 +56,7 @@ class WahaCodeProvider(p.Provider):
     }
     status_at = "/status"
     status_session = ("/name", "session")
+    status_own = "/me/id"
     status_words = {
         "WORKING": p.SessionState.CONNECTED,
         "STOPPED": p.SessionState.NOT_CONNECTED,

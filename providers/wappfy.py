@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from marshmallow import fields, validate
 
 from adapter import plugin as p
@@ -89,7 +91,8 @@ class WappfyProvider(WahaCodeProvider):
                 is_authenticated = rest.get("authenticated", word not in GUIDE_WORDS)
                 if state is p.SessionState.CONNECTED and is_authenticated is not True:
                     state = p.SessionState.UNKNOWN
-                return p.Session(state, word if word in GUIDE_WORDS else session.word)
+                known = word if word in GUIDE_WORDS else session.word
+                return replace(session, state=state, word=known)
         return session
 
     def is_own_error(self, response: p.HttpResponse) -> bool:

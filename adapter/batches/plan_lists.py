@@ -21,6 +21,7 @@ from adapter.errors import RequestError
 from adapter.fallback import offered_actions
 from adapter.ledger.ledger import Ledger
 from adapter.ledger.schema import Tables
+from adapter.readings import Session
 from adapter.results import Command, Outcome
 from adapter.service import Service
 
@@ -173,9 +174,23 @@ def describe_target(account: Account, allow: Collection[Guard]) -> Target:
     return Target(offered_actions(account), explain, provider.max_blocked, recent)
 
 
-def have_one_phone(one: Account, other: Account) -> bool:
-    """Whether both accounts are configured with the same phone number."""
-    phones = one.settings.phone, other.settings.phone
-    if phones[0] is None or phones[1] is None or one is other:
+def have_one_phone(service: Service, one: Account, other: Account, context: CallContext) -> bool:
+    """Whether both accounts certainly are the same WhatsApp account, by their phone numbers."""
+    if one is other:
         return False
-    return relation(phones[0], phones[1]) in (Relation.SAME, Relation.VARIANT)
+    phones = []
+    for account in (one, other):
+        phone = _find_phone(service, account, context)
+        if phone is None:
+            return False
+        phones.append(phone)
+    return relation(*phones) in (Relation.SAME, Relation.VARIANT)
+
+
+def _find_phone(service: Service, account: Account, context: CallContext) -> Contact | None:
+    """Return the number of an account: the configured one, else that of its session's status."""
+    if account.settings.phone is not None or not account.provider.status_own:
+        return account.settings.phone
+    result = service.perform(account.name, Command(Action.STATUS), context=context)
+    reading = result.outcome.reading
+    return reading.own if isinstance(reading, Session) else None

@@ -201,7 +201,7 @@ class Plans:
         target = describe_target(account, allow)
         sorting = Sorting(there.contacts, known, target, account.identities)
         other = service.accounts.get(name)
-        same = other is not None and have_one_phone(account, other)
+        same = other is not None and have_one_phone(service, account, other, context)
         if same:
             has_list = there.basis is Basis.PROVIDER
             found = list(sorting.verify(origin.wanted, has_list=has_list))

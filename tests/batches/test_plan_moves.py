@@ -40,11 +40,11 @@ def open_both(url: str, first: Upstream, second: Upstream) -> Iterator[Open]:
     """Return a function that connects the accounts A and B to providers of these names."""
     opened: list[Client] = []
 
-    def open_one(a: str, b: str, **rest: Any) -> Client:
+    def open_one(a: str, b: str, only_b: dict[str, Any] | None = None, **rest: Any) -> Client:
         common = {"transport": {"breaker_threshold": 0}, "verify": "never", **rest}
         accounts = {
             "a": {**account_for(a, first.address), **common},
-            "b": {**account_for(b, second.address), **common},
+            "b": {**account_for(b, second.address), **common, **(only_b or {})},
         }
         if b == "meta-cloud":
             accounts["b"]["phone_number_id"] = "100000000000001"
@@ -151,6 +151,27 @@ def test_the_same_number_from_waha_to_evolution_go_is_compared_and_nothing_is_se
     assert changes(second) == []
     assert len(first.seen) == before
     assert Batches(client.service).get(plan.id, ANONYMOUS).status == "planned"
+
+
+@pytest.mark.parametrize(
+    ("own", "same"), [("551188887777@c.us", True), ("5511988887778@c.us", False), (None, False)]
+)
+@pytest.mark.parametrize("provider", ["waha", "wappfy"])
+def test_the_number_in_the_status_of_the_session_shows_that_it_is_the_same(
+    open_both: Open,
+    first: Upstream,
+    second: Upstream,
+    provider: str,
+    own: str | None,
+    same: bool,
+) -> None:
+    client = open_both(provider, "evolution-go", only_b={"phone": PHONE})
+    me = None if own is None else {"id": own, "pushName": "Support"}
+    first.will_answer(200, {"name": "my-session", "status": "WORKING", "me": me})
+    second.will_answer(200, go_list())
+    plan = Plans(client.service).create("b", source="a")
+    assert plan.same is same
+    assert [each.path for each in first.seen] == ["/api/sessions/my-session"]
 
 
 def test_the_same_number_behind_a_provider_without_a_list_cannot_be_told(
