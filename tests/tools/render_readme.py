@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from tempfile import TemporaryDirectory
 
 import click
 from adapter.providers.memory import (
@@ -23,6 +24,7 @@ from adapter.error_rules import HTTP_STATUS_RULES
 from adapter.plugin import LocalProvider, Provider
 from adapter.readings import Unverified
 from adapter.registry import load_plugins
+from adapter.web.app import service_state
 from tools import render_verified
 
 _PLACE = re.compile(r"(<!-- table: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -200,15 +202,22 @@ def metrics() -> str:
     account = {"provider": "wuts", "base_url": "http://127.0.0.1:1", "token": Secret("a-token")}
     with_fallback = {**account, "fallback": "memory"}
     accounts = {"support": account, "memory": {"provider": "memory"}, "other": with_fallback}
-    config = {"accounts": accounts, "default_account": "support"}
-    client = create_app(config, allow_unauthenticated=True).test_client()
     memory = {"account": "memory"}
     number = "+55 11 99999-9999"
-    client.post("/v1/contacts/block", json={"number": number, "verify": True, **memory})
-    client.post("/v1/contacts/lookup", json={"numbers": [number], **memory})
-    client.post("/v1/contacts/block", json={"number": "+55 11 99999-9999"})
-    client.post("/v1/contacts/block", json={"number": number, "account": "other"})
-    text = client.get("/metrics").text
+    with TemporaryDirectory() as folder:
+        config = {
+            "accounts": accounts,
+            "default_account": "support",
+            "ledger": {"url": f"sqlite:///{folder}/ledger.db"},
+        }
+        app = create_app(config, allow_unauthenticated=True)
+        client = app.test_client()
+        client.post("/v1/contacts/block", json={"number": number, "verify": True, **memory})
+        client.post("/v1/contacts/lookup", json={"numbers": [number], **memory})
+        client.post("/v1/contacts/block", json={"number": "+55 11 99999-9999"})
+        client.post("/v1/contacts/block", json={"number": number, "account": "other"})
+        text = client.get("/metrics").text
+        service_state(app).contacts.close()
     return table(("metric", "labels", "meaning"), _metrics(text))
 
 
