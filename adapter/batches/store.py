@@ -45,7 +45,7 @@ def read_batches(
     rows = connection.execute(query).all()
     more, rows = len(rows) > limit, rows[:limit]
     seen = [row for row in rows if may_see(row, accounts)]
-    counts = _count(connection, tables, [row.id for row in seen])
+    counts = _read_counts(connection, tables, seen)
     lanes = _read_lanes(connection, tables)
     found = tuple(_batch(row, counts.get(row.id, {}), lanes) for row in seen)
     return Page(found, write_cursor("t", rows[-1].id) if more else None)
@@ -58,7 +58,7 @@ def read_batch(
     row = find_row(connection, tables, batch_id)
     if row is None or not may_see(row, accounts):
         return None
-    counts = _count(connection, tables, [batch_id])
+    counts = _read_counts(connection, tables, [row])
     return _batch(row, counts.get(batch_id, {}), _read_lanes(connection, tables))
 
 
@@ -70,8 +70,7 @@ def find_row(connection: sa.Connection, tables: Tables, batch_id: int) -> Any:
 
 def accounts_of(row: Any) -> list[str]:
     """Return the accounts of a batch's rows."""
-    details = json.loads(row.details) if row.details else {}
-    return list(details.get("accounts") or [row.account])
+    return list(_details(row).get("accounts") or [row.account])
 
 
 def may_see(row: Any, accounts: Collection[str] | None) -> bool:
@@ -81,8 +80,7 @@ def may_see(row: Any, accounts: Collection[str] | None) -> bool:
     """
     if accounts is None:
         return True
-    details = json.loads(row.details) if row.details else {}
-    source = details.get("source")
+    source = _details(row).get("source")
     return {*accounts_of(row), *([source] if source else [])} <= set(accounts)
 
 
@@ -278,9 +276,36 @@ def finish(connection: sa.Connection, tables: Tables, batch_id: int) -> bool:
     """End a running batch all of whose rows have ended; return whether it has ended."""
     if has_open_rows(connection, tables, batch_id):
         return False
-    now = datetime.now(UTC)
-    set_status(connection, tables, batch_id, [Status.RUNNING], Status.DONE, finished_at=now)
+    row = find_row(connection, tables, batch_id)
+    if row is None:  # it was erased
+        return True
+    details = _details(row) | {"counts": _count(connection, tables, [batch_id]).get(batch_id, {})}
+    set_status(
+        connection,
+        tables,
+        batch_id,
+        [Status.RUNNING],
+        Status.DONE,
+        finished_at=datetime.now(UTC),
+        details=json.dumps(details),
+    )
     return True
+
+
+def _details(row: Any) -> dict[str, Any]:
+    return json.loads(row.details) if row.details else {}
+
+
+def _read_counts(
+    connection: sa.Connection, tables: Tables, rows: Sequence[Any]
+) -> dict[int, dict[str, int]]:
+    """Return the rows of each batch by status; those of a batch that is done were counted then."""
+    counts = {
+        row.id: _details(row)["counts"]
+        for row in rows
+        if row.status == Status.DONE and "counts" in _details(row)
+    }
+    return counts | _count(connection, tables, [row.id for row in rows if row.id not in counts])
 
 
 def _count(
