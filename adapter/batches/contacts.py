@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from adapter.batches.sql import among, next_numbers
-from adapter.contacts import Contact
+from adapter.contacts import Contact, other_form
 from adapter.ledger.contact_ids import ContactIds, insert_for
 from adapter.ledger.schema import MAX_GIVEN, Events, Tables, UtcTime
 
@@ -43,24 +43,40 @@ def find_ids(
 def _find_by(
     connection: sa.Connection, tables: Tables, name: str, texts: Iterable[str]
 ) -> dict[str, int]:
-    table = tables.contacts
-    column = table.c[name]
-    texts = sorted(texts)
-    query = sa.select(column, table.c.id).where(among(connection, column, texts))
-    known = {row[0]: row[1] for row in connection.execute(query)}
-    missing = [text for text in texts if text not in known]
+    """Return the ids by text, as `find_contacts` does: a number is found in both of its forms."""
+    forms = {text: _forms(name, text) for text in sorted(texts)}
+    column = tables.contacts.c[name]
+    known = _read_ids(connection, column, forms.values())
+    missing = {
+        text: each for text, each in forms.items() if not any(form in known for form in each)
+    }
     if missing:
+        new = {min(each): text for text, each in reversed(missing.items())}.values()
         events = Events(connection.dialect.name, text=sa.String(), created_at=UtcTime())
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         rows = sa.select(events.c["text"], events.c["created_at"]).select_from(events.table)
-        insert = insert_for(connection)(table).from_select(
+        insert = insert_for(connection)(tables.contacts).from_select(
             [name, "created_at"], rows.where(sa.true())
         )
-        given = json.dumps([{"text": text, "created_at": now} for text in missing])
+        given = json.dumps([{"text": text, "created_at": now} for text in sorted(new)])
         connection.execute(insert.on_conflict_do_nothing(), {"events": given})
-        query = sa.select(column, table.c.id).where(among(connection, column, missing))
-        known |= {row[0]: row[1] for row in connection.execute(query)}
-    return known
+        known |= _read_ids(connection, column, missing.values())
+    return {
+        text: min(known[form] for form in each if form in known) for text, each in forms.items()
+    }
+
+
+def _forms(name: str, text: str) -> tuple[str, ...]:
+    other = other_form(text) if name == "number" else None
+    return (text,) if other is None else (text, other)
+
+
+def _read_ids(
+    connection: sa.Connection, column: sa.Column[Any], texts: Iterable[Iterable[str]]
+) -> dict[str, int]:
+    given = sorted({text for each in texts for text in each})
+    query = sa.select(column, column.table.c.id).where(among(connection, column, given))
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def keep_given(connection: sa.Connection, tables: Tables, texts: Sequence[str]) -> Sequence[int]:
