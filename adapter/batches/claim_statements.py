@@ -7,11 +7,18 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from adapter.batches.model import ItemStatus
-from adapter.ledger.schema import Events, Tables, UtcTime
+from adapter.ledger.schema import Events, Tables, UtcTime, utc_text
 from adapter.ledger.statements import Statement, by_index, newer_wishes
 
 _PENDING: Final = ItemStatus.PENDING.value
 _LEASED: Final = ItemStatus.LEASED.value
+
+
+_WISH: Final = ("wanted", "intent", "wish", "reason", "ref", "wanted_by", "via", "wanted_at")
+"""The columns of a wish."""
+
+_OLD: Final = {name: name if name == "wanted" else f"old_{name}" for name in _WISH}
+"""The names of these columns beside those of a row, some of which are the same."""
 
 
 class ClaimStatements:
@@ -32,6 +39,7 @@ class ClaimStatements:
             dialect,
         )
         self.settle = Statement(self._changed("status", "code", "why", owned=False), dialect)
+        self.restore_wishes, self.remove_wishes = self._restore(tables, dialect)
         self.lease = Statement(
             self._changed(
                 *("lease_owner", "lease_until"),
@@ -57,6 +65,31 @@ class ClaimStatements:
             .where(items.c.status == sa.literal_column(f"'{status}'", sa.String()))
         )
         return update.where(items.c.lease_owner == e["lease_owner"]) if owned else update
+
+    def _restore(self, tables: Tables, dialect: sa.Dialect) -> tuple[Statement, Statement]:
+        """Return the update and the removal of wishes whose calls are still the newest ones."""
+        blocks = tables.blocks
+        given = ("account", "contact_id", *_WISH)
+        kinds: dict[str, Any] = {name: blocks.c[name].type for name in given}
+        events = Events(self._dialect, **kinds, opened=blocks.c.intent.type)
+        e = events.c
+        same = sa.and_(
+            blocks.c.account == e["account"],
+            blocks.c.contact_id == e["contact_id"],
+            blocks.c.intent == e["opened"],
+            by_index(self._dialect, blocks.c.contact_id),
+        )
+        update = sa.update(blocks).values({name: e[name] for name in _WISH}).where(same)
+        found = sa.exists(sa.select(1).select_from(events.table).where(same))
+        remove = sa.delete(blocks).where(found)
+        return Statement(update, dialect), Statement(remove, dialect)
+
+    def wish_of(self, candidate: Any) -> dict[str, Any] | None:
+        """Return the columns of the contact's wish, as JSON values; None where there is none."""
+        if candidate.wanted is None:
+            return None
+        wish = {name: getattr(candidate, _OLD[name]) for name in _WISH}
+        return wish | {"wanted_at": utc_text(wish["wanted_at"])}
 
     def _candidates(self, tables: Tables) -> sa.Select[Any]:
         items, contacts, blocks = tables.items, tables.contacts, tables.blocks
@@ -89,7 +122,8 @@ class ClaimStatements:
             sa.select(
                 page,
                 *(contacts.c.number, contacts.c.lid, contacts.c.user_id),
-                *(blocks.c.wanted, blocks.c.state, blocks.c.certainty),
+                *(blocks.c.state, blocks.c.certainty),
+                *(blocks.c[name].label(label) for name, label in _OLD.items()),
                 sa.func.coalesce(blocks.c.wish, blocks.c.intent).label("place"),
                 digest.is_(None).label("again"),  # `store.start_over` removes it
             )

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from adapter.batches.claim_statements import ClaimStatements
-from adapter.batches.endings import Ending, settled_status
+from adapter.batches.endings import Ending, after_other_rows, settled_status
+from adapter.batches.exchanges import Answer, Exchange, LeasedRow, OpenedRow
 from adapter.batches.lanes import Lane, lock_lane, save_lane
-from adapter.batches.model import ItemStatus, Status
+from adapter.batches.model import UNRESOLVED, ItemStatus, Status
 from adapter.batches.sql import among, update_rows
-from adapter.batches.store import UNRESOLVED, cancelled_status
+from adapter.batches.store import cancelled_status
 from adapter.call_context import CallContext
 from adapter.codes import Action
 from adapter.contacts import Contact
-from adapter.ledger.events import CallBook, CallEvent, CloseEvent
+from adapter.ledger.events import CallBook, CallEvent
 from adapter.ledger.ledger import Ledger
 from adapter.ledger.rows import call_row
 from adapter.ledger.schema import utc_text
-from adapter.results import Command, Result
+from adapter.results import Command
 from adapter.service import new_request_id
 from adapter.settings.model import PaceSettings
 
@@ -35,97 +35,6 @@ SCAN: Final = 512
 
 _PENDING, _LEASED = ItemStatus.PENDING.value, ItemStatus.LEASED.value
 _ERASED: Final = "the contact was erased"
-
-
-class OpenedRow:
-    """A row's change, which was opened in the ledger with its lease. See `OpenedCall`."""
-
-    __slots__ = ("_ledger", "event")
-
-    recorded = True
-
-    def __init__(self, ledger: Ledger, event: CallEvent) -> None:
-        self._ledger, self.event = ledger, event
-
-    @property
-    def call_id(self) -> int:
-        """The id of the call."""
-        return self.event.call_id
-
-    @property
-    def superseded(self) -> bool:
-        """Whether an opposite wish was newer already."""
-        return self.event.superseded
-
-    def is_superseded(self) -> bool:
-        """Whether a newer call requests the opposite."""
-        return self.event.superseded or self._ledger.has_newer_wish(self.event)
-
-    def close(self, result: Result, claim: object = None) -> bool:
-        """Return True: the result is recorded when the row ends, with those of its group."""
-        return True
-
-
-@dataclass(frozen=True, slots=True)
-class LeasedRow:
-    """A row that this process runs; `tries` counts this one.
-
-    `unresolved`: whether an earlier try may have taken effect.
-    """
-
-    row: int
-    command: Command
-    context: CallContext
-    opened: OpenedRow
-    tries: int
-    unresolved: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class EndedRow:
-    """A row whose call has ended, and the end of its call."""
-
-    leased: LeasedRow
-    ending: Ending
-    close: CloseEvent
-
-
-@dataclass(slots=True)
-class Exchange:
-    """What a process brings and wants: see `Claims.exchange`.
-
-    `unsent`: leased rows that are not run. `running`: rows that have begun; `queued`: leased rows
-    that have not, some of which may be superseded by now. `after`: no
-    row up to this one is pending. `recover`: take rows back whose leases have expired. `release`:
-    the process ends.
-    """
-
-    owner: str
-    ended: Sequence[EndedRow] = ()
-    unsent: Sequence[LeasedRow] = ()
-    renewed: Sequence[int] = ()
-    running: int = 0
-    queued: Sequence[LeasedRow] = ()
-    after: int = 0
-    recover: bool = False
-    release: bool = False
-
-
-@dataclass(slots=True)
-class Answer:
-    """What an exchange returns: `slots` is how many rows may run now.
-
-    `wait_until`: no row can be leased before, in seconds since 1970. `is_exhausted`: nothing was
-    left to lease now.
-    """
-
-    status: str
-    slots: int = 0
-    leased: list[LeasedRow] = field(default_factory=list)
-    after: int = 0
-    wait_until: float = 0.0
-    is_exhausted: bool = False
-    is_paused: bool = False
 
 
 class Claims:
@@ -149,7 +58,9 @@ class Claims:
 
     def exchange(self, given: Exchange) -> Answer:
         """End rows and lease others. Raises LedgerUnavailable."""
-        return self._ledger.work(lambda connection, book: self._exchange(connection, book, given))
+        return self._ledger.work(
+            lambda connection, book: self._exchange(connection, book, given), key=self._account
+        )
 
     def _exchange(self, connection: sa.Connection, book: CallBook, given: Exchange) -> Answer:
         tables = self._tables
@@ -178,9 +89,12 @@ class Claims:
             if given.running:
                 lane.take_slots(given.owner, given.running, self._pace, self._lease)
         else:
-            slots = lane.take_slots(given.owner, given.running, self._pace, self._lease)
+            held = max(given.running, given.slots)
+            slots = lane.take_slots(given.owner, held, self._pace, self._lease)
             answer.slots, answer.is_paused = slots, lane.is_paused
             self._claim(connection, book, lane, given, answer, batch)
+            if answer.is_exhausted and not (given.running or given.queued or answer.leased):
+                lane.release(given.owner)
         save_lane(connection, tables, lane)
         return answer
 
@@ -195,33 +109,41 @@ class Claims:
         if not given.ended:
             return
         book.close_calls(connection, [each.close for each in given.ended])
-        endings = [each.ending for each in given.ended]
-        if any(each.status is ItemStatus.DONE for each in endings):
+        if any(each.shows_account for each in given.ended):
             lane.record_success()
+        endings = [each.ending for each in given.ended]
+        if not lane.pauses and not lane.is_paused:
+            tries = [each.leased.tries for each in given.ended]
+            endings = list(map(after_other_rows, endings, tries))
         for pause in dict.fromkeys(each.pause for each in endings if each.pause):
             lane.pause(pause)
-        rows = [self._end_row(each, lane, given.owner) for each in given.ended]
+        rows = [
+            self._end_row(each.leased, ending, lane, given.owner)
+            for each, ending in zip(given.ended, endings, strict=True)
+        ]
         self._statements.end.execute_for(connection, rows)
 
-    def _end_row(self, each: EndedRow, lane: Lane, owner: str) -> dict[str, Any]:
-        ending, code = each.ending, each.ending.code
+    def _end_row(self, leased: LeasedRow, ending: Ending, lane: Lane, owner: str) -> dict[str, Any]:
+        code, status = ending.code, ending.status
         not_before = None
         if ending.pause is not None:
             not_before = lane.after_pause()
         elif ending.delay:
             not_before = lane.now + timedelta(seconds=ending.delay)
-        is_unresolved = ending.unresolved or each.leased.unresolved
-        if ending.status is ItemStatus.PENDING and is_unresolved:
+        is_unresolved = ending.unresolved or leased.unresolved
+        if status is ItemStatus.PENDING and is_unresolved:
             code = UNRESOLVED
+        if status is ItemStatus.FAILED and is_unresolved:
+            status = ItemStatus.UNKNOWN  # a refusal proves nothing about the earlier try
         return {
             "batch_id": self._batch_id,
-            "row": each.leased.row,
-            "status": ending.status.value,
+            "row": leased.row,
+            "status": status.value,
             "code": code,
             "why": ending.why,
             "not_before": not_before and utc_text(not_before),
-            "attempts": each.leased.tries - (not ending.counts),
-            "call_id": each.leased.opened.call_id,
+            "attempts": leased.tries - (not ending.counts),
+            "call_id": leased.opened.call_id,
             "lease_owner": owner,
         }
 
@@ -240,6 +162,30 @@ class Claims:
         )
         ids = [each.opened.call_id for each in given.unsent]
         connection.execute(sa.delete(calls).where(among(connection, calls.c.id, ids)))
+        self._restore_wishes(connection, given.unsent)
+
+    def _restore_wishes(self, connection: sa.Connection, unsent: Sequence[LeasedRow]) -> None:
+        """Let the wishes before be the wishes again, where no newer one has followed."""
+        before: list[dict[str, Any]] = []
+        added: list[dict[str, Any]] = []
+        for each in unsent:
+            event = each.opened.event
+            key = {
+                "account": self._account,
+                "contact_id": event.contact_id,
+                "opened": event.call_id,
+            }
+            if each.wish_before is None:
+                added.append(key)
+            else:
+                before.append({**key, **each.wish_before})
+        for statement, rows in (
+            (self._statements.restore_wishes, before),
+            (self._statements.remove_wishes, added),
+        ):
+            if rows:
+                rows.sort(key=lambda row: int(row["contact_id"]))
+                statement.execute_for(connection, rows)
 
     def _update(
         self, connection: sa.Connection, owner: str, numbers: Sequence[int], **values: Any
@@ -270,6 +216,7 @@ class Claims:
         items = self._tables.items
         expired = sa.and_(
             items.c.batch_id == self._batch_id,
+            items.c.account == self._account,
             items.c.lease_until < now,
             items.c.status == _LEASED,
         )
@@ -310,9 +257,11 @@ class Claims:
         if lane.is_paused:
             assert lane.paused_until is not None  # noqa: S101 - it is paused
             answer.wait_until = lane.paused_until.timestamp()
+            self._note_full(connection, given, answer)
             return
         # As many again wait here for the next free slot, but for a row that is tried after a pause.
-        most = answer.slots if lane.pauses else WAITING * answer.slots
+        is_paced = self._pace.per_minute is not None
+        most = answer.slots if lane.pauses or is_paced else WAITING * answer.slots
         wanted = most - given.running - len(given.queued)
         tokens, next_at = lane.count_tokens(self._pace)
         if tokens is not None:
@@ -320,6 +269,7 @@ class Claims:
         if next_at is not None:
             answer.wait_until = next_at.timestamp()
         if wanted <= 0:
+            self._note_full(connection, given, answer)
             return
         limit = max(wanted, self._limit)
         found = connection.execute(
@@ -337,7 +287,8 @@ class Claims:
         for row in found:
             status = settled_status(row, batch.intent)
             if status is not None:
-                why = _ERASED if status is ItemStatus.CANCELLED else None
+                is_erased = status in (ItemStatus.CANCELLED, ItemStatus.UNKNOWN)
+                why = _ERASED if is_erased else None
                 ended.append(self._settled_row(row, status, why))
             elif len(chosen) < wanted:
                 chosen.append(row)
@@ -354,12 +305,25 @@ class Claims:
             self._lease_rows(connection, book, lane, given, answer, batch, chosen)
             lane.spend(len(chosen), self._pace)
 
+    def _note_full(self, connection: sa.Connection, given: Exchange, answer: Answer) -> None:
+        """Note that no row is wanted now, and whether there is any."""
+        answer.is_full = True
+        if given.running or given.queued:
+            return
+        items = self._tables.items
+        pending = sa.select(items.c.row).where(
+            items.c.batch_id == self._batch_id,
+            items.c.status == _PENDING,
+            items.c.account == self._account,
+        )
+        answer.is_exhausted = connection.execute(pending.limit(1)).first() is None
+
     def _settled_row(self, row: Any, status: ItemStatus, why: str | None) -> dict[str, Any]:
         return {
             "batch_id": self._batch_id,
             "row": row.row,
             "status": status.value,
-            "code": None,
+            "code": UNRESOLVED if status is ItemStatus.UNKNOWN else None,
             "why": why,
         }
 
@@ -401,6 +365,14 @@ class Claims:
             opened = OpenedRow(self._ledger, event)
             unresolved = row.code == UNRESOLVED
             answer.leased.append(
-                LeasedRow(row.row, command, context, opened, row.attempts + 1, unresolved)
+                LeasedRow(
+                    row.row,
+                    command,
+                    context,
+                    opened,
+                    row.attempts + 1,
+                    unresolved,
+                    self._statements.wish_of(row),
+                )
             )
         book.open_calls(connection, [each.opened.event for each in answer.leased])

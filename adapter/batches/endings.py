@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from adapter.batches.contacts import clean
 from adapter.batches.lanes import Pause
-from adapter.batches.model import ItemStatus
+from adapter.batches.model import UNRESOLVED, ItemStatus
 from adapter.codes import Action, Applied, Code, Retry
 from adapter.contacts import Contact
 from adapter.ledger.schema import MAX_WHY
@@ -31,8 +31,23 @@ LANE_CODES: Final = frozenset(
 )
 """Codes that are about the account: every further row would fail as well."""
 
+ROW_CODES: Final = frozenset(
+    code.value
+    for code in (
+        Code.SESSION_NOT_FOUND,
+        Code.PROVIDER_AUTH_FAILED,
+        Code.PROVIDER_PERMISSION_DENIED,
+        Code.PROVIDER_REDIRECTED,
+        Code.PROVIDER_MISADDRESSED,
+    )
+)
+"""Those of `LANE_CODES` that may be about one row after all, where others get other responses."""
+
 MAX_TRIES: Final = 3
 """How often a row is tried whose failures certainly did nothing, and may pass."""
+
+ROW_TRIES: Final = 2
+"""How often a row is tried with one of `ROW_CODES`, while other rows get other responses."""
 
 TRY_DELAY: Final = 5.0
 """Seconds before the second try of a row; the third waits twice as long."""
@@ -93,6 +108,19 @@ def ending_of(result: Result, tries: int) -> Ending:
     return Ending(ItemStatus.FAILED, code.value, why)
 
 
+def after_other_rows(ending: Ending, tries: int) -> Ending:
+    """Return the ending of a row that would pause its lane, in which other rows get responses.
+
+    The second such failure of a row is about this row.
+    """
+    if ending.pause is None or ending.pause.code not in ROW_CODES:
+        return ending
+    if tries < ROW_TRIES:
+        return replace(ending, counts=True)
+    status = ItemStatus.UNKNOWN if ending.unresolved else ItemStatus.FAILED
+    return replace(ending, status=status, pause=None, counts=True)
+
+
 def describe(message: str, contact: Contact | None) -> str:
     """Return a message for a row: no text of a row holds a number."""
     return clean(mask_digit_runs(redact_contact(message, contact)), MAX_WHY)
@@ -101,7 +129,7 @@ def describe(message: str, contact: Contact | None) -> str:
 def settled_status(row: Any, intent: int) -> ItemStatus | None:
     """Return the status of a row that needs no call; None for one that does."""
     if row.number is None and row.lid is None and row.user_id is None:
-        return ItemStatus.CANCELLED
+        return ItemStatus.UNKNOWN if row.code == UNRESOLVED else ItemStatus.CANCELLED
     wanted = "blocked" if row.action == Action.BLOCK else "unblocked"
     if row.wanted is None:
         return None

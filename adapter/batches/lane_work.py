@@ -8,8 +8,9 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from adapter.batches.claims import Answer, Claims, EndedRow, Exchange, LeasedRow
+from adapter.batches.claims import Claims
 from adapter.batches.endings import Ending, ending_of
+from adapter.batches.exchanges import Answer, EndedRow, Exchange, LeasedRow
 from adapter.batches.model import ItemStatus
 from adapter.codes import Code
 from adapter.errors import LedgerUnavailable
@@ -120,6 +121,7 @@ class LaneWork:
                 self._paused = False
             leased = [*self._running, *(each.row for each in self._queue)]
             running, queued = len(self._running), list(self._queue)
+            slots = 0 if self._closed or self._paused or not leased else self._slots
         renew = bool(leased) and now >= self._renewed_at + RENEW
         given = Exchange(
             self._owner,
@@ -127,6 +129,7 @@ class LaneWork:
             unsent,
             leased if renew else (),
             running,
+            slots,
             queued,
             self._after,
             recover=now >= self._recover_at,
@@ -148,7 +151,9 @@ class LaneWork:
         self._after = answer.after
         wait = answer.wait_until - clock
         self._look_at = now + (max(wait, 0.001) if wait > 0 else IDLE if not answer.leased else 0)
-        if answer.is_paused or (wait <= 0 and not answer.is_exhausted and answer.slots):
+        if answer.is_full:
+            self._look_at = now + (max(wait, 0.001) if wait > 0 else IDLE)
+        elif answer.is_paused or (wait <= 0 and not answer.is_exhausted and answer.slots):
             self._look_at = now + max(wait, 0.0)
         self._begin(answer)
         return answer

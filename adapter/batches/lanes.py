@@ -54,7 +54,7 @@ class Lane:
         return self.paused_until is not None and self.paused_until > self.now
 
     def record_success(self) -> None:
-        """Let the next pause be short again."""
+        """Let the next pause be short again: the provider has responded about a row."""
         if self.pauses and not self.is_paused:
             self.pauses = 0
             self.pause_code = self.paused_until = None
@@ -82,7 +82,7 @@ class Lane:
         """Return how many rows the process may run now; `running` are its rows that have begun.
 
         Rows beyond them go on, and hold their slots until they end. After a pause one row alone is
-        tried, until it succeeds.
+        tried, in all processes together, until the provider responds about one.
         """
         now = self.now.timestamp()
         self.holders = {
@@ -90,8 +90,10 @@ class Lane:
         }
         others = sum(slots for slots, _ in self.holders.values())
         share = max(1, pace.max_in_flight // (len(self.holders) + 1))
-        most = 1 if self.pauses else share
-        mine = max(0, min(most, pace.max_in_flight - others))
+        most = min(share, pace.max_in_flight - others)
+        if self.pauses:
+            most = 0 if others else 1
+        mine = max(0, most)
         self.holders[owner] = (max(running, mine), now + lease)
         return mine
 

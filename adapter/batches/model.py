@@ -5,8 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
+from adapter.codes import Code
 from adapter.contacts import Contact
+
+UNRESOLVED: Final = Code.INTERNAL_ERROR.value
+"""The code of a pending row whose last try may have taken effect: cancelled, it is unknown."""
 
 
 class Status(StrEnum):

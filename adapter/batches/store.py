@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from adapter.batches.model import Batch, Item, ItemStatus, Status
+from adapter.batches.model import UNRESOLVED, Batch, Item, ItemStatus, Status
 from adapter.batches.sql import next_numbers, update_rows
 from adapter.codes import Code
 from adapter.contacts import Contact
@@ -21,9 +21,6 @@ STEP: Final = 2000
 """Rows of one transaction that changes many."""
 
 FINISHED: Final = (Status.DONE, Status.CANCELLED)
-
-UNRESOLVED: Final = Code.INTERNAL_ERROR.value
-"""The code of a pending row whose last try may have taken effect: cancelled, it is unknown."""
 
 _OPEN: Final = (ItemStatus.PENDING.value, ItemStatus.LEASED.value)
 
@@ -136,12 +133,14 @@ def set_status(
 def start_over(connection: sa.Connection, tables: Tables, batch_id: int) -> bool:
     """Let a finished batch run its failed and unknown rows again, as a new wish.
 
-    Returns False for one that is not finished, has never begun, or has rows in flight.
+    Rows whose contacts have a newer, opposite wish are superseded. Returns False for a batch
+    that is not finished, has never begun, or has rows in flight.
     """
     batches, items = tables.batches, tables.items
     finished = batches.c.status.in_([each.value for each in FINISHED])
     own = sa.and_(batches.c.id == batch_id, finished, batches.c.started_at.is_not(None))
-    if connection.execute(sa.select(batches.c.id).where(own).with_for_update()).first() is None:
+    place = connection.execute(sa.select(batches.c.intent).where(own).with_for_update()).scalar()
+    if place is None:
         return False
     while end_cancelled(connection, tables, batch_id):
         pass
@@ -149,6 +148,12 @@ def start_over(connection: sa.Connection, tables: Tables, batch_id: int) -> bool
         return False
     was_unknown = items.c.status == ItemStatus.UNKNOWN.value
     again = items.c.status.in_([ItemStatus.FAILED.value, ItemStatus.UNKNOWN.value])
+    superseded = {"status": ItemStatus.SUPERSEDED.value, "code": None, "why": None}
+    connection.execute(
+        sa.update(items)
+        .where(items.c.batch_id == batch_id, again, _has_newer_wish(tables, place))
+        .values(**superseded)
+    )
     connection.execute(
         sa.update(items)
         .where(items.c.batch_id == batch_id, again)
@@ -171,6 +176,22 @@ def start_over(connection: sa.Connection, tables: Tables, batch_id: int) -> bool
         digest=None,
         finished_at=None,
     )
+
+
+def _has_newer_wish(tables: Tables, place: int) -> sa.ColumnElement[bool]:
+    """Return whether the contact of a row has the opposite wish, newer than this place.
+
+    With LIMIT, which keeps PostgreSQL from joining the tables: it reads each by its key.
+    """
+    items, blocks = tables.items, tables.blocks
+    newer = (
+        sa.select(blocks.c.intent)
+        .where(blocks.c.account == items.c.account, blocks.c.contact_id == items.c.contact_id)
+        .where(blocks.c.wanted != items.c.action + sa.literal("ed"))
+        .where(sa.func.coalesce(blocks.c.wish, blocks.c.intent) > place)
+        .limit(1)
+    )
+    return newer.correlate(items).scalar_subquery().is_not(None)
 
 
 def end_rows(

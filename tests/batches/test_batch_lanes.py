@@ -155,7 +155,7 @@ def test_a_lane_that_is_offline_for_a_while_pauses_and_goes_on(
     assert running.result(TIMEOUT).counts == {"done": 100}
     assert before <= 4 + pauses, "those that run at the same time, and one after each pause"
     check_sums(batches, batch, 100)
-    assert {each.attempts for each in items(batches, batch)} == {1}
+    assert {each.attempts for each in items(batches, batch)} <= {1, 2}
     assert provider.blocked == {number(index) for index in range(100)}
 
 
