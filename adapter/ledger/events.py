@@ -122,13 +122,17 @@ class CallBook(Protocol):
 
 
 class Task(Event):
-    """A function to run in a transaction of the writer, after the other events of its group."""
+    """A function to run in a transaction of the writer, after the other events of its group.
 
-    __slots__ = ("function", "result")
+    Those of a group run in the order of their keys, such as the names of what they lock: so two
+    processes do not wait for each other.
+    """
 
-    def __init__(self, function: Callable[[sa.Connection, CallBook], Any]) -> None:
+    __slots__ = ("function", "key", "result")
+
+    def __init__(self, function: Callable[[sa.Connection, CallBook], Any], key: str = "") -> None:
         super().__init__()
-        self.function = function
+        self.function, self.key = function, key
         self.result: Any = None
 
     def require(self, is_done: bool) -> Any:

@@ -209,14 +209,15 @@ class Ledger:
         self._writer.submit(task)
         return task.require(self._writer.wait(task, self.settings.wait))  # type: ignore[no-any-return]
 
-    def work(self, function: Callable[[sa.Connection, CallBook], T]) -> T:
+    def work(self, function: Callable[[sa.Connection, CallBook], T], key: str = "") -> T:
         """Return what the function returns in a transaction of the writer, which it may share.
 
+        `key` is its place among those of the same transaction; see `Task`.
         Raises LedgerUnavailable, after about a minute if the database is slow; the transaction may
         have been committed then.
         """
         ensure_own_process()
-        task = Task(function)
+        task = Task(function, key)
         self._writer.submit(task)
         return task.require(task.wait(MAX_WORK))  # type: ignore[no-any-return]
 

@@ -34,9 +34,9 @@ class Recorder:
                 self.open_calls(connection, calls)
             if closes:
                 self.close_calls(connection, closes)
-            for event in events:
-                if isinstance(event, Task):
-                    event.result = event.function(connection, self)
+            tasks = [event for event in events if isinstance(event, Task)]
+            for task in sorted(tasks, key=lambda each: each.key):
+                task.result = task.function(connection, self)
 
     def open_calls(self, connection: sa.Connection, calls: Sequence[CallEvent]) -> None:
         """Insert the calls in their order, which is the order of the wishes."""

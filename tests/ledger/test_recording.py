@@ -24,6 +24,7 @@ from support.ledgers import (
 from adapter.call_context import CallContext
 from adapter.codes import Action, Code, Confirmation
 from adapter.contacts import Contact
+from adapter.ledger.events import Task
 from adapter.ledger.ledger import Ledger
 from adapter.ledger.queries import Filters
 from adapter.readings import BlockState, Unverified, Verification
@@ -192,3 +193,10 @@ def test_an_event_that_the_database_refuses_does_not_harm_the_others(
     assert good.close(result(block()))
     assert len(rows(url, "calls")) == 1
     assert ledger.health.missed == 2
+
+
+def test_tasks_of_one_group_run_in_the_order_of_their_keys(ledger: Ledger, url: str) -> None:
+    order: list[str] = []
+    events = [Task(lambda *_, key=key: order.append(key), key) for key in ("b", "a", "c")]
+    ledger._session.write(events)
+    assert order == ["a", "b", "c"]
