@@ -94,11 +94,18 @@ class Runner:
             return
         names = self._names(row)
         self._removed = [name for name in store.accounts_of(row) if name not in names]
+        while self._run_rows(names, row) and not self._finish(row):
+            if self._stop.wait(0.2):
+                break
+
+    def _run_rows(self, names: list[str], row: Any) -> bool:
+        """Run rows until none is left; return False where the process is to stop before.
+
+        The lanes are new each time: those of the last time have released their slots.
+        """
         lanes = [self._new_lane(name, row) for name in names]
         try:
-            while self._run_lanes(lanes) and not self._finish(row):
-                if self._stop.wait(0.2):
-                    break
+            return self._run_lanes(lanes)
         finally:
             for lane in lanes:
                 lane.close()
