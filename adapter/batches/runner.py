@@ -25,6 +25,7 @@ from adapter.errors import LedgerUnavailable
 from adapter.ledger.database import is_disconnect, is_passing
 from adapter.ledger.ledger import Ledger
 from adapter.logs import log_event, log_exception
+from adapter.readings import Unverified
 from adapter.results import Command, Result
 from adapter.service import Service
 
@@ -261,7 +262,10 @@ class Runner:
         """
         account = self._service.accounts[name]
         if Action.LIST not in contain(account.provider.actions):
-            return True  # each change was read back by itself
+            if not contain(account.provider.can_read_back):
+                reason = Unverified.NO_READ
+                self._insist(lambda: mark_unverified(self._ledger, self._batch_id, name, reason))
+            return True  # else each change was read back by itself
         code = Code.INTERNAL_ERROR
         for left in reversed(range(MAX_LIST_TRIES)):
             result = self._read_list(name, row)

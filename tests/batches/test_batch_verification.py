@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 from support import TIMEOUT, wait_until
-from support.batches import create, many, number, run
-from support.block_list_server import REJECTED, BlockListServer
+from support.batches import ACCOUNT, create, items, many, number, row, run, statuses
+from support.block_list_server import BROKEN, REJECTED, BlockListServer, Reply
 
 from adapter import Client
 from adapter.api_keys import ANONYMOUS
 from adapter.batches import Batches
 from adapter.codes import Action
+from adapter.provider import Provider
 from adapter.results import Command, Result
 
 Spawn = Callable[..., Future[Any]]
@@ -58,3 +59,58 @@ def test_a_batch_that_is_retried_while_its_list_is_read_goes_on_in_the_same_proc
     held.go.set()
     wait_until(lambda: batches.get(batch.id, ANONYMOUS).status == "done", "the end of the batch")
     assert running.result(TIMEOUT).counts == {"done": 3}
+
+
+# --- rows of which the list shows nothing
+
+
+def list_of(*jids: str) -> Reply:
+    return Reply(200, {"success": True, "data": {"items": [{"jid": jid} for jid in jids]}})
+
+
+@pytest.mark.parametrize(
+    ("entry", "code"),
+    [("99911122233344@lid", "only_lids"), ("", "incomplete")],
+    ids=["lid", "other form"],
+)
+def test_a_done_row_that_the_list_cannot_be_compared_with_is_unknown_with_the_reason(
+    batches: Batches, provider: BlockListServer, entry: str, code: str
+) -> None:
+    second = 88_888_888
+    short = f"{number(second)[:4]}{number(second)[5:]}@s.whatsapp.net"  # without the ninth digit
+    given = list_of(f"{number(0)}@s.whatsapp.net", entry or short)
+    provider.reply = lambda action, _: given if action == "list" and provider.requests else None
+    done = run(batches, create(batches, [row(0), row(second)], verify=True).batch)
+    assert statuses(batches, done) == ["done", "unknown"]
+    unclear = items(batches, done)[1]
+    assert unclear.code == code
+    assert unclear.why is not None
+    assert unclear.why.startswith("It was done, and not verified: the ")
+
+
+def test_an_unknown_row_that_the_list_cannot_be_compared_with_keeps_its_code(
+    batches: Batches, provider: BlockListServer
+) -> None:
+    given = list_of("99911122233344@lid")
+    provider.reply = lambda action, _: given if action == "list" else BROKEN
+    done = run(batches, create(batches, many(1), verify=True).batch)
+    assert [(each.status, each.code) for each in items(batches, done)] == [
+        ("unknown", "provider_error")
+    ]
+
+
+def test_rows_of_a_provider_without_any_read_are_unknown_at_the_end(
+    client: Client, batches: Batches, provider: BlockListServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cls = type(client.service.accounts[ACCOUNT].provider)
+    batch = create(batches, many(2), verify=True).batch
+    leave_out_reads(cls, monkeypatch)
+    done = run(batches, batch)
+    assert [(each.status, each.code) for each in items(batches, done)] == [
+        ("unknown", "no_read")
+    ] * 2
+
+
+def leave_out_reads(cls: type[Provider], monkeypatch: pytest.MonkeyPatch) -> None:
+    changes = frozenset({Action.BLOCK, Action.UNBLOCK})
+    monkeypatch.setattr(cls, "_actions", changes)
