@@ -22,6 +22,7 @@ from adapter.call_context import CallContext
 from adapter.codes import Action, Code
 from adapter.containment import contain
 from adapter.errors import LedgerUnavailable
+from adapter.fallback import offered_actions
 from adapter.ledger.database import is_disconnect, is_passing
 from adapter.ledger.ledger import Ledger
 from adapter.logs import log_event, log_exception
@@ -145,7 +146,7 @@ class Runner:
         lease = call + LEASE_MARGIN
         verify = None
         if row.verify:  # by one list at the end, where there is one
-            verify = Action.LIST not in contain(account.provider.actions)
+            verify = Action.LIST not in offered_actions(account)
         claims = Claims(
             self._ledger,
             self._batch_id,
@@ -261,7 +262,7 @@ class Runner:
         Without a list that can be read, nobody knows of the rows that were done.
         """
         account = self._service.accounts[name]
-        if Action.LIST not in contain(account.provider.actions):
+        if Action.LIST not in offered_actions(account):
             if not contain(account.provider.can_read_back):
                 reason = Unverified.NO_READ
                 self._insist(lambda: mark_unverified(self._ledger, self._batch_id, name, reason))
@@ -286,7 +287,7 @@ class Runner:
 
     def _read_list(self, name: str, row: Any) -> Result | None:
         """Return the result of reading the block list; None without one, and for an exception."""
-        if Action.LIST not in contain(self._service.accounts[name].provider.actions):
+        if Action.LIST not in offered_actions(self._service.accounts[name]):
             return None
         context = CallContext("batch", row.key_name, row.request_id or "")
         try:

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from support import TIMEOUT, wait_until
-from support.batches import ACCOUNT, create, items, many, number, row, run, statuses
+from support.batches import ACCOUNT, config_for, create, items, many, number, row, run, statuses
 from support.block_list_server import BROKEN, REJECTED, BlockListServer, Reply
 
-from adapter import Client
+from adapter import Client, connect
 from adapter.api_keys import ANONYMOUS
 from adapter.batches import Batches
 from adapter.codes import Action
@@ -114,3 +114,23 @@ def test_rows_of_a_provider_without_any_read_are_unknown_at_the_end(
 def leave_out_reads(cls: type[Provider], monkeypatch: pytest.MonkeyPatch) -> None:
     changes = frozenset({Action.BLOCK, Action.UNBLOCK})
     monkeypatch.setattr(cls, "_actions", changes)
+
+
+# --- the list of the fallback
+
+
+def test_the_list_of_the_fallback_decides_where_the_account_has_none(
+    provider: BlockListServer, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_for(provider.address, url)
+    fallback = {"provider": "memory"}
+    config["accounts"][ACCOUNT]["fallback"] = "second"
+    config["accounts"]["second"] = fallback
+    with connect(config) as client:
+        leave_out_reads(type(client.service.accounts[ACCOUNT].provider), monkeypatch)
+        batches = Batches(client.service)
+        assert client.block(number(0), account="second").ok
+        done = run(batches, create(batches, many(2), verify=True).batch)
+        assert statuses(batches, done) == ["unchanged", "failed"]
+        assert items(batches, done)[1].code == "not_effective"
+    assert provider.requests == [("block", number(1))]
