@@ -15,16 +15,40 @@ from adapter.batches.model import ItemStatus
 from adapter.batches.sql import among, update_rows
 from adapter.codes import Action, Code
 from adapter.comparison import Identities
+from adapter.config_names import display_name
 from adapter.contacts import Contact, as_sent, other_form
+from adapter.containment import contain
+from adapter.fallback import offered_actions
 from adapter.ledger.ledger import Ledger
 from adapter.ledger.schema import Tables
 from adapter.readings import BlockState, Unverified
+from adapter.request_fields import invalid_field
 
 CHUNK: Final = 1000
 """Rows, or entries of the list, of one transaction."""
 
+_NO_READ: Final = (
+    "is not possible: the provider has no read of a block list or a contact; leave it out "
+    "(accounts: {accounts})"
+)
+
 _NAMES: Final = ("number", "lid", "user_id")
 _COMPARED: Final = (ItemStatus.DONE, ItemStatus.UNCHANGED, ItemStatus.UNKNOWN)
+
+
+def require_verifiable(accounts: Iterable[Account]) -> None:
+    """Raise RequestError (`validation_error`, field `verify`) where a change cannot be verified.
+
+    That is an account without a list, by itself or by its fallback, and without a state.
+    """
+    names = [display_name(account.name) for account in accounts if not is_verifiable(account)]
+    if names:
+        raise invalid_field("verify", _NO_READ.format(accounts=", ".join(names)))
+
+
+def is_verifiable(account: Account) -> bool:
+    """Whether a change of the account can be compared with a list, or read back by itself."""
+    return Action.LIST in offered_actions(account) or contain(account.provider.can_read_back)
 
 
 def mark_unchanged(ledger: Ledger, batch_id: int, account: str, entries: Iterable[Contact]) -> None:

@@ -15,12 +15,17 @@ import sqlalchemy as sa
 
 from adapter.batches import store
 from adapter.batches.claims import Claims
-from adapter.batches.comparing import BlockList, compare_rows, mark_unchanged, mark_unverified
+from adapter.batches.comparing import (
+    BlockList,
+    compare_rows,
+    is_verifiable,
+    mark_unchanged,
+    mark_unverified,
+)
 from adapter.batches.lane_work import LaneWork
 from adapter.batches.model import Batch, Status
 from adapter.call_context import CallContext
 from adapter.codes import Action, Code
-from adapter.containment import contain
 from adapter.errors import LedgerUnavailable
 from adapter.fallback import offered_actions
 from adapter.ledger.database import is_disconnect, is_passing
@@ -263,7 +268,7 @@ class Runner:
         """
         account = self._service.accounts[name]
         if Action.LIST not in offered_actions(account):
-            if not contain(account.provider.can_read_back):
+            if not is_verifiable(account):
                 reason = Unverified.NO_READ
                 self._insist(lambda: mark_unverified(self._ledger, self._batch_id, name, reason))
             return True  # else each change was read back by itself

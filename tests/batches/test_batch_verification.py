@@ -8,14 +8,16 @@ from concurrent.futures import Future
 from typing import Any
 
 import pytest
-from support import TIMEOUT, wait_until
+from support import TIMEOUT, account_for, wait_until
 from support.batches import ACCOUNT, config_for, create, items, many, number, row, run, statuses
 from support.block_list_server import BROKEN, REJECTED, BlockListServer, Reply
 
 from adapter import Client, connect
 from adapter.api_keys import ANONYMOUS
 from adapter.batches import Batches
-from adapter.codes import Action
+from adapter.batches.comparing import require_verifiable
+from adapter.codes import Action, Code
+from adapter.errors import RequestError
 from adapter.provider import Provider
 from adapter.results import Command, Result
 
@@ -109,6 +111,24 @@ def test_rows_of_a_provider_without_any_read_are_unknown_at_the_end(
     assert [(each.status, each.code) for each in items(batches, done)] == [
         ("unknown", "no_read")
     ] * 2
+
+
+def test_verify_is_refused_for_an_account_without_any_read() -> None:
+    without = account_for("wappfy", "http://127.0.0.1:1")
+    accounts = {
+        "with": {**without, "fallback": "memory"},
+        "without": without,
+        "memory": {"provider": "memory"},
+    }
+    with connect({"accounts": accounts}) as client:
+        found = client.service.accounts
+        require_verifiable([found["with"], found["memory"]])
+        with pytest.raises(RequestError) as caught:
+            require_verifiable(found.values())
+    outcome = caught.value.outcome
+    assert outcome.code is Code.VALIDATION_ERROR
+    (message,) = outcome.fields["verify"]
+    assert "leave it out (accounts: without)" in message
 
 
 def leave_out_reads(cls: type[Provider], monkeypatch: pytest.MonkeyPatch) -> None:
