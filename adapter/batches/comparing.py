@@ -152,6 +152,23 @@ def compare_rows(ledger: Ledger, batch_id: int, account: Account, blocked: Block
             _end_rows(ledger, batch_id, numbers, end)
 
 
+def may_still_change(ledger: Ledger, batch_id: int, account: Account, blocked: BlockList) -> bool:
+    """Whether the list shows the opposite of a change that may take effect after its response.
+
+    That is a row whose outcome is unknown; and a done one, unless the provider is `synchronous`.
+    Raises LedgerUnavailable.
+    """
+    late = {ItemStatus.UNKNOWN.value}
+    accounts = (account, account.fallback)
+    if not all(each.provider.synchronous for each in accounts if each is not None):
+        late.add(ItemStatus.DONE.value)
+    return any(
+        row.status in late and state.blocked is (row.action != Action.BLOCK)
+        for rows in _read_all(ledger, batch_id, account.name)
+        for row, state in _find_states(rows, blocked)
+    )
+
+
 class _End(NamedTuple):
     status: ItemStatus
     code: str | None = None

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
@@ -21,6 +22,7 @@ from adapter.batches.comparing import (
     is_verifiable,
     mark_unchanged,
     mark_unverified,
+    may_still_change,
 )
 from adapter.batches.lane_work import LaneWork
 from adapter.batches.model import Batch, Status
@@ -34,6 +36,7 @@ from adapter.logs import log_event, log_exception
 from adapter.readings import Unverified
 from adapter.results import Command, Result
 from adapter.service import Service
+from adapter.verification import RECHECK_DELAY
 
 T = TypeVar("T")
 
@@ -264,7 +267,8 @@ class Runner:
     def _verify(self, name: str, row: Any) -> bool:
         """Compare the rows with the list, where there is one; return False when stopped.
 
-        Without a list that can be read, nobody knows of the rows that were done.
+        The list is read once more where a change may take effect after its response. Without a list
+        that can be read, it is not known what has become of the rows that were done.
         """
         account = self._service.accounts[name]
         if Action.LIST not in offered_actions(account):
@@ -272,20 +276,22 @@ class Runner:
                 reason = Unverified.NO_READ
                 self._insist(lambda: mark_unverified(self._ledger, self._batch_id, name, reason))
             return True  # else each change was read back by itself
-        code = Code.INTERNAL_ERROR
-        for left in reversed(range(MAX_LIST_TRIES)):
+        code, left, is_last = Code.INTERNAL_ERROR, MAX_LIST_TRIES, False
+        while left:
             result = self._read_list(name, row)
+            delay = LIST_DELAY
             if result is not None and result.contacts is not None:
                 blocked = BlockList(result.contacts, account.identities)
-                self._insist(
-                    lambda blocked=blocked: compare_rows(  # type: ignore[misc]
-                        self._ledger, self._batch_id, account, blocked
-                    )
-                )
-                return True
-            if result is not None:
-                code = result.outcome.code or code
-            if self._stop.wait(LIST_DELAY if left else 0):
+                given = (self._ledger, self._batch_id, account, blocked)
+                if is_last or not self._insist(partial(may_still_change, *given)):
+                    self._insist(partial(compare_rows, *given))
+                    return True
+                is_last, delay = True, RECHECK_DELAY
+            else:
+                left -= 1
+                if result is not None:
+                    code = result.outcome.code or code
+            if left and self._stop.wait(delay):
                 return False
         self._insist(lambda: mark_unverified(self._ledger, self._batch_id, name, code))
         return True

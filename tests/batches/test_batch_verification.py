@@ -154,3 +154,88 @@ def test_the_list_of_the_fallback_decides_where_the_account_has_none(
         assert statuses(batches, done) == ["unchanged", "failed"]
         assert items(batches, done)[1].code == "not_effective"
     assert provider.requests == [("block", number(1))]
+
+
+# --- changes that take effect after their responses
+
+
+@pytest.fixture
+def no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapter.batches.runner.LIST_DELAY", 0)
+    monkeypatch.setattr("adapter.batches.runner.RECHECK_DELAY", 0)
+
+
+def accept(provider: BlockListServer, lists: int) -> None:
+    """Let changes take effect when the list has been read so often."""
+
+    def reply(action: str, given: str) -> Reply | None:
+        if action != "list":
+            data = {"jid": f"{given}@s.whatsapp.net", "action": action, "blocked": True}
+            return Reply(200, {"success": True, "data": data})
+        if provider.lists > lists:
+            provider.states.update((each, True) for _, each in provider.requests)
+        return None
+
+    provider.reply = reply
+
+
+def set_synchronous(client: Client, monkeypatch: pytest.MonkeyPatch, value: bool) -> None:
+    cls = type(client.service.accounts[ACCOUNT].provider)
+    monkeypatch.setattr(cls, "synchronous", value)
+
+
+@pytest.mark.usefixtures("no_wait")
+@pytest.mark.parametrize(
+    ("synchronous", "lists", "expected"),
+    [(False, 2, "done"), (False, 3, "failed"), (True, 2, "failed")],
+    ids=["late", "never", "synchronous"],
+)
+def test_a_list_that_shows_the_opposite_is_read_once_more_where_changes_may_be_late(
+    client: Client,
+    batches: Batches,
+    provider: BlockListServer,
+    monkeypatch: pytest.MonkeyPatch,
+    synchronous: bool,
+    lists: int,
+    expected: str,
+) -> None:
+    set_synchronous(client, monkeypatch, synchronous)
+    accept(provider, lists)
+    done = run(batches, create(batches, many(2), verify=True).batch)
+    assert done.counts == {expected: 2}
+    assert provider.lists == (2 if synchronous else 3)
+
+
+@pytest.mark.usefixtures("no_wait")
+def test_an_unknown_row_that_takes_effect_late_is_done(
+    batches: Batches, provider: BlockListServer
+) -> None:
+    def reply(action: str, given: str) -> Reply | None:
+        if action == "list" and provider.lists > 2:
+            provider.states[number(0)] = True
+        return None if action == "list" else BROKEN
+
+    provider.reply = reply
+    assert run(batches, create(batches, many(1), verify=True).batch).counts == {"done": 1}
+    assert provider.lists == 3
+
+
+def test_a_stop_ends_the_wait_for_a_second_list(
+    client: Client, batches: Batches, provider: BlockListServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop, accepted = threading.Event(), threading.Event()
+    monkeypatch.setattr("adapter.batches.runner.RECHECK_DELAY", 2 * TIMEOUT)
+    set_synchronous(client, monkeypatch, False)
+    accept(provider, 2)
+    reply = provider.reply
+
+    def note(action: str, given: str) -> Reply | None:
+        if action == "list" and provider.lists == 2:
+            accepted.set()
+            stop.set()
+        return reply(action, given)
+
+    provider.reply = note
+    stopped = run(batches, create(batches, many(2), verify=True).batch, stop)
+    assert accepted.is_set()
+    assert (stopped.status, stopped.counts) == ("running", {"done": 2})
