@@ -24,7 +24,9 @@ from adapter.batches.comparing import (
     mark_unverified,
     may_still_change,
 )
+from adapter.batches.endings import ending_of
 from adapter.batches.lane_work import LaneWork
+from adapter.batches.lanes import Lane, Pause, lock_lane, save_lane
 from adapter.batches.model import Batch, Status
 from adapter.call_context import CallContext
 from adapter.codes import Action, Code
@@ -55,6 +57,9 @@ MAX_FAILURES: Final = 3
 MAX_LIST_TRIES: Final = 3
 LIST_DELAY: Final = 5.0
 """How often the list is read at the end, and the seconds between two tries."""
+
+LOOK_EVERY: Final = 1.0
+"""Seconds between two looks at the status of a batch whose list cannot be read yet."""
 
 
 class _RepeatedFailure(Exception):  # noqa: N818 - not an error of its own
@@ -267,8 +272,9 @@ class Runner:
     def _verify(self, name: str, row: Any) -> bool:
         """Compare the rows with the list, where there is one; return False when stopped.
 
-        The list is read once more where a change may take effect after its response. Without a list
-        that can be read, it is not known what has become of the rows that were done.
+        While the account cannot be reached, the lane is paused, as by a row. The list is read once
+        more where a change may take effect after its response. Without a list that can be read, it
+        is not known what has become of the rows that were done.
         """
         account = self._service.accounts[name]
         if Action.LIST not in offered_actions(account):
@@ -276,25 +282,61 @@ class Runner:
                 reason = Unverified.NO_READ
                 self._insist(lambda: mark_unverified(self._ledger, self._batch_id, name, reason))
             return True  # else each change was read back by itself
-        code, left, is_last = Code.INTERNAL_ERROR, MAX_LIST_TRIES, False
-        while left:
+        left, is_last, pauses = MAX_LIST_TRIES, False, False
+        while not self._stop.is_set() and self._is_running():
             result = self._read_list(name, row)
-            delay = LIST_DELAY
             if result is not None and result.contacts is not None:
+                if pauses:
+                    self._change_lane(name, Lane.record_success)
                 blocked = BlockList(result.contacts, account.identities)
                 given = (self._ledger, self._batch_id, account, blocked)
                 if is_last or not self._insist(partial(may_still_change, *given)):
                     self._insist(partial(compare_rows, *given))
                     return True
-                is_last, delay = True, RECHECK_DELAY
-            else:
-                left -= 1
-                if result is not None:
-                    code = result.outcome.code or code
-            if left and self._stop.wait(delay):
-                return False
-        self._insist(lambda: mark_unverified(self._ledger, self._batch_id, name, code))
-        return True
+                is_last = True
+                self._stop.wait(RECHECK_DELAY)
+                continue
+            pause = None if result is None else _pause_of(result)
+            if pause is not None:
+                pauses = True
+                until = self._change_lane(name, lambda lane, pause=pause: lane.pause(pause))  # type: ignore[misc]
+                self._wait_until(until)
+                continue
+            left -= 1
+            if not left:
+                code = (result and result.code) or Code.INTERNAL_ERROR
+                self._insist(partial(mark_unverified, self._ledger, self._batch_id, name, code))
+                return True
+            self._stop.wait(LIST_DELAY)
+        return False
+
+    def _change_lane(self, name: str, change: Callable[[Lane], None]) -> datetime | None:
+        """Change the lane of an account; return until when it is paused."""
+        tables = self._ledger.tables
+
+        def work(connection: sa.Connection, _: object) -> datetime | None:
+            lane = lock_lane(connection, tables, name)
+            change(lane)
+            save_lane(connection, tables, lane)
+            return lane.paused_until
+
+        return self._insist(lambda: self._ledger.work(work))
+
+    def _wait_until(self, until: datetime | None) -> None:
+        """Wait until this time, `stop`, or another status of the batch."""
+        while until is not None and self._is_running():
+            self._report()
+            left = (until - datetime.now(UTC)).total_seconds()
+            if left <= 0 or self._stop.wait(min(left, LOOK_EVERY)):
+                return
+
+    def _is_running(self) -> bool:
+        row = self._insist(
+            lambda: self._ledger.ask(
+                lambda connection: store.find_row(connection, self._ledger.tables, self._batch_id)
+            )
+        )
+        return row is not None and row.status == Status.RUNNING
 
     def _read_list(self, name: str, row: Any) -> Result | None:
         """Return the result of reading the block list; None without one, and for an exception."""
@@ -352,3 +394,13 @@ class Runner:
             if batch is not None:
                 self._progress(batch)
         self._progress_at = time.monotonic() + PROGRESS_EVERY
+
+
+def _pause_of(result: Result) -> Pause | None:
+    """Return the pause of the lane after a list that could not be read; None for other failures.
+
+    A credential may be permitted to block, and not to read the list: that does not pass.
+    """
+    if result.code is Code.PROVIDER_PERMISSION_DENIED:
+        return None
+    return ending_of(result, 1).pause

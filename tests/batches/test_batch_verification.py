@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from support import TIMEOUT, account_for, wait_until
 from support.batches import ACCOUNT, config_for, create, items, many, number, row, run, statuses
-from support.block_list_server import BROKEN, REJECTED, BlockListServer, Reply
+from support.block_list_server import BROKEN, OFFLINE, REJECTED, BlockListServer, Reply
+from support.ledgers import rows
 
 from adapter import Client, connect
 from adapter.api_keys import ANONYMOUS
@@ -239,3 +240,60 @@ def test_a_stop_ends_the_wait_for_a_second_list(
     stopped = run(batches, create(batches, many(2), verify=True).batch, stop)
     assert accepted.is_set()
     assert (stopped.status, stopped.counts) == ("running", {"done": 2})
+
+
+# --- a list that cannot be read at the end
+
+
+@pytest.mark.usefixtures("no_delays", "no_wait")
+def test_a_list_that_cannot_be_read_while_the_account_is_offline_is_waited_for(
+    batches: Batches, provider: BlockListServer, url: str
+) -> None:
+    def reply(action: str, _: str) -> Reply | None:
+        return OFFLINE if action == "list" and 1 < provider.lists < 6 else None
+
+    provider.reply = reply
+    assert run(batches, create(batches, many(2), verify=True).batch).counts == {"done": 2}
+    assert provider.lists == 6
+    (lane,) = rows(url, "lanes")
+    assert (lane["pauses"], lane["paused_until"], lane["pause_code"]) == (0, None, None)
+
+
+@pytest.mark.parametrize("end", ["stop", "pause"])
+def test_a_batch_that_waits_for_its_list_shows_why_and_can_be_stopped_and_paused(
+    batches: Batches,
+    provider: BlockListServer,
+    spawn: Spawn,
+    stop: threading.Event,
+    monkeypatch: pytest.MonkeyPatch,
+    end: str,
+) -> None:
+    monkeypatch.setattr("adapter.batches.lanes.FIRST_PAUSE", 2 * TIMEOUT)
+    monkeypatch.setattr("adapter.batches.lanes.LONGEST_PAUSE", 2 * TIMEOUT)
+    monkeypatch.setattr("adapter.batches.runner.LOOK_EVERY", 0.02)
+    provider.reply = lambda action, _: OFFLINE if action == "list" else None
+    batch = create(batches, many(2), verify=True).batch
+    running = spawn(run, batches, batch, stop)
+    wait_until(lambda: batches.get(batch.id, ANONYMOUS).pause_code, "the lane's pause")
+    waiting = batches.get(batch.id, ANONYMOUS)
+    assert (waiting.pause_code, waiting.counts) == ("session_not_connected", {"done": 2})
+    if end == "stop":
+        stop.set()
+    else:
+        batches.pause(batch.id, ANONYMOUS)
+    ended = running.result(TIMEOUT)
+    assert ended.status == ("running" if end == "stop" else "paused")
+    assert ended.counts == {"done": 2}
+
+
+@pytest.mark.usefixtures("no_wait")
+def test_a_credential_that_may_not_read_the_list_leaves_the_rows_unknown(
+    batches: Batches, provider: BlockListServer, url: str
+) -> None:
+    denied = Reply(403, {"success": False, "error": "denied", "error_code": "FORBIDDEN"})
+    provider.reply = lambda action, _: denied if action == "list" else None
+    done = run(batches, create(batches, many(2), verify=True).batch)
+    assert {(each.status, each.code) for each in items(batches, done)} == {
+        ("unknown", "provider_permission_denied")
+    }
+    assert rows(url, "lanes")[0]["pauses"] == 0
