@@ -95,7 +95,8 @@ class Runner:
         try:
             self._work()
         except _RepeatedFailure as error:
-            log_exception("batch_failed", error.__cause__ or error)
+            cause = error.__cause__ or error
+            log_exception("batch_failed", cause, id=self._batch_id, state="paused")
             tables = self._ledger.tables
             self._ledger.work(
                 lambda connection, _: store.set_status(
@@ -351,7 +352,10 @@ class Runner:
     # --- the ledger
 
     def _insist(self, work: Callable[[], T]) -> T:
-        """Return what the function returns, as soon as the ledger is there; None when stopped."""
+        """Return what the function returns, as soon as the ledger is there.
+
+        Raises LedgerUnavailable where it is not, once `stop` is set.
+        """
         while True:
             try:
                 result = work()
