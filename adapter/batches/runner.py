@@ -9,36 +9,23 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
 
 from adapter.batches import store
 from adapter.batches.claims import Claims
-from adapter.batches.comparing import (
-    BlockList,
-    compare_rows,
-    is_verifiable,
-    mark_unchanged,
-    mark_unverified,
-    may_still_change,
-)
-from adapter.batches.endings import ending_of
+from adapter.batches.comparing import mark_unchanged
 from adapter.batches.lane_work import LaneWork
-from adapter.batches.lanes import Lane, Pause, lock_lane, save_lane
+from adapter.batches.list_check import ListCheck
 from adapter.batches.model import Batch, Status
-from adapter.call_context import CallContext
-from adapter.codes import Action, Code
+from adapter.codes import Action
 from adapter.errors import LedgerUnavailable
 from adapter.fallback import offered_actions
 from adapter.ledger.database import is_disconnect, is_passing
 from adapter.ledger.ledger import Ledger
 from adapter.logs import log_event, log_exception
-from adapter.readings import Unverified
-from adapter.results import Command, Result
 from adapter.service import Service
-from adapter.verification import RECHECK_DELAY
 
 T = TypeVar("T")
 
@@ -53,13 +40,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
 
 MAX_FAILURES: Final = 3
 """How often in a row a transaction may fail though the database is there; then it is a bug."""
-
-MAX_LIST_TRIES: Final = 3
-LIST_DELAY: Final = 5.0
-"""How often the list is read at the end, and the seconds between two tries."""
-
-LOOK_EVERY: Final = 1.0
-"""Seconds between two looks at the status of a batch whose list cannot be read yet."""
 
 
 class _RepeatedFailure(Exception):  # noqa: N818 - not an error of its own
@@ -149,10 +129,13 @@ class Runner:
         row, is_first = self._ledger.work(work)
         if is_first:
             for name in self._names(row):
-                result = self._read_list(name, row)
-                if result is not None and result.contacts is not None:
-                    mark_unchanged(self._ledger, self._batch_id, name, result.contacts)
+                contacts = self._list_check(row).read(name)
+                if contacts is not None:
+                    mark_unchanged(self._ledger, self._batch_id, name, contacts)
         return row
+
+    def _list_check(self, row: Any) -> ListCheck:
+        return ListCheck(self._service, self._ledger, row, self._stop, self._insist, self._report)
 
     def _new_lane(self, name: str, row: Any) -> LaneWork:
         account = self._service.accounts[name]
@@ -259,7 +242,7 @@ class Runner:
         """End the batch; return whether it has ended."""
         if row.verify:
             for name in self._names(row):
-                if not self._verify(name, row):
+                if not self._list_check(row).decide(name):
                     return False
         tables = self._ledger.tables
         return bool(
@@ -269,85 +252,6 @@ class Runner:
                 )
             )
         )
-
-    def _verify(self, name: str, row: Any) -> bool:
-        """Compare the rows with the list, where there is one; return False when stopped.
-
-        While the account cannot be reached, the lane is paused, as by a row. The list is read once
-        more where a change may take effect after its response. Without a list that can be read, it
-        is not known what has become of the rows that were done.
-        """
-        account = self._service.accounts[name]
-        if Action.LIST not in offered_actions(account):
-            if not is_verifiable(account):
-                reason = Unverified.NO_READ
-                self._insist(lambda: mark_unverified(self._ledger, self._batch_id, name, reason))
-            return True  # else each change was read back by itself
-        left, is_last, pauses = MAX_LIST_TRIES, False, False
-        while not self._stop.is_set() and self._is_running():
-            result = self._read_list(name, row)
-            if result is not None and result.contacts is not None:
-                if pauses:
-                    self._change_lane(name, Lane.record_success)
-                blocked = BlockList(result.contacts, account.identities)
-                given = (self._ledger, self._batch_id, account, blocked)
-                if is_last or not self._insist(partial(may_still_change, *given)):
-                    self._insist(partial(compare_rows, *given))
-                    return True
-                is_last = True
-                self._stop.wait(RECHECK_DELAY)
-                continue
-            pause = None if result is None else _pause_of(result)
-            if pause is not None:
-                pauses = True
-                until = self._change_lane(name, lambda lane, pause=pause: lane.pause(pause))  # type: ignore[misc]
-                self._wait_until(until)
-                continue
-            left -= 1
-            if not left:
-                code = (result and result.code) or Code.INTERNAL_ERROR
-                self._insist(partial(mark_unverified, self._ledger, self._batch_id, name, code))
-                return True
-            self._stop.wait(LIST_DELAY)
-        return False
-
-    def _change_lane(self, name: str, change: Callable[[Lane], None]) -> datetime | None:
-        """Change the lane of an account; return until when it is paused."""
-        tables = self._ledger.tables
-
-        def work(connection: sa.Connection, _: object) -> datetime | None:
-            lane = lock_lane(connection, tables, name)
-            change(lane)
-            save_lane(connection, tables, lane)
-            return lane.paused_until
-
-        return self._insist(lambda: self._ledger.work(work))
-
-    def _wait_until(self, until: datetime | None) -> None:
-        """Wait until this time, `stop`, or another status of the batch."""
-        while until is not None and self._is_running():
-            self._report()
-            left = (until - datetime.now(UTC)).total_seconds()
-            if left <= 0 or self._stop.wait(min(left, LOOK_EVERY)):
-                return
-
-    def _is_running(self) -> bool:
-        row = self._insist(
-            lambda: self._ledger.ask(
-                lambda connection: store.find_row(connection, self._ledger.tables, self._batch_id)
-            )
-        )
-        return row is not None and row.status == Status.RUNNING
-
-    def _read_list(self, name: str, row: Any) -> Result | None:
-        """Return the result of reading the block list; None without one, and for an exception."""
-        if Action.LIST not in offered_actions(self._service.accounts[name]):
-            return None
-        context = CallContext("batch", row.key_name, row.request_id or "")
-        try:
-            return self._service.perform(name, Command(Action.LIST), context=context)
-        except Exception:  # noqa: BLE001 - a bug of a plugin, which is logged
-            return None
 
     # --- the ledger
 
@@ -398,13 +302,3 @@ class Runner:
             if batch is not None:
                 self._progress(batch)
         self._progress_at = time.monotonic() + PROGRESS_EVERY
-
-
-def _pause_of(result: Result) -> Pause | None:
-    """Return the pause of the lane after a list that could not be read; None for other failures.
-
-    A credential may be permitted to block, and not to read the list: that does not pass.
-    """
-    if result.code is Code.PROVIDER_PERMISSION_DENIED:
-        return None
-    return ending_of(result, 1).pause

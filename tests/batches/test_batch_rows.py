@@ -282,7 +282,7 @@ def test_a_row_of_a_process_that_is_gone_is_sent_again(
 def test_verify_lets_one_list_decide(
     batches: Batches, provider: BlockListServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapter.batches.runner.RECHECK_DELAY", 0)
+    monkeypatch.setattr("adapter.batches.list_check.RECHECK_DELAY", 0)
     provider.reply = lambda _, given: BROKEN if given in (number(1), number(2)) else None
 
     def lose(action: str, given: str) -> Reply | None:

@@ -162,8 +162,8 @@ def test_the_list_of_the_fallback_decides_where_the_account_has_none(
 
 @pytest.fixture
 def no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapter.batches.runner.LIST_DELAY", 0)
-    monkeypatch.setattr("adapter.batches.runner.RECHECK_DELAY", 0)
+    monkeypatch.setattr("adapter.batches.list_check.LIST_DELAY", 0)
+    monkeypatch.setattr("adapter.batches.list_check.RECHECK_DELAY", 0)
 
 
 def accept(provider: BlockListServer, lists: int) -> None:
@@ -225,7 +225,7 @@ def test_a_stop_ends_the_wait_for_a_second_list(
     client: Client, batches: Batches, provider: BlockListServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stop, accepted = threading.Event(), threading.Event()
-    monkeypatch.setattr("adapter.batches.runner.RECHECK_DELAY", 2 * TIMEOUT)
+    monkeypatch.setattr("adapter.batches.list_check.RECHECK_DELAY", 2 * TIMEOUT)
     set_synchronous(client, monkeypatch, False)
     accept(provider, 2)
     reply = provider.reply
@@ -270,7 +270,7 @@ def test_a_batch_that_waits_for_its_list_shows_why_and_can_be_stopped_and_paused
 ) -> None:
     monkeypatch.setattr("adapter.batches.lanes.FIRST_PAUSE", 2 * TIMEOUT)
     monkeypatch.setattr("adapter.batches.lanes.LONGEST_PAUSE", 2 * TIMEOUT)
-    monkeypatch.setattr("adapter.batches.runner.LOOK_EVERY", 0.02)
+    monkeypatch.setattr("adapter.batches.list_check.LOOK_EVERY", 0.02)
     provider.reply = lambda action, _: OFFLINE if action == "list" else None
     batch = create(batches, many(2), verify=True).batch
     running = spawn(run, batches, batch, stop)

@@ -44,7 +44,7 @@ def lists(planned: Client) -> Lists:
 
 @pytest.fixture
 def no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapter.batches.runner.LIST_DELAY", 0)
+    monkeypatch.setattr("adapter.batches.list_check.LIST_DELAY", 0)
 
 
 # --- what the ledger has is not what the list has shown
