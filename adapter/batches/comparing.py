@@ -5,8 +5,8 @@ The list is read once for all rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
@@ -15,15 +15,40 @@ from adapter.batches.model import ItemStatus
 from adapter.batches.sql import among, update_rows
 from adapter.codes import Action, Code
 from adapter.comparison import Identities
+from adapter.config_names import display_name
 from adapter.contacts import Contact, as_sent, other_form
+from adapter.containment import contain
+from adapter.fallback import offered_actions
 from adapter.ledger.ledger import Ledger
 from adapter.ledger.schema import Tables
+from adapter.readings import BlockState, Unverified
+from adapter.request_fields import invalid_field
 
 CHUNK: Final = 1000
 """Rows, or entries of the list, of one transaction."""
 
+_NO_READ: Final = (
+    "is not possible: the provider has no read of a block list or a contact; leave it out "
+    "(accounts: {accounts})"
+)
+
 _NAMES: Final = ("number", "lid", "user_id")
 _COMPARED: Final = (ItemStatus.DONE, ItemStatus.UNCHANGED, ItemStatus.UNKNOWN)
+
+
+def require_verifiable(accounts: Iterable[Account]) -> None:
+    """Raise RequestError (`validation_error`, field `verify`) where a change cannot be verified.
+
+    That is an account without a list, by itself or by its fallback, and without a state.
+    """
+    names = [display_name(account.name) for account in accounts if not is_verifiable(account)]
+    if names:
+        raise invalid_field("verify", _NO_READ.format(accounts=", ".join(names)))
+
+
+def is_verifiable(account: Account) -> bool:
+    """Whether a change of the account can be compared with a list, or read back by itself."""
+    return Action.LIST in offered_actions(account) or contain(account.provider.can_read_back)
 
 
 def mark_unchanged(ledger: Ledger, batch_id: int, account: str, entries: Iterable[Contact]) -> None:
@@ -83,7 +108,11 @@ class BlockList:
                 self._known[name].add(getattr(entry, name))
 
     def shows(self, contact: Contact) -> bool | None:
-        """Whether the contact is blocked; None where an entry cannot be compared with it.
+        """Whether the contact is blocked; None where an entry cannot be compared with it."""
+        return self.find(contact).blocked
+
+    def find(self, contact: Contact) -> BlockState:
+        """Return whether the contact is blocked, and where that is not shown, why.
 
         As `find_state`: a LID that was learnt some time ago shows a block alone, and the other form
         of a number may be the same person.
@@ -92,12 +121,16 @@ class BlockList:
         who = self._identities.complete(contact)
         own = self._identities.number_of(contact.number)
         if self._has(who) or (own is not None and own in self._known["number"]):
-            return True
+            return BlockState(True)
         if contact.number is not None and other_form(contact.number) in self._known["number"]:
-            return None
+            return BlockState(None, Unverified.INCOMPLETE)
         certain = who if self._identities.is_fresh(contact) else contact
         names = {name for name in _NAMES if getattr(certain, name) is not None}
-        return False if all(names & kinds for kinds in self._kinds) else None
+        others = [kinds for kinds in self._kinds if not names & kinds]
+        if not others:
+            return BlockState(False)
+        by_lid = all("lid" in kinds for kinds in others)
+        return BlockState(None, Unverified.ONLY_LIDS if by_lid else Unverified.INCOMPLETE)
 
     def _has(self, who: Contact) -> bool:
         return any(getattr(who, name) in self._known[name] for name in _NAMES)
@@ -106,58 +139,101 @@ class BlockList:
 def compare_rows(ledger: Ledger, batch_id: int, account: Account, blocked: BlockList) -> None:
     """Let the list decide about the rows that were sent. Raises LedgerUnavailable.
 
-    A row whose contact is not as wanted has failed, and an unknown one that is as wanted is done.
+    A row whose contact is not as wanted has failed, and an unknown one that is as wanted is done. A
+    done one is unknown where the list cannot be compared with its contact.
     """
-    tables = ledger.tables
-    after = 0
+    for rows in _read_all(ledger, batch_id, account.name):
+        ends: dict[_End, list[int]] = {}
+        for row, state in _find_states(rows, blocked):
+            end = _end_of(row, state)
+            if end is not None:
+                ends.setdefault(end, []).append(row.row)
+        for end, numbers in ends.items():
+            _end_rows(ledger, batch_id, numbers, end)
+
+
+def may_still_change(ledger: Ledger, batch_id: int, account: Account, blocked: BlockList) -> bool:
+    """Whether the list shows the opposite of a change that may take effect after its response.
+
+    That is a row whose outcome is unknown; and a done one, unless the provider is `synchronous`.
+    Raises LedgerUnavailable.
+    """
+    late = {ItemStatus.UNKNOWN.value}
+    accounts = (account, account.fallback)
+    if not all(each.provider.synchronous for each in accounts if each is not None):
+        late.add(ItemStatus.DONE.value)
+    return any(
+        row.status in late and state.blocked is (row.action != Action.BLOCK)
+        for rows in _read_all(ledger, batch_id, account.name)
+        for row, state in _find_states(rows, blocked)
+    )
+
+
+class _End(NamedTuple):
+    status: ItemStatus
+    code: str | None = None
+    why: str | None = None
+
+
+_WRONG: Final = _End(ItemStatus.FAILED, Code.NOT_EFFECTIVE.value, Code.NOT_EFFECTIVE.message)
+
+
+def _end_of(row: Any, state: BlockState) -> _End | None:
+    """Return how the row ends by what the list shows; None where it is left as it is."""
+    if state.blocked is None:
+        is_done = row.status == ItemStatus.DONE
+        return _unverified(state.reason or Unverified.INCOMPLETE) if is_done else None
+    if state.blocked is not (row.action == Action.BLOCK):
+        return _WRONG
+    return _End(ItemStatus.DONE) if row.status == ItemStatus.UNKNOWN else None
+
+
+def _unverified(reason: Unverified) -> _End:
+    return _End(ItemStatus.UNKNOWN, reason.value, f"It was done, and not verified: {reason.when}.")
+
+
+def mark_unverified(ledger: Ledger, batch_id: int, account: str, reason: Code | Unverified) -> None:
+    """Let the done rows be unknown, as no list could be read. Raises LedgerUnavailable.
+
+    `reason` is the code of the failure, or `no_read`.
+    """
+    end = (
+        _unverified(reason)
+        if isinstance(reason, Unverified)
+        else _End(ItemStatus.UNKNOWN, reason.value, reason.message)
+    )
+    for rows in _read_all(ledger, batch_id, account):
+        done = [row.row for row in rows if row.status == ItemStatus.DONE]
+        if done:
+            _end_rows(ledger, batch_id, done, end)
+
+
+def _find_states(rows: Iterable[Any], blocked: BlockList) -> Iterator[tuple[Any, BlockState]]:
+    """Yield the rows with what the list shows of them, but for erased contacts."""
+    for row in rows:
+        if row.number is not None or row.lid is not None or row.user_id is not None:
+            yield row, blocked.find(Contact(row.number, row.lid, row.user_id))
+
+
+def _read_all(ledger: Ledger, batch_id: int, account: str) -> Iterator[Any]:
+    """Yield the rows of `_read_rows`, in chunks."""
+    after, tables = 0, ledger.tables
     while True:
         rows = ledger.ask(
             lambda connection, after=after: _read_rows(  # type: ignore[misc]
-                connection, tables, batch_id, account.name, after
+                connection, tables, batch_id, account, after
             )
         )
         if not rows:
             return
+        yield rows
         after = rows[-1].row
-        wrong, right = [], []
-        for row in rows:
-            if row.number is None and row.lid is None and row.user_id is None:
-                continue
-            shown = blocked.shows(Contact(row.number, row.lid, row.user_id))
-            if shown is None:
-                continue
-            if shown is (row.action == Action.BLOCK):
-                if row.status == ItemStatus.UNKNOWN:
-                    right.append(row.row)
-            else:
-                wrong.append(row.row)
-        code = Code.NOT_EFFECTIVE
-        failed = {"status": ItemStatus.FAILED.value, "code": code.value, "why": code.message}
-        done = {"status": ItemStatus.DONE.value, "code": None, "why": None}
-        for numbers, values in ((wrong, failed), (right, done)):
-            if numbers:
-                ledger.work(
-                    lambda connection, _, numbers=numbers, values=values: _set(  # type: ignore[misc]
-                        connection, tables, batch_id, numbers, values
-                    )
-                )
 
 
-def mark_unverified(ledger: Ledger, batch_id: int, account: str, code: Code) -> None:
-    """Let the done rows be unknown, as no list could be read. Raises LedgerUnavailable."""
+def _end_rows(ledger: Ledger, batch_id: int, numbers: list[int], end: _End) -> None:
+    values = {"status": end.status.value, "code": end.code, "why": end.why}
     tables = ledger.tables
-    values = {"status": ItemStatus.UNKNOWN.value, "code": code.value, "why": code.message}
-
-    def step(connection: sa.Connection, after: int) -> int | None:
-        rows = _read_rows(connection, tables, batch_id, account, after)
-        done = [row.row for row in rows if row.status == ItemStatus.DONE]
-        if done:
-            _set(connection, tables, batch_id, done, values)
-        return rows[-1].row if rows else None
-
-    after: int | None = 0
-    while after is not None:
-        after = ledger.work(lambda connection, _, after=after: step(connection, after))  # type: ignore[misc]
+    ledger.work(lambda connection, _: _set(connection, tables, batch_id, numbers, values))
 
 
 def _read_rows(

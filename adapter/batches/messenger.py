@@ -1,8 +1,8 @@
 """The messenger: "look at batch 42" for the workers of this process, or of others.
 
 Huey carries the messages. They may be lost: all that counts is in the ledger, and the sweeper of
-every worker sends again what is due. A message has the id of a batch alone, as JSON: no number is
-in the queue, and whoever can write to it runs no code here.
+every worker finds each running batch there. A message has the id of a batch alone, as JSON: no
+number is in the queue, and whoever can write to it runs no code here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
-from huey.api import Huey, MemoryHuey
+from huey.api import Huey
 from huey.consumer import Consumer
 from huey.registry import Message
 from huey.serializer import Serializer
@@ -23,6 +23,9 @@ from adapter.settings.model import QueueSettings
 
 MAX_WAITING: Final = 100
 """Messages that wait; a batch that is woken beyond them is found by the sweeper."""
+
+TIMEOUT: Final = 3
+"""Seconds until a queue that does not respond is taken as gone: a request may wait for it."""
 
 _LOOK: Final = "look"
 
@@ -56,16 +59,14 @@ class _Consumer(Consumer):  # type: ignore[misc]
 class Messenger:
     """Sends ids of batches, and calls `look` with those that arrive. For one process.
 
-    Without settings, the messages stay in the process. `prefix` is that of the ledger's tables: it
-    keeps the queues of several ledgers apart. The queue is connected by the first message. Every
-    method raises what the queue raises.
+    `prefix` is that of the ledger's tables: it keeps the queues of several ledgers apart. The queue
+    is connected by the first message. Every method raises what the queue raises, within a few times
+    `TIMEOUT` where it does not respond.
 
     Raises ConfigurationError, with the command that installs it, for a missing library.
     """
 
-    def __init__(
-        self, settings: QueueSettings | None, prefix: str, look: Callable[[int], None]
-    ) -> None:
+    def __init__(self, settings: QueueSettings, prefix: str, look: Callable[[int], None]) -> None:
         self._new_huey = _huey_maker(settings, prefix)
         self._look = look
         self._made: tuple[Huey, Any] | None = None
@@ -110,12 +111,10 @@ class Messenger:
         return self._made
 
 
-def _huey_maker(settings: QueueSettings | None, prefix: str) -> Callable[[], Huey]:
+def _huey_maker(settings: QueueSettings, prefix: str) -> Callable[[], Huey]:
     """Return what makes the queue. The library is imported here, the connection opened there."""
     name = f"contact-adapter.{prefix}"
     options: dict[str, Any] = {"results": False, "serializer": _JsonSerializer()}
-    if settings is None:
-        return lambda: MemoryHuey(name, **options)
     url = settings.url.reveal() if isinstance(settings.url, Secret) else settings.url
     try:
         if url.startswith("postgresql"):
@@ -125,11 +124,26 @@ def _huey_maker(settings: QueueSettings | None, prefix: str) -> Callable[[], Hue
             # Without `blocking` it looks every half second, over no further connection per thread.
             options |= {"dsn": url.replace("+psycopg", "", 1), "blocking": False}
             options["table_prefix"] = f"{prefix}queue"
+            # By default psycopg waits for 130 seconds, and without end once it is connected.
+            options |= {"connect_timeout": TIMEOUT, "tcp_user_timeout": TIMEOUT * 1000}
             return lambda: PostgresHuey(name, **options)
-        import redis  # noqa: F401
+        import redis
         from huey.api import RedisHuey
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
     except ImportError as error:
         extra = "postgresql,queue" if error.name == "psycopg" else "queue"
         message = f"needs {error.name}; run: pip install 'contact-adapter[{extra}]'"
         raise ConfigurationError([ConfigurationProblem("queue", message)]) from error
-    return lambda: RedisHuey(name, url=url, **options)
+
+    def make() -> Huey:
+        # By default redis-py 5 waits without end, and later ones try several times.
+        pool = redis.ConnectionPool.from_url(
+            url,
+            socket_timeout=TIMEOUT,
+            socket_connect_timeout=TIMEOUT,
+            retry=Retry(NoBackoff(), 0),
+        )
+        return RedisHuey(name, connection_pool=pool, **options)
+
+    return make

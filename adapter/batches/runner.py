@@ -15,17 +15,16 @@ import sqlalchemy as sa
 
 from adapter.batches import store
 from adapter.batches.claims import Claims
-from adapter.batches.comparing import BlockList, compare_rows, mark_unchanged, mark_unverified
+from adapter.batches.comparing import mark_unchanged
 from adapter.batches.lane_work import LaneWork
+from adapter.batches.list_check import ListCheck
 from adapter.batches.model import Batch, Status
-from adapter.call_context import CallContext
-from adapter.codes import Action, Code
-from adapter.containment import contain
+from adapter.codes import Action
 from adapter.errors import LedgerUnavailable
+from adapter.fallback import offered_actions
 from adapter.ledger.database import is_disconnect, is_passing
 from adapter.ledger.ledger import Ledger
 from adapter.logs import log_event, log_exception
-from adapter.results import Command, Result
 from adapter.service import Service
 
 T = TypeVar("T")
@@ -41,10 +40,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
 
 MAX_FAILURES: Final = 3
 """How often in a row a transaction may fail though the database is there; then it is a bug."""
-
-MAX_LIST_TRIES: Final = 3
-LIST_DELAY: Final = 5.0
-"""How often the list is read at the end, and the seconds between two tries."""
 
 
 class _RepeatedFailure(Exception):  # noqa: N818 - not an error of its own
@@ -80,7 +75,8 @@ class Runner:
         try:
             self._work()
         except _RepeatedFailure as error:
-            log_exception("batch_failed", error.__cause__ or error)
+            cause = error.__cause__ or error
+            log_exception("batch_failed", cause, id=self._batch_id, state="paused")
             tables = self._ledger.tables
             self._ledger.work(
                 lambda connection, _: store.set_status(
@@ -94,11 +90,18 @@ class Runner:
             return
         names = self._names(row)
         self._removed = [name for name in store.accounts_of(row) if name not in names]
+        while self._run_rows(names, row) and not self._finish(row):
+            if self._stop.wait(0.2):
+                break
+
+    def _run_rows(self, names: list[str], row: Any) -> bool:
+        """Run rows until none is left; return False where the process is to stop before.
+
+        The lanes are new each time: those of the last time have released their slots.
+        """
         lanes = [self._new_lane(name, row) for name in names]
         try:
-            while self._run_lanes(lanes) and not self._finish(row):
-                if self._stop.wait(0.2):
-                    break
+            return self._run_lanes(lanes)
         finally:
             for lane in lanes:
                 lane.close()
@@ -126,10 +129,13 @@ class Runner:
         row, is_first = self._ledger.work(work)
         if is_first:
             for name in self._names(row):
-                result = self._read_list(name, row)
-                if result is not None and result.contacts is not None:
-                    mark_unchanged(self._ledger, self._batch_id, name, result.contacts)
+                contacts = self._list_check(row).read(name)
+                if contacts is not None:
+                    mark_unchanged(self._ledger, self._batch_id, name, contacts)
         return row
+
+    def _list_check(self, row: Any) -> ListCheck:
+        return ListCheck(self._service, self._ledger, row, self._stop, self._insist, self._report)
 
     def _new_lane(self, name: str, row: Any) -> LaneWork:
         account = self._service.accounts[name]
@@ -137,7 +143,7 @@ class Runner:
         lease = call + LEASE_MARGIN
         verify = None
         if row.verify:  # by one list at the end, where there is one
-            verify = Action.LIST not in contain(account.provider.actions)
+            verify = Action.LIST not in offered_actions(account)
         claims = Claims(
             self._ledger,
             self._batch_id,
@@ -236,7 +242,7 @@ class Runner:
         """End the batch; return whether it has ended."""
         if row.verify:
             for name in self._names(row):
-                if not self._verify(name, row):
+                if not self._list_check(row).decide(name):
                     return False
         tables = self._ledger.tables
         return bool(
@@ -247,46 +253,13 @@ class Runner:
             )
         )
 
-    def _verify(self, name: str, row: Any) -> bool:
-        """Compare the rows with the list, where there is one; return False when stopped.
-
-        Without a list that can be read, nobody knows of the rows that were done.
-        """
-        account = self._service.accounts[name]
-        if Action.LIST not in contain(account.provider.actions):
-            return True  # each change was read back by itself
-        code = Code.INTERNAL_ERROR
-        for left in reversed(range(MAX_LIST_TRIES)):
-            result = self._read_list(name, row)
-            if result is not None and result.contacts is not None:
-                blocked = BlockList(result.contacts, account.identities)
-                self._insist(
-                    lambda blocked=blocked: compare_rows(  # type: ignore[misc]
-                        self._ledger, self._batch_id, account, blocked
-                    )
-                )
-                return True
-            if result is not None:
-                code = result.outcome.code or code
-            if self._stop.wait(LIST_DELAY if left else 0):
-                return False
-        self._insist(lambda: mark_unverified(self._ledger, self._batch_id, name, code))
-        return True
-
-    def _read_list(self, name: str, row: Any) -> Result | None:
-        """Return the result of reading the block list; None without one, and for an exception."""
-        if Action.LIST not in contain(self._service.accounts[name].provider.actions):
-            return None
-        context = CallContext("batch", row.key_name, row.request_id or "")
-        try:
-            return self._service.perform(name, Command(Action.LIST), context=context)
-        except Exception:  # noqa: BLE001 - a bug of a plugin, which is logged
-            return None
-
     # --- the ledger
 
     def _insist(self, work: Callable[[], T]) -> T:
-        """Return what the function returns, as soon as the ledger is there; None when stopped."""
+        """Return what the function returns, as soon as the ledger is there.
+
+        Raises LedgerUnavailable where it is not, once `stop` is set.
+        """
         while True:
             try:
                 result = work()

@@ -56,7 +56,7 @@ class Messages(Protocol):
 
 
 class _Direct:
-    """Wakes this process alone; without a queue, no library is needed."""
+    """Wakes this process alone: without a queue, there is no message, and no library is needed."""
 
     def __init__(self, look: Callable[[int], None]) -> None:
         self.wake = look
@@ -85,12 +85,15 @@ class BatchWorker:
         self._lock = threading.Lock()
         self._running: dict[int, threading.Thread] = {}
         self._again: set[int] = set()
-        self._sweeper: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
         """Start the consumer and the sweeper; call it in the process that is to work."""
-        self._sweeper = self._new_thread(self._sweep_until_stopped, "sweeper")
-        self._sweeper.start()
+        self._threads = [self._new_thread(self._sweep_until_stopped, "sweeper")]
+        if not isinstance(self._messenger, _Direct):
+            self._threads.append(self._new_thread(self._consume_until_stopped, "queue"))
+        for thread in self._threads:
+            thread.start()
 
     def begin_stop(self) -> None:
         """Begin no further rows; `stop` waits for those in flight."""
@@ -103,23 +106,26 @@ class BatchWorker:
         """
         self._stop.set()
         end = None if timeout is None else time.monotonic() + timeout
-        sweeper, self._sweeper = self._sweeper, None
         with self._lock:
-            running = list(self._running.values())
-        for thread in [*([] if sweeper is None else [sweeper]), *running]:
+            threads = [*self._threads, *self._running.values()]
+            self._threads = []
+        for thread in threads:
             thread.join(None if end is None else max(0.0, end - time.monotonic()))
 
     def wake(self, batch_id: int) -> None:
-        """Let a worker look at the batch; a message that is lost is sent again by the sweeper."""
+        """Let a worker look at the batch at once; without the message, a sweeper finds it."""
         try:
             self._messenger.wake(batch_id)
         except Exception as error:  # noqa: BLE001 - the queue is gone
             self._log_failure(error)
 
     def _look(self, batch_id: int) -> None:
-        """Run the batch in a thread; where one runs it already, once more afterwards."""
+        """Run the batch in a thread; where one runs it already, once more afterwards.
+
+        Nothing is run by a worker that was not started, or is stopped.
+        """
         with self._lock:
-            if self._stop.is_set():
+            if self._stop.is_set() or not self._threads:
                 return
             if batch_id in self._running:
                 self._again.add(batch_id)
@@ -145,16 +151,7 @@ class BatchWorker:
                 self._again.discard(batch_id)
 
     def _sweep_until_stopped(self) -> None:
-        started = failed = False
         while not self._stop.is_set():
-            if not started:
-                try:
-                    self._messenger.start()
-                    started = True
-                except Exception as error:  # noqa: BLE001 - the queue is gone
-                    if not failed:
-                        self._log_failure(error)
-                    failed = True
             try:
                 for batch_id in sweep(self._ledger):
                     if batch_id not in self._running:
@@ -164,6 +161,23 @@ class BatchWorker:
             except Exception as error:  # noqa: BLE001 - no failure ends the sweeper
                 log_exception("batch_sweep_failed", error)
             self._stop.wait(SWEEP_EVERY)
+
+    def _consume_until_stopped(self) -> None:
+        """Start the consumer as soon as the queue is there, and end it with the worker.
+
+        In a thread of its own: a queue that does not respond delays no sweep.
+        """
+        failed = False
+        while not self._stop.is_set():
+            try:
+                self._messenger.start()
+                break
+            except Exception as error:  # noqa: BLE001 - the queue is gone
+                if not failed:
+                    self._log_failure(error)
+                failed = True
+            self._stop.wait(SWEEP_EVERY)
+        self._stop.wait()
         with suppress(Exception):  # the queue is gone
             self._messenger.stop()
 
@@ -179,11 +193,11 @@ def load_messenger(
     settings: QueueSettings | None, prefix: str, look: Callable[[int], None]
 ) -> Messages:
     """Return the messenger; raises ConfigurationError for a missing library of the queue."""
+    if settings is None:
+        return _Direct(look)
     try:
         module = import_module("adapter.batches.messenger")
     except ImportError as error:
-        if settings is None:
-            return _Direct(look)
         message = f"needs {error.name}; run: pip install 'contact-adapter[queue]'"
         raise ConfigurationError([ConfigurationProblem("queue", message)]) from error
     messenger: Messages = module.Messenger(settings, prefix, look)

@@ -18,7 +18,10 @@ STEP: Final = 1000
 """Rows of one transaction."""
 
 KEEP_BATCHES: Final = timedelta(days=30)
-"""How long a batch and its rows are kept after its end."""
+"""How long a batch and its rows are kept after its end; one that waits, after its last call."""
+
+STEP_MARGIN: Final = timedelta(minutes=1)
+"""Time by which a batch is old that is deleted in several steps: the clock may be set back."""
 
 KEEP_STAGING: Final = timedelta(days=1)
 """How long the rows of a batch may take to be stored."""
@@ -141,14 +144,14 @@ def _delete_calls(connection: sa.Connection, tables: Tables, before: datetime) -
 def _delete_batch(connection: sa.Connection, tables: Tables, now: datetime) -> Sweep:
     """Delete some rows of an old batch, and the batch with its last ones; erase its contacts.
 
-    Old are those that ended `KEEP_BATCHES` ago, plans that were made so long ago and not applied,
-    and those whose rows were never stored whole.
+    Old are those that ended `KEEP_BATCHES` ago, those that wait (see `_waits_since`), and those
+    whose rows were never stored whole.
     """
     batches, items, contacts = tables.batches, tables.items, tables.contacts
     begun = sa.and_(batches.c.status == "staging", batches.c.created_at < now - KEEP_STAGING)
     kept_since = now - KEEP_BATCHES
-    planned = sa.and_(batches.c.status == "planned", batches.c.created_at < kept_since)
-    old = sa.or_(batches.c.finished_at < kept_since, planned, begun)
+    waits = _waits_since(tables, kept_since)
+    old = sa.or_(batches.c.finished_at < kept_since, waits, begun)
     query = sa.select(batches.c.id).where(old).order_by(batches.c.id).limit(1)
     batch_id = connection.execute(query.with_for_update(skip_locked=True)).scalar()
     if batch_id is None:
@@ -168,9 +171,36 @@ def _delete_batch(connection: sa.Connection, tables: Tables, now: datetime) -> S
     is_last = len(rows) < STEP
     if is_last:
         connection.execute(sa.delete(batches).where(batches.c.id == batch_id))
+    else:  # what is left of it is not started, or applied, between two steps
+        unfinished = sa.and_(batches.c.id == batch_id, batches.c.finished_at.is_(None))
+        ended = {"status": "cancelled", "finished_at": kept_since - STEP_MARGIN}
+        connection.execute(sa.update(batches).where(unfinished).values(**ended))
     found = {row.contact_id for row in rows if row.contact_id is not None}
     erased = _erase_unused(connection, tables, sorted(found))
     return Sweep(contacts=erased, items=len(rows), batches=int(is_last))
+
+
+def _waits_since(tables: Tables, before: datetime) -> sa.ColumnElement[bool]:
+    """Return the condition that a batch waits for a person, and nothing was done for it since.
+
+    That is a plan that was not applied, a batch that was checked and not started, and a paused one;
+    of that, neither its start nor a call of its rows is newer.
+    """
+    batches, items, calls = tables.batches, tables.items, tables.calls
+    recent = (
+        sa.select(items.c.row)
+        .select_from(items.join(calls, calls.c.id == items.c.call_id))
+        .where(items.c.batch_id == batches.c.id, calls.c.opened_at >= before)
+        .correlate(batches)
+        .exists()
+    )
+    in_flight = sa.exists().where(items.c.batch_id == batches.c.id, items.c.lease_until >= before)
+    return sa.and_(
+        batches.c.status.in_(["planned", "ready", "paused"]),
+        sa.func.coalesce(batches.c.started_at, batches.c.created_at) < before,
+        ~recent,
+        ~in_flight,
+    )
 
 
 def _delete_unblocked(connection: sa.Connection, tables: Tables, before: datetime) -> set[int]:

@@ -204,7 +204,8 @@ def test_a_transaction_with_a_bug_pauses_the_batch_and_is_logged_once(
     batch = create(batches, many(2)).batch
     with caplog.at_level(logging.ERROR):
         assert run(batches, batch).status == "paused"
-    assert len([each for each in caplog.records if "batch_failed" in each.getMessage()]) == 1
+    (line,) = [text for text in caplog.messages if "batch_failed" in text]
+    assert f"id={batch.id} state=paused" in line
     monkeypatch.undo()
     batches.resume(batch.id, ANONYMOUS)
 

@@ -5,14 +5,26 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 
 import pytest
-from support import wait_until
+from support import TIMEOUT, wait_until
 from support.batch_fixtures import MakeClient
-from support.batches import bad_row, config_for, create, expire_leases, items, many, number
+from support.batches import (
+    bad_row,
+    config_for,
+    create,
+    expire_leases,
+    items,
+    many,
+    number,
+    run,
+)
 from support.block_list_server import OFFLINE, BlockListServer
 from support.ledgers import execute, python, rows
 from support.redis_server import RedisServer
@@ -21,7 +33,7 @@ from adapter import Client
 from adapter.api_keys import ANONYMOUS
 from adapter.batches import Batch, Batches
 from adapter.batches.worker import BatchWorker, sweep
-from adapter.errors import ConfigurationError
+from adapter.errors import ConfigurationError, RequestError
 from adapter.settings.model import QueueSettings
 
 pytest.importorskip("huey")
@@ -56,10 +68,8 @@ def ended(batches: Batches, batch: Batch) -> Callable[[], bool]:
     return lambda: batches.get(batch.id, ANONYMOUS).status in ("done", "cancelled")
 
 
-@pytest.fixture(params=["memory", "redis", "postgresql"])
-def queue(request: pytest.FixtureRequest) -> str | None:
-    if request.param == "memory":
-        return None
+@pytest.fixture(params=["redis", "postgresql"])
+def queue(request: pytest.FixtureRequest) -> str:
     if request.param == "redis":
         server: RedisServer = request.getfixturevalue("redis_server")
         return server.url
@@ -70,10 +80,8 @@ def queue(request: pytest.FixtureRequest) -> str | None:
     return database
 
 
-def test_a_batch_that_was_created_is_run_by_the_worker(
-    make_client: MakeClient, provider: BlockListServer, queue: str | None
-) -> None:
-    client = make_client(queue=queue)
+def check_run(client: Client, provider: BlockListServer) -> None:
+    """A batch is run by the worker, and once more by a retry, without the sweeper."""
     with working(client) as worker:
         batch = create(worker.batches, many(20)).batch
         wait_until(ended(worker.batches, batch), "the end of the batch")
@@ -82,12 +90,88 @@ def test_a_batch_that_was_created_is_run_by_the_worker(
     assert provider.blocked == {number(index) for index in range(20)}
 
 
-def test_a_message_is_the_id_of_a_batch_alone_and_no_other_is_run(
-    queue: str | None,
+def test_a_batch_that_was_created_is_run_by_the_worker(
+    make_client: MakeClient, provider: BlockListServer, queue: str
 ) -> None:
+    check_run(make_client(queue=queue), provider)
+
+
+def test_without_a_queue_the_worker_of_the_process_begins_at_once_and_needs_no_library(
+    make_client: MakeClient, provider: BlockListServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "adapter.batches.messenger", None)
+    monkeypatch.setattr("adapter.batches.worker.sweep", lambda _: [])
+    check_run(make_client(), provider)
+
+
+def test_a_worker_that_was_not_started_runs_nothing(
+    client: Client, provider: BlockListServer
+) -> None:
+    worker = BatchWorker(client.service)
+    batch = create(worker.batches, many(2)).batch
+    assert not worker._running
+    assert worker.batches.get(batch.id, ANONYMOUS).counts == {"pending": 2}
+
+
+class HangingQueue:
+    """A queue to which nothing connects, and that never responds."""
+
+    def __init__(self, *_: object) -> None:
+        self.begun, self.end = threading.Event(), threading.Event()
+        self.stops: list[bool] = []
+
+    def start(self) -> None:
+        self.begun.set()
+        assert self.end.wait(TIMEOUT)
+        raise ConnectionError
+
+    def stop(self) -> None:
+        self.stops.append(True)
+
+    def wake(self, batch_id: int) -> None:
+        pass
+
+
+def test_a_queue_that_does_not_respond_delays_no_sweep(
+    make_client: MakeClient, provider: BlockListServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapter.batches.worker.SWEEP_EVERY", 0.05)
+    monkeypatch.setattr(messenger, "Messenger", HangingQueue)
+    client = make_client(queue="redis://127.0.0.1:1/0")
+    with working(client) as worker:
+        hanging = worker._messenger
+        assert isinstance(hanging, HangingQueue)
+        assert hanging.begun.wait(TIMEOUT)
+        batch = create(worker.batches, many(2)).batch
+        wait_until(ended(worker.batches, batch), "the end of the batch")
+        hanging.end.set()
+    assert hanging.stops == [True]
+
+
+@contextmanager
+def silent_server() -> Iterator[int]:
+    """Yield the port of a server that takes connections, and sends nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+@pytest.mark.parametrize("scheme", ["redis", "postgresql"])
+def test_a_queue_that_does_not_respond_ends_within_its_timeout(
+    monkeypatch: pytest.MonkeyPatch, spawn: Callable[..., Future[None]], scheme: str
+) -> None:
+    pytest.importorskip("redis" if scheme == "redis" else "psycopg")
+    assert messenger.TIMEOUT <= 3
+    monkeypatch.setattr(messenger, "TIMEOUT", 2)  # libpq's least
+    with silent_server() as port:
+        sender = messenger.Messenger(
+            QueueSettings(f"{scheme}://127.0.0.1:{port}/0"), "p", lambda _: None
+        )
+        assert spawn(sender.wake, 1).exception(TIMEOUT) is not None
+
+
+def test_a_message_is_the_id_of_a_batch_alone_and_no_other_is_run(queue: str) -> None:
     seen: list[int] = []
-    settings = None if queue is None else QueueSettings(queue)
-    sender = messenger.Messenger(settings, "contact_adapter_", seen.append)
+    sender = messenger.Messenger(QueueSettings(queue), "contact_adapter_", seen.append)
     sender.wake(41)
     huey, _ = sender._connect()
     number_of_message, batch_id = json.loads(huey.storage.enqueued_items()[0])
@@ -101,15 +185,16 @@ def test_a_message_is_the_id_of_a_batch_alone_and_no_other_is_run(
     assert set(seen) <= {41, 42, 0}
 
 
-def test_few_messages_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_messages_wait(monkeypatch: pytest.MonkeyPatch, queue: str) -> None:
     monkeypatch.setattr(messenger, "MAX_WAITING", 3)
-    sender = messenger.Messenger(None, "p", lambda _: None)
+    sender = messenger.Messenger(QueueSettings(queue), "few", lambda _: None)
     for _ in range(10):
         sender.wake(1)
     assert sender._connect()[0].pending_count() == 3
+    sender.stop()
 
 
-def test_a_lost_message_is_sent_again_by_the_sweeper(
+def test_a_batch_whose_message_is_lost_is_found_by_the_sweeper(
     make_client: MakeClient, provider: BlockListServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("adapter.batches.worker.SWEEP_EVERY", 0.05)
@@ -188,7 +273,7 @@ def test_a_batch_that_waits_for_its_account_ends_with_the_worker(
 
 
 def test_a_missing_library_is_named_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "redis", None)
+    monkeypatch.setitem(sys.modules, "redis", None)
     with pytest.raises(ConfigurationError, match=r"pip install 'contact-adapter\[queue\]'"):
         messenger.Messenger(QueueSettings("redis://127.0.0.1/0"), "p", lambda _: None)
 
@@ -237,3 +322,66 @@ def test_old_batches_are_deleted_with_their_contacts(
     kept = {each["number"] for each in rows(url, "contacts")} - {None}
     assert kept == {number(0), number(1), number(2)}
     assert not [each for each in rows(url, "contacts") if each["given"]]
+
+
+EARLY = "2020-01-01T00:00:00.000+00:00"
+
+
+def make_early(url: str, *batch_ids: int, start: bool = False) -> None:
+    """Let batches be created, and begin, long ago."""
+    columns = "created_at = :at, started_at = :at" if start else "created_at = :at"
+    for each in batch_ids:
+        execute(url, f"UPDATE {{p}}batches SET {columns} WHERE id = :id", at=EARLY, id=each)
+
+
+def test_batches_that_were_checked_or_paused_long_ago_are_deleted_with_their_contacts(
+    batches: Batches, client: Client, url: str
+) -> None:
+    ledger = client.service.ledger
+    assert ledger is not None
+    ready = create(batches, many(2), start=False).batch
+    paused = create(batches, many(2, 10)).batch
+    batches.pause(paused.id, ANONYMOUS)
+    running = create(batches, many(2, 20)).batch
+    young = create(batches, many(2, 30), start=False).batch
+    make_early(url, ready.id, paused.id, running.id)
+    for _ in range(3):
+        ledger.sweep()
+    assert [each["id"] for each in rows(url, "batches")] == [running.id, young.id]
+    assert {each["batch_id"] for each in rows(url, "items")} == {running.id, young.id}
+    kept = {each["number"] for each in rows(url, "contacts")} - {None}
+    assert kept == {number(index) for index in (20, 21, 30, 31)}
+
+
+@pytest.mark.parametrize("fact", ["a call", "a row in flight", "its start", "none"])
+def test_a_batch_that_has_run_for_long_and_was_paused_now_is_kept(
+    batches: Batches, client: Client, url: str, provider: BlockListServer, fact: str
+) -> None:
+    ledger = client.service.ledger
+    assert ledger is not None
+    batch = run(batches, create(batches, many(2)).batch)
+    status = "status = 'paused', finished_at = NULL"
+    execute(url, f"UPDATE {{p}}batches SET {status}")
+    make_early(url, batch.id, start=fact != "its start")
+    if fact != "a call":
+        execute(url, "UPDATE {p}items SET call_id = NULL")
+    if fact == "a row in flight":
+        late = "2099-01-01T00:00:00.000+00:00"
+        execute(url, "UPDATE {p}items SET status = 'leased', lease_until = :at", at=late)
+    assert ledger.sweep().batches == (fact == "none")
+
+
+def test_a_batch_that_is_deleted_in_steps_is_not_started_between_them(
+    batches: Batches, client: Client, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapter.ledger.retention.STEP", 3)
+    ledger = client.service.ledger
+    assert ledger is not None
+    batch = create(batches, many(5), start=False).batch
+    make_early(url, batch.id)
+    swept = ledger.sweep(seconds=0)  # one step
+    assert (swept.items, swept.batches) == (3, 0)
+    with pytest.raises(RequestError, match="batch_conflict"):
+        batches.start(batch.id, ANONYMOUS)
+    assert ledger.sweep().batches == 1
+    assert rows(url, "items") == []

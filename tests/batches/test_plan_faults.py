@@ -44,7 +44,7 @@ def lists(planned: Client) -> Lists:
 
 @pytest.fixture
 def no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapter.batches.runner.LIST_DELAY", 0)
+    monkeypatch.setattr("adapter.batches.list_check.LIST_DELAY", 0)
 
 
 # --- what the ledger has is not what the list has shown
@@ -227,7 +227,8 @@ def test_without_a_list_each_change_is_read_back(url: str) -> None:
         provider = client.service.accounts["a"].provider
         kept = provider.actions() - {Action.LIST}
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(type(provider), "actions", lambda _: kept)
+            for name in ("actions", "offered_actions"):
+                patch.setattr(type(provider), name, lambda _: kept)
             batches = Batches(client.service)
             batch = create(batches, [row(0)], account="a", verify=True).batch
             assert run(batches, batch).counts == {"done": 1}
