@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 import sqlalchemy as sa
 
 from adapter.account import Account
+from adapter.batches.endings import not_verified
 from adapter.batches.model import ItemStatus
 from adapter.batches.sql import among, update_rows
 from adapter.codes import Action, Code
@@ -189,7 +190,8 @@ def _end_of(row: Any, state: BlockState) -> _End | None:
 
 
 def _unverified(reason: Unverified) -> _End:
-    return _End(ItemStatus.UNKNOWN, reason.value, f"It was done, and not verified: {reason.when}.")
+    ending = not_verified(reason)
+    return _End(ending.status, ending.code, ending.why)
 
 
 def mark_unverified(ledger: Ledger, batch_id: int, account: str, reason: Code | Unverified) -> None:

@@ -12,6 +12,7 @@ from adapter.codes import Action, Applied, Code, Retry
 from adapter.contacts import Contact
 from adapter.ledger.schema import MAX_WHY
 from adapter.privacy import mask_digit_runs
+from adapter.readings import Unverified
 from adapter.redaction import redact_contact
 from adapter.results import Result
 
@@ -79,6 +80,9 @@ def ending_of(result: Result, tries: int) -> Ending:
     """Return the ending of a row whose call had this result; it is the row's `tries`th try."""
     code, outcome = result.code, result.outcome
     if code is None:
+        verification = outcome.verification
+        if result.command and result.command.verify and verification.verified is None:
+            return not_verified(verification.reason or Unverified.NO_READ)
         return DONE
     if outcome.superseded:
         return Ending(ItemStatus.SUPERSEDED)
@@ -119,6 +123,12 @@ def after_other_rows(ending: Ending, tries: int) -> Ending:
         return replace(ending, counts=True)
     status = ItemStatus.UNKNOWN if ending.unresolved else ItemStatus.FAILED
     return replace(ending, status=status, pause=None, counts=True)
+
+
+def not_verified(reason: Unverified) -> Ending:
+    """Return the ending of a row that was done, and that a batch could not verify."""
+    why = f"It was done, and not verified: {reason.when}."
+    return Ending(ItemStatus.UNKNOWN, reason.value, why)
 
 
 def describe(message: str, contact: Contact | None) -> str:

@@ -9,9 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from adapter.batches.claims import Claims
-from adapter.batches.endings import Ending, ending_of
+from adapter.batches.endings import ending_of
 from adapter.batches.exchanges import Answer, EndedRow, Exchange, LeasedRow
-from adapter.batches.model import ItemStatus
 from adapter.codes import Code
 from adapter.errors import LedgerUnavailable
 from adapter.ledger.events import CloseEvent
@@ -237,8 +236,6 @@ class LaneWork:
 
     def _end(self, leased: LeasedRow, result: Result) -> EndedRow:
         ending = ending_of(result, leased.tries)
-        if result.code is None and ending.status is not ItemStatus.DONE:
-            ending = Ending(ItemStatus.DONE)
         opened = leased.opened.event
         row = result_row(result, opened.contact, time.time())
         state, certainty = state_after(opened, result)

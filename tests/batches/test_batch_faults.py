@@ -34,9 +34,10 @@ from adapter.batches import Batches, store
 from adapter.batches.endings import LANE_CODES, ending_of
 from adapter.batches.lanes import Lane, Pause
 from adapter.batches.worker import BatchWorker, sweep
-from adapter.codes import Applied, Code
+from adapter.codes import Action, Applied, Code, Confirmation
 from adapter.contacts import Contact
 from adapter.errors import LedgerUnavailable, RequestError
+from adapter.readings import Unverified, Verification
 from adapter.results import Command, Outcome, Result
 
 Spawn = Callable[..., Future[Any]]
@@ -344,3 +345,21 @@ def test_a_look_for_expired_leases_goes_on_where_it_was(
     assert run(batches, create(batches, many(40)).batch).counts == {"done": 40}
     assert begun == sorted(begun)
     assert all(after >= 4 for after in begun)
+
+
+@pytest.mark.parametrize(
+    ("verify", "verification", "status"),
+    [
+        (True, Verification(None, Unverified.ONLY_LIDS, 1), "unknown"),
+        (True, Verification(True, None, 1), "done"),
+        (None, Verification(None, Unverified.NO_READ), "done"),
+    ],
+)
+def test_a_change_that_is_read_back_by_itself_is_done_where_that_was_seen(
+    verify: bool | None, verification: Verification, status: str
+) -> None:
+    outcome = Outcome(confirmation=Confirmation.ACCEPTED, verification=verification)
+    command = Command(Action.BLOCK, Contact(number(1)), verify=verify)
+    ending = ending_of(Result(outcome, command, ACCOUNT, "waha", attempts=1), 1)
+    assert ending.status == status
+    assert (ending.why is None) is (status == "done")
