@@ -109,7 +109,7 @@ def test_the_exit_status_shows_rows_that_are_not_as_wanted(
 ) -> None:
     provider.reply = lambda action, number: reply if number == NUMBERS[0] else None
     result = run("batch", "block", file(*lines), "--config", config)
-    assert result.exit_code == status, result.output
+    assert result.exit_code == status, result.stderr
 
 
 def test_rejected_rows_are_listed_without_numbers_and_nothing_is_written_to_disk(
@@ -123,7 +123,7 @@ def test_rejected_rows_are_listed_without_numbers_and_nothing_is_written_to_disk
     assert len(listed) == 20
     assert listed[0].startswith("  line 2: invalid_target: number: ")
     assert "  and 5 more\n" in result.stderr
-    assert not re.search("123[0-9]", result.output)
+    assert not re.search("123[0-9]", result.stdout + result.stderr)
     assert "batch items 1 --config" in result.stderr
     after = {each.name for each in tmp_path.iterdir()} - {*before}
     assert {name for name in after if not name.startswith("ledger.db")} == set()
@@ -289,7 +289,7 @@ def test_an_interrupted_batch_is_paused_and_goes_on_with_the_printed_command(
 
     write(config_text(url, provider))
     resumed = run("batch", "block", path, "--resume", "--config", config)
-    assert resumed.exit_code == 0, resumed.output
+    assert resumed.exit_code == 0, resumed.stderr
     assert provider.states == dict.fromkeys(NUMBERS, True)
     assert len(rows(url, "batches")) == 1
 
