@@ -97,7 +97,7 @@ def _change_command(action: Action) -> click.Command:
                 write_again(opened, created.batch, output)
                 _exit_checked(opened, created)
             if created.existing:
-                _require_same(opened, created.batch, verify, resume)
+                _require_same(opened, created.batch, resume)
             run_batch(opened, created.batch, output)
 
     change.__doc__ = (
@@ -155,13 +155,8 @@ def _exit_checked(opened: Opened, created: Created) -> NoReturn:
     sys.exit(3 if batch.counts.get("rejected") else 0)
 
 
-def _require_same(opened: Opened, batch: Batch, verify: bool, resume: bool) -> None:
+def _require_same(opened: Opened, batch: Batch, resume: bool) -> None:
     """End the command unless it may go on with the unfinished batch of the same rows."""
-    if verify and not batch.verify:
-        raise click.ClickException(
-            f"batch {batch.id} has the same rows, without --verify; go on with it: "
-            f"{opened.command('resume', batch)}, or cancel it: {opened.command('cancel', batch)}"
-        )
     if resume or batch.status == "ready":  # a batch that was checked is started by its file, too
         return
     if not opened.as_json:

@@ -31,6 +31,11 @@ T = TypeVar("T")
 
 _UNFINISHED: Final = (Status.PLANNED, Status.READY, Status.RUNNING, Status.PAUSED)
 
+_WITHOUT_VERIFY: Final = (
+    "Batch {} has the same rows, without verify, and has not ended. Go on with it without verify, "
+    "or cancel it first."
+)
+
 
 class Batches:
     """The batches of a service. Safe in threads and after a fork.
@@ -62,8 +67,8 @@ class Batches:
         """Store the rows as a batch, and start it unless `start` is False.
 
         `account` and `action` are those of rows without their own. An unfinished batch of the same
-        caller with the same rows is returned in place of a new one. What the iterator raises goes
-        on, and nothing is kept.
+        caller with the same rows is returned in place of a new one; with `verify`, one that does
+        not verify is a `batch_conflict`. What the iterator raises goes on, and nothing is kept.
         """
 
         def find_account(name: str) -> str | None:
@@ -91,7 +96,11 @@ class Batches:
                 raise RequestError(unavailable()) from error
             raise
         if existing is not None:
-            return Created(self.get(existing, caller), existing=True)
+            found = self.get(existing, caller)
+            if verify and not found.verify:
+                message = _WITHOUT_VERIFY.format(found.id)
+                raise RequestError(Outcome.failure(Code.BATCH_CONFLICT, message=message))
+            return Created(found, existing=True)
         batch = self.get(staging.batch_id, caller)
         if start:
             self._wake(batch.id)

@@ -15,6 +15,7 @@ from support.ledgers import rows
 
 from adapter import Client, ContactAdapter, RequestError, connect
 from adapter.batches import Batch
+from adapter.codes import Code
 from adapter.ledger.ledger import Ledger
 from adapter.settings.model import LedgerSettings
 
@@ -75,6 +76,16 @@ def test_without_start_nothing_is_sent_and_the_same_rows_start_it(
     assert provider.requests == []
     batch = client.batch(NUMBERS, action="block")
     assert (batch.id, batch.counts) == (checked.id, {"done": 20})
+
+
+def test_verify_is_not_dropped_for_an_unfinished_batch_without_it(
+    client: Client, provider: BlockListServer
+) -> None:
+    client.batch(NUMBERS, action="block", start=False)
+    with pytest.raises(RequestError) as caught:
+        client.batch(NUMBERS, action="block", verify=True)
+    assert caught.value.outcome.code is Code.BATCH_CONFLICT
+    assert provider.requests == []
 
 
 def test_the_same_rows_go_on_with_a_batch_that_was_paused(
