@@ -60,6 +60,12 @@ class Opened:
         """Return the command line of another command for this batch."""
         return f"contact-adapter batch {name} {batch.id}{self.suffix}"
 
+    def go_on(self, batch: Batch) -> str:
+        """Return the command line that starts this batch, or goes on with it."""
+        if batch.status == "planned":
+            return f"contact-adapter apply {batch.id}{self.suffix}"
+        return self.command("resume", batch)
+
 
 @contextmanager
 def opened_batches(
@@ -129,7 +135,9 @@ def _print_end(opened: Opened, batch: Batch) -> None:
         return
     print_summary(batch)
     if exit_status(batch) == 5:
-        click.echo(f"  go on with it: {opened.command('resume', batch)}", err=True)
+        if batch.status == "planned":
+            click.echo("  it is a plan that was not applied; nothing was sent", err=True)
+        click.echo(f"  go on with it: {opened.go_on(batch)}", err=True)
         return
     print_some_rejected(batch, read_rejected(opened, batch))
     if any(batch.counts.get(status) for status in _AGAIN):

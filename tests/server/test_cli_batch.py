@@ -18,7 +18,7 @@ from support import TIMEOUT, wait_until
 from support.batches import FIRST, TOKEN_VARIABLE
 from support.block_list_server import BROKEN, REJECTED, BlockListServer
 from support.cli import COMMAND, run
-from support.ledgers import rows
+from support.ledgers import execute, rows
 
 pytest_plugins = ["support.cli_fixtures"]
 
@@ -189,6 +189,39 @@ def test_a_checked_file_is_started_by_the_same_command_without_check(
     assert run("batch", "block", path, "--config", config).exit_code == 3
     assert len(provider.states) == 10
     assert len(rows(url, "batches")) == 1
+
+
+@pytest.fixture
+def paused(config: str, file: Callable[..., str], url: str) -> str:
+    """Return a file whose batch was started, and paused after three of its rows."""
+    path = file()
+    assert run("batch", "block", path, "--check", "--config", config).exit_code == 0
+    execute(url, "UPDATE {p}batches SET status = 'paused', started_at = created_at")
+    execute(url, "UPDATE {p}items SET status = 'done' WHERE \"row\" <= 3")
+    return path
+
+
+def test_check_of_rows_whose_batch_was_started_prints_its_status(
+    paused: str, config: str, provider: BlockListServer
+) -> None:
+    found = run("batch", "block", paused, "--check", "--config", config)
+    assert found.exit_code == 5
+    shown = run("batch", "show", "1", "--config", config)
+    assert found.stdout == shown.stdout
+    assert "10 rows: 7 pending, 3 done" in found.stdout
+    assert "would be sent" not in found.stdout
+    assert "has the same rows, and is paused: 3 of 10 rows have ended" in found.stderr
+    assert f"go on with it: contact-adapter batch resume 1 --config {config}" in found.stderr
+    assert provider.requests == []
+
+
+def test_check_with_json_of_rows_whose_batch_was_started_has_its_status(
+    paused: str, config: str
+) -> None:
+    found = run("batch", "block", paused, "--check", "--json", "--config", config)
+    assert found.exit_code == 5
+    stored, checked = documents(found.stdout)
+    assert (stored["existing"], checked["batch"]["status"]) == (True, "paused")
 
 
 def test_check_with_json_has_the_rejected_rows(config: str, file: Callable[..., str]) -> None:

@@ -65,6 +65,15 @@ def test_apply_runs_the_plan_and_exits_as_a_batch(config: str, url: str) -> None
     assert "batch_conflict" in again.stderr
 
 
+def test_resume_of_a_plan_names_the_command_that_applies_it(config: str) -> None:
+    plan(config, "--from-ledger", "a")
+    found = run("batch", "resume", "1", "--config", config)
+    assert found.exit_code == 5
+    assert "it is a plan that was not applied; nothing was sent" in found.stderr
+    assert f"go on with it: contact-adapter apply 1 --config {config}\n" in found.stderr
+    assert "batch resume" not in found.stderr
+
+
 def test_with_exit_code_changes_are_6_and_none_are_0(config: str) -> None:
     assert plan(config, "--from-ledger", "a", "--exit-code")[0] == 6
     status, text = plan(config, "--from", "a", "--allow-empty", "--exit-code")
