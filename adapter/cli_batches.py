@@ -57,7 +57,7 @@ def batch() -> None:
     """Block or unblock many contacts: from a file, at a pace, with a ledger.
 
     Exit status: 0 all rows are as wanted, 1 the command failed, 2 usage, 3 rows failed or were
-    rejected, 4 rows are unknown, 5 the batch can go on, 130 interrupted, it can go on.
+    rejected, 4 rows are unknown, 5 the batch can go on, 130 the same after Ctrl-C.
     """
 
 

@@ -6,23 +6,21 @@ import json
 import os
 import pty
 import re
-import signal
 import stat
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support import TIMEOUT, wait_until
-from support.batches import FIRST, TOKEN_VARIABLE
 from support.block_list_server import BROKEN, REJECTED, BlockListServer
 from support.cli import COMMAND, run
+from support.cli_batches import NUMBERS, config_text, start, write_csv
 from support.ledgers import execute, rows
 
 pytest_plugins = ["support.cli_fixtures"]
-
-NUMBERS = [str(FIRST + index) for index in range(10)]
 
 
 @pytest.fixture
@@ -35,24 +33,10 @@ def config(write: Callable[[str], str], url: str, provider: BlockListServer) -> 
     return write(config_text(url, provider))
 
 
-def config_text(url: str, provider: BlockListServer, more: str = "") -> str:
-    return (
-        '[accounts.support]\nprovider = "wuts"\nverify = "never"\n'
-        f'token = {{ env = "{TOKEN_VARIABLE}" }}\nbase_url = "{provider.address}"\n{more}'
-        f'[ledger]\nurl = "{url}"\n'
-    )
-
-
 @pytest.fixture
 def file(tmp_path: Path) -> Callable[..., str]:
     """Return a function that writes a CSV and returns its path."""
-
-    def write_csv(*lines: str, name: str = "people.csv") -> str:
-        path = tmp_path / name
-        path.write_text("\n".join(["number,reason", *(lines or NUMBERS)]) + "\n")
-        return str(path)
-
-    return write_csv
+    return partial(write_csv, tmp_path / "people.csv")
 
 
 def documents(text: str) -> list[dict[str, Any]]:
@@ -277,75 +261,7 @@ def test_a_missing_file_is_a_usage_error(config: str) -> None:
     assert run("batch", "no-such-command").exit_code == 2
 
 
-# --- Ctrl-C, and the same file again
-
-
-def start(config: str, path: str, *more: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [COMMAND, "batch", "block", path, "--config", config, *more],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 5)], ids=["SIGINT", "SIGTERM"]
-)
-def test_an_interrupted_batch_is_paused_and_goes_on_with_the_printed_command(
-    number: signal.Signals,
-    status: int,
-    write: Callable[[str], str],
-    url: str,
-    provider: BlockListServer,
-    file: Callable[..., str],
-) -> None:
-    config = write(config_text(url, provider, "[accounts.support.pace]\nper_minute = 120\n"))
-    path = file()
-    with start(config, path) as process:
-        wait_until(lambda: provider.requests, "the first change")
-        process.send_signal(number)
-        out, err = process.communicate(timeout=TIMEOUT)
-    assert process.returncode == status, err
-    assert "batch 1 (block for support): paused\n" in out
-    command = re.search(r"go on with it: contact-adapter (batch resume 1 .*)\n", err)
-    assert command is not None
-    assert [row["status"] for row in rows(url, "batches")] == ["paused"]
-    sent = len(provider.requests)
-    assert 0 < sent < 10
-
-    same = run("batch", "block", path, "--config", config)
-    assert same.exit_code == 5
-    assert f"go on with it: contact-adapter {command[1]}\n" in same.stderr
-    assert len(provider.requests) == sent
-
-    write(config_text(url, provider))
-    resumed = run("batch", "block", path, "--resume", "--config", config)
-    assert resumed.exit_code == 0, resumed.stderr
-    assert provider.states == dict.fromkeys(NUMBERS, True)
-    assert len(rows(url, "batches")) == 1
-
-
-@pytest.mark.slow
-def test_an_interrupt_while_the_file_is_read_leaves_nothing(
-    config: str, url: str, provider: BlockListServer
-) -> None:
-    command = [str(COMMAND), "batch", "block", "-", "--config", config]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        assert process.stdin is not None
-        process.stdin.write(b"number\n" + b"".join(b"%d\n" % (FIRST + i) for i in range(5000)))
-        process.stdin.flush()
-        run("db", "upgrade", "--config", config)
-        wait_until(lambda: rows(url, "items"), "the first stored rows")
-        process.send_signal(signal.SIGINT)
-        err = process.stderr.read() if process.stderr is not None else b""
-    assert process.returncode == 130, err
-    assert b"interrupted while the file was read; nothing was sent" in err
-    assert rows(url, "batches") == rows(url, "items") == rows(url, "contacts") == []
-    assert provider.requests == []
+# --- read and control
 
 
 def test_a_batch_that_another_person_pauses_ends_with_5(
@@ -360,9 +276,6 @@ def test_a_batch_that_another_person_pauses_ends_with_5(
     assert "go on with it: contact-adapter batch resume 1" in err
     assert run("batch", "cancel", "1", "--config", config).exit_code == 0
     assert run("batch", "resume", "1", "--config", config).exit_code == 3
-
-
-# --- read and control
 
 
 def test_batches_are_listed_shown_and_read(config: str, file: Callable[..., str]) -> None:
