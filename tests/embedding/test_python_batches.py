@@ -145,6 +145,17 @@ def test_an_invalid_argument_raises_and_leaves_nothing(
     assert rows(url, "batches") == rows(url, "items") == rows(url, "contacts") == []
 
 
+def test_an_iterable_has_at_most_the_rows_of_a_file(
+    client: Client, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapter.batches.reading.MAX_ROWS", len(NUMBERS))
+    with pytest.raises(RequestError) as caught:
+        client.batch(map(number, range(21)), action="block")
+    assert caught.value.outcome.fields["source"] == ("has more than 20 rows; split it",)
+    assert rows(url, "batches") == rows(url, "items") == rows(url, "contacts") == []
+    assert client.batch(NUMBERS, action="block").counts == {"done": 20}
+
+
 def test_a_file_that_cannot_be_read_raises_value_error_and_leaves_nothing(
     client: Client, url: str, tmp_path: Path
 ) -> None:
