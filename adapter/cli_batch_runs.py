@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import sys
 import threading
 from collections.abc import Iterator
@@ -228,9 +229,11 @@ def print_some_rejected(batch: Batch, items: list[Item]) -> None:
 
 
 def open_private(path: Path) -> Any:
-    """Open a file that only the user can read: it holds numbers."""
+    """Open a file that only the user can read, also one that exists: it holds numbers."""
     try:
         number = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+        if stat.S_ISREG(os.fstat(number).st_mode):  # not a device or a pipe, which others may use
+            os.fchmod(number, 0o600)
         return os.fdopen(number, "w", encoding="utf-8", newline="")
     except OSError as error:
         raise click.ClickException(f"cannot write to --rejected: {error.strerror}") from None

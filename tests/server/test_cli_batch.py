@@ -128,6 +128,19 @@ def test_the_rejected_file_is_private_and_can_be_fed_in_again(
     assert provider.states == dict.fromkeys(NUMBERS[:2], True)
 
 
+def test_a_rejected_file_that_exists_becomes_private(
+    config: str, file: Callable[..., str], tmp_path: Path
+) -> None:
+    rejected = tmp_path / "rejected.csv"
+    rejected.write_text("of an earlier command\n" * 100)
+    rejected.chmod(0o644)
+    path = file("12,spam", NUMBERS[0])
+    found = run("batch", "block", path, "--rejected", str(rejected), "--config", config)
+    assert found.exit_code == 3
+    assert stat.S_IMODE(rejected.stat().st_mode) == 0o600
+    assert len(rejected.read_text().splitlines()) == 2
+
+
 def test_a_rejected_file_that_cannot_be_written_ends_the_command_before_anything_is_sent(
     config: str, file: Callable[..., str], tmp_path: Path, provider: BlockListServer, url: str
 ) -> None:
