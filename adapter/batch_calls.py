@@ -41,11 +41,6 @@ class BatchCalls:
         self._batches: Batches | None = None
         self._worker: BatchWorker | None = None
 
-    @property
-    def is_available(self) -> bool:
-        """Whether there is a ledger."""
-        return self._service.ledger is not None
-
     def load(self) -> Batches:
         """Return the batches; raises RequestError (`validation_error`) without a ledger.
 
