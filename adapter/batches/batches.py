@@ -83,15 +83,15 @@ class Batches:
             "kind": kind,
             "verify": verify,
             "via": via,
-            "key_name": _key_name(caller),
+            "key_name": caller.key_name,
             "request_id": request_id and redact_request_id(request_id, None)[:200],
         }
-        self._guard(lambda: staging.begin(columns))
+        guard(lambda: staging.begin(columns))
         try:
             staging.add(rows)
             existing = staging.finish(Status.RUNNING if start else Status.READY)
         except BaseException as error:
-            self._guard(staging.remove)
+            guard(staging.remove)
             if isinstance(error, LedgerUnavailable):
                 raise RequestError(unavailable()) from error
             raise
@@ -205,7 +205,7 @@ class Batches:
         ledger is gone, it waits. Returns at once for a batch that is not running.
         """
         shown = None if progress is None else _Shown(progress, self._estimate)
-        self._guard(lambda: Runner(self._service, self._ledger, batch_id, stop, shown).run())
+        guard(lambda: Runner(self._service, self._ledger, batch_id, stop, shown).run())
         return self.get(batch_id, ANONYMOUS)
 
     # ---
@@ -251,16 +251,10 @@ class Batches:
             self.wake(batch_id)
 
     def _ask(self, function: Callable[[sa.Connection], T]) -> T:
-        return self._guard(lambda: self._ledger.ask(function))
+        return guard(lambda: self._ledger.ask(function))
 
     def _work(self, function: Callable[[sa.Connection], T]) -> T:
-        return self._guard(lambda: self._ledger.work(lambda connection, _: function(connection)))
-
-    def _guard(self, work: Callable[[], T]) -> T:
-        try:
-            return work()
-        except LedgerUnavailable as error:
-            raise RequestError(unavailable()) from error
+        return guard(lambda: self._ledger.work(lambda connection, _: function(connection)))
 
     def _read_page(self, read: Callable[[sa.Connection], Page[T]]) -> Page[T]:
         try:
@@ -281,5 +275,9 @@ class _Shown:
         self._progress(self._estimate(batch))
 
 
-def _key_name(caller: Caller) -> str | None:
-    return None if caller is ANONYMOUS else caller.name
+def guard(work: Callable[[], T]) -> T:
+    """Return `work()`; raises RequestError (`ledger_unavailable`) while the database is gone."""
+    try:
+        return work()
+    except LedgerUnavailable as error:
+        raise RequestError(unavailable()) from error
