@@ -34,6 +34,11 @@ class Caller:
         """Whether the caller may use the account. Configured or not makes no difference."""
         return self.accounts is None or account in self.accounts
 
+    @property
+    def key_name(self) -> str | None:
+        """The name of the caller's key; None for the anonymous caller."""
+        return None if self is ANONYMOUS else self.name
+
     def context(
         self,
         via: str,
@@ -42,8 +47,7 @@ class Caller:
         ref: str | None = None,
     ) -> CallContext:
         """Return the context of a call by this caller: see CallContext."""
-        key_name = None if self is ANONYMOUS else self.name
-        return CallContext(via, key_name, request_id, reason, ref)
+        return CallContext(via, self.key_name, request_id, reason, ref)
 
 
 ANONYMOUS = Caller("anyone", frozenset(Scope))

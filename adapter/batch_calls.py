@@ -41,11 +41,6 @@ class BatchCalls:
         self._batches: Batches | None = None
         self._worker: BatchWorker | None = None
 
-    @property
-    def is_available(self) -> bool:
-        """Whether there is a ledger."""
-        return self._service.ledger is not None
-
     def load(self) -> Batches:
         """Return the batches; raises RequestError (`validation_error`) without a ledger.
 
@@ -196,11 +191,16 @@ def _do_nothing() -> None:
 
 
 def build_rows(entries: Iterable[Any], region: str | None) -> Iterator[Row]:
-    """Yield the rows of identifiers, of mappings with the names of the columns, or of rows."""
-    from adapter.batches import Row, build_row
+    """Yield the rows of identifiers, of mappings with the names of the columns, or of rows.
+
+    Raises RequestError for an invalid entry, and for more entries than a file may have rows.
+    """
+    from adapter.batches import Row, build_row, reading
     from adapter.contacts import detect_field
 
     for line, entry in enumerate(entries, 1):
+        if line > reading.MAX_ROWS:
+            raise invalid_field("source", f"has more than {reading.MAX_ROWS:,} rows; split it")
         if isinstance(entry, Row):
             yield entry
         elif isinstance(entry, str):

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import stat
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
 from adapter.api_keys import ANONYMOUS
 from adapter.batch_calls import BatchCalls
-from adapter.cli_output import (
-    OutputError,
-    print_failure,
-    print_json,
-)
+from adapter.cli_output import OutputError, print_failure, print_line
 from adapter.cli_progress import (
     SHOWN,
     exit_status,
@@ -30,6 +29,7 @@ from adapter.cli_progress import (
     print_summary,
 )
 from adapter.cli_setup import describe_remedy, open_service, or_exit, prepare_ledger
+from adapter.codes import Code
 from adapter.errors import RequestError
 from adapter.privacy import escape_controls
 from adapter.results import Result
@@ -38,6 +38,9 @@ from adapter.settings.locations import DEFAULT_ADDRESS
 
 if TYPE_CHECKING:
     from adapter.batches import Batch, Batches, Item
+
+UNFINISHED: Final = 5
+"""Exit status of a batch that has not ended, or of which that is not known."""
 
 INTERRUPTED: Final = 130
 """Exit status after Ctrl-C."""
@@ -53,12 +56,37 @@ class Opened:
     service: Service
     batches: Batches
     calls: BatchCalls
-    suffix: str
+    config: Path | None
+    own_address: str
     as_json: bool
 
     def command(self, name: str, batch: Batch) -> str:
         """Return the command line of another command for this batch."""
-        return f"contact-adapter batch {name} {batch.id}{self.suffix}"
+        return f"contact-adapter batch {name} {batch.id}{self._options}"
+
+    def go_on(self, batch: Batch) -> str:
+        """Return the command line that starts this batch, or goes on with it."""
+        if batch.status == "planned":
+            return f"contact-adapter apply {batch.id}{self._options}"
+        return self.command("resume", batch)
+
+    @property
+    def _options(self) -> str:
+        options = f" --config {self.config}" if self.config else ""
+        if self.own_address != DEFAULT_ADDRESS:
+            options += f" --own-address {self.own_address}"
+        return options
+
+    def print_error(self, error: RequestError) -> None:
+        """Print an error and its remedy, or with `as_json` its envelope in one line."""
+        result = Result(error.outcome, request_id=new_request_id())
+        if self.as_json:
+            print_line(json.dumps(result.envelope()))
+            return
+        print_failure(result)
+        remedy = describe_remedy(self.service, result, self.config, self.own_address)
+        if remedy is not None:
+            click.echo(f"  {remedy}", err=True)
 
 
 @contextmanager
@@ -68,51 +96,91 @@ def opened_batches(
     """Return the batches; a refusal, or a ledger that is gone, ends the command."""
     service = open_service(config, own_address, needs_ledger=True)
     prepare_ledger(service, config)
-    suffix = f" --config {config}" if config else ""
-    if own_address != DEFAULT_ADDRESS:
-        suffix += f" --own-address {own_address}"
     calls = BatchCalls(service)
     try:
-        yield Opened(service, or_exit(calls.load), calls, suffix, as_json)
-    except RequestError as error:
-        result = Result(error.outcome, request_id=new_request_id())
-        if as_json:
-            print_json(result.envelope())
-        else:
-            print_failure(result)
-            remedy = describe_remedy(service, result, config, own_address)
-            if remedy is not None:
-                click.echo(f"  {remedy}", err=True)
-        sys.exit(1)
+        opened = Opened(service, or_exit(calls.load), calls, config, own_address, as_json)
+        try:
+            yield opened
+        except RequestError as error:
+            opened.print_error(error)
+            sys.exit(1)
     finally:
         service.close()
 
 
 def run_batch(opened: Opened, batch: Batch, output: Any = None) -> NoReturn:
     """Start or resume the batch, run it here, print its summary and exit."""
-    stop, numbers = threading.Event(), []
-
-    def interrupt(number: int, _: object) -> None:
-        numbers.append(number)
-        stop.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a second Ctrl-C ends at once
-
-    before = {each: signal.signal(each, interrupt) for each in (signal.SIGINT, signal.SIGTERM)}
-    reporter = new_reporter(opened.as_json, batch)
+    numbers: list[int] = []
     try:
-        batch = opened.calls.go_on(batch.id, ANONYMOUS, stop, reporter.show)
-        if stop.is_set():
+        with _interrupts(opened, batch, numbers) as stop:
+            reporter = new_reporter(opened.as_json, batch)
+            try:
+                batch = opened.calls.go_on(batch.id, ANONYMOUS, stop, reporter.show)
+            finally:
+                reporter.close()
+        if numbers:
             batch = _pause(opened, batch)
-    except KeyboardInterrupt:
-        stop.set()
+        write_again(opened, batch, output)
+        _print_end(opened, batch)
+        status = exit_status(batch)
+    except RequestError as error:
+        if error.outcome.code is not Code.LEDGER_UNAVAILABLE:
+            raise
+        opened.print_error(error)
+        _print_go_on(opened, batch)
+        status = UNFINISHED
+    sys.exit(_interrupted_status(numbers) if status == UNFINISHED else status)
+
+
+@contextmanager
+def _interrupts(opened: Opened, batch: Batch, numbers: list[int]) -> Iterator[threading.Event]:
+    """Add the signals of Ctrl-C and SIGTERM to `numbers`; return the event that stops the run.
+
+    The first one pauses the batch in the ledger before the rows in flight here have ended, so that
+    no other process begins its rows in place of them. The second one ends the process at once: the
+    lease of its rows ends by itself.
+    """
+    stop, signals = threading.Event(), SimpleQueue[int]()
+
+    def handle(number: int, _: object) -> None:
+        numbers.append(number)
+        if len(numbers) > 1:
+            _end_at_once(opened, batch, numbers)
+        signals.put(number)  # the only call here that no lock of this thread can block
+
+    def watch() -> None:
+        try:
+            if signals.get():
+                _pause(opened, batch)
+        except RequestError:
+            pass  # the ledger is gone: see the end of the run
+        finally:
+            stop.set()
+
+    watcher = threading.Thread(target=watch, name="contact-adapter-interrupts", daemon=True)
+    watcher.start()
+    before = {each: signal.signal(each, handle) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
     finally:
-        reporter.close()
+        signals.put(0)
+        watcher.join()
         for number, handler in before.items():
             signal.signal(number, handler)
-    write_again(opened, batch, output)
-    _print_end(opened, batch)
-    interrupted = signal.SIGINT in numbers and exit_status(batch) == 5
-    sys.exit(INTERRUPTED if interrupted else exit_status(batch))
+
+
+def _end_at_once(opened: Opened, batch: Batch, numbers: list[int]) -> NoReturn:
+    """End the process without waiting for the threads of its rows."""
+    with suppress(Exception):  # a write of this thread may be what was interrupted
+        _print_go_on(opened, batch)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    os._exit(_interrupted_status(numbers))
+
+
+def _interrupted_status(numbers: list[int]) -> int:
+    return INTERRUPTED if signal.SIGINT in numbers else UNFINISHED
 
 
 def _pause(opened: Opened, batch: Batch) -> Batch:
@@ -123,13 +191,20 @@ def _pause(opened: Opened, batch: Batch) -> Batch:
         return opened.batches.get(batch.id, ANONYMOUS)  # it has ended
 
 
+def _print_go_on(opened: Opened, batch: Batch) -> None:
+    if not opened.as_json:
+        click.echo(f"  go on with it: {opened.go_on(batch)}", err=True)
+
+
 def _print_end(opened: Opened, batch: Batch) -> None:
     if opened.as_json:
         print_event("end", batch)
         return
     print_summary(batch)
-    if exit_status(batch) == 5:
-        click.echo(f"  go on with it: {opened.command('resume', batch)}", err=True)
+    if exit_status(batch) == UNFINISHED:
+        if batch.status == "planned":
+            click.echo("  it is a plan that was not applied; nothing was sent", err=True)
+        _print_go_on(opened, batch)
         return
     print_some_rejected(batch, read_rejected(opened, batch))
     if any(batch.counts.get(status) for status in _AGAIN):
@@ -154,9 +229,11 @@ def print_some_rejected(batch: Batch, items: list[Item]) -> None:
 
 
 def open_private(path: Path) -> Any:
-    """Open a file that only the user can read: it holds numbers."""
+    """Open a file that only the user can read, also one that exists: it holds numbers."""
     try:
         number = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+        if stat.S_ISREG(os.fstat(number).st_mode):  # not a device or a pipe, which others may use
+            os.fchmod(number, 0o600)
         return os.fdopen(number, "w", encoding="utf-8", newline="")
     except OSError as error:
         raise click.ClickException(f"cannot write to --rejected: {error.strerror}") from None

@@ -57,7 +57,7 @@ def batch() -> None:
     """Block or unblock many contacts: from a file, at a pace, with a ledger.
 
     Exit status: 0 all rows are as wanted, 1 the command failed, 2 usage, 3 rows failed or were
-    rejected, 4 rows are unknown, 5 the batch can go on, 130 interrupted, it can go on.
+    rejected, 4 rows are unknown, 5 the batch can go on, 130 the same after Ctrl-C.
     """
 
 
@@ -96,8 +96,9 @@ def _change_command(action: Action) -> click.Command:
             if check:
                 write_again(opened, created.batch, output)
                 _exit_checked(opened, created)
-            if created.existing:
-                _require_same(opened, created.batch, verify, resume)
+            is_checked = created.batch.status == "ready"  # started by its file, too
+            if created.existing and not resume and not is_checked:
+                _exit_existing(opened, created.batch)
             run_batch(opened, created.batch, output)
 
     change.__doc__ = (
@@ -140,37 +141,35 @@ def _store(
 
 
 def _exit_checked(opened: Opened, created: Created) -> NoReturn:
-    """Print what a batch would do, and how to start it."""
+    """Print what a batch would do, and how to start it; of one that was started, its status."""
     batch, items = created.batch, read_rejected(opened, created.batch)
     if opened.as_json:
         rows = [{"line": each.line, "code": each.code, "why": each.why} for each in items]
         print_event("checked", batch, rejected=rows)
+    elif batch.status != "ready":
+        _print_batch(opened, batch)
     else:
         print_summary(batch)
         print_some_rejected(batch, items)
         left = batch.seconds_left
         pace = "the account has no pace" if left is None else f"about {describe_seconds(left)}"
         print_line(f"  time: {pace}; {batch.counts.get('pending', 0)} rows would be sent")
-        print_line(f"nothing was sent; start it: {opened.command('resume', batch)}")
+        print_line(f"nothing was sent; start it: {opened.go_on(batch)}")
+    if batch.status != "ready":
+        _exit_existing(opened, batch)
     sys.exit(3 if batch.counts.get("rejected") else 0)
 
 
-def _require_same(opened: Opened, batch: Batch, verify: bool, resume: bool) -> None:
-    """End the command unless it may go on with the unfinished batch of the same rows."""
-    if verify and not batch.verify:
-        raise click.ClickException(
-            f"batch {batch.id} has the same rows, without --verify; go on with it: "
-            f"{opened.command('resume', batch)}, or cancel it: {opened.command('cancel', batch)}"
-        )
-    if resume or batch.status == "ready":  # a batch that was checked is started by its file, too
-        return
+def _exit_existing(opened: Opened, batch: Batch) -> NoReturn:
+    """End the command, which sends nothing: an unfinished batch has the same rows."""
     if not opened.as_json:
         rows = f"{count_ended(batch)} of {batch.rows} rows have ended"
         click.echo(
-            f"batch {batch.id} has the same rows, and is {batch.status}: {rows}; nothing was sent",
+            f"batch {batch.id} has the same rows, and is {batch.status}: {rows}; this command has "
+            "sent nothing",
             err=True,
         )
-        click.echo(f"  go on with it: {opened.command('resume', batch)}", err=True)
+        click.echo(f"  go on with it: {opened.go_on(batch)}", err=True)
     sys.exit(5)
 
 

@@ -160,7 +160,7 @@ def _print(opened: Opened, plans: Plans, made: Plan, *, rows: bool) -> None:
     if made.same:
         print_line("both accounts have one WhatsApp number, and so one list: nothing is to be sent")
     elif made.changes:
-        print_line(f"nothing was sent; apply it: contact-adapter apply {made.id}{opened.suffix}")
+        print_line(f"nothing was sent; apply it: {opened.go_on(made.batch)}")
     else:
         print_line("nothing is to be done")
 

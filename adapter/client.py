@@ -192,8 +192,9 @@ class Client:
         """Block or unblock many contacts, and return the batch when it has ended.
 
         `source` is a path or a binary file of CSV, or an iterable of identifiers, or of mappings
-        with `number`, `jid` or `user_id`, and `action`, `account`, `reason` and `ref`. Called again
-        with the same rows, for example after a crash, it goes on with the unfinished batch.
+        with `number`, `jid` or `user_id`, and `action`, `account`, `reason` and `ref`; of up to
+        250,000 rows. Called again with the same rows, for example after a crash, it goes on with
+        the unfinished batch.
 
         With `start=False`, the rows are stored and checked, and nothing is sent. With `wait=False`,
         the batch is left to the workers. `progress` gets the batch about every second.

@@ -295,7 +295,7 @@ class Code(Enum):
     BATCH_CONFLICT = (
         "batch_conflict", 409, Retry.NEVER, Applied.NOT_APPLIED,
         "The status of the batch does not allow this.",
-        "a batch cannot be started, paused, resumed, cancelled or retried in its status",
+        "its status does not allow it, or the unfinished batch of the same rows has no `verify`",
     )
     PLAN_REFUSED = (
         "plan_refused", 409, Retry.NEVER, Applied.NOT_APPLIED,

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from adapter.api_keys import ANONYMOUS, Caller
 from adapter.batches import store
+from adapter.batches.comparing import require_verifiable
 from adapter.batches.model import Batch, Created, Item, ItemStatus, Status
 from adapter.batches.rows import Row
 from adapter.batches.runner import Runner
@@ -30,6 +31,11 @@ from adapter.service import Service
 T = TypeVar("T")
 
 _UNFINISHED: Final = (Status.PLANNED, Status.READY, Status.RUNNING, Status.PAUSED)
+
+_WITHOUT_VERIFY: Final = (
+    "Batch {} has the same rows, without verify, and has not ended. Go on with it without verify, "
+    "or cancel it first."
+)
 
 
 class Batches:
@@ -62,8 +68,8 @@ class Batches:
         """Store the rows as a batch, and start it unless `start` is False.
 
         `account` and `action` are those of rows without their own. An unfinished batch of the same
-        caller with the same rows is returned in place of a new one. What the iterator raises goes
-        on, and nothing is kept.
+        caller with the same rows is returned in place of a new one; with `verify`, one that does
+        not verify is a `batch_conflict`. What the iterator raises goes on, and nothing is kept.
         """
 
         def find_account(name: str) -> str | None:
@@ -78,20 +84,26 @@ class Batches:
             "kind": kind,
             "verify": verify,
             "via": via,
-            "key_name": _key_name(caller),
+            "key_name": caller.key_name,
             "request_id": request_id and redact_request_id(request_id, None)[:200],
         }
-        self._guard(lambda: staging.begin(columns))
+        guard(lambda: staging.begin(columns))
         try:
             staging.add(rows)
+            if verify:
+                require_verifiable(self._service.accounts[name] for name in staging.accounts)
             existing = staging.finish(Status.RUNNING if start else Status.READY)
         except BaseException as error:
-            self._guard(staging.remove)
+            guard(staging.remove)
             if isinstance(error, LedgerUnavailable):
                 raise RequestError(unavailable()) from error
             raise
         if existing is not None:
-            return Created(self.get(existing, caller), existing=True)
+            found = self.get(existing, caller)
+            if verify and not found.verify:
+                message = _WITHOUT_VERIFY.format(found.id)
+                raise RequestError(Outcome.failure(Code.BATCH_CONFLICT, message=message))
+            return Created(found, existing=True)
         batch = self.get(staging.batch_id, caller)
         if start:
             self._wake(batch.id)
@@ -196,7 +208,7 @@ class Batches:
         ledger is gone, it waits. Returns at once for a batch that is not running.
         """
         shown = None if progress is None else _Shown(progress, self._estimate)
-        self._guard(lambda: Runner(self._service, self._ledger, batch_id, stop, shown).run())
+        guard(lambda: Runner(self._service, self._ledger, batch_id, stop, shown).run())
         return self.get(batch_id, ANONYMOUS)
 
     # ---
@@ -242,16 +254,10 @@ class Batches:
             self.wake(batch_id)
 
     def _ask(self, function: Callable[[sa.Connection], T]) -> T:
-        return self._guard(lambda: self._ledger.ask(function))
+        return guard(lambda: self._ledger.ask(function))
 
     def _work(self, function: Callable[[sa.Connection], T]) -> T:
-        return self._guard(lambda: self._ledger.work(lambda connection, _: function(connection)))
-
-    def _guard(self, work: Callable[[], T]) -> T:
-        try:
-            return work()
-        except LedgerUnavailable as error:
-            raise RequestError(unavailable()) from error
+        return guard(lambda: self._ledger.work(lambda connection, _: function(connection)))
 
     def _read_page(self, read: Callable[[sa.Connection], Page[T]]) -> Page[T]:
         try:
@@ -272,5 +278,9 @@ class _Shown:
         self._progress(self._estimate(batch))
 
 
-def _key_name(caller: Caller) -> str | None:
-    return None if caller is ANONYMOUS else caller.name
+def guard(work: Callable[[], T]) -> T:
+    """Return `work()`; raises RequestError (`ledger_unavailable`) while the database is gone."""
+    try:
+        return work()
+    except LedgerUnavailable as error:
+        raise RequestError(unavailable()) from error

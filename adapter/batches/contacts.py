@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from adapter.batches.sql import among, next_numbers
 from adapter.contacts import Contact, other_form
 from adapter.ledger.contact_ids import ContactIds, insert_for
+from adapter.ledger.rows import clean
 from adapter.ledger.schema import MAX_GIVEN, Events, Tables, UtcTime
 
 _IDENTIFIERS: Final = ("number", "lid", "user_id")
@@ -92,8 +93,3 @@ def keep_given(connection: sa.Connection, tables: Tables, texts: Sequence[str]) 
     ]
     connection.execute(sa.insert(table), rows)
     return numbers
-
-
-def clean(text: str, length: int) -> str:
-    """Return the text as every database stores it: no NUL, no lone surrogate, not too long."""
-    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")[:length]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from adapter.batches.contacts import clean
 from adapter.batches.lanes import Pause
 from adapter.batches.model import UNRESOLVED, ItemStatus
 from adapter.codes import Action, Applied, Code, Retry
 from adapter.contacts import Contact
+from adapter.ledger.rows import clean
 from adapter.ledger.schema import MAX_WHY
 from adapter.privacy import mask_digit_runs
 from adapter.readings import Unverified

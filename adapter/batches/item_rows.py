@@ -9,8 +9,33 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 
 from adapter.batches.contacts import find_ids, keep_given
+from adapter.batches.endings import describe
 from adapter.contacts import Contact
-from adapter.ledger.schema import Events, Tables
+from adapter.ledger.rows import clean
+from adapter.ledger.schema import MAX_REASON, MAX_REF, Events, Tables
+from adapter.privacy import mask_digit_runs
+from adapter.redaction import redact_contact
+
+
+def safe_texts(
+    contact: Contact | None, why: str | None, reason: str | None, ref: str | None
+) -> dict[str, str | None]:
+    """Return the columns of a row's texts, without the digits of its contact.
+
+    Those of a rejected row have no number at all.
+    """
+
+    def redact(text: str | None, length: int) -> str | None:
+        if not text:
+            return None
+        safe = mask_digit_runs(text) if contact is None else redact_contact(text, contact)
+        return clean(safe, length)
+
+    return {
+        "why": describe(why, contact) if why else None,
+        "reason": redact(reason, MAX_REASON),
+        "ref": redact(ref, MAX_REF),
+    }
 
 
 class Source(Protocol):

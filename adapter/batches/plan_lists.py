@@ -55,7 +55,7 @@ def read_list(service: Service, name: str, context: CallContext) -> ListRead | N
         raise RequestError(replace(outcome, message=message))
     known = map(account.identities.complete, result.contacts)
     wanted = tuple(Wanted(contact, line) for line, contact in enumerate(known, 1))
-    return ListRead(name, Basis.PROVIDER, wanted, result.outcome.others)
+    return ListRead(name, Basis.PROVIDER, wanted)
 
 
 def read_ledger_list(ledger: Ledger, name: str, *, wishes: bool) -> ListRead:

@@ -89,12 +89,11 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class ListRead:
-    """A whole block list. `others`: its entries that are not persons, which no plan changes."""
+    """The persons of a whole block list. What else it has, no plan changes."""
 
     account: str | None
     basis: Basis
     wanted: tuple[Wanted, ...] = field(repr=False)
-    others: int = 0
 
     @property
     def contacts(self) -> list[Contact]:

@@ -45,10 +45,7 @@ class Known:
     ) -> None:
         self._identities = identities or Identities()
         self._facts: dict[str, Fact] = {}
-        self.blocked = 0
-        """The contacts that are blocked by the ledger."""
         for contact, fact in facts:
-            self.blocked += fact.state == "blocked"
             for text in identifiers(contact):
                 self._facts[text] = fact
 

@@ -11,8 +11,7 @@ from typing import Any, Final, Self
 
 import sqlalchemy as sa
 
-from adapter.batches.contacts import clean
-from adapter.batches.item_rows import insert_rows
+from adapter.batches.item_rows import insert_rows, safe_texts
 from adapter.batches.model import Batch, ItemStatus, Status
 from adapter.batches.plan_model import CHANGES, Guard, Op, Plan
 from adapter.batches.plan_sorting import Sorted, identifiers
@@ -21,9 +20,7 @@ from adapter.batches.staging import CHUNK
 from adapter.codes import Action, Code
 from adapter.contacts import Contact
 from adapter.ledger.ledger import Ledger
-from adapter.ledger.schema import MAX_REASON, MAX_REF, MAX_WHY, Tables
-from adapter.privacy import mask_digit_runs
-from adapter.redaction import redact_contact
+from adapter.ledger.schema import Tables
 
 _COLUMNS: Final = (
     *("batch_id", "row", "line", "account", "action", "contact_id", "given_id", "status"),
@@ -67,14 +64,6 @@ class Draft:
 
     def columns(self, account: str) -> dict[str, Any]:
         """Return the columns of the row, which is about the account. No text holds a number."""
-
-        def redact(text: str | None, length: int) -> str | None:
-            if not text:
-                return None
-            masked = self.contact is None
-            safe = mask_digit_runs(text) if masked else redact_contact(text, self.contact)
-            return clean(safe, length)
-
         action = self.op if self.op in CHANGES else self.action
         return {
             "line": self.line,
@@ -85,9 +74,7 @@ class Draft:
             "status": self.status.value,
             "op": self.op and self.op.value,
             "code": self.code,
-            "why": redact(self.why, MAX_WHY),
-            "reason": redact(self.reason, MAX_REASON),
-            "ref": redact(self.ref, MAX_REF),
+            **safe_texts(self.contact, self.why, self.reason, self.ref),
             "attempts": 0,
         }
 

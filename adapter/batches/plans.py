@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from adapter.api_keys import ANONYMOUS, Caller
 from adapter.batches import store
-from adapter.batches.batches import Batches
+from adapter.batches.batches import Batches, guard
+from adapter.batches.comparing import require_verifiable
 from adapter.batches.model import Item, ItemStatus, Status
 from adapter.batches.plan_applying import Approved, find_ends, go_on
 from adapter.batches.plan_lists import (
@@ -35,15 +36,12 @@ from adapter.batches.rows import Row
 from adapter.batches.staging import Staging
 from adapter.call_context import CallContext
 from adapter.codes import Action, Code
-from adapter.errors import LedgerUnavailable, RequestError
+from adapter.errors import RequestError
 from adapter.history import DEFAULT_LIMIT, Page
 from adapter.pages import check_limit, require_ledger
-from adapter.recording import unavailable
 from adapter.request_fields import invalid_field
 from adapter.results import Outcome
 from adapter.service import Service, new_request_id
-
-T = TypeVar("T")
 
 ONE_SOURCE: Final = "name one source: an account, an account's ledger, or the rows of a file"
 _ITSELF: Final = "is the target itself; name another account, or the target's ledger"
@@ -113,17 +111,17 @@ class Plans:
             "allow_unblocks": allow_unblocks,
             "allow": sorted(Guard(each).value for each in allow),
         }
-        context = CallContext("batch", _key_name(caller), request_id or new_request_id())
+        context = CallContext("batch", caller.key_name, request_id or new_request_id())
         ended: list[Draft] = []
-        given = None if rows is None else self._guard(lambda: _read_rows(rows, to, ended))
+        given = None if rows is None else guard(lambda: _read_rows(rows, to, ended))
         if mirror:
             _check_rejected(ended)
-        found = self._guard(lambda: self._sort(to, details, given, context))
-        return self._guard(lambda: self._store(to, details, found, ended, context, via, caller))
+        found = guard(lambda: self._sort(to, details, given, context))
+        return guard(lambda: self._store(to, details, found, ended, context, via, caller))
 
     def get(self, plan_id: int, caller: Caller = ANONYMOUS) -> Plan:
         """Return the plan."""
-        return self._guard(lambda: self._get(plan_id, caller))
+        return guard(lambda: self._get(plan_id, caller))
 
     def items(
         self,
@@ -150,7 +148,7 @@ class Plans:
             )
 
         try:
-            return self._guard(read)
+            return guard(read)
         except ValueError as error:
             raise invalid_field("cursor", str(error)) from None
 
@@ -168,8 +166,10 @@ class Plans:
             raise RequestError(Outcome.failure(Code.BATCH_CONFLICT))
         if plan.same:
             raise RequestError(Outcome.failure(Code.BATCH_CONFLICT, message=_ONE_LIST))
-        context = CallContext("batch", _key_name(caller), new_request_id())
-        self._guard(lambda: self._apply(plan, context, verify=verify))
+        if verify:
+            require_verifiable([self._service.accounts[plan.target]])
+        context = CallContext("batch", caller.key_name, new_request_id())
+        guard(lambda: self._apply(plan, context, verify=verify))
         if self.wake is not None:
             self.wake(plan_id)
         return self.get(plan_id, caller)
@@ -287,12 +287,6 @@ class Plans:
             details["listed"][plan.target] -= unblocks
         go_on(self._ledger, plan.id, ends, {"details": json.dumps(details), "verify": verify})
 
-    def _guard(self, work: Callable[[], T]) -> T:
-        try:
-            return work()
-        except LedgerUnavailable as error:
-            raise RequestError(unavailable()) from error
-
 
 MAX_LINE: Final = 2**31
 """Behind every line of a list: what only the target has comes last."""
@@ -326,7 +320,3 @@ def _check_rejected(ended: Iterable[Draft]) -> None:
             f"{rejected} rows of the source are rejected, and a mirror would unblock the contacts "
             "that they mean. Make the plan without the mirror to see these rows, and mend them."
         )
-
-
-def _key_name(caller: Caller) -> str | None:
-    return None if caller is ANONYMOUS else caller.name

@@ -17,9 +17,10 @@ from adapter.batches.columns import (
     find_columns,
 )
 from adapter.batches.lines import FileProblem, Lines
-from adapter.batches.rows import CUT, MAX_GIVEN, Row, build_row
+from adapter.batches.rows import CUT, Row, build_row
 from adapter.contacts import detect_field, is_user_id
 from adapter.csv_cells import LOST, unquote_formula
+from adapter.ledger.schema import MAX_GIVEN
 
 __all__ = ["MAX_BYTES", "MAX_COLUMNS", "MAX_ROWS", "FileProblem", "read_rows"]
 

@@ -12,10 +12,8 @@ from adapter.codes import Action, Code
 from adapter.config_names import NAME
 from adapter.contacts import Contact, detect_field
 from adapter.errors import RequestError
+from adapter.ledger.schema import MAX_GIVEN
 from adapter.request_fields import read_contact, read_note
-
-MAX_GIVEN: Final = 160
-"""Maximum length of `Row.given`, in characters."""
 
 CUT: Final = "…"
 """The start of a given text that is not whole. Such a text is never a valid identifier."""

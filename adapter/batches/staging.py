@@ -12,17 +12,13 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from adapter.batches.contacts import clean
-from adapter.batches.item_rows import insert_rows
+from adapter.batches.item_rows import insert_rows, safe_texts
 from adapter.batches.model import ItemStatus, Status
 from adapter.batches.rows import Row, find_lost
 from adapter.batches.sql import among, next_numbers, update_rows
 from adapter.codes import Action, Code
 from adapter.errors import LedgerUnavailable
 from adapter.ledger.ledger import Ledger
-from adapter.ledger.schema import MAX_REASON, MAX_REF, MAX_WHY
-from adapter.privacy import mask_digit_runs
-from adapter.redaction import redact_contact
 
 CHUNK: Final = 1000
 """Rows of one transaction."""
@@ -122,9 +118,7 @@ class Staging:
             "given_id": None,
             "status": (ItemStatus.REJECTED if rejected else ItemStatus.PENDING).value,
             "code": code,
-            "why": why and clean(mask_digit_runs(redact_contact(why, contact)), MAX_WHY),
-            "reason": row.reason and clean(_redact(row.reason, row), MAX_REASON),
-            "ref": row.ref and clean(_redact(row.ref, row), MAX_REF),
+            **safe_texts(contact, why, row.reason, row.ref),
             "attempts": 0,
         }
         ids = [row.given] if contact is None else [contact.number, contact.lid, contact.user_id]
@@ -187,6 +181,11 @@ class Staging:
             )
 
     @property
+    def accounts(self) -> set[str]:
+        """The accounts of the rows that were added, and that of rows without one."""
+        return {name for name in self._accounts.values() if name is not None}
+
+    @property
     def digest(self) -> str:
         """The keyed hash of the rows: equal for the same rows of the same caller."""
         assert self._digest is not None  # noqa: S101 - `begin` was called
@@ -205,7 +204,7 @@ class Staging:
         if existing is not None:
             return existing
         batches = self._tables.batches
-        accounts = sorted({name for name in self._accounts.values() if name is not None})
+        accounts = sorted(self.accounts)
         values = {
             "status": status.value,
             "digest": self.digest,
@@ -253,11 +252,6 @@ class Staging:
 
         while self._ledger.work(step):
             pass
-
-
-def _redact(text: str, row: Row) -> str:
-    """Return the text without the digits of the row's contact; of a rejected row, without any."""
-    return mask_digit_runs(text) if row.contact is None else redact_contact(text, row.contact)
 
 
 def chunks(rows: array[int]) -> Iterator[array[int]]:

@@ -34,9 +34,9 @@ def call_row(
         "action": command.action.value,
         "via": context.via,
         "key_name": context.key_name,
-        "request_id": _clean(redact_request_id(request_id, contact), _MAX_REQUEST_ID),
-        "reason": context.reason and _clean(redact_contact(context.reason, contact), MAX_REASON),
-        "ref": context.ref and _clean(redact_contact(context.ref, contact), MAX_REF),
+        "request_id": clean(redact_request_id(request_id, contact), _MAX_REQUEST_ID),
+        "reason": context.reason and clean(redact_contact(context.reason, contact), MAX_REASON),
+        "ref": context.ref and clean(redact_contact(context.ref, contact), MAX_REF),
         "wish": context.wish,
         "opened_at": utc_text(opened_at),
         "deadline_at": utc_text(deadline_at),
@@ -57,7 +57,7 @@ def result_row(result: Result, contact: Contact | None, closed_at: float) -> Row
         "verified": verification.verified,
         "verified_reason": verification.reason and verification.reason.value,
         "upstream_status": outcome.upstream_status,
-        "upstream_code": code and _clean(redact_contact(code, contact), _MAX_UPSTREAM_CODE),
+        "upstream_code": code and clean(redact_contact(code, contact), _MAX_UPSTREAM_CODE),
         "attempts": result.attempts,
         "reads": verification.reads,
         "duration_ms": result.duration_ms,
@@ -79,6 +79,6 @@ def state_after(opened: CallEvent, result: Result) -> tuple[str | None, str]:
     return None, "none"
 
 
-def _clean(text: str, length: int) -> str:
+def clean(text: str, length: int) -> str:
     """Return the text as every database stores it: no NUL, no lone surrogate, not too long."""
     return text.translate(_NO_NUL).encode("utf-8", "replace").decode("utf-8")[:length]

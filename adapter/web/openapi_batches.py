@@ -41,8 +41,8 @@ _CREATE: Final = (
     "has a header with `number`, `jid` or `user_id`, and optionally `action`, `account`, `reason` "
     "and `ref`, or one identifier per line. Where it cannot be read as a whole, the response is a "
     "`validation_error`, whose `fields` have the line, and nothing is kept; an invalid row is "
-    "`rejected`. The same rows as those of an unfinished batch return that batch. The scope is "
-    "`block`."
+    "`rejected`. The same rows as those of an unfinished batch return that batch; with `verify`, "
+    "one that does not verify is a `batch_conflict`. The scope is `block`."
 )
 _ITEMS: Final = (
     "With `Accept: text/csv`, the response is CSV that can be sent again as it is: of all rows, or "
@@ -72,7 +72,8 @@ def add_batches(spec: APISpec, security: list[dict[str, list[str]]]) -> None:
         return make_operation("batches", summary, envelope, _COMMON | codes, security)
 
     found = frozenset({Code.BATCH_NOT_FOUND})
-    create = make("Create a batch", CreatedEnvelope, BODY_CODES | {Code.ACCOUNT_NOT_FOUND})
+    codes = BODY_CODES | {Code.ACCOUNT_NOT_FOUND, Code.BATCH_CONFLICT}
+    create = make("Create a batch", CreatedEnvelope, codes)
     created = {
         "description": "Created",
         "headers": headers(),

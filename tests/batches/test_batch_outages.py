@@ -42,9 +42,9 @@ def test_a_ledger_that_is_gone_for_a_while_loses_no_row(
     work, gone = ledger.work, threading.Event()
     failures: list[int] = []
 
-    def fail(function: Any) -> Any:
+    def fail(function: Any, key: str = "") -> Any:
         if not gone.is_set():
-            return work(function)
+            return work(function, key)
         if committed and not failures:
             work(function)  # the commit took effect, and its response is lost
         failures.append(1)

@@ -224,6 +224,22 @@ def test_the_same_rows_again_are_the_unfinished_batch(
     assert not create(batches, many(5), start=False).existing
 
 
+def test_verify_is_refused_where_the_unfinished_batch_of_the_same_rows_does_not_verify(
+    batches: Batches, url: str
+) -> None:
+    first = create(batches, many(3), start=False).batch
+    with pytest.raises(RequestError) as caught:
+        create(batches, many(3), verify=True)
+    outcome = caught.value.outcome
+    assert outcome.code is Code.BATCH_CONFLICT
+    assert f"Batch {first.id} has the same rows, without verify" in outcome.message
+    assert [each["status"] for each in rows(url, "batches")] == ["ready"], "it is as it was"
+    batches.cancel(first.id, ANONYMOUS)
+    second = create(batches, many(3), verify=True)
+    assert (second.existing, second.batch.verify) == (False, True)
+    assert create(batches, many(3)).batch.id == second.batch.id, "it does more than is asked for"
+
+
 def test_a_database_that_is_gone_is_ledger_unavailable(
     client: Client, batches: Batches, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

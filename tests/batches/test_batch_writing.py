@@ -14,10 +14,11 @@ from support.contacts import possible_numbers
 
 from adapter.batches import Row, build_row, read_rows, write_rows
 from adapter.batches.columns import COLUMNS
-from adapter.batches.rows import CUT, MAX_GIVEN, join_given, split_given
+from adapter.batches.rows import CUT, join_given, split_given
 from adapter.codes import Action, Confirmation
 from adapter.contacts import Contact
 from adapter.csv_cells import quote_formula, unquote_formula
+from adapter.ledger.schema import MAX_GIVEN
 from adapter.results import Outcome, Result
 from adapter.web.csv_pages import write_csv
 

@@ -15,6 +15,7 @@ from support.ledgers import rows
 
 from adapter import Client, ContactAdapter, RequestError, connect
 from adapter.batches import Batch
+from adapter.codes import Code
 from adapter.ledger.ledger import Ledger
 from adapter.settings.model import LedgerSettings
 
@@ -77,6 +78,16 @@ def test_without_start_nothing_is_sent_and_the_same_rows_start_it(
     assert (batch.id, batch.counts) == (checked.id, {"done": 20})
 
 
+def test_verify_is_not_dropped_for_an_unfinished_batch_without_it(
+    client: Client, provider: BlockListServer
+) -> None:
+    client.batch(NUMBERS, action="block", start=False)
+    with pytest.raises(RequestError) as caught:
+        client.batch(NUMBERS, action="block", verify=True)
+    assert caught.value.outcome.code is Code.BATCH_CONFLICT
+    assert provider.requests == []
+
+
 def test_the_same_rows_go_on_with_a_batch_that_was_paused(
     client: Client, provider: BlockListServer
 ) -> None:
@@ -132,6 +143,17 @@ def test_an_invalid_argument_raises_and_leaves_nothing(
         client.batch(**{"source": NUMBERS, "action": "block", **arguments})
     assert list(caught.value.outcome.fields) == [field]
     assert rows(url, "batches") == rows(url, "items") == rows(url, "contacts") == []
+
+
+def test_an_iterable_has_at_most_the_rows_of_a_file(
+    client: Client, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapter.batches.reading.MAX_ROWS", len(NUMBERS))
+    with pytest.raises(RequestError) as caught:
+        client.batch(map(number, range(21)), action="block")
+    assert caught.value.outcome.fields["source"] == ("has more than 20 rows; split it",)
+    assert rows(url, "batches") == rows(url, "items") == rows(url, "contacts") == []
+    assert client.batch(NUMBERS, action="block").counts == {"done": 20}
 
 
 def test_a_file_that_cannot_be_read_raises_value_error_and_leaves_nothing(

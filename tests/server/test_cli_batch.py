@@ -6,23 +6,21 @@ import json
 import os
 import pty
 import re
-import signal
 import stat
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support import TIMEOUT, wait_until
-from support.batches import FIRST, TOKEN_VARIABLE
 from support.block_list_server import BROKEN, REJECTED, BlockListServer
 from support.cli import COMMAND, run
-from support.ledgers import rows
+from support.cli_batches import NUMBERS, config_text, start, write_csv
+from support.ledgers import execute, rows
 
 pytest_plugins = ["support.cli_fixtures"]
-
-NUMBERS = [str(FIRST + index) for index in range(10)]
 
 
 @pytest.fixture
@@ -35,24 +33,10 @@ def config(write: Callable[[str], str], url: str, provider: BlockListServer) -> 
     return write(config_text(url, provider))
 
 
-def config_text(url: str, provider: BlockListServer, more: str = "") -> str:
-    return (
-        '[accounts.support]\nprovider = "wuts"\nverify = "never"\n'
-        f'token = {{ env = "{TOKEN_VARIABLE}" }}\nbase_url = "{provider.address}"\n{more}'
-        f'[ledger]\nurl = "{url}"\n'
-    )
-
-
 @pytest.fixture
 def file(tmp_path: Path) -> Callable[..., str]:
     """Return a function that writes a CSV and returns its path."""
-
-    def write_csv(*lines: str, name: str = "people.csv") -> str:
-        path = tmp_path / name
-        path.write_text("\n".join(["number,reason", *(lines or NUMBERS)]) + "\n")
-        return str(path)
-
-    return write_csv
+    return partial(write_csv, tmp_path / "people.csv")
 
 
 def documents(text: str) -> list[dict[str, Any]]:
@@ -109,7 +93,7 @@ def test_the_exit_status_shows_rows_that_are_not_as_wanted(
 ) -> None:
     provider.reply = lambda action, number: reply if number == NUMBERS[0] else None
     result = run("batch", "block", file(*lines), "--config", config)
-    assert result.exit_code == status, result.output
+    assert result.exit_code == status, result.stderr
 
 
 def test_rejected_rows_are_listed_without_numbers_and_nothing_is_written_to_disk(
@@ -123,7 +107,7 @@ def test_rejected_rows_are_listed_without_numbers_and_nothing_is_written_to_disk
     assert len(listed) == 20
     assert listed[0].startswith("  line 2: invalid_target: number: ")
     assert "  and 5 more\n" in result.stderr
-    assert not re.search("123[0-9]", result.output)
+    assert not re.search("123[0-9]", result.stdout + result.stderr)
     assert "batch items 1 --config" in result.stderr
     after = {each.name for each in tmp_path.iterdir()} - {*before}
     assert {name for name in after if not name.startswith("ledger.db")} == set()
@@ -142,6 +126,19 @@ def test_the_rejected_file_is_private_and_can_be_fed_in_again(
     rejected.write_text(rejected.read_text().replace("\n12,", f"\n{NUMBERS[1]},"))
     assert run("batch", "block", str(rejected), "--config", config).exit_code == 0
     assert provider.states == dict.fromkeys(NUMBERS[:2], True)
+
+
+def test_a_rejected_file_that_exists_becomes_private(
+    config: str, file: Callable[..., str], tmp_path: Path
+) -> None:
+    rejected = tmp_path / "rejected.csv"
+    rejected.write_text("of an earlier command\n" * 100)
+    rejected.chmod(0o644)
+    path = file("12,spam", NUMBERS[0])
+    found = run("batch", "block", path, "--rejected", str(rejected), "--config", config)
+    assert found.exit_code == 3
+    assert stat.S_IMODE(rejected.stat().st_mode) == 0o600
+    assert len(rejected.read_text().splitlines()) == 2
 
 
 def test_a_rejected_file_that_cannot_be_written_ends_the_command_before_anything_is_sent(
@@ -184,11 +181,44 @@ def test_a_checked_file_is_started_by_the_same_command_without_check(
     assert "  line 12: invalid_target" in checked.stderr
     again = run("batch", "block", path, "--verify", "--config", config)
     assert again.exit_code == 1
-    assert "has the same rows, without --verify" in again.stderr
+    assert "batch_conflict: Batch 1 has the same rows, without verify" in again.stderr
     assert provider.requests == []
     assert run("batch", "block", path, "--config", config).exit_code == 3
     assert len(provider.states) == 10
     assert len(rows(url, "batches")) == 1
+
+
+@pytest.fixture
+def paused(config: str, file: Callable[..., str], url: str) -> str:
+    """Return a file whose batch was started, and paused after three of its rows."""
+    path = file()
+    assert run("batch", "block", path, "--check", "--config", config).exit_code == 0
+    execute(url, "UPDATE {p}batches SET status = 'paused', started_at = created_at")
+    execute(url, "UPDATE {p}items SET status = 'done' WHERE \"row\" <= 3")
+    return path
+
+
+def test_check_of_rows_whose_batch_was_started_prints_its_status(
+    paused: str, config: str, provider: BlockListServer
+) -> None:
+    found = run("batch", "block", paused, "--check", "--config", config)
+    assert found.exit_code == 5
+    shown = run("batch", "show", "1", "--config", config)
+    assert found.stdout == shown.stdout
+    assert "10 rows: 7 pending, 3 done" in found.stdout
+    assert "would be sent" not in found.stdout
+    assert "has the same rows, and is paused: 3 of 10 rows have ended" in found.stderr
+    assert f"go on with it: contact-adapter batch resume 1 --config {config}" in found.stderr
+    assert provider.requests == []
+
+
+def test_check_with_json_of_rows_whose_batch_was_started_has_its_status(
+    paused: str, config: str
+) -> None:
+    found = run("batch", "block", paused, "--check", "--json", "--config", config)
+    assert found.exit_code == 5
+    stored, checked = documents(found.stdout)
+    assert (stored["existing"], checked["batch"]["status"]) == (True, "paused")
 
 
 def test_check_with_json_has_the_rejected_rows(config: str, file: Callable[..., str]) -> None:
@@ -244,75 +274,7 @@ def test_a_missing_file_is_a_usage_error(config: str) -> None:
     assert run("batch", "no-such-command").exit_code == 2
 
 
-# --- Ctrl-C, and the same file again
-
-
-def start(config: str, path: str, *more: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [COMMAND, "batch", "block", path, "--config", config, *more],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 5)], ids=["SIGINT", "SIGTERM"]
-)
-def test_an_interrupted_batch_is_paused_and_goes_on_with_the_printed_command(
-    number: signal.Signals,
-    status: int,
-    write: Callable[[str], str],
-    url: str,
-    provider: BlockListServer,
-    file: Callable[..., str],
-) -> None:
-    config = write(config_text(url, provider, "[accounts.support.pace]\nper_minute = 120\n"))
-    path = file()
-    with start(config, path) as process:
-        wait_until(lambda: provider.requests, "the first change")
-        process.send_signal(number)
-        out, err = process.communicate(timeout=TIMEOUT)
-    assert process.returncode == status, err
-    assert "batch 1 (block for support): paused\n" in out
-    command = re.search(r"go on with it: contact-adapter (batch resume 1 .*)\n", err)
-    assert command is not None
-    assert [row["status"] for row in rows(url, "batches")] == ["paused"]
-    sent = len(provider.requests)
-    assert 0 < sent < 10
-
-    same = run("batch", "block", path, "--config", config)
-    assert same.exit_code == 5
-    assert f"go on with it: contact-adapter {command[1]}\n" in same.stderr
-    assert len(provider.requests) == sent
-
-    write(config_text(url, provider))
-    resumed = run("batch", "block", path, "--resume", "--config", config)
-    assert resumed.exit_code == 0, resumed.output
-    assert provider.states == dict.fromkeys(NUMBERS, True)
-    assert len(rows(url, "batches")) == 1
-
-
-@pytest.mark.slow
-def test_an_interrupt_while_the_file_is_read_leaves_nothing(
-    config: str, url: str, provider: BlockListServer
-) -> None:
-    command = [str(COMMAND), "batch", "block", "-", "--config", config]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        assert process.stdin is not None
-        process.stdin.write(b"number\n" + b"".join(b"%d\n" % (FIRST + i) for i in range(5000)))
-        process.stdin.flush()
-        run("db", "upgrade", "--config", config)
-        wait_until(lambda: rows(url, "items"), "the first stored rows")
-        process.send_signal(signal.SIGINT)
-        err = process.stderr.read() if process.stderr is not None else b""
-    assert process.returncode == 130, err
-    assert b"interrupted while the file was read; nothing was sent" in err
-    assert rows(url, "batches") == rows(url, "items") == rows(url, "contacts") == []
-    assert provider.requests == []
+# --- read and control
 
 
 def test_a_batch_that_another_person_pauses_ends_with_5(
@@ -327,9 +289,6 @@ def test_a_batch_that_another_person_pauses_ends_with_5(
     assert "go on with it: contact-adapter batch resume 1" in err
     assert run("batch", "cancel", "1", "--config", config).exit_code == 0
     assert run("batch", "resume", "1", "--config", config).exit_code == 3
-
-
-# --- read and control
 
 
 def test_batches_are_listed_shown_and_read(config: str, file: Callable[..., str]) -> None:

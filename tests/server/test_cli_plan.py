@@ -41,7 +41,7 @@ def config(write: Callable[[str], str], url: str) -> str:
 
 def plan(config: str, *more: str) -> tuple[int, str]:
     found = run("plan", "--to", "b", "--config", config, *more)
-    return found.exit_code, found.output
+    return found.exit_code, found.stdout + found.stderr
 
 
 def test_a_plan_is_printed_masked_with_the_command_that_applies_it(config: str) -> None:
@@ -57,12 +57,21 @@ def test_a_plan_is_printed_masked_with_the_command_that_applies_it(config: str) 
 def test_apply_runs_the_plan_and_exits_as_a_batch(config: str, url: str) -> None:
     plan(config, "--from-ledger", "a")
     found = run("apply", "1", "--config", config)
-    assert (found.exit_code, "2 rows: 2 done" in found.output) == (0, True)
+    assert (found.exit_code, "2 rows: 2 done" in found.stdout) == (0, True)
     blocked = [each for each in rows(url, "blocks") if each["account"] == "b"]
     assert [each["state"] for each in blocked] == ["blocked"] * 2
     again = run("apply", "1", "--config", config)
     assert again.exit_code == 1
-    assert "batch_conflict" in again.output
+    assert "batch_conflict" in again.stderr
+
+
+def test_resume_of_a_plan_names_the_command_that_applies_it(config: str) -> None:
+    plan(config, "--from-ledger", "a")
+    found = run("batch", "resume", "1", "--config", config)
+    assert found.exit_code == 5
+    assert "it is a plan that was not applied; nothing was sent" in found.stderr
+    assert f"go on with it: contact-adapter apply 1 --config {config}\n" in found.stderr
+    assert "batch resume" not in found.stderr
 
 
 def test_with_exit_code_changes_are_6_and_none_are_0(config: str) -> None:
@@ -118,4 +127,4 @@ def test_without_a_ledger_plans_are_refused(write: Callable[[str], str]) -> None
     config = write(ACCOUNTS)
     found = run("plan", "--to", "b", "--from", "a", "--config", config)
     assert found.exit_code == 1
-    assert "ledger" in found.output
+    assert "no ledger is configured" in found.stderr

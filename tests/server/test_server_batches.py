@@ -128,7 +128,7 @@ def test_a_server_that_stops_ends_the_rows_in_flight_and_the_next_one_goes_on(
     assert rows(url, "batches")[0]["status"] == "running"
     provider.delay = 0.0
     result = run("batch", "resume", "1", "--config", config)
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 0, result.stderr
     assert len(provider.states) == 50
     assert len(provider.requests) == 50
     assert document["data"]["batch"]["id"] == 1
@@ -150,7 +150,7 @@ def test_a_server_that_is_killed_at_random_moments_loses_no_row(
             os.killpg(served.process.pid, signal.SIGKILL)
         expire_leases(url)
     result = run("batch", "resume", "1", "--config", config)
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 0, result.stderr
     (batch,) = rows(url, "batches")
     assert batch["status"] == "done"
     statuses = Counter(each["status"] for each in rows(url, "items"))

@@ -143,6 +143,14 @@ def test_the_same_rows_again_are_the_same_batch_until_it_has_ended(client: Flask
     assert post_csv(client).status_code == 201
 
 
+def test_verify_of_the_same_rows_without_it_is_a_conflict(client: FlaskClient) -> None:
+    first = batch_of(post_csv(client), 201)
+    response = post_csv(client, verify="true")
+    assert response.status_code == 409
+    assert error_of(response)[0] == "batch_conflict"
+    assert f"Batch {first['id']} has the same rows" in response.get_json()["error"]["message"]
+
+
 def test_the_csv_of_a_batch_can_be_fed_in_again(client: FlaskClient) -> None:
     body = csv_of(
         *NUMBERS, "12,,spam,a", '"=1+1",,spam,b', f"{NUMBERS[0]},unblock", f"{NUMBERS[1]}"
