@@ -239,15 +239,21 @@ def sweep(ledger: Ledger) -> list[int]:
 def _find(connection: sa.Connection, tables: Tables) -> tuple[list[int], list[int]]:
     batches, items, now = tables.batches, tables.items, datetime.now(UTC)
     own = items.c.batch_id == batches.c.id
-    live = sa.exists().where(own, items.c.lease_until > now)
+
+    def has_row(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+        # With LIMIT, which keeps the planner from reading the rows of all batches.
+        found = sa.select(items.c.row).where(own, *conditions).limit(1)
+        return found.correlate(batches).scalar_subquery().is_not(None)
+
+    live = has_row(items.c.lease_until > now)
     running = sa.and_(batches.c.status == Status.RUNNING.value, batches.c.finished_at.is_(None))
     is_prepared = sa.or_(
         batches.c.started_at.is_(None), batches.c.started_at < now - PREPARATION, live
     )
     query = sa.select(batches.c.id).where(running, is_prepared).order_by(live, batches.c.id)
     due = connection.execute(query.limit(MAX_BATCHES)).scalars().all()
-    pending = sa.exists().where(own, items.c.status == ItemStatus.PENDING.value)
-    expired = sa.exists().where(own, items.c.lease_until < now)
+    pending = has_row(items.c.status == ItemStatus.PENDING.value)
+    expired = has_row(items.c.lease_until < now)
     ended = batches.c.status == Status.CANCELLED.value
     query = sa.select(batches.c.id).where(ended, sa.or_(pending, expired)).limit(100)
     return list(due), list(connection.execute(query).scalars())
