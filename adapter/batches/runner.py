@@ -19,7 +19,7 @@ from adapter.batches.comparing import BlockList, compare_rows, mark_unchanged, m
 from adapter.batches.lane_work import LaneWork
 from adapter.batches.model import Batch, Status
 from adapter.call_context import CallContext
-from adapter.codes import Action, Code
+from adapter.codes import Action, Code, Verify
 from adapter.containment import contain
 from adapter.errors import LedgerUnavailable
 from adapter.ledger.database import is_disconnect, is_passing
@@ -41,6 +41,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
 
 MAX_FAILURES: Final = 3
 """How often in a row a transaction may fail though the database is there; then it is a bug."""
+
+MOST_ROWS: Final = 1000
+"""The most rows of one request: they are leased in one transaction."""
 
 MAX_LIST_TRIES: Final = 3
 LIST_DELAY: Final = 5.0
@@ -138,6 +141,9 @@ class Runner:
         verify = None
         if row.verify:  # by one list at the end, where there is one
             verify = Action.LIST not in contain(account.provider.actions)
+        reads_back = account.verify is Verify.ALWAYS if verify is None else verify
+        # Reading a change back is part of its call, which is then of one row.
+        group = 1 if reads_back else min(account.provider.max_contacts, MOST_ROWS)
         claims = Claims(
             self._ledger,
             self._batch_id,
@@ -146,8 +152,9 @@ class Runner:
             account.settings.pace,
             lease,
             verify,
+            group,
         )
-        return LaneWork(self._service, name, claims, self._owner, lease, call, self._wake)
+        return LaneWork(self._service, name, claims, self._owner, lease, call, self._wake, group)
 
     # --- rows
 
