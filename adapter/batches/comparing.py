@@ -5,7 +5,7 @@ The list is read once for all rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -103,17 +103,36 @@ class BlockList:
         return any(getattr(who, name) in self._known[name] for name in _NAMES)
 
 
-def compare_rows(ledger: Ledger, batch_id: int, account: Account, blocked: BlockList) -> None:
+def has_unknown_rows(ledger: Ledger, batch_id: int, account: str) -> bool:
+    """Whether rows were sent whose outcome is unknown. Raises LedgerUnavailable."""
+    unknown = (ItemStatus.UNKNOWN,)
+    return ledger.ask(
+        lambda connection: bool(
+            _read_rows(connection, ledger.tables, batch_id, account, 0, unknown)
+        )
+    )
+
+
+def compare_rows(
+    ledger: Ledger,
+    batch_id: int,
+    account: Account,
+    blocked: BlockList,
+    *,
+    only_unknown: bool = False,
+) -> None:
     """Let the list decide about the rows that were sent. Raises LedgerUnavailable.
 
     A row whose contact is not as wanted has failed, and an unknown one that is as wanted is done.
+    With `only_unknown`, it decides about nothing but these: any other may still take effect.
     """
     tables = ledger.tables
+    statuses = (ItemStatus.UNKNOWN,) if only_unknown else _COMPARED
     after = 0
     while True:
         rows = ledger.ask(
             lambda connection, after=after: _read_rows(  # type: ignore[misc]
-                connection, tables, batch_id, account.name, after
+                connection, tables, batch_id, account.name, after, statuses
             )
         )
         if not rows:
@@ -129,7 +148,7 @@ def compare_rows(ledger: Ledger, batch_id: int, account: Account, blocked: Block
             if shown is (row.action == Action.BLOCK):
                 if row.status == ItemStatus.UNKNOWN:
                     right.append(row.row)
-            else:
+            elif not only_unknown:
                 wrong.append(row.row)
         code = Code.NOT_EFFECTIVE
         failed = {"status": ItemStatus.FAILED.value, "code": code.value, "why": code.message}
@@ -161,7 +180,12 @@ def mark_unverified(ledger: Ledger, batch_id: int, account: str, code: Code) -> 
 
 
 def _read_rows(
-    connection: sa.Connection, tables: Tables, batch_id: int, account: str, after: int
+    connection: sa.Connection,
+    tables: Tables,
+    batch_id: int,
+    account: str,
+    after: int,
+    statuses: Sequence[ItemStatus] = _COMPARED,
 ) -> Any:
     """Return the next rows that were sent, but for those whose wish is not the newest."""
     items, contacts, blocks = tables.items, tables.contacts, tables.blocks
@@ -178,7 +202,7 @@ def _read_rows(
         )
         .select_from(items.join(contacts, contacts.c.id == items.c.contact_id))
         .where(items.c.batch_id == batch_id, items.c.row > after, items.c.account == account)
-        .where(items.c.status.in_([each.value for each in _COMPARED]), ~opposite)
+        .where(items.c.status.in_([each.value for each in statuses]), ~opposite)
         .order_by(items.c.row)
         .limit(CHUNK)
     )

@@ -15,7 +15,13 @@ import sqlalchemy as sa
 
 from adapter.batches import store
 from adapter.batches.claims import Claims
-from adapter.batches.comparing import BlockList, compare_rows, mark_unchanged, mark_unverified
+from adapter.batches.comparing import (
+    BlockList,
+    compare_rows,
+    has_unknown_rows,
+    mark_unchanged,
+    mark_unverified,
+)
 from adapter.batches.lane_work import LaneWork
 from adapter.batches.model import Batch, Status
 from adapter.call_context import CallContext
@@ -241,10 +247,9 @@ class Runner:
 
     def _finish(self, row: Any) -> bool:
         """End the batch; return whether it has ended."""
-        if row.verify:
-            for name in self._names(row):
-                if not self._verify(name, row):
-                    return False
+        for name in self._names(row):
+            if (row.verify or self._has_to_settle(name)) and not self._verify(name, row):
+                return False
         tables = self._ledger.tables
         return bool(
             self._insist(
@@ -254,10 +259,18 @@ class Runner:
             )
         )
 
+    def _has_to_settle(self, name: str) -> bool:
+        """Whether there are unknown rows, which were not read back since they went with others."""
+        account = self._service.accounts[name]
+        if account.verify is not Verify.UNKNOWN or account.provider.max_contacts == 1:
+            return False
+        return bool(self._insist(lambda: has_unknown_rows(self._ledger, self._batch_id, name)))
+
     def _verify(self, name: str, row: Any) -> bool:
         """Compare the rows with the list, where there is one; return False when stopped.
 
-        Without a list that can be read, nobody knows of the rows that were done.
+        Without a list that can be read, nobody knows of the rows that were done. A batch that is
+        not to be verified has its unknown rows compared alone.
         """
         account = self._service.accounts[name]
         if Action.LIST not in contain(account.provider.actions):
@@ -269,7 +282,11 @@ class Runner:
                 blocked = BlockList(result.contacts, account.identities)
                 self._insist(
                     lambda blocked=blocked: compare_rows(  # type: ignore[misc]
-                        self._ledger, self._batch_id, account, blocked
+                        self._ledger,
+                        self._batch_id,
+                        account,
+                        blocked,
+                        only_unknown=not row.verify,
                     )
                 )
                 return True
@@ -277,7 +294,8 @@ class Runner:
                 code = result.outcome.code or code
             if self._stop.wait(LIST_DELAY if left else 0):
                 return False
-        self._insist(lambda: mark_unverified(self._ledger, self._batch_id, name, code))
+        if row.verify:
+            self._insist(lambda: mark_unverified(self._ledger, self._batch_id, name, code))
         return True
 
     def _read_list(self, name: str, row: Any) -> Result | None:

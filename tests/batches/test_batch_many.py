@@ -61,7 +61,7 @@ def test_2500_unblocks_arrive_in_three_requests_with_an_outcome_for_each_row(
     failed = {number(index): 131047 for index in range(0, 2500, 100)}
     missing = {number(index) for index in range(50, 2500, 200)}
     script = ManyUsers(failed=failed, missing=missing, blocked=numbers(2500))
-    batches = serve(script)
+    batches = serve(script, verify="never")
     batch = run(batches, create(batches, many(2500), Action.UNBLOCK).batch)
     assert sorted(sizes(script)) == [500, 1000, 1000]
     assert {method for method, _ in script.requests} == {"DELETE"}
@@ -88,6 +88,26 @@ def test_the_list_at_the_end_settles_the_rows_without_a_result(serve: Serve) -> 
     batch = run(batches, create(batches, many(20), verify=True).batch)
     assert sizes(script) == [20]
     assert batch.counts == {"done": 19, "failed": 1}
+
+
+@pytest.mark.parametrize(("verify", "status"), [("unknown", "done"), ("never", "unknown")])
+def test_one_list_settles_unknown_rows_unless_nothing_is_to_be_read_back(
+    serve: Serve, verify: str, status: str
+) -> None:
+    script = ManyUsers(failed={number(0): 131047}, missing={number(1), number(2)})
+    batches = serve(script, verify=verify)
+    batch = run(batches, create(batches, many(20)).batch)
+    found = items(batches, batch)
+    assert [each.status for each in found[:4]] == ["failed", status, status, "done"]
+    assert sizes(script) == [20]
+    assert script.lists == (2 if verify == "unknown" else 1), "the first one before it begins"
+
+
+def test_an_unknown_row_that_the_list_does_not_show_stays_unknown(serve: Serve) -> None:
+    script = ManyUsers(before=lambda users: http_response(500, b"failed"))
+    batches = serve(script)
+    batch = run(batches, create(batches, many(3)).batch)
+    assert batch.counts == {"unknown": 3}, "it may still take effect"
 
 
 def test_a_request_has_rows_of_one_action(serve: Serve) -> None:

@@ -39,6 +39,7 @@ class ManyUsers:
     before: Callable[[Sequence[str]], bytes | None] = lambda users: None
     requests: list[tuple[str, list[str]]] = field(default_factory=list)
     blocked: set[str] = field(default_factory=set)
+    lists: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, peer: Peer) -> None:
@@ -46,6 +47,7 @@ class ManyUsers:
             head, _, body = peer.request.partition(b"\r\n\r\n")
             method = head.partition(b" ")[0].decode()
             if method == "GET":
+                self.lists += 1
                 users = [{"wa_id": number} for number in sorted(self.blocked)]
                 peer.write(http_response(200, {"data": users}))
                 continue
