@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from support.batches import ACCOUNT, check_sums, create, items, many, number, row, run
-from support.ledgers import rows
+from support.ledgers import execute, rows
 from support.many_users import ManyUsers, meta_account
 from support.raw_server import RawServer, http_response
 
@@ -162,6 +162,16 @@ def test_no_more_rows_are_leased_than_the_requests_take_and_newer_wishes_win(
     assert leased == [1000, 199]
     assert sizes(script) == [1000, 1, 199]
     assert number(1100) not in script.blocked
+
+
+def test_rows_of_a_process_that_is_gone_are_sent_together_again(serve: Serve, url: str) -> None:
+    script = ManyUsers()
+    batches = serve(script)
+    batch = create(batches, many(30)).batch
+    leased = "UPDATE {p}items SET status = 'leased', attempts = 1, lease_owner = 'x', lease_until ="
+    execute(url, f"{leased} :at", at="2020-01-01T00:00:00.000+00:00")
+    assert run(batches, batch).counts == {"done": 30}
+    assert sizes(script) == [30]
 
 
 @pytest.mark.usefixtures("no_delays")

@@ -8,20 +8,25 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from adapter.providers.meta_cloud import MetaCloudProvider
 from support.ledgers import rows
 from support.many_users import ManyUsers, meta_account
 from support.raw_server import RawServer, http_response
+from support.toy import Toy
 
-from adapter import Action, Client, Code, Command, Contact, connect
+from adapter import Action, Client, Code, Command, Contact, Secret, connect
+from adapter.account import Account
 from adapter.call_context import CallContext
 from adapter.changes import Change
 from adapter.codes import Applied
-from adapter.http import HttpRequest, HttpResponse
+from adapter.http import HttpRequest, HttpResponse, json_response
+from adapter.many_calls import call_many
+from adapter.provider import LocalProvider
 from adapter.results import Outcome, Result
+from adapter.settings.model import AccountSettings, TransportSettings
 from adapter.transport.intents import SUPERSEDED
 
 A, B, C = "16505550001", "16505550002", "16505550003"
@@ -303,3 +308,60 @@ def test_a_body_names_each_contact_once() -> None:
         block(client, A, B)
     body = json.loads(server.requests[0].partition(b"\r\n\r\n")[2])
     assert body["block_users"] == [{"user": f"+{A}"}, {"user": f"+{B}"}]
+
+
+# -- providers in this process, and LIDs
+
+
+class LocalMany(Toy, LocalProvider):
+    """A provider of many contacts in this process, which names them by LID where it is known."""
+
+    max_contacts = 10
+    prefers_lid = True
+    bodies: ClassVar[list[Any]] = []
+
+    def build_batch_request(self, commands: Sequence[Command]) -> HttpRequest:
+        names = [self.name_contact(command.target) for command in commands]
+        return self.request(commands[0], {"all": names})
+
+    def split_response(
+        self, commands: Sequence[Command], response: HttpResponse
+    ) -> list[HttpResponse]:
+        names = [self.name_contact(command.target) for command in commands]
+        results: Any = response.document
+        return [response.narrowed(200, results.get(name)) for name in names]
+
+    def handle_request(self, request: HttpRequest) -> HttpResponse:
+        body: Any = request.json
+        self.bodies.append(body)
+        known = {name: {"blocked": True} for name in body["all"] if C not in name}
+        return json_response(200, known)
+
+
+def test_contacts_are_named_by_the_lids_that_earlier_responses_have_shown() -> None:
+    lid = "205227043110953@lid"
+    options = {"key": Secret("k"), "session": "s"}
+    transport = TransportSettings()
+    account = Account(AccountSettings("a", LocalMany, None, options, (), transport))
+    account.identities.learn(Contact(A), Contact(A, lid))
+    commands = [Command(Action.BLOCK, Contact(each)) for each in (A, B, C)]
+    LocalMany.bodies.clear()
+    found = call_many(account, commands, "id", [None] * 3)
+    jids = [f"{each}@s.whatsapp.net" for each in (B, C)]
+    assert LocalMany.bodies == [{"all": [lid, *jids]}]
+    assert [outcome.code for outcome, _ in found] == [None, None, Code.PROVIDER_BAD_RESPONSE]
+    assert "look the number up" in found[2][0].message
+    assert [attempts for _, attempts in found] == [1, 1, 1]
+
+
+def test_an_action_without_a_route_is_not_supported_for_any_contact() -> None:
+    class BlocksOnly(LocalMany):
+        routes = {"block": ("POST", "/block")}
+
+    options = {"key": Secret("k"), "session": "s"}
+    account = Account(AccountSettings("a", BlocksOnly, None, options, (), TransportSettings()))
+    commands = [Command(Action.UNBLOCK, Contact(each)) for each in (A, B)]
+    found = call_many(account, commands, "id", [None] * 2)
+    assert [(outcome.code, attempts) for outcome, attempts in found] == [
+        (Code.OPERATION_NOT_SUPPORTED, 0)
+    ] * 2
