@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Final, ParamSpec, TypeAlias, TypeVar
+from typing import Final, TypeAlias
 
 from adapter.codes import Action, Applied, Code, Verify
 from adapter.comparison import Identities
 from adapter.contacts import Contact
-from adapter.containment import contain
-from adapter.errors import PluginError, RequestError
+from adapter.containment import contain, contain_after_sending
+from adapter.errors import RequestError
 from adapter.http import NO_HEADERS, HttpRequest, HttpResponse
 from adapter.logs import log, log_event, log_exception
 from adapter.provider import LocalProvider, Provider
@@ -36,9 +36,6 @@ _NO_LID: Final = "The contact's LID is not known; look the number up, then try a
 _NO_SLOT: Final = (
     "Too many long lists of this account are being read (transport.max_long_responses)."
 )
-
-ParametersT = ParamSpec("ParametersT")
-ReturnedT = TypeVar("ReturnedT")
 
 Send: TypeAlias = Callable[
     [HttpRequest, str, Attempt, Callable[[HttpResponse], bool]], HttpResponse | Outcome
@@ -187,16 +184,10 @@ class Account:
         prefers LIDs gets it, too. A response is compared with what its request named.
         """
         contact = command.contact
-        completed = command
-        if contact is not None:
-            who = self.identities.complete(contact)
-            if who is not contact:
-                completed = replace(command, contact=who)
+        completed = self.complete(command)
         asked = completed if self.provider.prefers_lid else command
         try:
-            if contact is not None and contact.jid is None:
-                contain(self.provider.name_contact, contact)  # a plugin may not support user ids
-            request = contain(self.provider.request_for, asked)
+            request = self.build_request(command, asked)
         except RequestError as error:
             return error.outcome, 0
         sent_id = redact_contacts(redact_contact(request_id, contact), command.contacts)
@@ -210,6 +201,26 @@ class Account:
             outcome, attempts = self.resilience.call(
                 call.run_attempt, limits, completed, settle, wish
             )
+        return self.advise_lookup(command, outcome), attempts
+
+    def complete(self, command: Command) -> Command:
+        """Return the command with all ids of its contact that earlier responses have shown."""
+        contact = command.contact
+        who = contact and self.identities.complete(contact)
+        return command if who is contact else replace(command, contact=who)
+
+    def build_request(self, command: Command, asked: Command) -> HttpRequest:
+        """Return the request for `asked`, which is the command or its completed form.
+
+        Raises RequestError where the provider cannot name the contact, and what a plugin raises.
+        """
+        contact = command.contact
+        if contact is not None and contact.jid is None:
+            contain(self.provider.name_contact, contact)  # a plugin may not support user ids
+        return contain(self.provider.request_for, asked)
+
+    def advise_lookup(self, command: Command, outcome: Outcome) -> Outcome:
+        """Return the outcome; an unknown one with the advice to look up a LID that is needed."""
         if (
             self.provider.prefers_lid
             and command.action.is_change
@@ -217,8 +228,8 @@ class Account:
             and outcome.code.applied is Applied.UNKNOWN
             and self.identities.complete(command.target).lid is None
         ):
-            outcome = replace(outcome, message=f"{outcome.message} {_NO_LID}")
-        return outcome, attempts
+            return replace(outcome, message=f"{outcome.message} {_NO_LID}")
+        return outcome
 
     def _run_locally(
         self, call: _Call, command: Command, settle: Settle | None, wish: Wish | Intent | None
@@ -270,7 +281,7 @@ class _Call:
         if self._begun is not None:
             self._begun.append(attempt)
         started = time.monotonic()
-        outcome = _learn(self._account.identities, self._command, self._exchange(attempt))
+        outcome = learn(self._account.identities, self._command, self._exchange(attempt))
         self._log_attempt(outcome, time.monotonic() - started)
         return outcome
 
@@ -329,12 +340,12 @@ class _Call:
         """Return the outcome that the response proves; each response is parsed once."""
         if self._last is None or self._last[0] is not response:
             parse = self._account.provider.parse_response
-            self._last = (response, _contain_after_sending(parse, self._command, response))
+            self._last = (response, contain_after_sending(parse, self._command, response))
         return self._last[1]
 
     def _build_next_page(self, response: HttpResponse) -> HttpRequest | None:
         build = self._account.provider.build_next_page
-        return _contain_after_sending(build, self._command, response)
+        return contain_after_sending(build, self._command, response)
 
     def _log_attempt(self, outcome: Outcome, seconds: float) -> None:
         level = logging.DEBUG if outcome.ok else logging.INFO  # the call's line repeats a success
@@ -355,7 +366,7 @@ class _Call:
         )
 
 
-def _learn(identities: Identities, command: Command, outcome: Outcome) -> Outcome:
+def learn(identities: Identities, command: Command, outcome: Outcome) -> Outcome:
     """Remember who is who in a response; return its outcome."""
     if outcome.ok and outcome.named is not None:
         identities.learn(command.target, outcome.named)
@@ -368,18 +379,6 @@ def _learn(identities: Identities, command: Command, outcome: Outcome) -> Outcom
 
 def _handle_locally(provider: LocalProvider, request: HttpRequest, *_: object) -> HttpResponse:
     return contain(provider.handle_request, request)
-
-
-def _contain_after_sending(
-    call: Callable[ParametersT, ReturnedT],
-    *args: ParametersT.args,
-    **options: ParametersT.kwargs,
-) -> ReturnedT:
-    """Call a plugin after a request was sent, when it can no longer refuse it."""
-    try:
-        return contain(call, *args, **options)
-    except RequestError as error:
-        raise PluginError("the plugin refused a request after it was sent") from error
 
 
 def _seconds(timeout: float, until: float) -> float:

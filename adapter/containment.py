@@ -8,7 +8,7 @@ from pathlib import Path
 from traceback import walk_tb
 from typing import Final, ParamSpec, TypeVar
 
-from adapter.errors import PluginError
+from adapter.errors import PluginError, RequestError
 
 _SCHEDULERS: Final = frozenset({"gevent", "greenlet", "eventlet"})
 
@@ -34,6 +34,18 @@ def contain(
         if is_from_outside(error):
             raise
         raise PluginError(f"the plugin raised {type(error).__name__}") from error
+
+
+def contain_after_sending(
+    call: Callable[ParametersT, ReturnedT],
+    *args: ParametersT.args,
+    **options: ParametersT.kwargs,
+) -> ReturnedT:
+    """Call a plugin after a request was sent, when it can no longer refuse it."""
+    try:
+        return contain(call, *args, **options)
+    except RequestError as error:
+        raise PluginError("the plugin refused a request after it was sent") from error
 
 
 def is_from_outside(error: BaseException) -> bool:

@@ -90,12 +90,7 @@ class Route:
             yield None
             return
         ensure_own_process()
-        both = (self._account, self._fallback)
-        contact = command.target
-        for each in both:
-            contact = each.identities.complete(contact)
-        intents = [each.resilience.intents for each in both]
-        intent = begin_jointly(intents, replace(command, contact=contact), wish)
+        intent = begin_change(self._account, command, wish)
         try:
             yield intent
         finally:
@@ -114,6 +109,14 @@ class Route:
             code=outcome.code and outcome.code.value,
             request_id=redact_request_id(redact_contacts(request_id, command.contacts), contact),
         )
+
+
+def begin_change(account: Account, command: Command, wish: Wish | None) -> Intent:
+    """Register a change of the account, and of its fallback; `Intent.end` must be called."""
+    accounts = [account] if account.fallback is None else [account, account.fallback]
+    for each in accounts:
+        command = each.complete(command)
+    return begin_jointly([each.resilience.intents for each in accounts], command, wish)
 
 
 def offered_actions(account: Account) -> frozenset[Action]:

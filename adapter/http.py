@@ -94,6 +94,15 @@ class HttpResponse:
         other.__dict__["document"] = self.document
         return other
 
+    def narrowed(self, status: int, document: Json) -> HttpResponse:
+        """Return the part of the response that is about one of several contacts.
+
+        Its JSON is `document`, with this status and the same headers; `body` stays the whole.
+        """
+        part = HttpResponse(status, self.headers, self.body)
+        part.__dict__["document"] = document
+        return part
+
     def __repr__(self) -> str:
         return f"HttpResponse({self.status}, {len(self.body)} bytes)"
 

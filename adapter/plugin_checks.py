@@ -44,6 +44,7 @@ _ATTRIBUTES: Final[tuple[tuple[str, Any, str], ...]] = (
     ("verified_on", (str, NoneType), "a text, or None"),
     ("header_templates", Mapping, "a mapping"),
     ("max_lookup", int, "a number"),
+    ("max_contacts", int, "a number"),
     ("max_blocked", (int, NoneType), "a number, or None"),
     ("blocks_only_recent", (int, NoneType), "a number of hours, or None"),
     ("status_words", Mapping, "a mapping"),
@@ -56,6 +57,9 @@ _METHODS: Final[Mapping[Action, tuple[str, ...]]] = {
     Action.STATE: ("build_state", "parse_state"),
 }
 """The methods that a provider needs for a read."""
+
+_BATCH_METHODS: Final = ("build_batch_request", "split_response")
+"""The methods that a provider needs for several contacts in one request."""
 
 
 def check_provider(provider: type[Provider]) -> None:
@@ -76,7 +80,7 @@ def check_provider(provider: type[Provider]) -> None:
     for attribute, kind, words in _ATTRIBUTES:
         if not isinstance(getattr(provider, attribute), kind):
             raise PluginError(f"{name}.{attribute} must be {words}")
-    for attribute in ("max_lookup", "max_blocked", "blocks_only_recent"):
+    for attribute in ("max_lookup", "max_contacts", "max_blocked", "blocks_only_recent"):
         number = getattr(provider, attribute)
         if number is not None and number < 1:
             raise PluginError(f"{name}.{attribute} must be at least 1")
@@ -84,6 +88,10 @@ def check_provider(provider: type[Provider]) -> None:
         _check_methods(provider, route.action, _METHODS.get(route.action, ()))
         if route.action is Action.STATUS and not provider.status_at:
             _check_methods(provider, route.action, ("parse_status",), "status_at, or ")
+    if provider.max_contacts > 1:
+        for method in _BATCH_METHODS:
+            if getattr(provider, method) is getattr(Provider, method):
+                raise PluginError(f"{name}.max_contacts is above 1, so it needs {method}")
     if provider.prefers_lid and ContactForm.LID not in provider.contact_forms:
         raise PluginError(f"{name}.prefers_lid needs ContactForm.LID in {name}.contact_forms")
     if provider.base_url is not None and not is_plain_url(provider.base_url):

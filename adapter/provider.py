@@ -38,6 +38,7 @@ from adapter.evidence import (
 )
 from adapter.http import Headers, HttpRequest, HttpResponse
 from adapter.options import Options
+from adapter.provider_batches import ProviderBatches
 from adapter.provider_reads import ProviderReads
 from adapter.readings import Verification
 from adapter.response_rules import find_rule, read_response, read_success
@@ -59,7 +60,7 @@ class SessionLocation(StrEnum):
 _SUCCESS_STATUSES: Final = (200, 201, 202)
 
 
-class Provider(ProviderReads):
+class Provider(ProviderReads, ProviderBatches):
     """One provider's wire format: a command into its request, its response into an outcome.
 
     A provider is pure: no network, no state, and no clock except for a date in `Retry-After`. Only
@@ -69,7 +70,8 @@ class Provider(ProviderReads):
       `{"block": ("PUT", "/blacklist/{number}")}`. A variable part with the name of an option is
       filled in from it. With `changes_return_list`, the response to a change holds the whole block
       list, and the limits of lists apply to it.
-    - The reads of a session, of numbers and of one contact: see `ProviderReads`.
+    - The reads of a session, of numbers and of one contact: see `ProviderReads`. Changes of several
+      contacts in one request: see `ProviderBatches`.
     - `contact_forms`: the forms in which requests name a contact. Without `ContactForm.LID`, a
       contact of which only the LID is known is refused, and nothing is sent.
     - `header_templates`: the headers of every request, with options by name:

@@ -133,7 +133,7 @@ class Recording:
             earlier = self._claim_key(self._key, make_result)
             if earlier is not None:
                 return earlier
-        refusal = self._open()
+        refusal = self.open()
         if refusal is not None:
             return self.end(make_result(refusal, 0))
         outcome, attempts = self._route.call(self._command, request_id, begun, self._opened)
@@ -149,7 +149,12 @@ class Recording:
             recorded = self._ledger.record(result, self._context)
         return result.with_record(recorded)
 
-    def _open(self) -> Outcome | None:
+    @property
+    def wish(self) -> OpenedCall | None:
+        """The change's place in the order of all processes, once it is opened."""
+        return self._opened
+
+    def open(self) -> Outcome | None:
         """Open the change; return why nothing is to be sent."""
         target, opened = self._target, self._opened
         if opened is None:

@@ -9,13 +9,15 @@ evidence and the checks of contradictions are the same for all providers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from adapter.codes import Action, Applied, Code, Confirmation
+from adapter.codes import Action, Applied, Code, Confirmation, Retry
 from adapter.contacts import ContactError, Relation, as_sent, relation
 from adapter.error_rules import ErrorRule
+from adapter.errors import PluginError
 from adapter.evidence import says_no_route, without_faulty_entries
 from adapter.http import HttpResponse
 from adapter.readings import Lookup, Reading
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
 
 REFUSED: Final = "was refused by the provider"
 """Our message for a field that a provider rejects. The provider's text may hold a phone number."""
+
+_REFUSED_TOGETHER: Final = (
+    "The provider refused a request for several contacts; which of them is the cause is not known."
+)
 
 _NO_ROUTE_STATUSES: Final = frozenset({404, 405})
 _NOT_FOLLOWED: Final = frozenset({307, 308})
@@ -59,6 +65,32 @@ def read_response(provider: Provider, command: Command, response: HttpResponse) 
     if not command.action.is_change:
         return outcome
     return _compare_contact(provider, command, response, outcome)
+
+
+def split_response(
+    provider: Provider, commands: Sequence[Command], response: HttpResponse
+) -> Sequence[HttpResponse]:
+    """Return the part of the response that is about each command."""
+    parts = provider.split_response(commands, response)
+    if len(parts) != len(commands):
+        raise PluginError("split_response must return one response for each command")
+    return parts
+
+
+def read_part(
+    provider: Provider, command: Command, part: HttpResponse, response: HttpResponse
+) -> Outcome:
+    """Return the outcome of one of several commands, by its part of their response.
+
+    A part that is the whole response is about no one of them: it is not a success, and the contact
+    is not known to be the cause of a refusal.
+    """
+    outcome = provider.parse_response(command, part)
+    if part is response and outcome.ok:
+        return _fail(Code.PROVIDER_BAD_RESPONSE, response)
+    if part is response and outcome.code is Code.TARGET_REJECTED:
+        return replace(outcome, retry=Retry.AFTER_DELAY, message=_REFUSED_TOGETHER)
+    return replace(outcome, upstream_status=response.status)
 
 
 def find_rule(

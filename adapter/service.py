@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -13,12 +14,14 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from adapter.account import Account
 from adapter.api_keys import Caller
 from adapter.call_context import CallContext
+from adapter.changes import Change, RunningChange
 from adapter.codes import Action, Code
 from adapter.contacts import Contact, load_numbering_plans
 from adapter.errors import RequestError
 from adapter.fallback import Route, offered_actions
 from adapter.history import Filters, Source
 from adapter.logs import log_event
+from adapter.many_calls import call_many
 from adapter.pages import (
     check_choice,
     check_limit,
@@ -157,6 +160,51 @@ class Service:
             if observer is not None:
                 observer.call_ended(target, command, result, time.monotonic() - started)
         return result
+
+    def perform_many(self, account: str, changes: Sequence[Change]) -> list[Result]:
+        """Run changes of one action in one request, at most the `max_contacts` of the provider.
+
+        Returns the result of each change, which is recorded with the request id of its context, as
+        `perform` does. There is no retry, nothing is read back, and a fallback is not called. An
+        exception of a plugin is logged, and an `internal_error` of the changes which it concerns.
+
+        Raises RequestError for an unknown account.
+        """
+        started = time.monotonic()
+        target = self.accounts.get(account)
+        if target is None:
+            raise RequestError(Outcome.failure(Code.ACCOUNT_NOT_FOUND))
+        route = None if target.fallback is None else Route(target, target.fallback)
+        if route is not None:
+            route.names = (target.name,)
+        running = []
+        for each in changes:
+            command, context = each.command, each.context
+            make_result = partial(
+                _make_result, command, target, context.request_id, started, context, route
+            )
+            recording = None
+            if self.ledger is not None:
+                recording = Recording(self.ledger, target, command, context, None, each.opened)
+            running.append(RunningChange(command, recording, make_result))
+        observer = self.observer
+        if observer is not None:
+            for _ in running:
+                observer.call_started(target)
+        try:
+            sent = [change for change in running if change.open()]
+            if sent:
+                commands = [change.command for change in sent]
+                wishes = [change.wish for change in sent]
+                outcomes = call_many(target, commands, new_request_id(), wishes)
+                for change, (outcome, attempts) in zip(sent, outcomes, strict=True):
+                    change.end(outcome, attempts)
+        finally:
+            if observer is not None:
+                seconds = time.monotonic() - started
+                for change in running:
+                    observer.call_ended(target, change.command, change.result, seconds)
+        return [change.result for change in running]
 
     def blocked(
         self,

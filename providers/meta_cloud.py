@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -16,6 +16,7 @@ PATH = f"{PHONE}/block_users"
 CONNECTED, NOT_CONNECTED = p.SessionState.CONNECTED, p.SessionState.NOT_CONNECTED
 CHANGED = {p.Action.BLOCK: "added_users", p.Action.UNBLOCK: "removed_users"}
 RESULTS = (*CHANGED.values(), "failed_users")
+SOME_FAILED = 139100
 WRONG_NUMBER_ID = (
     "The provider does not know this phone_number_id, or the token has no right to it: check both."
 )
@@ -87,6 +88,30 @@ def names(entry: p.Json, contact: p.Contact) -> bool:
     return contact.user_id in (entry.get("user_id"), entry.get("input"))
 
 
+def read_owner(entry: p.Json, owners: Mapping[str, int | None]) -> int | None:
+    """Return the index of the user of a result: by `input`, else by its ids; None for nobody's.
+
+    `owners` are the indexes of the users that were sent, by what was sent and by identity.
+    """
+    given = entry.get("input") if isinstance(entry, dict) else None
+    if isinstance(given, str) and owners.get(given) is not None:
+        return owners[given]
+    try:
+        person = read_user(entry)
+    except p.ContactError:
+        return None
+    named = owners.get(p.identity_key(person))
+    return owners.get(person.user_id or "") if named is None else named
+
+
+def is_partial(response: p.HttpResponse) -> bool:
+    """Whether the response is an error for the reason that some users failed, who are named."""
+    match response.document:
+        case {"error": {"code": code}, "block_users": {"failed_users": [_, *_]}}:
+            return code == SOME_FAILED and response.status in (200, 400)
+    return False
+
+
 def read_cursor(document: p.Json) -> str | None:
     """Return the cursor behind a page; empty after the last page, None if it is unreadable.
 
@@ -113,8 +138,9 @@ class MetaCloudProvider(p.Provider):
     among those now added or removed: that is the state of this user, not only an acceptance. Other
     business accounts cannot be blocked. A list holds 64,000 users.
 
-    Errors are per user, within a 400 too. One user is sent, so the first error of a user is ours,
-    and more precise than 139100, the error of the whole without a cause. Codes and statuses are
+    Errors are per user, within a 400 too. Where one user is sent, the first error of a user is
+    ours, and more precise than 139100, the error of the whole without a cause. A request takes
+    1,000 users, each with a result. Codes and statuses are
     those of Meta's error page (support/error-codes, updated 2026-05-27); that this endpoint returns
     each of them is inferred.
 
@@ -140,6 +166,7 @@ class MetaCloudProvider(p.Provider):
         "status": ("GET", PHONE),
     }
     synchronous = True
+    max_contacts = 1000
     max_blocked = 64_000
     blocks_only_recent = 24
     status_at = "/status"
@@ -167,9 +194,19 @@ class MetaCloudProvider(p.Provider):
         """
         if command.contact is None:
             return self.request(command, None, {"limit": "1000"})
-        named = self.name_contact(command.contact)
-        user = {"user_id": named} if command.contact.number is None else {"user": f"+{named}"}
-        return self.request(command, {"messaging_product": "whatsapp", "block_users": [user]})
+        return self.build_batch_request([command])
+
+    def build_batch_request(self, commands: Sequence[p.Command]) -> p.HttpRequest:
+        """Name the users in the body."""
+        users: list[p.Json] = [
+            {"user" if target.number else "user_id": self._write_user(target)}
+            for target in (command.target for command in commands)
+        ]
+        return self.request(commands[0], {"messaging_product": "whatsapp", "block_users": users})
+
+    def _write_user(self, contact: p.Contact) -> str:
+        named = self.name_contact(contact)
+        return named if contact.number is None else f"+{named}"
 
     def build_status(self, command: p.Command) -> p.HttpRequest:
         """Request the one field that is read."""
@@ -244,6 +281,46 @@ class MetaCloudProvider(p.Provider):
             if p.relation(command.contact, person) is not p.Relation.DIFFERENT:
                 return True
         return False
+
+    def split_response(
+        self, commands: Sequence[p.Command], response: p.HttpResponse
+    ) -> Sequence[p.HttpResponse]:
+        """Narrow the results to those of each user, with the error of the whole where it failed.
+
+        An error that some users failed is not about the others: alone, theirs is a 200. The results
+        of persons who were not sent come after those of each user, whose evidence they may spoil.
+        """
+        match response.document:
+            case {"block_users": dict(results)} as document if any(map(results.get, RESULTS)):
+                pass
+            case _:
+                return [response] * len(commands)
+        owners: dict[str, int | None] = {}
+        for index, command in enumerate(commands):
+            person = p.identity_key(command.target)  # of two forms of a number, `input` alone shows
+            owners[person] = None if person in owners else index
+        for index, command in enumerate(commands):
+            owners[self._write_user(command.target)] = index
+        found: dict[int | None, dict[str, list[p.Json]]] = {}
+        for name in RESULTS:
+            entries = results.get(name, [])
+            for entry in entries if isinstance(entries, list) else [None]:
+                user = found.setdefault(read_owner(entry, owners), {})
+                user.setdefault(name, []).append(entry)
+        nobody = found.pop(None, {})
+        expected = {CHANGED[commands[0].action], "failed_users"}
+        nothing = response.narrowed(200, {"block_users": {}})
+        parts = [nothing] * len(commands)
+        for owner, user in found.items():
+            both = {name: user.get(name, []) + nobody.get(name, []) for name in RESULTS}
+            mine: dict[str, p.Json] = {name: [*each] for name, each in both.items() if each}
+            status, alone = response.status, {**document, "block_users": mine}
+            if "failed_users" not in mine and is_partial(response):
+                status = 200
+                del alone["error"]
+            if owner is not None and not expected.isdisjoint(user):
+                parts[owner] = response.narrowed(status, alone)
+        return parts
 
     def parse_success(self, command: p.Command, response: p.HttpResponse) -> p.Outcome | None:
         """Accept a 200 with our user alone as changed, or with a page of the list."""

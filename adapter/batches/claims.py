@@ -28,7 +28,7 @@ from adapter.service import new_request_id
 from adapter.settings.model import PaceSettings
 
 WAITING: Final = 4
-"""Rows that are leased for each slot: those beyond the first wait here, for the next free slot."""
+"""Single rows that are leased for each slot: those beyond the first wait for the next free slot."""
 
 SCAN: Final = 512
 """Rows of one transaction that are looked at where many of them need no call."""
@@ -38,7 +38,10 @@ _ERASED: Final = "the contact was erased"
 
 
 class Claims:
-    """The exchanges of one batch with the rows of one account."""
+    """The exchanges of one batch with the rows of one account.
+
+    `group` is the most rows in one request; `lease` is in seconds.
+    """
 
     def __init__(
         self,
@@ -49,10 +52,12 @@ class Claims:
         pace: PaceSettings,
         lease: float,
         verify: bool | None,
+        group: int = 1,
     ) -> None:
         self._ledger, self._tables = ledger, ledger.tables
         self._batch_id, self._account, self._provider = batch_id, account, provider
         self._pace, self._lease, self._verify = pace, lease, verify
+        self._group = group
         self._statements = ClaimStatements(self._tables, ledger.dialect)
         self._limit = 0
 
@@ -259,10 +264,10 @@ class Claims:
             answer.wait_until = lane.paused_until.timestamp()
             self._note_full(connection, given, answer)
             return
-        # As many again wait here for the next free slot, but for a row that is tried after a pause.
-        is_paced = self._pace.per_minute is not None
-        most = answer.slots if lane.pauses or is_paced else WAITING * answer.slots
-        wanted = most - given.running - len(given.queued)
+        wanted = self._most(lane, answer.slots) - given.rows - len(given.queued)
+        if self._group > 1:  # of one request: the next exchange, which follows at once, has others
+            is_late = self._pace.per_minute is not None and given.running >= answer.slots
+            wanted = 0 if is_late else min(wanted, self._group)
         tokens, next_at = lane.count_tokens(self._pace)
         if tokens is not None:
             wanted = min(wanted, tokens)
@@ -304,6 +309,18 @@ class Claims:
         if chosen:
             self._lease_rows(connection, book, lane, given, answer, batch, chosen)
             lane.spend(len(chosen), self._pace)
+
+    def _most(self, lane: Lane, slots: int) -> int:
+        """Return how many rows may be leased here, those that have begun included.
+
+        Requests for many are filled. Of single rows, as many again wait for the next free slot. A
+        row that is tried after a pause is alone, and of those that keep to a pace none waits.
+        """
+        if lane.pauses:
+            return slots
+        if self._group > 1:
+            return self._group * slots
+        return slots if self._pace.per_minute is not None else WAITING * slots
 
     def _note_full(self, connection: sa.Connection, given: Exchange, answer: Answer) -> None:
         """Note that no row is wanted now, and whether there is any."""
@@ -373,6 +390,7 @@ class Claims:
                     row.attempts + 1,
                     unresolved,
                     self._statements.wish_of(row),
+                    row.code not in (None, UNRESOLVED),
                 )
             )
         book.open_calls(connection, [each.opened.event for each in answer.leased])

@@ -5,7 +5,7 @@ The list is read once for all rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
@@ -137,17 +137,36 @@ class BlockList:
         return any(getattr(who, name) in self._known[name] for name in _NAMES)
 
 
-def compare_rows(ledger: Ledger, batch_id: int, account: Account, blocked: BlockList) -> None:
+def has_unknown_rows(ledger: Ledger, batch_id: int, account: str) -> bool:
+    """Whether rows were sent whose outcome is unknown. Raises LedgerUnavailable."""
+    unknown = (ItemStatus.UNKNOWN,)
+    return ledger.ask(
+        lambda connection: bool(
+            _read_rows(connection, ledger.tables, batch_id, account, 0, unknown)
+        )
+    )
+
+
+def compare_rows(
+    ledger: Ledger,
+    batch_id: int,
+    account: Account,
+    blocked: BlockList,
+    *,
+    only_unknown: bool = False,
+) -> None:
     """Let the list decide about the rows that were sent. Raises LedgerUnavailable.
 
     A row whose contact is not as wanted has failed, and an unknown one that is as wanted is done. A
-    done one is unknown where the list cannot be compared with its contact.
+    done one is unknown where the list cannot be compared with its contact. With `only_unknown`, it
+    decides about nothing but unknown rows that are done: any other may still take effect.
     """
-    for rows in _read_all(ledger, batch_id, account.name):
+    statuses = (ItemStatus.UNKNOWN,) if only_unknown else _COMPARED
+    for rows in _read_all(ledger, batch_id, account.name, statuses):
         ends: dict[_End, list[int]] = {}
         for row, state in _find_states(rows, blocked):
             end = _end_of(row, state)
-            if end is not None:
+            if end is not None and (not only_unknown or end.status is ItemStatus.DONE):
                 ends.setdefault(end, []).append(row.row)
         for end, numbers in ends.items():
             _end_rows(ledger, batch_id, numbers, end)
@@ -217,13 +236,15 @@ def _find_states(rows: Iterable[Any], blocked: BlockList) -> Iterator[tuple[Any,
             yield row, blocked.find(Contact(row.number, row.lid, row.user_id))
 
 
-def _read_all(ledger: Ledger, batch_id: int, account: str) -> Iterator[Any]:
+def _read_all(
+    ledger: Ledger, batch_id: int, account: str, statuses: Sequence[ItemStatus] = _COMPARED
+) -> Iterator[Any]:
     """Yield the rows of `_read_rows`, in chunks."""
     after, tables = 0, ledger.tables
     while True:
         rows = ledger.ask(
             lambda connection, after=after: _read_rows(  # type: ignore[misc]
-                connection, tables, batch_id, account, after
+                connection, tables, batch_id, account, after, statuses
             )
         )
         if not rows:
@@ -239,7 +260,12 @@ def _end_rows(ledger: Ledger, batch_id: int, numbers: list[int], end: _End) -> N
 
 
 def _read_rows(
-    connection: sa.Connection, tables: Tables, batch_id: int, account: str, after: int
+    connection: sa.Connection,
+    tables: Tables,
+    batch_id: int,
+    account: str,
+    after: int,
+    statuses: Sequence[ItemStatus],
 ) -> Any:
     """Return the next rows that were sent, but for those whose wish is not the newest."""
     items, contacts, blocks = tables.items, tables.contacts, tables.blocks
@@ -256,7 +282,7 @@ def _read_rows(
         )
         .select_from(items.join(contacts, contacts.c.id == items.c.contact_id))
         .where(items.c.batch_id == batch_id, items.c.row > after, items.c.account == account)
-        .where(items.c.status.in_([each.value for each in _COMPARED]), ~opposite)
+        .where(items.c.status.in_([each.value for each in statuses]), ~opposite)
         .order_by(items.c.row)
         .limit(CHUNK)
     )

@@ -47,7 +47,8 @@ class LeasedRow:
     """A row that this process runs; `tries` counts this one.
 
     `unresolved`: whether an earlier try may have taken effect. `wish_before`: the columns of
-    the contact's wish before the row was leased; None where there was none.
+    the contact's wish before the row was leased; None where there was none. `failed`: whether the
+    try before has certainly failed.
     """
 
     row: int
@@ -57,6 +58,7 @@ class LeasedRow:
     tries: int
     unresolved: bool = False
     wish_before: dict[str, Any] | None = None
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +79,10 @@ class EndedRow:
 class Exchange:
     """What a process brings and wants: see `Claims.exchange`.
 
-    `unsent`: leased rows that are not run. `running`: rows that have begun, and `slots`: how many
-    may run meanwhile; `queued`: leased rows that have not begun, some of which may be superseded by
-    now. `after`: no row up to this one is pending. `recover`: take rows back whose leases have
-    expired. `release`: the process ends.
+    `unsent`: leased rows that are not run. `running`: requests that have begun, `rows`: the rows in
+    them, and `slots`: how many requests may run meanwhile. `queued`: leased rows that have not
+    begun, some of which may be superseded by now. `after`: no row up to this one is pending.
+    `recover`: take rows back whose leases have expired. `release`: the process ends.
     """
 
     owner: str
@@ -88,6 +90,7 @@ class Exchange:
     unsent: Sequence[LeasedRow] = ()
     renewed: Sequence[int] = ()
     running: int = 0
+    rows: int = 0
     slots: int = 0
     queued: Sequence[LeasedRow] = ()
     after: int = 0
@@ -97,7 +100,7 @@ class Exchange:
 
 @dataclass(slots=True)
 class Answer:
-    """What an exchange returns: `slots` is how many rows may run now.
+    """What an exchange returns: `slots` is how many requests may run now, each of one row or more.
 
     `wait_until`: no row can be leased before, in seconds since 1970. `is_exhausted`: nothing was
     left to lease now. `is_full`: no further row was wanted.

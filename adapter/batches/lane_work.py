@@ -11,6 +11,7 @@ from contextlib import suppress
 from adapter.batches.claims import Claims
 from adapter.batches.endings import ending_of
 from adapter.batches.exchanges import Answer, EndedRow, Exchange, LeasedRow
+from adapter.changes import Change
 from adapter.codes import Code
 from adapter.errors import LedgerUnavailable
 from adapter.ledger.events import CloseEvent
@@ -35,8 +36,9 @@ RENEW = 5.0
 class LaneWork:
     """Runs the leased rows of one account, and exchanges them in groups.
 
-    `lease` and `call` are in seconds: how long a lease and the longest call last. `wake` is set
-    when an exchange is due.
+    A slot runs one request: of one row, or of up to `group` rows with the same action. `lease` and
+    `call` are in seconds: how long a lease and the longest call last. `wake` is set when an
+    exchange is due.
     """
 
     def __init__(
@@ -48,13 +50,17 @@ class LaneWork:
         lease: float,
         call: float,
         wake: threading.Event,
+        group: int = 1,
     ) -> None:
+        self._group = group
+        self._alone_if_failed = service.accounts[account].fallback is not None
         self._service, self._account, self._claims = service, account, claims
         self._owner, self.lease, self._call, self._wake = owner, lease, call, wake
         self._lock = threading.Lock()
         self._queue: deque[LeasedRow] = deque()
         self._ended: list[EndedRow] = []
         self._running: dict[int, LeasedRow] = {}
+        self._requests = 0
         self._slots = 0
         self._closed = False
         self._paused = False
@@ -94,7 +100,7 @@ class LaneWork:
             return True
         if self._closed:
             return bool(self._queue)
-        if self._queue and (self._paused or len(self._running) < self._slots):
+        if self._queue and (self._paused or self._requests < self._slots):
             return True  # they go back, or have to be checked before they begin
         needs = len(self._queue) <= 2 * self._slots
         busy = self._running or self._queue
@@ -119,7 +125,7 @@ class LaneWork:
                 unsent, self._queue = list(self._queue), deque()
                 self._paused = False
             leased = [*self._running, *(each.row for each in self._queue)]
-            running, queued = len(self._running), list(self._queue)
+            running, rows, queued = self._requests, len(self._running), list(self._queue)
             slots = 0 if self._closed or self._paused or not leased else self._slots
         renew = bool(leased) and now >= self._renewed_at + RENEW
         given = Exchange(
@@ -128,6 +134,7 @@ class LaneWork:
             unsent,
             leased if renew else (),
             running,
+            rows,
             slots,
             queued,
             self._after,
@@ -169,44 +176,77 @@ class LaneWork:
                 self._paused = True
             if self._closed or self._paused:
                 return
-            more = min(len(self._queue), self._slots - len(self._running))
-            chosen = [self._queue.popleft() for _ in range(more)]
-            for each in chosen:
-                self._running[each.row] = each
+            chosen = []
+            while self._queue and self._requests < self._slots:
+                chosen.append(self._take())
         for each in chosen:
             self._pool.submit(self._work, each)
 
-    def _work(self, leased: LeasedRow) -> None:
-        """Run the row, and then others, as long as there are any."""
-        following: LeasedRow | None = leased
+    def _work(self, leased: list[LeasedRow]) -> None:
+        """Run the rows of a request, and then others, as long as there are any."""
+        following: list[LeasedRow] | None = leased
         while following is not None:
             ended = self._run(following)
             with self._lock:
-                del self._running[following.row]
-                self._ended.append(ended)
-                if ended.ending.pause is not None:
+                self._requests -= 1
+                for each in following:
+                    del self._running[each.row]
+                self._ended += ended
+                if any(each.ending.pause is not None for each in ended):
                     self._paused = True
                 following = self._next()
                 due = self._is_group or following is None or len(self._queue) <= 2 * self._slots
             if due and not self._wake.is_set():
                 self._wake.set()
 
-    def _next(self) -> LeasedRow | None:
-        """Return the next row to run; the lock is held."""
+    def _next(self) -> list[LeasedRow] | None:
+        """Return the rows of the next request; the lock is held."""
         if (
             self._closed
             or self._paused
             or not self._queue
-            or len(self._running) >= self._slots
+            or self._requests >= self._slots
             or self._is_stale(now := time.monotonic())
             or now > self._checked_at + FRESH
         ):
             return None
-        following = self._queue.popleft()
-        self._running[following.row] = following
-        return following
+        return self._take()
 
-    def _run(self, leased: LeasedRow) -> EndedRow:
+    def _take(self) -> list[LeasedRow]:
+        """Return the first row of the queue, with others for the same request; the lock is held."""
+        chosen = [self._queue.popleft()]
+        if self._group > 1 and not self._is_alone(chosen[0]):
+            others: deque[LeasedRow] = deque()
+            action = chosen[0].command.action
+            for each in self._queue:
+                fits = each.command.action is action and not self._is_alone(each)
+                (chosen if fits and len(chosen) < self._group else others).append(each)
+            self._queue = others
+        for each in chosen:
+            self._running[each.row] = each
+        self._requests += 1
+        return chosen
+
+    def _is_alone(self, leased: LeasedRow) -> bool:
+        """Whether the row needs a request of its own.
+
+        A row that has failed among others may be the cause of their failure. A single call also
+        follows the fallback.
+        """
+        return leased.failed and (leased.tries > 1 or self._alone_if_failed)
+
+    def _run(self, rows: list[LeasedRow]) -> list[EndedRow]:
+        if len(rows) == 1:
+            return [self._run_alone(rows[0])]
+        changes = [Change(each.command, each.context, each.opened) for each in rows]
+        try:
+            results = self._service.perform_many(self._account, changes)
+        except BaseException as error:  # noqa: BLE001 - a bug
+            self._log(error, None)
+            results = [self._failed(each) for each in rows]
+        return [self._end_safely(*each) for each in zip(rows, results, strict=True)]
+
+    def _run_alone(self, leased: LeasedRow) -> EndedRow:
         try:
             result = self._service.perform(
                 self._account,
@@ -218,15 +258,19 @@ class LaneWork:
         except BaseException as error:  # noqa: BLE001 - a bug of a plugin ends one row
             self._log(error, leased)
             result = result_of(error) or self._failed(leased)
+        return self._end_safely(leased, result)
+
+    def _end_safely(self, leased: LeasedRow, result: Result) -> EndedRow:
         try:
             return self._end(leased, result)
         except Exception as error:  # noqa: BLE001 - a result that cannot be read
             self._log(error, leased)
             return self._end(leased, self._failed(leased))
 
-    def _log(self, error: BaseException, leased: LeasedRow) -> None:
+    def _log(self, error: BaseException, leased: LeasedRow | None) -> None:
+        contact = None if leased is None else leased.command.contact
         with suppress(Exception):  # the text of an exception may raise too
-            log_exception("batch_row_failed", error, contact=leased.command.contact)
+            log_exception("batch_row_failed", error, contact=contact)
 
     def _failed(self, leased: LeasedRow) -> Result:
         """Return the result of a call that has none: it may have taken effect."""

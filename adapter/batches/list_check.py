@@ -77,17 +77,19 @@ class ListCheck:
         except Exception:  # noqa: BLE001 - a bug of a plugin, which is logged
             return None
 
-    def decide(self, name: str) -> bool:
+    def decide(self, name: str, *, only_unknown: bool = False) -> bool:
         """Let the list decide about the rows of an account, where there is one.
 
         Returns False for a batch that does not run any more, and when stopped. While the account
         cannot be reached, its lane is paused, as by a row. The list is read once more where a
         change may take effect after its response. Without a list that can be read, it is not known
         what has become of the rows that were done.
+
+        With `only_unknown`, the list settles unknown rows alone, and the account is not awaited.
         """
         account = self._service.accounts[name]
         if Action.LIST not in offered_actions(account):
-            if not is_verifiable(account):
+            if not (only_unknown or is_verifiable(account)):
                 self._mark_unverified(name, Unverified.NO_READ)
             return True  # else each change was read back by itself
         left, is_last, has_paused = MAX_LIST_TRIES, False, False
@@ -98,20 +100,22 @@ class ListCheck:
                     self._change_lane(name, Lane.record_success)
                 blocked = BlockList(result.contacts, account.identities)
                 given = (self._ledger, self._row.id, account, blocked)
+                is_last = is_last or only_unknown
                 if is_last or not self._insist(partial(may_still_change, *given)):
-                    self._insist(partial(compare_rows, *given))
+                    self._insist(partial(compare_rows, *given, only_unknown=only_unknown))
                     return True
                 is_last = True
                 self._stop.wait(RECHECK_DELAY)
                 continue
-            pause = None if result is None else _pause_of(result)
+            pause = None if result is None or only_unknown else _pause_of(result)
             if pause is not None:
                 has_paused = True
                 self._wait_until(self._change_lane(name, partial(_pause, pause)))
                 continue
             left -= 1
             if not left:
-                self._mark_unverified(name, (result and result.code) or Code.INTERNAL_ERROR)
+                if not only_unknown:
+                    self._mark_unverified(name, (result and result.code) or Code.INTERNAL_ERROR)
                 return True
             self._stop.wait(LIST_DELAY)
         return False

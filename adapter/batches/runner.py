@@ -15,11 +15,11 @@ import sqlalchemy as sa
 
 from adapter.batches import store
 from adapter.batches.claims import Claims
-from adapter.batches.comparing import mark_unchanged
+from adapter.batches.comparing import has_unknown_rows, mark_unchanged
 from adapter.batches.lane_work import LaneWork
 from adapter.batches.list_check import ListCheck
 from adapter.batches.model import Batch, Status
-from adapter.codes import Action
+from adapter.codes import Action, Verify
 from adapter.errors import LedgerUnavailable
 from adapter.fallback import offered_actions
 from adapter.ledger.database import is_disconnect, is_passing
@@ -40,6 +40,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
 
 MAX_FAILURES: Final = 3
 """How often in a row a transaction may fail though the database is there; then it is a bug."""
+
+MOST_ROWS: Final = 1000
+"""The most rows of one request: they are leased in one transaction."""
 
 
 class _RepeatedFailure(Exception):  # noqa: N818 - not an error of its own
@@ -144,6 +147,9 @@ class Runner:
         verify = None
         if row.verify:  # by one list at the end, where there is one
             verify = Action.LIST not in offered_actions(account)
+        reads_back = account.verify is Verify.ALWAYS if verify is None else verify
+        # Reading a change back is part of its call, which is then of one row.
+        group = 1 if reads_back else min(account.provider.max_contacts, MOST_ROWS)
         claims = Claims(
             self._ledger,
             self._batch_id,
@@ -152,8 +158,9 @@ class Runner:
             account.settings.pace,
             lease,
             verify,
+            group,
         )
-        return LaneWork(self._service, name, claims, self._owner, lease, call, self._wake)
+        return LaneWork(self._service, name, claims, self._owner, lease, call, self._wake, group)
 
     # --- rows
 
@@ -240,10 +247,11 @@ class Runner:
 
     def _finish(self, row: Any) -> bool:
         """End the batch; return whether it has ended."""
-        if row.verify:
-            for name in self._names(row):
-                if not self._list_check(row).decide(name):
-                    return False
+        check = self._list_check(row)
+        for name in self._names(row):
+            has_to = row.verify or self._has_to_settle(name)
+            if has_to and not check.decide(name, only_unknown=not row.verify):
+                return False
         tables = self._ledger.tables
         return bool(
             self._insist(
@@ -252,6 +260,13 @@ class Runner:
                 )
             )
         )
+
+    def _has_to_settle(self, name: str) -> bool:
+        """Whether there are unknown rows, which were not read back since they went with others."""
+        account = self._service.accounts[name]
+        if account.verify is not Verify.UNKNOWN or account.provider.max_contacts == 1:
+            return False
+        return bool(self._insist(lambda: has_unknown_rows(self._ledger, self._batch_id, name)))
 
     # --- the ledger
 

@@ -74,7 +74,8 @@ class PaceSettings:
     """How fast the batches of one account run, in all processes together.
 
     `per_minute`: the most rows that begin in a minute; None means no limit. `max_in_flight`: the
-    most that run at the same time. Single calls are not counted.
+    most requests at the same time, each of one row, or of many where the provider takes them.
+    Single calls are not counted.
     """
 
     per_minute: int | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from adapter.testing.batches_contract import BatchesContract
 from adapter.testing.dialect_contract import DialectContract
 from adapter.testing.evidence_contract import EvidenceContract
 from adapter.testing.lists_contract import ListsContract
@@ -16,6 +17,7 @@ class ProviderContract(
     ResponsesContract,
     EvidenceContract,
     ListsContract,
+    BatchesContract,
     OptionsContract,
     PrivacyContract,
     DialectContract,

@@ -176,6 +176,31 @@ def begin_jointly(several: Iterable[Intents], command: Command, wish: Wish | Non
         return _JointIntent(tuple(each.register(command, wish) for each in ordered), wish)
 
 
+class IntentGroup(Intent):
+    """The places of several changes, each of another contact, that are sent in one request.
+
+    `left` are those that the request still holds; the caller ends each of them.
+    """
+
+    __slots__ = ("left",)
+
+    def __init__(self, left: list[Intent]) -> None:
+        self.left = left
+
+    def is_superseded(self) -> bool:
+        """Whether a newer call requests the opposite of one of the changes."""
+        return any(each.is_superseded() for each in self.left)
+
+    def is_superseded_anywhere(self) -> bool:
+        """Whether one in this process does."""
+        return self.is_superseded()
+
+    def end(self) -> None:
+        """Unregister the changes that are left."""
+        for each in self.left:
+            each.end()
+
+
 class _SharedIntents:
     """The intents of each upstream account of this process, held weakly."""
 

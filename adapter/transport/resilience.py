@@ -123,12 +123,16 @@ class _LongResponseSlot:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """One call: how to make an attempt, its limits, its deadline in the clock's seconds."""
+    """One call: how to make an attempt, its limits, its deadline in the clock's seconds.
+
+    `most`: the most attempts.
+    """
 
     run_attempt: Callable[[Attempt], Outcome]
     limits: Limits
     deadline: float
     intent: Intent | None
+    most: int
 
     @property
     def is_superseded(self) -> bool:
@@ -200,8 +204,18 @@ class Resilience:
             if intent is not None and intent is not wish:
                 intent.end()
 
+    def call_once(
+        self, run_attempt: Callable[[Attempt], Outcome], limits: Limits, intent: Intent
+    ) -> tuple[Outcome, int]:
+        """Make one attempt, or none, for a change whose intent has begun and does not end here."""
+        return self._call_in_bulkhead(run_attempt, limits, intent, most=1)
+
     def _call_in_bulkhead(
-        self, run_attempt: Callable[[Attempt], Outcome], limits: Limits, intent: Intent | None
+        self,
+        run_attempt: Callable[[Attempt], Outcome],
+        limits: Limits,
+        intent: Intent | None,
+        most: int = MAX_ATTEMPTS,
     ) -> tuple[Outcome, int]:
         try:
             self._free_slots.pop()
@@ -209,7 +223,7 @@ class Resilience:
             return Outcome.failure(Code.OVERLOADED, retry_after=1), 0
         try:
             deadline = self._clock() + limits.timeout
-            return self._call_with_retry(_Call(run_attempt, limits, deadline, intent))
+            return self._call_with_retry(_Call(run_attempt, limits, deadline, intent, most))
         finally:
             self._free_slots.append(0)
 
@@ -217,7 +231,7 @@ class Resilience:
         self._retry_throttle.count_call()
         outcome, made = self._attempt(call, new_connection=False)
         attempts = int(made)
-        while made and attempts < MAX_ATTEMPTS and is_retryable(outcome):
+        while made and attempts < call.most and is_retryable(outcome):
             if self.state == OPENED:
                 break
             jitter = random.uniform(0, _MAX_JITTER)  # noqa: S311 - no secret

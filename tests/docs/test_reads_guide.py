@@ -1,4 +1,4 @@
-"""The reads in the guide to providers: its class and its responses keep the contract."""
+"""The reads and the batches in the guide to providers: its classes keep the contract."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from support.pages import page
 from support.toy import contract_for, failures, write_answers
 
 from adapter import plugin as p
+from adapter.plugin_checks import check_provider
+from adapter.provider_batches import ProviderBatches
 from adapter.provider_reads import ProviderReads
+from adapter.response_rules import read_part, split_response
 
 GUIDE = page("providers/README.md")
 
@@ -29,10 +32,10 @@ def run_block(text: str) -> dict[str, Any]:
 
 @pytest.fixture
 def provider() -> type[p.Provider]:
-    """Return the provider of the guide, with the reads of the section on reads."""
-    changes, reads = map(run_block, blocks("python"))
-    bases = (reads["AcmeReads"], changes["AcmeProvider"])
-    routes = {**bases[1].routes, **bases[0].routes}
+    """Return the provider of the guide, with its reads, and its changes of many contacts."""
+    changes, reads, many = map(run_block, blocks("python"))
+    bases = (many["AcmeBatches"], reads["AcmeReads"], changes["AcmeProvider"])
+    routes = {**bases[2].routes, **bases[1].routes}
     return type("AcmeProvider", bases, {"__module__": __name__, "routes": routes})
 
 
@@ -78,3 +81,42 @@ def test_every_declaration_and_method_of_reads_is_in_the_guide() -> None:
     names = [name for name in vars(ProviderReads) if not name.startswith("_")]
     assert len(names) >= 14
     assert [name for name in names if name not in section] == []
+
+
+def test_the_declaration_and_the_methods_of_batches_are_in_the_guide() -> None:
+    section = GUIDE.text.partition("\n### Many contacts in one request\n")[2].partition("\n## ")[0]
+    names = [name for name in vars(ProviderBatches) if not name.startswith("_")]
+    assert [name for name in names if name not in section] == []
+    assert len(names) == 3
+
+
+RESULTS = [
+    {"phone": "5511999999999", "ok": True, "blocked": True},
+    {"phone": "14155550123", "ok": False, "error": "SESSION_OFFLINE"},
+]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (200, {"results": RESULTS}, [None, "session_not_connected", "provider_bad_response"]),
+        (200, {"results": RESULTS * 2}, ["provider_bad_response"] * 3),
+        (200, {"ok": True, "blocked": True}, ["provider_bad_response"] * 3),
+        (409, {"ok": False, "error": "SESSION_OFFLINE"}, ["session_not_connected"] * 3),
+        (500, {}, ["provider_error"] * 3),
+    ],
+    ids=str,
+)
+def test_the_batches_of_the_guide_have_an_outcome_for_each_contact(
+    provider: type[p.Provider], status: int, body: dict[str, Any], expected: list[str | None]
+) -> None:
+    check_provider(provider)
+    acme = provider({"token": p.Secret("t"), "session": "s"})
+    numbers = ["5511999999999", "14155550123", "16505550000"]
+    commands = [p.Command(p.Action.BLOCK, p.Contact(number)) for number in numbers]
+    request = acme.build_batch_request(commands)
+    assert (request.path, request.json) == ("/sessions/s/block", {"phones": numbers})
+    response = p.json_response(status, body)
+    parts = split_response(acme, commands, response)
+    codes = [read_part(acme, *each, response).code for each in zip(commands, parts, strict=True)]
+    assert [code and code.value for code in codes] == expected

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from support.toy import Toy
 
 from adapter.codes import Action, Code, Confirmation
 from adapter.comparison import Identities
@@ -338,13 +339,20 @@ def test_only_the_code_of_a_session_that_is_not_connected_is_a_status() -> None:
             assert outcome.reading == Session(SessionState.NOT_CONNECTED)
 
 
+@pytest.mark.parametrize("name", ["max_lookup", "max_contacts"])
 @pytest.mark.parametrize("size", [0, -1])
-def test_a_provider_whose_requests_hold_no_number_is_refused(size: int) -> None:
-    class Faulty(Reader):
-        max_lookup = size
+def test_a_provider_whose_requests_hold_no_contact_is_refused(name: str, size: int) -> None:
+    faulty = type("Faulty", (Reader,), {name: size})
+    with pytest.raises(PluginError, match=f"{name} must be at least 1"):
+        check_provider(faulty)
 
-    with pytest.raises(PluginError, match="max_lookup must be at least 1"):
-        check_provider(Faulty)
+
+@pytest.mark.parametrize("missing", ["build_batch_request", "split_response"])
+def test_a_provider_of_many_contacts_needs_the_methods_for_them(missing: str) -> None:
+    methods = {"build_batch_request", "split_response"} - {missing}
+    faulty = type("Faulty", (Toy,), {"max_contacts": 2, **dict.fromkeys(methods)})
+    with pytest.raises(PluginError, match=f"max_contacts is above 1, so it needs {missing}"):
+        check_provider(faulty)
 
 
 @pytest.mark.parametrize("name", ["max_blocked", "blocks_only_recent"])

@@ -17,6 +17,7 @@ import pytest
 from marshmallow import INCLUDE, ValidationError, fields
 from support.clauses import (
     BARE_STATUS,
+    BATCHES,
     BOOLEANS,
     CODE_IN_TEXT,
     COMPLETE,
@@ -560,7 +561,13 @@ def test_a_faulty_provider_fails_the_clauses_for_its_fault(
 def test_every_clause_has_a_fault_that_fails_it_alone() -> None:
     alone = [clauses for _, clauses in FAULTY_PROVIDERS if len(clauses) == 1]
     elsewhere = {OTHER_COMMAND, OTHER_CONTACT, SECRET_PLACE}  # below
-    elsewhere |= {PAGES, NOT_PERSONS, EMPTY_LIST, BOOLEANS}  # with lists, and with evidence
+    elsewhere |= {
+        PAGES,
+        NOT_PERSONS,
+        EMPTY_LIST,
+        BOOLEANS,
+        BATCHES,
+    }  # with lists, and with evidence
     elsewhere |= {DIALECT_PARSES, DIALECT_BUILDS, SET_UP}  # with dialects, and with answers files
     assert set().union(*alone) == set(ProviderContract.clauses()) - elsewhere
 

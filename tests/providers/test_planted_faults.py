@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -557,6 +557,17 @@ def a_dialect_with_one_error_for_all(right: ProviderContract) -> Iterator[Faulty
         yield Faulty
 
 
+def a_whole_response_as_the_part_of_each(right: ProviderContract) -> Iterator[FaultyClass]:
+    class Faulty(right.provider):
+        def split_response(
+            self, commands: Sequence[Command], response: HttpResponse
+        ) -> list[HttpResponse]:
+            return [response.narrowed(response.status, response.document) for _ in commands]
+
+    if right.provider.max_contacts > 1:
+        yield Faulty
+
+
 FAULTS: dict[Callable[[ProviderContract], Iterator[FaultyClass]], tuple[str, ...]] = {
     wrong_path: ("test_every_request_is_the_recorded_one",),
     no_credential: ("test_every_request_is_the_recorded_one",),
@@ -597,6 +608,9 @@ FAULTS: dict[Callable[[ProviderContract], Iterator[FaultyClass]], tuple[str, ...
     a_host_that_is_looked_up: ("test_a_provider_uses_no_network_and_writes_no_file",),
     an_own_code_for_a_redirect: ("test_a_redirect_is_a_failure",),
     a_search_in_texts: ("test_digits_in_a_text_change_no_outcome",),
+    a_whole_response_as_the_part_of_each: (
+        "test_a_response_to_many_contacts_proves_of_each_what_it_proves_alone",
+    ),
     the_first_page_alone: ("test_every_page_leads_to_the_recorded_next_page",),
     pages_without_end: ("test_every_page_leads_to_the_recorded_next_page",),
     an_action_kept_back: ("test_an_undeclared_action_sends_nothing",),
@@ -637,6 +651,7 @@ NOT_EVERYWHERE = {
     a_named_contact_without_a_check: "providers that name the contact",
     a_list_of_persons_only: "providers whose list holds JIDs",
     a_list_with_entries_only: "providers with a list",
+    a_whole_response_as_the_part_of_each: "providers with requests for many contacts",
     the_first_page_alone: "providers whose list has pages",
     pages_without_end: "providers with a list",
     a_dialect_that_mistakes_the_contact: "providers with a dialect",
