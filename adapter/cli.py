@@ -14,6 +14,7 @@ from flask import Flask
 
 from adapter import logs
 from adapter.api_keys import describe_short_keys
+from adapter.batch_calls import BatchCalls
 from adapter.cli_batches import BATCH_COMMANDS
 from adapter.cli_calls import CALLS
 from adapter.cli_ledger import LEDGER_COMMANDS
@@ -191,6 +192,8 @@ def check(config: Path | None, own_address: str, live: bool) -> None:
         print_line(f"warning: {warning}")
     for warning in describe_long_timeouts(service.settings.accounts.values()):
         print_line(f"warning: {warning}")
+    if service.ledger is not None:
+        or_exit(BatchCalls(service).check)
     print_line(f"{find_config(config)}: valid; {len(service.accounts)} account(s)")
     if live:
         passed = [_check_live(service, name, own_address) for name in service.accounts]

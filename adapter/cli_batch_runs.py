@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NoReturn
 
 import click
 
@@ -228,9 +228,15 @@ def print_some_rejected(batch: Batch, items: list[Item]) -> None:
     print_rejected(lines, batch.counts.get("rejected", 0))
 
 
-def open_private(path: Path) -> Any:
-    """Open a file that only the user can read, also one that exists: it holds numbers."""
+def open_private(path: Path, source: BinaryIO) -> Any:
+    """Open a file that only the user can read, also one that exists: it holds numbers.
+
+    Raises ClickException for the file of `source`, whose rows would be lost.
+    """
     try:
+        with suppress(OSError):  # neither the one nor the other has to be a file
+            if os.path.samestat(path.stat(), os.fstat(source.fileno())):
+                raise click.ClickException("--rejected: is the file of the rows; name another one")
         number = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
         if stat.S_ISREG(os.fstat(number).st_mode):  # not a device or a pipe, which others may use
             os.fchmod(number, 0o600)

@@ -91,7 +91,7 @@ def _change_command(action: Action) -> click.Command:
         as_json: bool,
     ) -> None:
         with opened_batches(config, own_address, as_json) as opened:
-            output = None if rejected is None else open_private(rejected)
+            output = None if rejected is None else open_private(rejected, file)
             created = _store(opened, file, action, account, verify, start=not check)
             if check:
                 write_again(opened, created.batch, output)

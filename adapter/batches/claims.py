@@ -9,13 +9,14 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from adapter.batches import store
 from adapter.batches.claim_statements import ClaimStatements
+from adapter.batches.comparing import listed_accounts
 from adapter.batches.endings import Ending, after_other_rows, settled_status
 from adapter.batches.exchanges import Answer, Exchange, LeasedRow, OpenedRow
 from adapter.batches.lanes import Lane, lock_lane, save_lane
 from adapter.batches.model import UNRESOLVED, ItemStatus, Status
 from adapter.batches.sql import among, update_rows
-from adapter.batches.store import cancelled_status
 from adapter.call_context import CallContext
 from adapter.codes import Action
 from adapter.contacts import Contact
@@ -72,7 +73,8 @@ class Claims:
         batches = tables.batches
         lane = lock_lane(connection, tables, self._account)
         query = sa.select(
-            batches.c.status, batches.c.intent, batches.c.key_name, batches.c.request_id
+            *(batches.c.status, batches.c.intent, batches.c.key_name, batches.c.request_id),
+            batches.c.details,
         ).where(batches.c.id == self._batch_id)
         batch = connection.execute(query).one_or_none()
         self._end(connection, book, lane, given)
@@ -136,8 +138,8 @@ class Claims:
         elif ending.delay:
             not_before = lane.now + timedelta(seconds=ending.delay)
         is_unresolved = ending.unresolved or leased.unresolved
-        if status is ItemStatus.PENDING and is_unresolved:
-            code = UNRESOLVED
+        if status is ItemStatus.PENDING:
+            code = UNRESOLVED if is_unresolved else code if code != UNRESOLVED else None
         if status is ItemStatus.FAILED and is_unresolved:
             status = ItemStatus.UNKNOWN  # a refusal proves nothing about the earlier try
         return {
@@ -207,7 +209,7 @@ class Claims:
             pending = items.c.status == _PENDING
             unresolved = items.c.code == UNRESOLVED
             values = {
-                "status": cancelled_status(self._tables),
+                "status": store.cancelled_status(self._tables),
                 "code": sa.case((unresolved, UNRESOLVED)),
                 "why": sa.case((unresolved, items.c.why)),
             }
@@ -287,10 +289,11 @@ class Claims:
                 "limit": limit,
             },
         ).all()
+        has_list = self._account in listed_accounts(batch)
         ended: list[dict[str, Any]] = []
         chosen: list[Any] = []
         for row in found:
-            status = settled_status(row, batch.intent)
+            status = settled_status(row, batch.intent, has_list=has_list)
             if status is not None:
                 is_erased = status in (ItemStatus.CANCELLED, ItemStatus.UNKNOWN)
                 why = _ERASED if is_erased else None

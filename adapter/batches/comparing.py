@@ -5,12 +5,14 @@ The list is read once for all rows.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
 from adapter.account import Account
+from adapter.batches import store
 from adapter.batches.endings import not_verified
 from adapter.batches.model import ItemStatus
 from adapter.batches.sql import among, update_rows
@@ -93,6 +95,20 @@ def _mark(
         .values(status=ItemStatus.UNCHANGED.value)
     )
     connection.execute(update)
+
+
+def listed_accounts(row: Any) -> list[str]:
+    """Return the accounts whose lists were read when the batch began."""
+    return list(store.details_of(row).get("lists_read", ()))
+
+
+def note_list(connection: sa.Connection, tables: Tables, batch_id: int, account: str) -> None:
+    """Note that the list of an account was read."""
+    row = store.find_row(connection, tables, batch_id)
+    if row is not None:
+        details = store.details_of(row) | {"lists_read": [*listed_accounts(row), account]}
+        own = tables.batches.c.id == batch_id
+        connection.execute(sa.update(tables.batches).where(own).values(details=json.dumps(details)))
 
 
 class BlockList:

@@ -136,8 +136,11 @@ def describe(message: str, contact: Contact | None) -> str:
     return clean(mask_digit_runs(redact_contact(message, contact)), MAX_WHY)
 
 
-def settled_status(row: Any, intent: int) -> ItemStatus | None:
-    """Return the status of a row that needs no call; None for one that does."""
+def settled_status(row: Any, intent: int, *, has_list: bool = False) -> ItemStatus | None:
+    """Return the status of a row that needs no call; None for one that does.
+
+    `has_list`: the provider's list was read, and does not show the contact of a row that blocks.
+    """
     if row.number is None and row.lid is None and row.user_id is None:
         return ItemStatus.UNKNOWN if row.code == UNRESOLVED else ItemStatus.CANCELLED
     wanted = "blocked" if row.action == Action.BLOCK else "unblocked"
@@ -147,6 +150,8 @@ def settled_status(row: Any, intent: int) -> ItemStatus | None:
         return ItemStatus.SUPERSEDED if row.place > intent else None
     # A list has shown another state than the ledger for a row of a plan, and perhaps for a retry.
     if row.op is not None or row.again:
+        return None
+    if has_list and row.action == Action.BLOCK:
         return None
     known = row.state == wanted and row.certainty != "none"
     return ItemStatus.UNCHANGED if known else None

@@ -8,6 +8,7 @@ number is in the queue, and whoever can write to it runs no code here.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -81,6 +82,8 @@ class Messenger:
     def start(self) -> None:
         """Start the thread, or greenlet, that calls `look`."""
         huey, _ = self._connect()
+        # Else it logs each of its looks at a queue that is gone, many a second, with a traceback.
+        logging.getLogger("huey").setLevel(logging.CRITICAL)
         self._consumer = _Consumer(
             huey,
             workers=1,

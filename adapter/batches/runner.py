@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from adapter.batches import store
 from adapter.batches.claims import Claims
-from adapter.batches.comparing import has_unknown_rows, mark_unchanged
+from adapter.batches.comparing import has_unknown_rows, mark_unchanged, note_list
 from adapter.batches.lane_work import LaneWork
 from adapter.batches.list_check import ListCheck
 from adapter.batches.model import Batch, Status
@@ -135,6 +135,11 @@ class Runner:
                 contacts = self._list_check(row).read(name)
                 if contacts is not None:
                     mark_unchanged(self._ledger, self._batch_id, name, contacts)
+                    self._ledger.work(
+                        lambda connection, _, name=name: note_list(  # type: ignore[misc]
+                            connection, tables, self._batch_id, name
+                        )
+                    )
         return row
 
     def _list_check(self, row: Any) -> ListCheck:

@@ -67,7 +67,7 @@ def find_row(connection: sa.Connection, tables: Tables, batch_id: int) -> Any:
 
 def accounts_of(row: Any) -> list[str]:
     """Return the accounts of a batch's rows."""
-    return list(_details(row).get("accounts") or [row.account])
+    return list(details_of(row).get("accounts") or [row.account])
 
 
 def may_see(row: Any, accounts: Collection[str] | None) -> bool:
@@ -77,7 +77,7 @@ def may_see(row: Any, accounts: Collection[str] | None) -> bool:
     """
     if accounts is None:
         return True
-    source = _details(row).get("source")
+    source = details_of(row).get("source")
     return {*accounts_of(row), *([source] if source else [])} <= set(accounts)
 
 
@@ -300,7 +300,7 @@ def finish(connection: sa.Connection, tables: Tables, batch_id: int) -> bool:
     row = find_row(connection, tables, batch_id)
     if row is None:  # it was erased
         return True
-    details = _details(row) | {"counts": _count(connection, tables, [batch_id]).get(batch_id, {})}
+    details = details_of(row) | {"counts": _count(connection, tables, [batch_id]).get(batch_id, {})}
     set_status(
         connection,
         tables,
@@ -313,7 +313,8 @@ def finish(connection: sa.Connection, tables: Tables, batch_id: int) -> bool:
     return True
 
 
-def _details(row: Any) -> dict[str, Any]:
+def details_of(row: Any) -> dict[str, Any]:
+    """Return the details of a batch's row."""
     return json.loads(row.details) if row.details else {}
 
 
@@ -322,9 +323,9 @@ def _read_counts(
 ) -> dict[int, dict[str, int]]:
     """Return the rows of each batch by status; those of a batch that is done were counted then."""
     counts = {
-        row.id: _details(row)["counts"]
+        row.id: details_of(row)["counts"]
         for row in rows
-        if row.status == Status.DONE and "counts" in _details(row)
+        if row.status == Status.DONE and "counts" in details_of(row)
     }
     return counts | _count(connection, tables, [row.id for row in rows if row.id not in counts])
 

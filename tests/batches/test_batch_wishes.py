@@ -95,3 +95,21 @@ def test_a_refusal_after_a_try_whose_process_is_gone_is_unknown(
     (item,) = items(batches, batch)
     assert item.code is not None
     assert item.why is not None
+
+
+def test_a_contact_that_the_list_does_not_show_is_blocked_again_whatever_the_ledger_has(
+    batches: Batches, client: Client, provider: BlockListServer
+) -> None:
+    for index in range(2):
+        assert client.block(number(index)).ok
+    del provider.states[number(0)]  # unblocked on the phone
+    assert run(batches, create(batches, many(2)).batch).counts == {"done": 1, "unchanged": 1}
+    assert provider.blocked == {number(0), number(1)}
+
+
+def test_without_a_list_that_can_be_read_the_ledger_decides(
+    batches: Batches, client: Client, provider: BlockListServer
+) -> None:
+    assert client.block(number(0)).ok
+    provider.reply = lambda action, _: REJECTED if action == "list" else None
+    assert run(batches, create(batches, many(1)).batch).counts == {"unchanged": 1}

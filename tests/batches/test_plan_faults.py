@@ -61,15 +61,13 @@ def test_a_contact_that_was_unblocked_on_the_phone_is_blocked_by_the_applied_pla
     assert [each.action for each in lists.sent] == [Action.BLOCK]
 
 
-def test_a_contact_that_was_unblocked_on_the_phone_is_blocked_by_a_retry(
+def test_a_contact_that_was_unblocked_on_the_phone_is_blocked_by_a_batch(
     client: Client, batches: Batches, provider: BlockListServer
 ) -> None:
     assert client.block(number_of(0)).ok
     provider.states[number_of(0)] = False
     done = run(batches, create(batches, [row(0)], verify=True).batch)
-    assert [each.code for each in items(batches, done)] == ["not_effective"]
-    again = run(batches, batches.retry(done.id, ANONYMOUS))
-    assert statuses(batches, again) == ["done"]
+    assert statuses(batches, done) == ["done"]
     assert provider.blocked == {number_of(0)}
 
 

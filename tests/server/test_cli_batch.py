@@ -406,3 +406,15 @@ def test_a_bar_shows_the_progress_on_a_terminal(
     assert process.returncode == 0
     assert "10 done" in out
     assert re.search(r"batch 1 .*\[#+-*\] +\d+/10 +[\d.]+ rows/s", shown)
+
+
+def test_the_file_of_the_rows_is_never_overwritten_by_rejected_ones(
+    config: str, file: Callable[..., str], provider: BlockListServer
+) -> None:
+    path = file("12", NUMBERS[0])
+    before = Path(path).read_text()
+    result = run("batch", "block", path, "--rejected", path, "--config", config)
+    assert result.exit_code == 1
+    assert "--rejected: is the file of the rows; name another one" in result.stderr
+    assert Path(path).read_text() == before
+    assert provider.requests == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -87,6 +88,17 @@ def test_an_empty_path_of_the_configuration_is_refused_by_its_option(command: st
     result = run(command, "--config", "")
     assert result.exit_code == 2
     assert "'--config': is empty; give a path" in result.stderr
+
+
+def test_check_reports_a_missing_library_of_the_queue(
+    write: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)
+    ledger = f'[ledger]\nurl = "sqlite:///{tmp_path / "ledger.db"}"\n'
+    path = write(f'{MEMORY}{ledger}[queue]\nurl = "redis://127.0.0.1:1/0"\n')
+    result = run("check", "--config", path)
+    assert result.exit_code == 1
+    assert "pip install 'contact-adapter[queue]'" in result.stderr
 
 
 @pytest.mark.parametrize(("region", "noted"), [("", True), ('default_region = "BR"\n', False)])
