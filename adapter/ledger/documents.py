@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from adapter.contacts import Contact
-from adapter.ledger.queries import BlockEntry, CallEntry, Export
+from adapter.ledger.queries import BlockEntry, CallEntry, Export, RowEntry
 from adapter.result_data import build_contact, build_time
 
 
@@ -17,10 +17,11 @@ def export_document(export: Export) -> dict[str, Any]:
         "contacts": [build_contact(each) for each in export.contacts],
         "blocks": [_document(each) for each in export.blocks],
         "calls": [_document(each) for each in export.calls],
+        "rows": [_document(each) for each in export.rows],
     }
 
 
-def _document(entry: CallEntry | BlockEntry) -> dict[str, Any]:
+def _document(entry: CallEntry | BlockEntry | RowEntry) -> dict[str, Any]:
     return {each.name: _value(getattr(entry, each.name)) for each in fields(entry)}
 
 

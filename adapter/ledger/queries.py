@@ -6,7 +6,7 @@ Pages are keysets: a cursor holds the id of the last row, written in letters.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from heapq import merge
 from itertools import islice
@@ -41,12 +41,29 @@ MAX_MERGED: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
+class RowEntry:
+    """A row of a batch or of a plan."""
+
+    batch_id: int
+    row: int
+    account: str | None
+    action: str | None
+    status: str
+    op: str | None
+    code: str | None
+    reason: str | None
+    ref: str | None
+    call_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Export:
     """All that the ledger has about a person."""
 
     contacts: tuple[Contact, ...] = field(repr=False)
     blocks: tuple[BlockEntry, ...]
     calls: tuple[CallEntry, ...]
+    rows: tuple[RowEntry, ...]
 
 
 def read_blocked(
@@ -151,10 +168,14 @@ def export(connection: sa.Connection, tables: Tables, contact: Contact) -> Expor
     query = _with_contacts(tables, sa.select(calls).where(calls.c.contact_id.in_(ids)))
     now = datetime.now(UTC)
     found = connection.execute(query).all() if ids else ()
+    items = tables.items
+    columns = [items.c[each.name] for each in fields(RowEntry)]
+    rows = sa.select(*columns).where(items.c.contact_id.in_(ids))
     return Export(
         tuple(Contact(row.number, row.lid, row.user_id) for row in stored),
         tuple(read_states(connection, tables, contact)),
         tuple(_call_entry(row, now) for row in found),
+        tuple(RowEntry(*row) for row in connection.execute(rows)) if ids else (),
     )
 
 

@@ -18,7 +18,9 @@ from adapter import Client, connect
 from adapter.api_keys import ANONYMOUS, Caller
 from adapter.batches import Batch, Batches
 from adapter.codes import Action, Code, Scope
+from adapter.contacts import Contact
 from adapter.errors import LedgerUnavailable, RequestError
+from adapter.ledger.documents import export_document
 
 Spawn = Callable[..., Future[Any]]
 
@@ -259,3 +261,16 @@ def test_a_database_that_is_gone_is_ledger_unavailable(
         lambda: batches.start(batch.id, ANONYMOUS),
     ):
         assert code_of(work) is Code.LEDGER_UNAVAILABLE
+
+
+def test_the_rows_of_a_person_are_exported_before_they_are_sent(
+    batches: Batches, client: Client
+) -> None:
+    batch = create(batches, [row(0, reason="opt_out", ref="ticket 7"), row(1)], start=False).batch
+    ledger = client.service.ledger
+    assert ledger is not None
+    (exported,) = ledger.export(Contact(number(0))).rows
+    assert (exported.batch_id, exported.row, exported.status) == (batch.id, 1, "pending")
+    assert (exported.reason, exported.ref) == ("opt_out", "ticket 7")
+    assert export_document(ledger.export(Contact(number(0))))["rows"][0]["action"] == "block"
+    assert ledger.export(Contact(number(7))).rows == ()
