@@ -8,6 +8,7 @@ import signal
 import stat
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -44,6 +45,9 @@ UNFINISHED: Final = 5
 
 INTERRUPTED: Final = 130
 """Exit status after Ctrl-C."""
+
+PAUSE_WAIT: Final = 2.0
+"""Seconds that a second Ctrl-C waits for the pause of the first one."""
 
 _AGAIN: Final = ("rejected", "failed")
 """The rows of `--rejected`."""
@@ -145,6 +149,9 @@ def _interrupts(opened: Opened, batch: Batch, numbers: list[int]) -> Iterator[th
     def handle(number: int, _: object) -> None:
         numbers.append(number)
         if len(numbers) > 1:
+            ends = time.monotonic() + PAUSE_WAIT
+            while not stop.is_set() and time.monotonic() < ends:  # the first one pauses it still
+                time.sleep(0.01)
             _end_at_once(opened, batch, numbers)
         signals.put(number)  # the only call here that no lock of this thread can block
 

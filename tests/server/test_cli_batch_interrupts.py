@@ -193,3 +193,17 @@ def test_with_json_a_ledger_that_is_gone_is_the_last_line(
     assert found.exit_code == 130
     *_, last = [json.loads(line) for line in found.stdout.splitlines()]
     assert last["error"]["code"] == "ledger_unavailable"
+
+
+@pytest.mark.slow
+def test_two_signals_at_once_leave_the_batch_paused(
+    one_by_one: str, url: str, provider: BlockListServer, file: Callable[..., str]
+) -> None:
+    with start(one_by_one, file()) as process:
+        provider.wait_for(1)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=TIMEOUT)
+        assert provider.in_flight == 1, "it was not waited for"
+    assert process.returncode == 130, err
+    assert is_paused(url)
