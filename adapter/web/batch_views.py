@@ -133,9 +133,9 @@ class BatchViews:
         self, context: RequestContext
     ) -> tuple[dict[str, Any], Callable[[], Iterator[Row]]]:
         request = context.request
-        require_no_query(request, BODY_ALONE)
         if request.mimetype != "application/json":
             raise unsupported_body("Content-Type", _MEDIA)
+        require_no_query(request, BODY_ALONE)
         document = dict(parse_object(request, context.read_body(MAX_JSON)))
         items = read_items(document.pop("items", None))
         options = load_document(_OPTIONS, document)

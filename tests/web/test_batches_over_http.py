@@ -330,8 +330,9 @@ def test_an_invalid_query_beside_a_csv_is_refused(
 
 def test_other_bodies_are_refused(client: FlaskClient) -> None:
     for kind in ("text/plain", "application/x-www-form-urlencoded", None):
-        response = client.post(BATCHES, data=GOOD, content_type=kind)
-        assert response.status_code == 415
+        for address in (BATCHES, f"{BATCHES}?action=block"):
+            response = client.post(address, data=GOOD, content_type=kind)
+            assert response.status_code == 415
     response = post_csv(client, headers={"Content-Encoding": "gzip"})
     assert response.status_code == 415
     response = client.post(f"{BATCHES}?action=block", json={"items": [{"number": NUMBERS[0]}]})
