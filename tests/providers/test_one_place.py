@@ -57,7 +57,9 @@ def programs(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     built = run(*build, cwd=out)
     assert built.returncode == 0, built.stdout + built.stderr
     (wheel,) = out.glob("*.whl")
-    needed = requirements(distribution("contact-adapter"), "server", "ledger", "socks", "test")
+    needed = requirements(
+        distribution("contact-adapter"), "server", "ledger", "postgresql", "socks", "test"
+    )
     names = closure(needed - {"contact-adapter"})
     return make_environment(tmp_path_factory.mktemp("environment"), wheel, names)
 
