@@ -179,8 +179,13 @@ def test_a_long_outage_pauses_the_lane_without_overflow() -> None:
 
 @pytest.mark.usefixtures("no_delays")
 def test_after_a_pause_another_row_is_tried_first(
-    make_client: MakeClient, provider: BlockListServer, spawn: Spawn, stop: threading.Event
+    make_client: MakeClient,
+    provider: BlockListServer,
+    spawn: Spawn,
+    stop: threading.Event,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("adapter.batches.lanes.PROBE_MARGIN", 40)  # this machine may be busy
     batches = Batches(make_client(pace={"max_in_flight": 1}).service)
     provider.reply = lambda _, given: OFFLINE if given == number(0) else None
     batch = create(batches, many(20)).batch
