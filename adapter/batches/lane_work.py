@@ -157,10 +157,9 @@ class LaneWork:
         self._after = answer.after
         wait = answer.wait_until - clock
         self._look_at = now + (max(wait, 0.001) if wait > 0 else IDLE if not answer.leased else 0)
-        if answer.is_full:
-            self._look_at = now + (max(wait, 0.001) if wait > 0 else IDLE)
-        elif answer.is_paused or (wait <= 0 and not answer.is_exhausted and answer.slots):
-            self._look_at = now + max(wait, 0.0)
+        may_have_more = answer.slots and not (answer.is_full or answer.is_exhausted)
+        if may_have_more and wait <= 0:
+            self._look_at = now
         self._begin(answer)
         return answer
 
