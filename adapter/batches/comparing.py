@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from adapter.account import Account
 from adapter.batches import store
-from adapter.batches.endings import not_verified
+from adapter.batches.endings import DONE, Ending, not_verified
 from adapter.batches.model import ItemStatus
 from adapter.batches.sql import among, update_rows
 from adapter.codes import Action, Code
@@ -179,7 +179,7 @@ def compare_rows(
     """
     statuses = (ItemStatus.UNKNOWN,) if only_unknown else _COMPARED
     for rows in _read_all(ledger, batch_id, account.name, statuses):
-        ends: dict[_End, list[int]] = {}
+        ends: dict[Ending, list[int]] = {}
         for row, state in _find_states(rows, blocked):
             end = _end_of(row, state)
             if end is not None and (not only_unknown or end.status is ItemStatus.DONE):
@@ -205,28 +205,17 @@ def may_still_change(ledger: Ledger, batch_id: int, account: Account, blocked: B
     )
 
 
-class _End(NamedTuple):
-    status: ItemStatus
-    code: str | None = None
-    why: str | None = None
+_WRONG: Final = Ending(ItemStatus.FAILED, Code.NOT_EFFECTIVE.value, Code.NOT_EFFECTIVE.message)
 
 
-_WRONG: Final = _End(ItemStatus.FAILED, Code.NOT_EFFECTIVE.value, Code.NOT_EFFECTIVE.message)
-
-
-def _end_of(row: Any, state: BlockState) -> _End | None:
+def _end_of(row: Any, state: BlockState) -> Ending | None:
     """Return how the row ends by what the list shows; None where it is left as it is."""
     if state.blocked is None:
         is_done = row.status == ItemStatus.DONE
-        return _unverified(state.reason or Unverified.INCOMPLETE) if is_done else None
+        return not_verified(state.reason or Unverified.INCOMPLETE) if is_done else None
     if state.blocked is not (row.action == Action.BLOCK):
         return _WRONG
-    return _End(ItemStatus.DONE) if row.status == ItemStatus.UNKNOWN else None
-
-
-def _unverified(reason: Unverified) -> _End:
-    ending = not_verified(reason)
-    return _End(ending.status, ending.code, ending.why)
+    return DONE if row.status == ItemStatus.UNKNOWN else None
 
 
 def mark_unverified(ledger: Ledger, batch_id: int, account: str, reason: Code | Unverified) -> None:
@@ -235,9 +224,9 @@ def mark_unverified(ledger: Ledger, batch_id: int, account: str, reason: Code | 
     `reason` is the code of the failure, or `no_read`.
     """
     end = (
-        _unverified(reason)
+        not_verified(reason)
         if isinstance(reason, Unverified)
-        else _End(ItemStatus.UNKNOWN, reason.value, reason.message)
+        else Ending(ItemStatus.UNKNOWN, reason.value, reason.message)
     )
     for rows in _read_all(ledger, batch_id, account):
         done = [row.row for row in rows if row.status == ItemStatus.DONE]
@@ -269,7 +258,7 @@ def _read_all(
         after = rows[-1].row
 
 
-def _end_rows(ledger: Ledger, batch_id: int, numbers: list[int], end: _End) -> None:
+def _end_rows(ledger: Ledger, batch_id: int, numbers: list[int], end: Ending) -> None:
     values = {"status": end.status.value, "code": end.code, "why": end.why}
     tables = ledger.tables
     ledger.work(lambda connection, _: _set(connection, tables, batch_id, numbers, values))
