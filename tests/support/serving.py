@@ -36,6 +36,15 @@ class Served:
     process: subprocess.Popen[str]
     lines: list[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.reader = threading.Thread(target=self._read)
+        self.reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.lines.append(line)
+
     @property
     def log(self) -> str:
         return "".join(self.lines)
@@ -45,9 +54,23 @@ class Served:
         found = re.search(r" at (http://\S+:\d+\S*) ", self.log)
         return found[1] if found else ""
 
+    def line_with(self, *parts: str) -> str:
+        """Return the first line with all these parts; wait for it."""
+        found: list[str] = []
+
+        def read() -> bool:
+            found[:] = [line for line in self.lines if all(part in line for part in parts)]
+            return bool(found)
+
+        wait_until(read, f"a line with {parts}")
+        return found[0]
+
     def stop(self) -> int:
+        """Stop the server, and read its log to the end."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(TIMEOUT)
+        status = self.process.wait(TIMEOUT)
+        self.reader.join(TIMEOUT)
+        return status
 
     def survivors(self) -> bool:
         """Whether any process of the server's process group is left."""
@@ -76,14 +99,6 @@ def serve(
         start_new_session=True,
     ) as process:
         served = Served(process)
-
-        def read() -> None:
-            assert process.stderr is not None
-            for line in process.stderr:
-                served.lines.append(line)
-
-        reader = threading.Thread(target=read)
-        reader.start()
         try:
             wait_until(
                 lambda: served.address or process.poll() is not None, "the address of the server"
@@ -99,7 +114,7 @@ def serve(
                 except subprocess.TimeoutExpired:
                     os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            reader.join()
+            served.reader.join()
 
 
 @contextmanager
