@@ -1,22 +1,24 @@
 """Who runs the batches: a consumer of messages, and a sweeper that finds every running batch.
 
-A message lets one process begin at once; all others join it with their next sweep.
+A message lets one process look at once; all others join it with their next sweep.
 
-Start it after a fork, and in any thread. Each batch that is looked at has a thread of its own, so
-that one whose account waits holds up no other.
+Start it after a fork, and in any thread. Each batch has a thread of its own, so that one whose
+account waits holds up no batch of another account.
 """
 
 from __future__ import annotations
 
 import logging
+import queue
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib import import_module
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import sqlalchemy as sa
 
@@ -43,8 +45,14 @@ SWEEP_EVERY: Final = 1.0
 PREPARATION: Final = timedelta(seconds=10)
 """How long the process that begins a batch has it for itself, to read the block list."""
 
-MAX_BATCHES: Final = 64
-"""Batches that one process runs at the same time; the sweepers find the others later."""
+PER_ACCOUNT: Final = 8
+"""Batches of one account that run at the same time: the oldest ones; the others follow later.
+
+They share the lane of the account, so that more of them would be no faster.
+"""
+
+MAX_WAKES: Final = 100
+"""Messages that wait to be sent; the sweepers find the batches of any others."""
 
 
 class Messages(Protocol):
@@ -81,30 +89,34 @@ class BatchWorker:
         self._messenger = load_messenger(
             service.settings.queue, self._ledger.tables.prefix, self._look
         )
-        self._stop = threading.Event()
+        self._stop, self._due = threading.Event(), threading.Event()
         self._lock = threading.Lock()
         self._running: dict[int, threading.Thread] = {}
-        self._again: set[int] = set()
+        self._asked: set[int] = set()
         self._threads: list[threading.Thread] = []
+        self._wakes: queue.Queue[int | None] = queue.Queue(MAX_WAKES)
 
     def start(self) -> None:
         """Start the consumer and the sweeper; call it in the process that is to work."""
         self._threads = [self._new_thread(self._sweep_until_stopped, "sweeper")]
         if not isinstance(self._messenger, _Direct):
-            self._threads.append(self._new_thread(self._consume_until_stopped, "queue"))
+            self._threads.append(self._new_thread(self._use_queue_until_stopped, "queue"))
         for thread in self._threads:
             thread.start()
 
     def begin_stop(self) -> None:
         """Begin no further rows; `stop` waits for those in flight."""
         self._stop.set()
+        self._due.set()
+        with suppress(queue.Full):  # else the thread sees the stop with the next one
+            self._wakes.put_nowait(None)
 
     def stop(self, timeout: float | None = None) -> None:
         """End the work: rows in flight end, and other workers go on with the batches.
 
         After `timeout` seconds, the rest is left to the leases, which expire.
         """
-        self._stop.set()
+        self.begin_stop()
         end = None if timeout is None else time.monotonic() + timeout
         with self._lock:
             threads = [*self._threads, *self._running.values()]
@@ -113,59 +125,75 @@ class BatchWorker:
             thread.join(None if end is None else max(0.0, end - time.monotonic()))
 
     def wake(self, batch_id: int) -> None:
-        """Let a worker look at the batch at once; without the message, a sweeper finds it."""
+        """Let a worker look at the batch at once; without the message, a sweeper finds it.
+
+        A worker that was started does not wait for its queue.
+        """
+        if len(self._threads) > 1:
+            with suppress(queue.Full):
+                self._wakes.put_nowait(batch_id)
+        else:
+            self._send(batch_id)
+
+    def _send(self, batch_id: int) -> None:
         try:
             self._messenger.wake(batch_id)
         except Exception as error:  # noqa: BLE001 - the queue is gone
             self._log_failure(error)
 
     def _look(self, batch_id: int) -> None:
-        """Run the batch in a thread; where one runs it already, once more afterwards.
+        """Let the sweeper look at once, and run this batch, or run it once more.
 
         Nothing is run by a worker that was not started, or is stopped.
         """
         with self._lock:
-            if self._stop.is_set() or not self._threads:
+            if not self._threads:
                 return
-            if batch_id in self._running:
-                self._again.add(batch_id)
-            elif len(self._running) < MAX_BATCHES:
-                thread = self._new_thread(lambda: self._run(batch_id), "run")
-                self._running[batch_id] = thread
-                thread.start()
+            self._asked.add(batch_id)
+        self._due.set()
 
     def _run(self, batch_id: int) -> None:
-        while True:
-            try:
-                self.batches.run(batch_id, self._stop)
-            except RequestError as error:
-                code = error.outcome.code
-                if code is not Code.BATCH_NOT_FOUND:
-                    log_event("batch", level=logging.ERROR, id=batch_id, error=str(error))
-            except Exception as error:  # noqa: BLE001 - the thread of one batch
-                log_exception("batch_failed", error)
-            with self._lock:
-                if batch_id not in self._again or self._stop.is_set():
-                    del self._running[batch_id]
-                    return
-                self._again.discard(batch_id)
+        try:
+            self.batches.run(batch_id, self._stop)
+        except RequestError as error:
+            code = error.outcome.code
+            if code is not Code.BATCH_NOT_FOUND:
+                log_event("batch", level=logging.ERROR, id=batch_id, error=str(error))
+        except Exception as error:  # noqa: BLE001 - the thread of one batch
+            log_exception("batch_failed", error)
+        with self._lock:
+            del self._running[batch_id]
+            if batch_id in self._asked:
+                self._due.set()
 
     def _sweep_until_stopped(self) -> None:
         while not self._stop.is_set():
+            self._due.clear()
             try:
-                for batch_id in sweep(self._ledger):
-                    if batch_id not in self._running:
-                        self._look(batch_id)
+                self._sweep()
             except LedgerUnavailable:
                 pass  # the ledger logs it
             except Exception as error:  # noqa: BLE001 - no failure ends the sweeper
                 log_exception("batch_sweep_failed", error)
-            self._stop.wait(SWEEP_EVERY)
+            self._due.wait(SWEEP_EVERY)
 
-    def _consume_until_stopped(self) -> None:
-        """Start the consumer as soon as the queue is there, and end it with the worker.
+    def _sweep(self) -> None:
+        """Run every batch that is due. One that was asked for while it ran is due once more."""
+        with self._lock:
+            asked = self._asked - self._running.keys()
+        due = sweep(self._ledger, asked)
+        with self._lock:
+            self._asked -= asked
+            for batch_id in due:
+                if batch_id not in self._running and not self._stop.is_set():
+                    thread = self._new_thread(partial(self._run, batch_id), "run")
+                    self._running[batch_id] = thread
+                    thread.start()
 
-        In a thread of its own: a queue that does not respond delays no sweep.
+    def _use_queue_until_stopped(self) -> None:
+        """Start the consumer as soon as the queue is there, and send messages.
+
+        In a thread of its own: a queue that does not respond delays neither a sweep nor a request.
         """
         failed = False
         while not self._stop.is_set():
@@ -177,7 +205,10 @@ class BatchWorker:
                     self._log_failure(error)
                 failed = True
             self._stop.wait(SWEEP_EVERY)
-        self._stop.wait()
+        while not self._stop.is_set():
+            batch_id = self._wakes.get()
+            if batch_id is not None:
+                self._send(batch_id)
         with suppress(Exception):  # the queue is gone
             self._messenger.stop()
 
@@ -220,13 +251,15 @@ def run_worker(service: Service) -> None:
             signal.signal(number, handler)
 
 
-def sweep(ledger: Ledger) -> list[int]:
-    """Return the running batches, abandoned ones first, and end the rows of cancelled ones.
+def sweep(ledger: Ledger, asked: Collection[int] = ()) -> list[int]:
+    """Return the batches that are to run in each process, and end the rows of cancelled ones.
 
-    Any number of processes may do so at the same time. Raises LedgerUnavailable.
+    Those are the oldest running ones of each account, up to `PER_ACCOUNT`. While a process prepares
+    a batch, no other joins it, except one that was asked to. Any number of processes may sweep at
+    the same time. Raises LedgerUnavailable.
     """
     tables = ledger.tables
-    due, cancelled = ledger.ask(lambda connection: _find(connection, tables))
+    due, cancelled = ledger.ask(lambda connection: _find(connection, tables, asked))
     for batch_id in cancelled:
         ledger.work(
             lambda connection, _, batch_id=batch_id: store.end_cancelled(  # type: ignore[misc]
@@ -236,24 +269,32 @@ def sweep(ledger: Ledger) -> list[int]:
     return due
 
 
-def _find(connection: sa.Connection, tables: Tables) -> tuple[list[int], list[int]]:
+def _find(
+    connection: sa.Connection, tables: Tables, asked: Collection[int]
+) -> tuple[list[int], list[int]]:
     batches, items, now = tables.batches, tables.items, datetime.now(UTC)
-    own = items.c.batch_id == batches.c.id
 
-    def has_row(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    def has_row(batch_id: sa.ColumnElement[int], *conditions: Any) -> sa.ColumnElement[bool]:
         # With LIMIT, which keeps the planner from reading the rows of all batches.
-        found = sa.select(items.c.row).where(own, *conditions).limit(1)
-        return found.correlate(batches).scalar_subquery().is_not(None)
+        found = sa.select(items.c.row).where(items.c.batch_id == batch_id, *conditions).limit(1)
+        return found.correlate_except(items).scalar_subquery().is_not(None)
 
-    live = has_row(items.c.lease_until > now)
-    running = sa.and_(batches.c.status == Status.RUNNING.value, batches.c.finished_at.is_(None))
-    is_prepared = sa.or_(
-        batches.c.started_at.is_(None), batches.c.started_at < now - PREPARATION, live
+    place = sa.func.row_number().over(partition_by=batches.c.account, order_by=batches.c.id)
+    running = (
+        sa.select(batches.c.id, batches.c.started_at, place.label("place"))
+        .where(batches.c.status == Status.RUNNING.value, batches.c.finished_at.is_(None))
+        .subquery("running")
     )
-    query = sa.select(batches.c.id).where(running, is_prepared).order_by(live, batches.c.id)
-    due = connection.execute(query.limit(MAX_BATCHES)).scalars().all()
-    pending = has_row(items.c.status == ItemStatus.PENDING.value)
-    expired = has_row(items.c.lease_until < now)
+    is_prepared = sa.or_(
+        running.c.started_at.is_(None),
+        running.c.started_at < now - PREPARATION,
+        running.c.id.in_(asked),
+        has_row(running.c.id, items.c.lease_until > now),
+    )
+    query = sa.select(running.c.id).where(running.c.place <= PER_ACCOUNT, is_prepared)
+    due = connection.execute(query.order_by(running.c.id)).scalars().all()
+    pending = has_row(batches.c.id, items.c.status == ItemStatus.PENDING.value)
+    expired = has_row(batches.c.id, items.c.lease_until < now)
     ended = batches.c.status == Status.CANCELLED.value
     query = sa.select(batches.c.id).where(ended, sa.or_(pending, expired)).limit(100)
     return list(due), list(connection.execute(query).scalars())

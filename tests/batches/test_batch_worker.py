@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import pytest
 from support import TIMEOUT, wait_until
@@ -32,7 +33,7 @@ from support.redis_server import RedisServer
 from adapter import Client
 from adapter.api_keys import ANONYMOUS
 from adapter.batches import Batch, Batches
-from adapter.batches.worker import BatchWorker, sweep
+from adapter.batches.worker import PER_ACCOUNT, BatchWorker, sweep
 from adapter.errors import ConfigurationError, RequestError
 from adapter.settings.model import QueueSettings
 
@@ -81,7 +82,7 @@ def queue(request: pytest.FixtureRequest) -> str:
 
 
 def check_run(client: Client, provider: BlockListServer) -> None:
-    """A batch is run by the worker, and once more by a retry, without the sweeper."""
+    """A batch is run by the worker, and once more by a retry, at once."""
     with working(client) as worker:
         batch = create(worker.batches, many(20)).batch
         wait_until(ended(worker.batches, batch), "the end of the batch")
@@ -91,8 +92,12 @@ def check_run(client: Client, provider: BlockListServer) -> None:
 
 
 def test_a_batch_that_was_created_is_run_by_the_worker(
-    make_client: MakeClient, provider: BlockListServer, queue: str
+    make_client: MakeClient,
+    provider: BlockListServer,
+    queue: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("adapter.batches.worker.SWEEP_EVERY", TIMEOUT)
     check_run(make_client(queue=queue), provider)
 
 
@@ -100,7 +105,7 @@ def test_without_a_queue_the_worker_of_the_process_begins_at_once_and_needs_no_l
     make_client: MakeClient, provider: BlockListServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "adapter.batches.messenger", None)
-    monkeypatch.setattr("adapter.batches.worker.sweep", lambda _: [])
+    monkeypatch.setattr("adapter.batches.worker.SWEEP_EVERY", TIMEOUT)
     check_run(make_client(), provider)
 
 
@@ -250,7 +255,7 @@ def test_the_sweeper_finds_what_is_due_and_ends_what_was_cancelled(
         at=late,
     )
     abandoned = create(batches, many(2, 20)).batch
-    assert sweep(ledger) == [abandoned.id, running.id], "another process works at the second"
+    assert sweep(ledger) == [running.id, abandoned.id], "every process joins the first"
     batches.cancel(running.id, ANONYMOUS)
     sweep(ledger)
     assert [each.status for each in items(batches, running)] == ["leased", "cancelled"]
@@ -259,6 +264,31 @@ def test_the_sweeper_finds_what_is_due_and_ends_what_was_cancelled(
     first, second = items(batches, running)
     assert (first.status, first.code) == ("unknown", "internal_error")
     assert second.status == "cancelled"
+
+
+def test_many_batches_of_an_account_that_waits_hold_up_no_other_account(
+    make_client: MakeClient, provider: BlockListServer
+) -> None:
+    client = make_client(others=["other"])
+    batches, ledger = Batches(client.service), client.service.ledger
+    assert ledger is not None
+    first = [create(batches, many(1, index)).batch.id for index in range(PER_ACCOUNT + 3)]
+    other = create(batches, many(1), account="other").batch.id
+    assert sweep(ledger) == [*first[:PER_ACCOUNT], other]
+    batches.cancel(first[0], ANONYMOUS)
+    assert sweep(ledger) == [*first[1 : PER_ACCOUNT + 1], other]
+
+
+def test_a_batch_that_ran_just_now_is_due_again_where_it_is_asked_for(
+    client: Client, batches: Batches, url: str
+) -> None:
+    ledger = client.service.ledger
+    assert ledger is not None
+    batch = create(batches, many(1)).batch
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    execute(url, "UPDATE {p}batches SET started_at = :at", at=now)
+    assert sweep(ledger) == [], "the process that has begun it reads the block list"
+    assert sweep(ledger, {batch.id}) == [batch.id]
 
 
 def test_a_batch_that_waits_for_its_account_ends_with_the_worker(
