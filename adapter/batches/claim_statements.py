@@ -57,12 +57,14 @@ class ClaimStatements:
         kinds = {name: items.c[name].type for name in given}
         e = Events(self._dialect, **kinds).c
         status = _LEASED if owned else _PENDING
+        is_open = items.c.status == sa.literal_column(f"'{status}'", sa.String())
         update = (
             sa.update(items)
             .values({**{name: e[name] for name in names}, **more})
             .where(items.c.batch_id == e["batch_id"], items.c.row == e["row"])
             .where(by_index(self._dialect, items.c.batch_id), by_index(self._dialect, items.c.row))
-            .where(items.c.status == sa.literal_column(f"'{status}'", sa.String()))
+            # As a CASE, which no index serves: PostgreSQL would read every row with that status.
+            .where(sa.case((is_open, sa.true()), else_=sa.false()))
         )
         return update.where(items.c.lease_owner == e["lease_owner"]) if owned else update
 

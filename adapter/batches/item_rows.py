@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, Protocol
+from contextlib import suppress
+from typing import Any, Final, Protocol
 
 import sqlalchemy as sa
 
 from adapter.batches.contacts import find_ids, keep_given
 from adapter.batches.endings import describe
 from adapter.contacts import Contact
+from adapter.errors import LedgerUnavailable
+from adapter.ledger.ledger import Ledger
 from adapter.ledger.rows import clean
 from adapter.ledger.schema import MAX_REASON, MAX_REF, Events, Tables
 from adapter.privacy import mask_digit_runs
 from adapter.redaction import redact_contact
+
+LARGE: Final = 1000
+"""The rows of a batch that matters to PostgreSQL's planner."""
 
 
 def safe_texts(
@@ -71,3 +77,20 @@ def insert_rows(
     selected = sa.select(*(events.c[name] for name in names)).select_from(events.table)
     insert = sa.insert(table).from_select(list(names), selected)
     connection.execute(insert, {"events": json.dumps([columns for _, columns in rows])})
+
+
+def note_size(ledger: Ledger, rows: int) -> None:
+    """Tell PostgreSQL's planner of a batch with as many rows; nothing for a small one.
+
+    Until its autovacuum does, it takes a batch for a few rows, and reads all of them to find one.
+    https://www.postgresql.org/docs/15/populate.html, section 14.4.8, 2026-11-26
+    """
+
+    def analyze(connection: sa.Connection, _: object) -> None:
+        if connection.dialect.name == "postgresql":
+            name = connection.dialect.identifier_preparer.format_table(ledger.tables.items)
+            connection.exec_driver_sql(f"ANALYZE {name}")
+
+    if rows >= LARGE:
+        with suppress(LedgerUnavailable):  # it changes no result
+            ledger.work(analyze)

@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 
 import sqlalchemy as sa
 
-from adapter.batches.item_rows import insert_rows, safe_texts
+from adapter.batches.item_rows import insert_rows, note_size, safe_texts
 from adapter.batches.model import Batch, ItemStatus, Status
 from adapter.batches.plan_model import CHANGES, Guard, Op, Plan
 from adapter.batches.plan_sorting import Sorted, identifiers
@@ -91,6 +91,7 @@ def store_rows(ledger: Ledger, batch_id: int, account: str, drafts: Iterable[Dra
         ledger.work(
             lambda connection, _: insert_rows(connection, ledger.tables, rows, _COLUMNS)  # noqa: B023
         )
+    note_size(ledger, number)
 
 
 def hash_plan(ledger: Ledger, facts: Sequence[Any], rows: Iterable[Sorted]) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from adapter.batches.item_rows import insert_rows, safe_texts
+from adapter.batches.item_rows import insert_rows, note_size, safe_texts
 from adapter.batches.model import ItemStatus, Status
 from adapter.batches.rows import Row, find_lost
 from adapter.batches.sql import among, next_numbers, update_rows
@@ -133,6 +133,7 @@ class Staging:
         Returns the id of the unfinished batch with the same rows, where there is one: this batch is
         removed then.
         """
+        note_size(self._ledger, self._rows)
         duplicates, conflicts = self._ledger.ask(self._find_repeated)
         self._end_rows(duplicates, status=ItemStatus.DUPLICATE.value)
         self._end_rows(conflicts, status=ItemStatus.REJECTED.value, code="conflict", why=_CONFLICT)

@@ -84,6 +84,7 @@ def newer_wishes(tables: Tables, dialect: Dialect) -> Statement:
         .select_from(events.table, blocks)
         .where(blocks.c.account == e["account"], blocks.c.contact_id == e["contact_id"])
         .where(blocks.c.intent != e["intent"], blocks.c.wanted != e["wanted"])
+        .where(by_index(dialect.name, blocks.c.contact_id))
     )
     return Statement(query, dialect)
 

@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import sqlalchemy as sa
 from support.batches import ACCOUNT, TOKEN_VARIABLE, config_for
 from support.postgresql import find_programs, run_server
 from support.redis_server import run_redis_server
@@ -107,11 +108,14 @@ def run_by_workers(contacts: Client, file: Path, config: Path, workers: int = 2)
 
 
 def _wait(contacts: Client) -> Batch:
-    """Return the newest batch, once it has ended."""
-    pause, batches = threading.Event(), Batches(contacts.service)
-    while (batch := batches.list(ANONYMOUS, limit=1).entries[0]).status != "done":
+    """Return the newest batch, once it has ended. Looking for it reads no rows."""
+    ledger, batches = contacts.service.ledger, Batches(contacts.service)
+    assert ledger is not None
+    table, pause = ledger.tables.batches, threading.Event()
+    newest = sa.select(table.c.id, table.c.status).order_by(table.c.id.desc()).limit(1)
+    while (row := ledger.ask(lambda connection: connection.execute(newest).one())).status != "done":
         pause.wait(0.05)
-    return batch
+    return batches.get(row.id, ANONYMOUS)
 
 
 def _require(batch: Batch) -> None:
