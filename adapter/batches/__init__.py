@@ -11,7 +11,7 @@ Needs the ledger, where the rows, their leases and results are; imported where i
   `comparing`: the provider's list against the rows.
 - `plans`: what it takes to bring one list to another; `plan_model`, `plan_lists`, `plan_sorting`,
   `plan_store` and `plan_applying` are its parts.
-- `messenger` and `worker`: who runs a batch, and when.
+- `messenger` and `worker`: who runs a batch, and when; `overview`: how many there are.
 
 Rules: a file is a stream, and is never held in memory or kept; each row ends in exactly one status;
 no message holds the digits of an identifier. `Batches` is the class that the layers above use.
@@ -29,6 +29,7 @@ from adapter.batches.writing import write_rows
 
 if TYPE_CHECKING:
     from adapter.batches.batches import Batches
+    from adapter.batches.overview import read_overview
     from adapter.batches.plan_model import Plan
     from adapter.batches.plans import Plans
 
@@ -42,12 +43,14 @@ __all__ = [
     "Plans",
     "Row",
     "build_row",
+    "read_overview",
     "read_rows",
     "write_rows",
 ]
 
 _LAZY: Final = {
     "Batches": "adapter.batches.batches",
+    "read_overview": "adapter.batches.overview",
     "Plan": "adapter.batches.plan_model",
     "Plans": "adapter.batches.plans",
 }

@@ -181,7 +181,7 @@ class Ledger:
             .where(blocks.c.intent != opened.call_id, blocks.c.wanted != opened.wanted)
         )
         try:
-            return self._ask(lambda connection: connection.execute(query).first() is not None)
+            return self.ask_soon(lambda connection: connection.execute(query).first() is not None)
         except Exception as error:  # noqa: BLE001 - as above
             if not isinstance(error, LedgerUnavailable):
                 self._contain(error)
@@ -199,7 +199,7 @@ class Ledger:
         self._missed += 1
         log_event("ledger", level=logging.ERROR, state="failed", error=describe(error))
 
-    def _ask(self, function: Callable[[sa.Connection], T]) -> T:
+    def ask_soon(self, function: Callable[[sa.Connection], T]) -> T:
         """Return what the function returns in a transaction of the writer.
 
         Raises LedgerUnavailable after `wait` seconds; the function may still run then.
@@ -278,7 +278,7 @@ class Ledger:
                     idempotency.release(connection, tables, each)
 
         try:
-            return self._ask(work)
+            return self.ask_soon(work)
         except LedgerUnavailable:
             # The claim may be recorded after all.
             self._writer.submit(Task(lambda connection, _: undo(connection)))
@@ -288,7 +288,7 @@ class Ledger:
         """Release the key of a change that was never opened. Contains every failure."""
         tables = self._database.tables
         try:
-            self._ask(lambda connection: idempotency.release(connection, tables, claim))
+            self.ask_soon(lambda connection: idempotency.release(connection, tables, claim))
         except Exception as error:  # noqa: BLE001 - as above
             self._contain(error)  # its lease ends
 
@@ -366,7 +366,7 @@ class Ledger:
     def readiness(self) -> Readiness:
         """Return whether calls can be recorded now, after at most `wait` seconds."""
         try:
-            self._ask(lambda connection: connection.execute(sa.select(1)).scalar())
+            self.ask_soon(lambda connection: connection.execute(sa.select(1)).scalar())
         except LedgerUnavailable as error:
             failure = self._writer.failure
             cause = failure if isinstance(failure, SchemaError) else error

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from dataclasses import fields
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from adapter.errors import LedgerUnavailable
 from adapter.results import Result
 
 if TYPE_CHECKING:
@@ -44,6 +46,17 @@ class LedgerMetrics:
         self._series.recorded[bool(result.recorded)].inc()
         if time.monotonic() - self._updated_at >= _UPDATE_EVERY:
             self.update()
+
+    def update_batches(self) -> None:
+        """Set the gauges of batches to what the ledger has; while it is gone, they stay."""
+        from adapter.batches import read_overview
+
+        with suppress(LedgerUnavailable):
+            overview = read_overview(self._ledger)
+            for status, amount in overview.batches.items():
+                self._series.batches.labels(status).set(amount)
+            for account, until in overview.paused_until.items():
+                self._series.paused_until.labels(account).set(until)
 
     def update(self) -> None:
         """Set the gauges to the state of the ledger."""
@@ -90,6 +103,21 @@ class _Series:
             "Rows of the last clean-up: calls closed as unknown, calls and keys deleted, contacts "
             "erased.",
             ["kind"],
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
+        self.batches = Gauge(
+            "contact_adapter_batches",
+            "Batches that have not ended, by status: planned, ready, running or paused.",
+            ["status"],
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
+        self.paused_until = Gauge(
+            "contact_adapter_batches_paused_until_timestamp_seconds",
+            "When the batches of an account that wait for it go on, in seconds since 1970; 0 where "
+            "they never waited, or have gone on.",
+            ["account"],
             registry=registry,
             multiprocess_mode="livemostrecent",
         )

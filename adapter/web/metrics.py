@@ -150,6 +150,7 @@ class Metrics:
             self._update_breaker(account)
         if self._ledger is not None:
             self._ledger.update()
+            self._ledger.update_batches()
         if MULTIPROCESS_VARIABLE not in os.environ:
             return generate_latest(self._registry)
         merged = CollectorRegistry()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from conftest import MakeApp
 from flask import Flask
 from prometheus_client.parser import text_string_to_metric_families
 from support import NUMBER, account_for
-from support.ledgers import locked, output, python, rows
+from support.ledgers import execute, locked, output, python, rows
 
 from adapter import ContactAdapter
 from adapter.web.app import service_state
@@ -33,6 +34,18 @@ def samples(app: Flask) -> dict[tuple[str, ...], float]:
         for sample in family.samples
         if sample.name.startswith(PREFIX) and not sample.name.endswith("_created")
     }
+
+
+def batches(app: Flask) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the number of batches by status, and until when accounts wait."""
+    families = text_string_to_metric_families(app.test_client().get("/metrics").text)
+    found = {family.name: family.samples for family in families}
+    names = ("contact_adapter_batches", "contact_adapter_batches_paused_until_timestamp_seconds")
+    status, until = (
+        {next(iter(sample.labels.values())): sample.value for sample in found.get(name, ())}
+        for name in names
+    )
+    return status, until
 
 
 def block(app: Flask, **body: Any) -> Any:
@@ -61,8 +74,36 @@ def test_metrics_count_the_calls_that_the_ledger_missed(make_app: MakeApp, url: 
     assert samples(app)["calls_total", "false"] == 1
 
 
+def test_metrics_show_the_batches_that_have_not_ended_and_the_accounts_that_wait(
+    make_app: MakeApp, url: str
+) -> None:
+    app = make_app(config_for(url))
+    kinds = {"planned": 0, "ready": 0, "running": 0, "paused": 0}
+    assert batches(app) == (kinds, {})
+    client = app.test_client()
+    for start in (False, True, True):
+        items = [{"number": f"+55119888800{len(rows(url, 'batches')):02}"}]
+        body = {"action": "block", "account": "support", "items": items, "start": start}
+        assert client.post("/v1/batches", json=body).status_code == 201
+    assert client.post("/v1/batches/3/pause").status_code == 200
+    until = "2099-01-01T00:00:00.000+00:00"
+    lane = "INSERT INTO {p}lanes (account, pauses, paused_until) VALUES ('support', 1, :until)"
+    execute(url, lane, until=until)
+    waits = {"support": datetime.fromisoformat(until).timestamp()}
+    assert batches(app) == (kinds | {"ready": 1, "running": 1, "paused": 1}, waits)
+
+
+def test_metrics_are_served_while_the_ledger_is_slow(make_app: MakeApp, url: str) -> None:
+    app = make_app(config_for(url, wait=0.05))
+    block(app)
+    with locked(url):
+        assert app.test_client().get("/metrics").status_code == 200
+
+
 def test_without_a_ledger_there_are_no_metrics_of_it(make_app: MakeApp) -> None:
-    assert samples(make_app({"accounts": {"support": {"provider": "memory"}}})) == {}
+    app = make_app({"accounts": {"support": {"provider": "memory"}}})
+    assert samples(app) == {}
+    assert batches(app) == ({}, {})
 
 
 def test_the_log_has_the_reason_and_never_the_ref(

@@ -461,7 +461,7 @@ def test_metrics_of_several_workers_are_merged(tmp_path: Path) -> None:
         wait_until(lambda: not served.survivors(), "the end of all its processes")
     assert shared_folders(tmp_path) == []
     for numbers in found:
-        of_ledger = {each for each in numbers.families if "_ledger_" in each}
+        of_ledger = {each for each in numbers.families if "_ledger_" in each or "_batches" in each}
         assert set(numbers.families) - of_ledger == set(LABELS) - UNUSED
         counted = numbers.find("contact_adapter_calls_total", **SANDBOX, action="block", code="ok")
         assert counted == made
