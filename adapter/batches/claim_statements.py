@@ -100,7 +100,8 @@ class ClaimStatements:
             items.c.not_before <= sa.bindparam("now", type_=UtcTime()),
         )
         names = (
-            *("row", "action", "account", "contact_id", "attempts", "code", "reason", "ref", "op"),
+            *("row", "action", "account", "contact_id", "attempts", "code", "why"),
+            *("reason", "ref", "op"),
         )
         batches = tables.batches
         own = batches.c.id == sa.bindparam("batch_id")

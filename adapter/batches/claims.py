@@ -12,7 +12,12 @@ import sqlalchemy as sa
 from adapter.batches import store
 from adapter.batches.claim_statements import ClaimStatements
 from adapter.batches.comparing import listed_accounts
-from adapter.batches.endings import Ending, after_other_rows, settled_status
+from adapter.batches.endings import (
+    Ending,
+    after_other_rows,
+    may_be_the_cause,
+    settled_status,
+)
 from adapter.batches.exchanges import Answer, Exchange, LeasedRow, OpenedRow
 from adapter.batches.lanes import Lane, lock_lane, save_lane
 from adapter.batches.model import UNRESOLVED, ItemStatus, Status
@@ -120,8 +125,10 @@ class Claims:
             lane.record_success()
         endings = [each.ending for each in given.ended]
         if not lane.pauses and not lane.is_paused:
-            tries = [each.leased.tries for each in given.ended]
-            endings = list(map(after_other_rows, endings, tries))
+            endings = [
+                after_other_rows(each.ending, each.leased.tries, is_shared=each.is_shared)
+                for each in given.ended
+            ]
         for pause in dict.fromkeys(each.pause for each in endings if each.pause):
             lane.pause(pause)
         rows = [
@@ -383,7 +390,7 @@ class Claims:
             event = CallEvent(command.action, contact, columns)
             event.contact_id = row.contact_id
             opened = OpenedRow(self._ledger, event)
-            unresolved = row.code == UNRESOLVED
+            unresolved, failed = row.code == UNRESOLVED, row.why is not None
             answer.leased.append(
                 LeasedRow(
                     row.row,
@@ -393,7 +400,8 @@ class Claims:
                     row.attempts + 1,
                     unresolved,
                     self._statements.wish_of(row),
-                    row.code not in (None, UNRESOLVED),
+                    failed,
+                    failed and may_be_the_cause(row.code, row.attempts),
                 )
             )
         book.open_calls(connection, [each.opened.event for each in answer.leased])

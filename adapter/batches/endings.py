@@ -50,6 +50,9 @@ MAX_TRIES: Final = 3
 ROW_TRIES: Final = 2
 """How often a row is tried with one of `ROW_CODES`, while other rows get other responses."""
 
+TOGETHER_TRIES: Final = 2
+"""How often a row is sent with others that all get one of `ROW_CODES`, before it is sent alone."""
+
 TRY_DELAY: Final = 5.0
 """Seconds before the second try of a row; the third waits twice as long."""
 
@@ -112,14 +115,23 @@ def ending_of(result: Result, tries: int) -> Ending:
     return Ending(ItemStatus.FAILED, code.value, why)
 
 
-def after_other_rows(ending: Ending, tries: int) -> Ending:
+def may_be_the_cause(code: str | None, tries: int) -> bool:
+    """Whether a row may be why a request with others has failed, by the code of its last failure.
+
+    The row is sent alone then. After a failure of the account, it is sent with others once more.
+    """
+    is_account = code in ROW_CODES or code == UNRESOLVED  # which hides the code
+    return tries >= (TOGETHER_TRIES if is_account else 1)
+
+
+def after_other_rows(ending: Ending, tries: int, *, is_shared: bool) -> Ending:
     """Return the ending of a row that would pause its lane, in which other rows get responses.
 
-    The second such failure of a row is about this row.
+    The second such failure of a row is about this row, unless others of its request share it.
     """
     if ending.pause is None or ending.pause.code not in ROW_CODES:
         return ending
-    if tries < ROW_TRIES:
+    if is_shared or tries < ROW_TRIES:
         return replace(ending, counts=True)
     status = ItemStatus.UNKNOWN if ending.unresolved else ItemStatus.FAILED
     return replace(ending, status=status, pause=None, counts=True)

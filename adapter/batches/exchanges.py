@@ -47,8 +47,8 @@ class LeasedRow:
     """A row that this process runs; `tries` counts this one.
 
     `unresolved`: whether an earlier try may have taken effect. `wish_before`: the columns of
-    the contact's wish before the row was leased; None where there was none. `failed`: whether the
-    try before has certainly failed.
+    the contact's wish before the row was leased; None where there was none. `failed`: whether an
+    earlier try has failed. `is_suspect`: whether the row may be the cause; it is sent alone then.
     """
 
     row: int
@@ -59,15 +59,20 @@ class LeasedRow:
     unresolved: bool = False
     wish_before: dict[str, Any] | None = None
     failed: bool = False
+    is_suspect: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class EndedRow:
-    """A row whose call has ended, and the end of its call."""
+    """A row whose call has ended, and the end of its call.
+
+    `is_shared`: whether another row of its request has failed with the same code.
+    """
 
     leased: LeasedRow
     ending: Ending
     close: CloseEvent
+    is_shared: bool = False
 
     @property
     def shows_account(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -232,7 +232,7 @@ class LaneWork:
         A row that has failed among others may be the cause of their failure. A single call also
         follows the fallback.
         """
-        return leased.failed and (leased.tries > 1 or self._alone_if_failed)
+        return leased.is_suspect or (leased.failed and self._alone_if_failed)
 
     def _run(self, rows: list[LeasedRow]) -> list[EndedRow]:
         if len(rows) == 1:
@@ -243,7 +243,11 @@ class LaneWork:
         except BaseException as error:  # noqa: BLE001 - a bug
             self._log(error, None)
             results = [self._failed(each) for each in rows]
-        return [self._end_safely(*each) for each in zip(rows, results, strict=True)]
+        failures = Counter(each.code for each in results if not each.ok)
+        return [
+            self._end_safely(leased, result, is_shared=failures[result.code] > 1)
+            for leased, result in zip(rows, results, strict=True)
+        ]
 
     def _run_alone(self, leased: LeasedRow) -> EndedRow:
         try:
@@ -259,9 +263,11 @@ class LaneWork:
             result = result_of(error) or self._failed(leased)
         return self._end_safely(leased, result)
 
-    def _end_safely(self, leased: LeasedRow, result: Result) -> EndedRow:
+    def _end_safely(
+        self, leased: LeasedRow, result: Result, *, is_shared: bool = False
+    ) -> EndedRow:
         try:
-            return self._end(leased, result)
+            return self._end(leased, result, is_shared=is_shared)
         except Exception as error:  # noqa: BLE001 - a result that cannot be read
             self._log(error, leased)
             return self._end(leased, self._failed(leased))
@@ -277,12 +283,13 @@ class LaneWork:
         outcome = Outcome.failure(Code.INTERNAL_ERROR)
         return Result(outcome, leased.command, account.name, account.provider.name, attempts=1)
 
-    def _end(self, leased: LeasedRow, result: Result) -> EndedRow:
-        ending = ending_of(result, leased.tries)
+    def _end(self, leased: LeasedRow, result: Result, *, is_shared: bool = False) -> EndedRow:
+        # After a failure that several rows share, each of them has another try, alone.
+        ending = ending_of(result, 1 if is_shared else leased.tries)
         opened = leased.opened.event
         row = result_row(result, opened.contact, time.time())
         state, certainty = state_after(opened, result)
-        return EndedRow(leased, ending, CloseEvent(opened, row, state, certainty))
+        return EndedRow(leased, ending, CloseEvent(opened, row, state, certainty), is_shared)
 
     def end(self) -> None:
         """End the threads; all rows have ended."""

@@ -168,8 +168,7 @@ def test_rows_of_a_process_that_is_gone_are_sent_together_again(serve: Serve, ur
     script = ManyUsers()
     batches = serve(script)
     batch = create(batches, many(30)).batch
-    leased = "UPDATE {p}items SET status = 'leased', attempts = 1, lease_owner = 'x', lease_until ="
-    execute(url, f"{leased} :at", at="2020-01-01T00:00:00.000+00:00")
+    lose_all_leases(url)
     assert run(batches, batch).counts == {"done": 30}
     assert sizes(script) == [30]
 
@@ -213,3 +212,69 @@ def test_rows_that_certainly_did_nothing_go_on_one_by_one_through_the_fallback(
     batch = run(batches, create(batches, many(5)).batch)
     assert batch.counts == {"done": 5}
     assert sizes(script) == [5, *[1] * 5]
+
+
+def error(code: int) -> bytes:
+    """Return the refusal of a whole request."""
+    about = {"message": "…", "type": "OAuthException", "code": code, "fbtrace_id": "x"}
+    return http_response(400, {"error": about})
+
+
+def lose_all_leases(url: str, tries: int = 1) -> None:
+    """Let all rows be leased by a process that is gone, for the time given by `tries`."""
+    leased = "UPDATE {p}items SET status = 'leased', lease_owner = 'x', attempts = :tries,"
+    past = "2020-01-01T00:00:00.000+00:00"
+    execute(url, f"{leased} lease_until = :at", at=past, tries=tries)
+
+
+@pytest.mark.usefixtures("no_delays")
+@pytest.mark.parametrize("tries", [1, 2, 3])
+def test_rows_of_a_process_that_is_gone_are_tried_alone_once_they_were_refused_together(
+    serve: Serve, url: str, tries: int
+) -> None:
+    script = ManyUsers(before=lambda users: error(139101) if number(2) in users else None)
+    batches = serve(script, verify="never")
+    batch = create(batches, many(5)).batch
+    lose_all_leases(url, tries)
+    batch = run(batches, batch)
+    assert sizes(script) == [5, *[1] * 5]
+    assert batch.counts == {"done": 4, "unknown": 1}, "the lost try may have blocked the refused"
+
+
+@pytest.mark.usefixtures("no_delays")
+def test_rows_of_a_process_that_is_gone_go_on_through_the_fallback(serve: Serve, url: str) -> None:
+    script = ManyUsers(before=lambda users: error(133010))
+    phone = "+5511888887777"
+    more = {"support-2": {"provider": "memory", "phone": phone}}
+    batches = serve(script, more, fallback="support-2", phone=phone)
+    batch = create(batches, many(5)).batch
+    lose_all_leases(url)
+    assert run(batches, batch).counts == {"done": 5}
+    assert sizes(script) == [5, *[1] * 5]
+
+
+@pytest.mark.usefixtures("no_delays")
+@pytest.mark.parametrize("code", [190, 200, 130429, 133010, 2500])
+def test_rows_that_have_failed_with_their_account_are_sent_together_again(
+    serve: Serve, code: int
+) -> None:
+    replies = [error(code)]
+    script = ManyUsers(before=lambda users: replies.pop() if replies else None)
+    batches = serve(script, verify="never")
+    batch = run(batches, create(batches, many(50)).batch)
+    assert batch.counts == {"done": 50}
+    assert sum(sizes(script)) == 100
+    assert len(script.requests) <= 3, "at most one row is tried alone"
+
+
+@pytest.mark.usefixtures("no_delays")
+def test_a_contact_that_alone_gets_an_error_of_the_account_fails_and_no_other(
+    serve: Serve,
+) -> None:
+    script = ManyUsers(before=lambda users: error(190) if number(7) in users else None)
+    batches = serve(script, verify="never")
+    batch = run(batches, create(batches, many(20)).batch)
+    assert batch.counts == {"done": 19, "failed": 1}
+    (failed,) = items(batches, batch, status="failed")
+    assert (failed.row, failed.code) == (8, "provider_auth_failed")
+    assert sizes(script)[:3] == [20, 1, 19]
