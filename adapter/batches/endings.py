@@ -103,13 +103,9 @@ def ending_of(result: Result, tries: int) -> Ending:
     if code in _OWN_CODES:
         wait = outcome.retry_after or 1
         return Ending(ItemStatus.PENDING, code.value, why, delay=wait, counts=False)
-    if outcome.applied is Applied.UNKNOWN:
+    if outcome.applied is Applied.UNKNOWN and result.attempts:
         return Ending(ItemStatus.UNKNOWN, code.value, why)
-    if (
-        outcome.applied is Applied.NOT_APPLIED
-        and outcome.retry in (Retry.NOW, Retry.AFTER_DELAY)
-        and tries < MAX_TRIES
-    ):
+    if outcome.retry in (Retry.NOW, Retry.AFTER_DELAY) and tries < MAX_TRIES:
         delay = max(outcome.retry_after or 0, TRY_DELAY * tries)
         return Ending(ItemStatus.PENDING, code.value, why, delay=delay)
     return Ending(ItemStatus.FAILED, code.value, why)

@@ -197,7 +197,7 @@ def test_one_account_that_waits_holds_up_no_other(
 
 def result_of(code: Code, message: str = "") -> Result:
     command = Command(Action.BLOCK, Contact(number(0)))
-    return Result(Outcome.failure(code, message=message, retry_after=2), command)
+    return Result(Outcome.failure(code, message=message, retry_after=2), command, attempts=1)
 
 
 @pytest.mark.parametrize("code", list(Code))

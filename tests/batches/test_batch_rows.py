@@ -234,7 +234,8 @@ def test_a_row_whose_effect_is_not_known_is_unknown(
     assert (unknown.code, unknown.attempts) == ("provider_error", 1)
 
 
-def test_an_exception_of_a_plugin_ends_one_row(
+@pytest.mark.usefixtures("no_delays")
+def test_an_exception_of_a_plugin_before_anything_is_sent_ends_one_row(
     batches: Batches, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     provider = client.service.accounts[ACCOUNT].provider
@@ -247,8 +248,9 @@ def test_an_exception_of_a_plugin_ends_one_row(
 
     monkeypatch.setattr(provider, "request_for", fail)
     done = run(batches, create(batches, many(3)).batch)
-    assert statuses(batches, done) == ["done", "unknown", "done"]
-    assert items(batches, done, status="unknown")[0].code == "internal_error"
+    assert statuses(batches, done) == ["done", "failed", "done"]
+    (failed,) = items(batches, done, status="failed")
+    assert (failed.code, failed.attempts) == ("internal_error", 3)
 
 
 def test_an_erased_contact_is_not_sent(
