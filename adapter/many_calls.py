@@ -17,7 +17,7 @@ from adapter.fallback import begin_change
 from adapter.http import HttpRequest, HttpResponse
 from adapter.logs import log_event, log_exception
 from adapter.provider import LocalProvider
-from adapter.response_rules import read_part, split_response
+from adapter.response_rules import read_part, refused_together, split_response
 from adapter.results import Command, Outcome
 from adapter.transport.attempt import Attempt
 from adapter.transport.forking import ensure_own_process
@@ -37,7 +37,8 @@ def call_many(
     back, and no fallback is called. `wishes` are the places of the changes in the order of all
     processes. A contact that the provider cannot name, or whose opposite is requested by a newer
     call, is left out of the request. An exception of a plugin is logged, and is an `internal_error`
-    of those contacts which it concerns. `request_id` has no digits of the contacts.
+    of those contacts which it concerns; without an attempt, nothing was sent. `request_id` has no
+    digits of the contacts.
     """
     ensure_own_process()
     if commands[0].action not in contain(account.provider.actions):
@@ -100,8 +101,10 @@ class _ManyCall:
                 for each in self._left:
                     each.outcome = each.outcome or outcome
         except RequestError as error:  # the contacts cannot be sent together
+            several = len(self._left) > 1
+            outcome = refused_together(error.outcome) if several else error.outcome
             for each in self._left:
-                each.outcome, each.is_sent = error.outcome, False
+                each.outcome = outcome
         except Exception as error:  # noqa: BLE001 - a bug of a plugin
             self._log_exception(error)
             for each in self._left:
@@ -136,6 +139,8 @@ class _ManyCall:
             if not attempt.superseded:
                 break
             attempt.health_unknown = False
+            for each in self._left:
+                each.is_sent = False
         if isinstance(response, Outcome):
             for each in self._left:
                 each.outcome = response
@@ -149,7 +154,7 @@ class _ManyCall:
         left = []
         for each in self._left:
             if each.intent.is_superseded():
-                each.outcome, each.is_sent = superseded_outcome(), False
+                each.outcome = superseded_outcome()
             else:
                 left.append(each)
         self._left = left

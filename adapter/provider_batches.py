@@ -22,7 +22,7 @@ class ProviderBatches:
         """Return the request for changes of one action, at most `max_contacts` of them.
 
         `build_request` accepts each of the commands. Raises RequestError where they cannot be sent
-        together; nothing is sent then.
+        together; nothing is sent then, and each is sent alone.
         """
         raise NotImplementedError
 

@@ -30,8 +30,18 @@ REFUSED: Final = "was refused by the provider"
 """Our message for a field that a provider rejects. The provider's text may hold a phone number."""
 
 _REFUSED_TOGETHER: Final = (
-    "The provider refused a request for several contacts; which of them is the cause is not known."
+    "A request for several contacts was refused; which of them is the cause is not known."
 )
+_REFUSALS: Final = frozenset(
+    {
+        Code.TARGET_REJECTED,
+        Code.INVALID_TARGET,
+        Code.VALIDATION_ERROR,
+        Code.PAYLOAD_TOO_LARGE,
+        Code.OPERATION_NOT_SUPPORTED,
+    }
+)
+"""Refusals that may be about one contact, or about a request for several of them."""
 
 _NO_ROUTE_STATUSES: Final = frozenset({404, 405})
 _NOT_FOLLOWED: Final = frozenset({307, 308})
@@ -88,9 +98,14 @@ def read_part(
     outcome = provider.parse_response(command, part)
     if part is response and outcome.ok:
         return _fail(Code.PROVIDER_BAD_RESPONSE, response)
-    if part is response and outcome.code is Code.TARGET_REJECTED:
-        return replace(outcome, retry=Retry.AFTER_DELAY, message=_REFUSED_TOGETHER)
+    if part is response and outcome.code in _REFUSALS:
+        return refused_together(outcome)
     return replace(outcome, upstream_status=response.status)
+
+
+def refused_together(outcome: Outcome) -> Outcome:
+    """Return the refusal of a request for several contacts: each may be sent again, alone."""
+    return replace(outcome, retry=Retry.AFTER_DELAY, message=_REFUSED_TOGETHER)
 
 
 def find_rule(

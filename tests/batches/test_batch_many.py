@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
+from adapter.providers.meta_cloud import MetaCloudProvider
 from support.batches import ACCOUNT, check_sums, create, items, many, number, row, run
 from support.ledgers import execute, rows
 from support.many_users import ManyUsers, meta_account
@@ -14,7 +15,10 @@ from support.raw_server import RawServer, http_response
 
 from adapter import Client, Command, Contact, connect
 from adapter.batches import Batches
-from adapter.codes import Action
+from adapter.codes import Action, Code
+from adapter.errors import RequestError
+from adapter.http import HttpRequest
+from adapter.results import Outcome
 
 pytest_plugins = ["support.batch_fixtures"]
 
@@ -278,3 +282,27 @@ def test_a_contact_that_alone_gets_an_error_of_the_account_fails_and_no_other(
     (failed,) = items(batches, batch, status="failed")
     assert (failed.row, failed.code) == (8, "provider_auth_failed")
     assert sizes(script)[:3] == [20, 1, 19]
+
+
+def cannot_send_together(kind: type[Exception]) -> Callable[..., Any]:
+    right = MetaCloudProvider.build_batch_request
+
+    def build(self: MetaCloudProvider, commands: Sequence[Command]) -> HttpRequest:
+        if len(commands) > 1:
+            raise kind(Outcome.failure(Code.VALIDATION_ERROR))
+        request: HttpRequest = right(self, commands)
+        return request
+
+    return build
+
+
+@pytest.mark.usefixtures("no_delays")
+@pytest.mark.parametrize("kind", [RequestError, KeyError])
+def test_rows_that_cannot_be_sent_together_are_sent_alone(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
+) -> None:
+    monkeypatch.setattr(MetaCloudProvider, "build_batch_request", cannot_send_together(kind))
+    script = ManyUsers()
+    batches = serve(script, verify="never")
+    assert run(batches, create(batches, many(5)).batch).counts == {"done": 5}
+    assert sizes(script) == [1] * 5

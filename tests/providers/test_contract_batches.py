@@ -10,7 +10,21 @@ import pytest
 from support.clauses import BATCHES
 from support.toy import Toy, contract_for, failures, right_answers, write_answers
 
-from adapter.plugin import Command, HttpRequest, HttpResponse
+from adapter.batches.endings import ending_of
+from adapter.batches.model import ItemStatus
+from adapter.codes import Applied
+from adapter.plugin import (
+    Action,
+    Code,
+    Command,
+    Contact,
+    HttpRequest,
+    HttpResponse,
+    Secret,
+    json_response,
+)
+from adapter.response_rules import read_part
+from adapter.results import Result
 
 pytestmark = pytest.mark.usefixtures("few_statuses")
 
@@ -73,3 +87,25 @@ def test_a_provider_of_many_contacts_keeps_their_results_apart(
     faults = failures(contract_for(write_answers(tmp_path / "toy", right_answers()), provider))
     assert set(faults) == ({BATCHES} if found else set())
     assert found in faults.get(BATCHES, "")
+
+
+IN_RESPONSES = [
+    *(Code.SESSION_NOT_FOUND, Code.SESSION_NOT_CONNECTED, Code.OPERATION_NOT_SUPPORTED),
+    *(Code.INVALID_TARGET, Code.TARGET_REJECTED, Code.VALIDATION_ERROR, Code.PAYLOAD_TOO_LARGE),
+    *(code for code in Code if code.value.startswith("provider_")),
+]
+
+
+@pytest.mark.parametrize("code", IN_RESPONSES)
+def test_a_refusal_of_a_whole_request_is_final_for_no_contact(code: Code) -> None:
+    class Failing(Many):
+        error_codes = {"it": (400, code)}
+
+    provider = Failing({"key": Secret("k"), "session": "s"})
+    command = Command(Action.BLOCK, Contact("5511999999999"))
+    response = json_response(400, {"error": "it"})
+    outcome = read_part(provider, command, response, response)
+    assert outcome.code is code
+    ending = ending_of(Result(outcome, command, attempts=1), 1)
+    assert (ending.status is ItemStatus.UNKNOWN) <= (outcome.applied is Applied.UNKNOWN)
+    assert ending.status is not ItemStatus.FAILED

@@ -218,6 +218,24 @@ def test_a_change_that_is_superseded_in_the_ledger_is_not_sent(tmp_path: Path) -
     assert results[0].outcome.superseded
 
 
+def test_a_contact_that_is_left_out_last_is_not_sent_where_the_rest_cannot_be_built(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    build = MetaCloudProvider.build_batch_request
+
+    def build_once(self: MetaCloudProvider, commands: Sequence[Command]) -> Any:
+        return fail() if len(commands) == 2 else build(self, commands)
+
+    monkeypatch.setattr(MetaCloudProvider, "build_batch_request", build_once)
+    script = ManyUsers()
+    with serving(script) as (client, _):
+        newer_wish(client, monkeypatch, B)
+        results = block(client, A, B, C)
+    assert script.requests == []
+    assert [each.attempts for each in results] == [0, 0, 0], "nothing was sent"
+    assert [each.outcome.superseded for each in results] == [False, True, False]
+
+
 # -- the exceptions of plugins
 
 
@@ -248,6 +266,7 @@ def test_an_exception_about_all_contacts_is_an_internal_error_of_each(
         results = block(client, A, B)
         assert client.service.accounts["a"].resilience.state == "closed"
     assert codes(results) == [Code.INTERNAL_ERROR] * 2
+    assert [each.attempts for each in results] == [sent, sent]
     assert len(script.requests) == sent
     assert "request_for_many_failed" in caplog.text
 
