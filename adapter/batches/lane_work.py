@@ -13,6 +13,7 @@ from adapter.batches.endings import ending_of
 from adapter.batches.exchanges import Answer, EndedRow, Exchange, LeasedRow
 from adapter.changes import Change
 from adapter.codes import Code
+from adapter.containment import contain
 from adapter.errors import LedgerUnavailable
 from adapter.ledger.events import CloseEvent
 from adapter.ledger.rows import result_row, state_after
@@ -54,6 +55,7 @@ class LaneWork:
     ) -> None:
         self._group = group
         self._alone_if_failed = service.accounts[account].fallback is not None
+        self._actions = contain(service.accounts[account].provider.actions)
         self._service, self._account, self._claims = service, account, claims
         self._owner, self.lease, self._call, self._wake = owner, lease, call, wake
         self._lock = threading.Lock()
@@ -230,8 +232,10 @@ class LaneWork:
         """Whether the row needs a request of its own.
 
         A row that has failed among others may be the cause of their failure. A single call also
-        follows the fallback.
+        follows the fallback, at once where the provider does not support the action.
         """
+        if leased.command.action not in self._actions:
+            return True
         return leased.is_suspect or (leased.failed and self._alone_if_failed)
 
     def _run(self, rows: list[LeasedRow]) -> list[EndedRow]:

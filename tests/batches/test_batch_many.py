@@ -306,3 +306,16 @@ def test_rows_that_cannot_be_sent_together_are_sent_alone(
     batches = serve(script, verify="never")
     assert run(batches, create(batches, many(5)).batch).counts == {"done": 5}
     assert sizes(script) == [1] * 5
+
+
+def test_rows_of_an_action_that_the_provider_lacks_go_to_the_fallback(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offered = frozenset({Action.UNBLOCK, Action.LIST})
+    monkeypatch.setattr(MetaCloudProvider, "_actions", offered)
+    phone = "+5511888887777"
+    more = {"support-2": {"provider": "memory", "phone": phone}}
+    script = ManyUsers()
+    batches = serve(script, more, fallback="support-2", phone=phone)
+    assert run(batches, create(batches, many(5)).batch).counts == {"done": 5}
+    assert script.requests == []
