@@ -9,17 +9,31 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
+from typing import Any
 
 import pytest
 from support import TIMEOUT, wait_until
-from support.batches import check_sums, config_for, create, items, number, row, run, wishes
+from support.batches import (
+    ACCOUNT,
+    TOKEN_VARIABLE,
+    check_sums,
+    config_for,
+    create,
+    items,
+    number,
+    row,
+    run,
+    wishes,
+)
 from support.block_list_server import BlockListServer
 from support.ledgers import python, rows
+from support.many_users import ManyUsers, meta_account
+from support.raw_server import RawServer
 from support.redis_server import RedisServer
 
-from adapter import connect
+from adapter import Command, Contact, connect
 from adapter.api_keys import ANONYMOUS
 from adapter.batches import Batches
 from adapter.batches.claims import WAITING
@@ -40,7 +54,7 @@ from adapter.batches import lane_work, runner, worker
 
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 runner.LEASE_MARGIN, lane_work.RENEW, worker.SWEEP_EVERY = 0.5, 0.05, 0.1
-config = json.loads(sys.argv[1])
+config, runner.MOST_ROWS = json.loads(sys.argv[1]), int(sys.argv[2])
 for line in sys.stdin:
     child = os.fork()
     if child == 0:
@@ -76,8 +90,9 @@ class Workers:
 
 
 @contextmanager
-def two_workers(config: str) -> Iterator[Workers]:
-    workers = Workers(python(WORKERS, config))
+def two_workers(config: dict[str, Any], most: int = 1000) -> Iterator[Workers]:
+    """Run two workers, whose requests have `most` contacts."""
+    workers = Workers(python(WORKERS, json.dumps(config), str(most)))
     try:
         yield workers
     finally:
@@ -113,7 +128,7 @@ def test_killed_at_fifty_random_moments_every_row_ends_and_none_is_lost(
         def has_sent(amount: int) -> bool:
             return len(provider.requests) >= amount or has_ended()
 
-        with two_workers(json.dumps(config)) as workers:
+        with two_workers(config) as workers:
             while kills < KILLS and not has_ended():
                 sent = len(provider.requests) + chance.randrange(1, 30)
                 wait_until(partial(has_sent, sent), "rows")
@@ -136,3 +151,67 @@ def test_killed_at_fifty_random_moments_every_row_ends_and_none_is_lost(
     assert all(each["state"] == each["wanted"] for each in rows(url, "blocks"))
     leased = IN_FLIGHT * WAITING
     assert len(provider.requests) <= ROWS + kills * leased, "only what was leased is sent again"
+
+
+SLOTS, TOGETHER = 3, 20
+REQUESTS, MANY_KILLS = 30, 5
+
+
+def test_killed_during_requests_for_many_contacts_newer_wishes_win(
+    url: str, queue: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chance = random.Random(15)
+    rest = range(TOGETHER * REQUESTS)
+    actions = [chance.choice([Action.BLOCK, Action.UNBLOCK]) for _ in rest]
+    wanted = {number(index): actions[index] is Action.BLOCK for index in rest}
+    newer: set[str] = set()
+    monkeypatch.setenv(TOKEN_VARIABLE, "a-token-of-the-tests")
+    provider = ManyUsers(delay=0.03)
+    with ExitStack() as stack:
+        server = stack.enter_context(RawServer(provider))
+        config = config_for(server.address, url, pace={"max_in_flight": SLOTS}, queue=queue)
+        limits = {"breaker_threshold": 0, "deadline": 1}
+        account = meta_account(server.address, verify="never", transport=limits)
+        config["accounts"][ACCOUNT] |= account | {"token": {"env": TOKEN_VARIABLE}}
+        client = stack.enter_context(connect(config))
+        batches = Batches(client.service)
+        given = [row(index, action=action) for index, action in enumerate(actions)]
+        batch = create(batches, given, None).batch
+
+        def has_ended() -> bool:
+            return batches.get(batch.id, ANONYMOUS).status == "done"
+
+        def has_sent(amount: int) -> bool:
+            return len(provider.requests) >= amount or has_ended()
+
+        kills = 0
+        with two_workers(config, TOGETHER) as workers:
+            while kills < MANY_KILLS and not has_ended():
+                sent = len(provider.requests) + chance.randrange(1, 4)
+                wait_until(partial(has_sent, sent), "requests")
+                threading.Event().wait(chance.uniform(0, 0.04))
+                workers.kill(chance.randrange(2))
+                kills += 1
+                # What was sent has arrived, and what was lost is sent again after its lease.
+                _, users = provider.requests[-1]
+                user = chance.choice(users)
+                if user not in newer:
+                    newer.add(user)
+                    wanted[user] = not wanted[user]
+                    action = Action.BLOCK if wanted[user] else Action.UNBLOCK
+                    assert client.service.perform(ACCOUNT, Command(action, Contact(user))).ok
+            wait_until(has_ended, "the end of the batch")
+        assert kills == MANY_KILLS
+        counts = batches.get(batch.id, ANONYMOUS).counts
+        if "unknown" in counts:  # the deadline is short, and this machine may be busy
+            run(batches, batches.retry(batch.id, ANONYMOUS))
+        check_sums(batches, batch, len(actions))
+        found = items(batches, batch)
+    assert {each.status for each in found} <= {"done", "unchanged", "superseded"}
+    superseded = {each.contact and each.contact.number for each in found if each.status[0] == "s"}
+    assert superseded <= newer
+    assert provider.blocked == {each for each, on in wanted.items() if on}
+    assert wishes(url) == {each: "blocked" if on else "unblocked" for each, on in wanted.items()}
+    sizes = [len(users) for _, users in provider.requests]
+    assert 1 < max(sizes) <= TOGETHER
+    assert sum(sizes) <= len(rest) + len(newer) + kills * SLOTS * TOGETHER, "only what was leased"

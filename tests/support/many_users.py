@@ -32,6 +32,7 @@ class ManyUsers:
 
     `failed` are the error codes of users whose change fails; `missing` users have no result.
     `before` is called with each request's users, and may return a response in place of the usual.
+    A response is sent `delay` seconds after its changes.
     """
 
     failed: dict[str, int] = field(default_factory=dict)
@@ -40,6 +41,7 @@ class ManyUsers:
     requests: list[tuple[str, list[str]]] = field(default_factory=list)
     blocked: set[str] = field(default_factory=set)
     lists: int = 0
+    delay: float = 0.0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, peer: Peer) -> None:
@@ -54,7 +56,9 @@ class ManyUsers:
             named = [each["user"].lstrip("+") for each in json.loads(body)["block_users"]]
             with self.lock:
                 self.requests.append((method, named))
-            peer.write(self.before(named) or self.change(method, named))
+            response = self.before(named) or self.change(method, named)
+            threading.Event().wait(self.delay)
+            peer.write(response)
 
     def change(self, method: str, named: Sequence[str]) -> bytes:
         """Change the users but those who fail, and return the response."""

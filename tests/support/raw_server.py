@@ -47,7 +47,10 @@ class Peer:
         for line in head.lower().split(b"\r\n"):
             if line.startswith(b"content-length:"):
                 while len(body) < int(line.split(b":")[1]):
-                    body += self._connection.recv(65536)
+                    more = self._connection.recv(65536)
+                    if not more:
+                        return False
+                    body += more
         self._record(head + b"\r\n\r\n" + body)
         return True
 
