@@ -2,11 +2,14 @@
 
 `make bench-batches`. The upstream is a process of its own, which answers after 50 ms; 64 rows are
 in flight. With SQLite, the rows are run by one process; with PostgreSQL and Redis by two workers.
+Where a request has 1,000 contacts, one process runs them, with 4 requests in flight: the time is
+that of the ledger and of this process.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -20,6 +23,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 from support.batches import ACCOUNT, TOKEN_VARIABLE, config_for
+from support.many_users import meta_account
 from support.postgresql import find_programs, run_server
 from support.redis_server import run_redis_server
 
@@ -39,6 +43,9 @@ LARGE: Final = 250_000
 LEAST: Final = {"SQLite": 0.9, "PostgreSQL and Redis, two workers": 0.85}
 """Least ratio of the ideal time, that of the upstream, to the time that the rows took."""
 
+TOGETHER, SLOTS, MOST_TOGETHER = 1000, 4, 8
+"""Contacts of a request, requests in flight, and the most seconds of all rows."""
+
 MAX_SECONDS, MAX_MIB = 60, 200
 """Most of the large file."""
 
@@ -51,12 +58,21 @@ with run_block_list_server() as server:
     sys.stdin.read()
 """
 
+_UPSTREAM_OF_MANY: Final = f"""
+import sys
+from support.many_users import ManyUsers
+from support.raw_server import RawServer
+with RawServer(ManyUsers(delay={DELAY})) as server:
+    print(server.address, flush=True)
+    sys.stdin.read()
+"""
+
 
 @contextmanager
-def run_upstream() -> Iterator[str]:
+def run_upstream(code: str = _UPSTREAM) -> Iterator[str]:
     """Run the upstream; return its address."""
     process = subprocess.Popen(
-        [sys.executable, "-c", _UPSTREAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert process.stdin is not None
     assert process.stdout is not None
@@ -105,6 +121,18 @@ def run_by_workers(contacts: Client, file: Path, config: Path, workers: int = 2)
             process.terminate()
         for process in processes:
             process.wait()
+
+
+def run_together(url: str, folder: Path) -> float:
+    """Return the seconds of rows that are sent 1,000 in a request, run in this process."""
+    with run_upstream(_UPSTREAM_OF_MANY) as address:
+        given = config_for(address, url, pace={"max_in_flight": SLOTS})
+        account = meta_account(address, verify="never", token={"env": TOKEN_VARIABLE})
+        given["accounts"][ACCOUNT] |= account
+        with connect(given) as contacts:
+            assert contacts.service.ledger is not None
+            contacts.service.ledger.upgrade()
+            return run_here(contacts, write_file(folder / "together.csv", ROWS))
 
 
 def _wait(contacts: Client) -> Batch:
@@ -157,9 +185,20 @@ def main() -> int:
                 flush=True,
             )
 
+        def report_together(name: str, seconds: float) -> None:
+            nonlocal missed
+            least = math.ceil(ROWS / TOGETHER / SLOTS) * DELAY
+            missed += seconds > MOST_TOGETHER
+            print(
+                f"{name}, {TOGETHER} contacts in a request: {seconds:.2f} s for {ROWS} rows, "
+                f"of which the upstream {least:.2f} s (wanted {MOST_TOGETHER} s)",
+                flush=True,
+            )
+
         given = config_for(address, f"sqlite:///{folder / 'ledger.db'}", pace=pace)
         with connect(given) as contacts:
             report("SQLite", run_here(contacts, file))
+        report_together("SQLite", run_together(f"sqlite:///{folder / 'together.db'}", folder))
         programs = find_programs()
         if programs is None:
             print("PostgreSQL: not installed")
@@ -174,6 +213,7 @@ def main() -> int:
                 name = "PostgreSQL and Redis, two workers"
                 others = write_file(folder / "others.csv", ROWS, first=5511910000000)
                 report(name, run_by_workers(contacts, others, config))
+            report_together("PostgreSQL", run_together(server.new_database(), folder))
         given = config_for(address, f"sqlite:///{folder / 'large.db'}", pace=pace)
         config = write_toml(folder / "large.toml", given)
         large = write_file(folder / "large.csv", LARGE, invalid_every=100)
