@@ -44,7 +44,9 @@ class BatchesContract(ContractBase):
         provider, command = self.make_provider(exchange.options), exchange.command
         other = Contact(ANOTHER.number)
         yield from _faults(provider, [command], exchange)
-        yield from _faults(provider, [command, Command(command.action, other)], exchange)
+        both = [command, Command(command.action, other)]
+        yield from _faults(provider, both, exchange)
+        yield from _faults(provider, both[::-1], exchange)
 
 
 def _faults(provider: Provider, commands: list[Command], exchange: Exchange) -> Iterator[str]:

@@ -59,6 +59,16 @@ class ForgetsTheLast(Many):
         return [response] * (len(commands) - 1)
 
 
+class CountsPlaces(Many):
+    """The result of the one contact is taken for that of the first that was sent."""
+
+    def split_response(
+        self, commands: Sequence[Command], response: HttpResponse
+    ) -> Sequence[HttpResponse]:
+        rest = [response.narrowed(200, None) for _ in commands[1:]]
+        return [response.narrowed(response.status, response.document), *rest]
+
+
 class ProvesNothing(Many):
     def split_response(
         self, commands: Sequence[Command], response: HttpResponse
@@ -77,6 +87,7 @@ class CannotBuild(Many):
         (Many, ""),
         (ProvesEach, "a contact without a result is applied"),
         (ForgetsTheLast, "raised PluginError"),
+        (CountsPlaces, "a contact without a result is applied"),
         (ProvesNothing, "beside 0 others"),
         (CannotBuild, "raised KeyError"),
     ],
