@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from adapter.api_keys import ANONYMOUS, Caller
 from adapter.batches import store
 from adapter.batches.comparing import require_verifiable
 from adapter.batches.model import Batch, Created, Item, ItemStatus, Status
-from adapter.batches.rows import Row
+from adapter.batches.rows import Row, find_lost
 from adapter.batches.runner import Runner
 from adapter.batches.staging import Staging
 from adapter.codes import Action, Code
@@ -31,6 +31,8 @@ from adapter.service import Service
 T = TypeVar("T")
 
 _UNFINISHED: Final = (Status.PLANNED, Status.READY, Status.RUNNING, Status.PAUSED)
+
+_NO_ACTION: Final = "is required, as no row has its own; it is block or unblock"
 
 _WITHOUT_VERIFY: Final = (
     "Batch {} has the same rows, without verify, and has not ended. Go on with it without verify, "
@@ -67,9 +69,10 @@ class Batches:
     ) -> Created:
         """Store the rows as a batch, and start it unless `start` is False.
 
-        `account` and `action` are those of rows without their own. An unfinished batch of the same
-        caller with the same rows is returned in place of a new one; with `verify`, one that does
-        not verify is a `batch_conflict`. What the iterator raises goes on, and nothing is kept.
+        `account` and `action` are those of rows without their own; no action at all is a
+        `validation_error`. An unfinished batch of the same caller with the same rows is returned in
+        place of a new one; with `verify`, one that does not verify is a `batch_conflict`. What the
+        iterator raises goes on, and nothing is kept.
         """
 
         def find_account(name: str) -> str | None:
@@ -89,7 +92,7 @@ class Batches:
         }
         guard(lambda: staging.begin(columns))
         try:
-            staging.add(rows)
+            staging.add(rows if action is not None else _require_action(rows))
             if verify:
                 require_verifiable(self._service.accounts[name] for name in staging.accounts)
             existing = staging.finish(Status.RUNNING if start else Status.READY)
@@ -264,6 +267,16 @@ class Batches:
             return self._ask(read)
         except ValueError as error:
             raise invalid_field("cursor", str(error)) from None
+
+
+def _require_action(rows: Iterable[Row]) -> Iterator[Row]:
+    """Yield the rows; raises RequestError at their end if none of them names an action."""
+    row, has_action = None, False
+    for row in rows:
+        has_action = has_action or row.action is not None or "action" in find_lost(row.why or "")
+        yield row
+    if row is not None and not has_action:
+        raise invalid_field("action", _NO_ACTION)
 
 
 class _Shown:

@@ -30,7 +30,12 @@ _ACTIONS: Final = ["block", "unblock"]
 class BatchOptionsSchema(AccountSchema):
     """A batch without its rows: the query beside a CSV."""
 
-    action = text_field("Action of the rows without their own", "block", 16, enum=_ACTIONS)
+    action = text_field(
+        "Action of the rows without their own; required where no row has one",
+        "block",
+        16,
+        enum=_ACTIONS,
+    )
     verify = Flag(
         metadata={
             "description": "Whether the result is compared with the provider's list at the end, or "

@@ -134,6 +134,7 @@ def test_failed_rows_are_counted_and_raise_nothing(
         ({"source": [{"number": 5511}]}, "items[0].number"),
         ({"source": [{"phone": NUMBERS[0]}]}, "items[0]"),
         ({"account": 5}, "account"),
+        ({"action": None}, "action"),
     ],
     ids=str,
 )

@@ -134,6 +134,31 @@ def test_a_csv_is_checked_and_starts_later(client: FlaskClient) -> None:
     assert batch_of(client.get(f"{BATCHES}/{batch['id']}"))["counts"]["done"] == 10
 
 
+def test_a_batch_without_any_action_is_refused_with_the_remedy(
+    client: FlaskClient, url: str
+) -> None:
+    bodies: list[dict[str, Any]] = [
+        {"json": {"items": [{"number": each} for each in (*NUMBERS, "12")]}},
+        {"data": csv_of(*NUMBERS), "content_type": "text/csv"},
+        {"data": b"number\n" + NUMBERS[0].encode(), "content_type": "text/csv"},
+    ]
+    for body in bodies:
+        response = client.post(BATCHES, **body)
+        assert response.status_code == 422
+        code, fields = error_of(response)
+        assert (code, list(fields)) == ("validation_error", ["action"])
+        assert "block or unblock" in fields["action"][0]
+        check_nothing_is_kept(client, url)
+
+
+def test_a_row_without_an_action_is_rejected_where_another_has_one(client: FlaskClient) -> None:
+    items = [{"number": NUMBERS[0]}, {"number": NUMBERS[1], "action": "block"}]
+    batch = batch_of(client.post(BATCHES, json={"items": items, "start": False}), 201)
+    assert (batch["counts"]["rejected"], batch["counts"]["pending"]) == (1, 1)
+    wrong = {"items": [{"number": NUMBERS[0], "action": "ban"}], "start": False}
+    assert batch_of(client.post(BATCHES, json=wrong), 201)["counts"]["rejected"] == 1
+
+
 def test_the_same_rows_again_are_the_same_batch_until_it_has_ended(client: FlaskClient) -> None:
     first, second = post_csv(client), post_csv(client)
     assert batch_of(first, 201)["id"] == batch_of(second, 200)["id"]
