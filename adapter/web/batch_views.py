@@ -137,8 +137,9 @@ class BatchViews:
             raise unsupported_body("Content-Type", _MEDIA)
         require_no_query(request, BODY_ALONE)
         document = dict(parse_object(request, context.read_body(MAX_JSON)))
-        items = read_items(document.pop("items", None))
-        options = load_document(_OPTIONS, document)
+        given = document.pop("items", None)
+        options = load_document(_OPTIONS, document, ["items"])
+        items = read_items(given)
         return options, lambda: build_rows(items, self._service.settings.default_region)
 
     # --- read

@@ -41,8 +41,8 @@ _CREATE: Final = (
     "has a header with `number`, `jid` or `user_id`, and optionally `action`, `account`, `reason` "
     "and `ref`, or one identifier per line. Where it cannot be read as a whole, the response is a "
     "`validation_error`, whose `fields` have the line, and nothing is kept; so it is where neither "
-    "`action` nor any row names the action. An invalid row is `rejected`. The same rows as those of an "
-    "unfinished batch return that batch; with `verify`, one that does not verify is a "
+    "`action` nor any row names the action. An invalid row is `rejected`. The same rows as those "
+    "of an unfinished batch return that batch; with `verify`, one that does not verify is a "
     "`batch_conflict`. The scope is `block`."
 )
 _ITEMS: Final = (

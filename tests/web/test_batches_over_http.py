@@ -159,6 +159,18 @@ def test_a_row_without_an_action_is_rejected_where_another_has_one(client: Flask
     assert batch_of(client.post(BATCHES, json=wrong), 201)["counts"]["rejected"] == 1
 
 
+def test_an_unknown_field_is_refused_with_all_that_are_known(client: FlaskClient) -> None:
+    items = [{"number": NUMBERS[0]}]
+    known = {
+        BATCHES: "account, action, items, start, verify",
+        "/v1/plans": "allow, allow_unblocks, from_ledger, items, mirror, source, target",
+    }
+    for path, names in known.items():
+        for document in ({"rows": items}, {"rows": items, "items": items}):
+            response = client.post(path, json=document)
+            assert error_of(response)[1]["rows"] == [f"unknown field; known fields: {names}"]
+
+
 def test_the_same_rows_again_are_the_same_batch_until_it_has_ended(client: FlaskClient) -> None:
     first, second = post_csv(client), post_csv(client)
     assert batch_of(first, 201)["id"] == batch_of(second, 200)["id"]
