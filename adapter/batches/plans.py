@@ -32,15 +32,14 @@ from adapter.batches.plan_store import (
     publish,
     store_rows,
 )
+from adapter.batches.refusals import BatchConflictError, not_a_plan
 from adapter.batches.rows import Row
 from adapter.batches.staging import Staging
 from adapter.call_context import CallContext
 from adapter.codes import Action, Code
-from adapter.errors import RequestError
 from adapter.history import DEFAULT_LIMIT, Page
 from adapter.pages import check_limit, require_ledger
 from adapter.request_fields import invalid_field
-from adapter.results import Outcome
 from adapter.service import Service, new_request_id
 
 ONE_SOURCE: Final = "name one source: an account, an account's ledger, or the rows of a file"
@@ -163,13 +162,14 @@ class Plans:
         """
         plan = self.get(plan_id, caller)
         if plan.batch.status != Status.PLANNED:
-            raise RequestError(Outcome.failure(Code.BATCH_CONFLICT))
+            raise BatchConflictError(plan.batch)
         if plan.same:
-            raise RequestError(Outcome.failure(Code.BATCH_CONFLICT, message=_ONE_LIST))
+            raise BatchConflictError(plan.batch, _ONE_LIST)
         if verify:
             require_verifiable([self._service.accounts[plan.target]])
         context = CallContext("batch", caller.key_name, new_request_id())
-        guard(lambda: self._apply(plan, context, verify=verify))
+        if not guard(lambda: self._apply(plan, context, verify=verify)):
+            raise BatchConflictError(self.get(plan_id, caller).batch)
         if self.wake is not None:
             self.wake(plan_id)
         return self.get(plan_id, caller)
@@ -269,10 +269,11 @@ class Plans:
 
         text, ops = self._ledger.ask(read)
         if text is None:
-            raise RequestError(Outcome.failure(Code.BATCH_NOT_FOUND))
+            raise not_a_plan(batch)
         return build_plan(batch, json.loads(text), ops)
 
-    def _apply(self, plan: Plan, context: CallContext, *, verify: bool) -> None:
+    def _apply(self, plan: Plan, context: CallContext, *, verify: bool) -> bool:
+        """Let the plan run; return False where another process has applied it."""
         tables = self._ledger.tables
         row = self._ledger.ask(lambda connection: store.find_row(connection, tables, plan.id))
         details = json.loads(row.details)
@@ -280,12 +281,13 @@ class Plans:
         rows = approved.wanted() if details["source"] is None else None
         now = self._sort(plan.target, details, rows, context)
         if details["same"]:
-            raise RequestError(Outcome.failure(Code.BATCH_CONFLICT, message=_ONE_LIST))
+            raise BatchConflictError(plan.batch, _ONE_LIST)
         ends = find_ends(approved, now)
         unblocks = sum(each.op is Op.UNBLOCK for each in now)
         if plan.target in details["listed"]:  # as it will be: what we unblock has not shrunk
             details["listed"][plan.target] -= unblocks
-        go_on(self._ledger, plan.id, ends, {"details": json.dumps(details), "verify": verify})
+        more = {"details": json.dumps(details), "verify": verify}
+        return go_on(self._ledger, plan.id, ends, more)
 
 
 MAX_LINE: Final = 2**31

@@ -224,7 +224,8 @@ def read_id(context: RequestContext) -> int:
     """Return the id in the path; raises RequestError for anything but digits."""
     text = (context.request.view_args or {})[BATCH_VARIABLE]
     if not _ID.fullmatch(text):
-        raise RequestError(Outcome.failure(Code.BATCH_NOT_FOUND))
+        message = "The id of a batch or a plan is a number; the list of batches has the ids."
+        raise RequestError(Outcome.failure(Code.BATCH_NOT_FOUND, message=message))
     return int(text)
 
 

@@ -181,7 +181,7 @@ def test_a_checked_file_is_started_by_the_same_command_without_check(
     assert "  line 12: invalid_target" in checked.stderr
     again = run("batch", "block", path, "--verify", "--config", config)
     assert again.exit_code == 1
-    assert "batch_conflict: Batch 1 has the same rows, without verify" in again.stderr
+    assert "batch_conflict: Batch 1 of the account support is ready. It has the " in again.stderr
     assert provider.requests == []
     assert run("batch", "block", path, "--config", config).exit_code == 3
     assert len(provider.states) == 10

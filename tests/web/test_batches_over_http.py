@@ -185,7 +185,8 @@ def test_verify_of_the_same_rows_without_it_is_a_conflict(client: FlaskClient) -
     response = post_csv(client, verify="true")
     assert response.status_code == 409
     assert error_of(response)[0] == "batch_conflict"
-    assert f"Batch {first['id']} has the same rows" in response.get_json()["error"]["message"]
+    message = response.get_json()["error"]["message"]
+    assert message.startswith(f"Batch {first['id']} of the account support is ready. It has the ")
 
 
 def test_the_csv_of_a_batch_can_be_fed_in_again(client: FlaskClient) -> None:
@@ -248,6 +249,44 @@ def test_a_batch_is_paused_resumed_and_cancelled_and_nothing_after_that(
     for name in ("start", "pause", "resume", "cancel", "retry"):  # no row of it was ever sent
         response = client.post(f"{address}/{name}")
         assert (response.status_code, error_of(response)[0]) == (409, "batch_conflict")
+
+
+def message_of(response: TestResponse) -> str:
+    return str(response.get_json()["error"]["message"])
+
+
+def test_a_conflict_names_the_status_and_what_it_allows(client: FlaskClient) -> None:
+    address = f"{BATCHES}/{batch_of(post_csv(client), 201)['id']}"
+    assert "account support is ready. Possible now: start, cancel." in message_of(
+        client.post(f"{address}/pause")
+    )
+    for done, refused, status, allowed in (
+        ("start", "start", "running", "pause, cancel"),
+        ("pause", "retry", "paused", "resume, cancel"),
+        ("resume", "resume", "running", "pause, cancel"),
+    ):
+        client.post(f"{address}/{done}")
+        message = message_of(client.post(f"{address}/{refused}"))
+        assert message == (f"Batch 1 of the account support is {status}. Possible now: {allowed}.")
+    run_all(client)
+    assert "is done. Possible now: retry." in message_of(client.post(f"{address}/cancel"))
+
+
+def test_a_batch_that_was_cancelled_before_its_first_row_is_sent_anew(client: FlaskClient) -> None:
+    address = f"{BATCHES}/{batch_of(post_csv(client), 201)['id']}"
+    client.post(f"{address}/cancel")
+    assert "is cancelled. No row of it was sent" in message_of(client.post(f"{address}/retry"))
+
+
+def test_a_batch_or_plan_that_is_not_found_is_named(client: FlaskClient) -> None:
+    for path in (f"{BATCHES}/99", f"{BATCHES}/99/items", "/v1/plans/99"):
+        assert message_of(client.get(path)).startswith("There is no batch or plan 99 of the acc")
+    assert "551*******999" in message_of(client.get(f"{BATCHES}/5511999999999"))
+    assert "is a number" in message_of(client.get(f"{BATCHES}/x"))
+    post_csv(client)
+    assert message_of(client.get("/v1/plans/1")) == (
+        "Batch 1 of the account support is not a plan, and is ready."
+    )
 
 
 @pytest.mark.parametrize(
