@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from adapter.results import Outcome, describe_failure
+from adapter.wording import count_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +31,10 @@ class ConfigurationError(Exception):
 
     def __init__(self, problems: Iterable[ConfigurationProblem]) -> None:
         self.problems = tuple(problems)
-        count = len(self.problems)
         lines = "\n".join(f"  - {problem}" for problem in self.problems)
-        super().__init__(f"the configuration has {count} problem(s):\n{lines}")
+        super().__init__(
+            f"the configuration has {count_of(len(self.problems), 'problem')}:\n{lines}"
+        )
 
 
 class PluginError(Exception):

@@ -41,6 +41,7 @@ from adapter.history import DEFAULT_LIMIT, Page
 from adapter.pages import check_limit, require_ledger
 from adapter.request_fields import invalid_field
 from adapter.service import Service, new_request_id
+from adapter.wording import count_of
 
 ONE_SOURCE: Final = "name one source: an account, an account's ledger, or the rows of a file"
 _ITSELF: Final = "is the target itself; name another account, or the target's ledger"
@@ -210,7 +211,7 @@ class Plans:
         unblocks = sum(each.op is Op.UNBLOCK for each in found)
         if unblocks > details["allow_unblocks"]:
             raise refuse(
-                f"The plan would unblock {unblocks} contacts, and at most "
+                f"The plan would unblock {count_of(unblocks, 'contact')}, and at most "
                 f"{details['allow_unblocks']} are allowed. If that is right, allow it for this "
                 f"plan: --allow-unblocks {unblocks}"
             )
@@ -319,6 +320,7 @@ def _check_rejected(ended: Iterable[Draft]) -> None:
     rejected = sum(each.status is ItemStatus.REJECTED for each in ended)
     if rejected:
         raise refuse(
-            f"{rejected} rows of the source are rejected, and a mirror would unblock the contacts "
-            "that they mean. Make the plan without the mirror to see these rows, and mend them."
+            f"The source has {count_of(rejected, 'rejected row')}, and a mirror would unblock the "
+            "contacts that are meant. Make the plan without the mirror to see such rows, and mend "
+            "them."
         )
