@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from adapter.api_keys import Caller
@@ -171,19 +172,53 @@ def read_action(action: Action | str | None) -> Action | None:
 
 
 def open_rows(source: Source, region: str | None) -> tuple[Iterator[Row], Callable[[], None]]:
-    """Return the rows of a source, and what closes it."""
+    """Return the rows of a source, and what closes it.
+
+    Raises RequestError for a source that has no rows, besides what `store` raises.
+    """
     from adapter.batches import read_rows
 
     if isinstance(source, (str, Path)):
-        file = Path(source).open("rb")  # noqa: SIM115 - closed by the caller, who reads the rows
+        file = _open_file(source, region)
         try:
             return read_rows(file, default_region=region), file.close
         except BaseException:
             file.close()
             raise
     if hasattr(source, "read"):
+        if isinstance(source.read(0), str):
+            raise invalid_field("source", _TEXT_MODE)
         return read_rows(source, default_region=region), _do_nothing  # type: ignore[arg-type]
+    for kind, message in _NO_ROWS.items():
+        if isinstance(source, kind):
+            raise invalid_field("source", message)
+    if not isinstance(source, Iterable):
+        raise invalid_field("source", _NOT_ITERABLE)
     return build_rows(source, region), _do_nothing
+
+
+_TEXT_MODE: Final = 'is a file in text mode; open it with open(path, "rb"), or give its path'
+_NOT_ITERABLE: Final = "must be a path, a file in binary mode, or an iterable of contacts"
+_ONE_CONTACT: Final = "is one contact; put it in a list"
+_NO_ROWS: Final[Mapping[type, str]] = MappingProxyType(
+    {Mapping: _ONE_CONTACT, bytes: "is bytes; put them in io.BytesIO, or give the path of a file"}
+)
+"""Iterables whose parts are no rows."""
+
+
+def _open_file(path: str | Path, region: str | None) -> BinaryIO:
+    """Open the file; raises RequestError for a text that is a contact, and not a path."""
+    from adapter.batches import build_row
+    from adapter.contacts import detect_field
+
+    try:
+        return Path(path).open("rb")
+    except FileNotFoundError:
+        if isinstance(path, str):
+            row = build_row(1, {detect_field(path): path}, default_region=region)
+            if row.contact is not None:
+                raise invalid_field("source", _ONE_CONTACT) from None
+        raise
 
 
 def _do_nothing() -> None:

@@ -39,6 +39,7 @@ from adapter.urls import is_loopback
 from adapter.web.app import build_app, service_state
 from adapter.web.auth import AnonymousAccess, warn_about_short_keys
 from adapter.web.introspection import describe_accounts, describe_plugins
+from adapter.wording import count_of
 
 DEFAULT_HOST = urlsplit(DEFAULT_ADDRESS).hostname
 DEFAULT_PORT = urlsplit(DEFAULT_ADDRESS).port
@@ -194,7 +195,7 @@ def check(config: Path | None, own_address: str, live: bool) -> None:
         print_line(f"warning: {warning}")
     if service.ledger is not None:
         or_exit(BatchCalls(service).check)
-    print_line(f"{find_config(config)}: valid; {len(service.accounts)} account(s)")
+    print_line(f"{find_config(config)}: valid; {count_of(len(service.accounts), 'account')}")
     if live:
         passed = [_check_live(service, name, own_address) for name in service.accounts]
         sys.exit(0 if all(passed) else 1)

@@ -52,6 +52,14 @@ PAUSE_WAIT: Final = 2.0
 _AGAIN: Final = ("rejected", "failed")
 """The rows of `--rejected`."""
 
+_TRIED: Final = ("failed", "unknown")
+"""The rows of `retry`."""
+
+_UNKNOWN: Final = (
+    "  unknown rows may have taken effect; to settle them, send them again: where they have, that "
+    "changes nothing"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:
@@ -74,6 +82,21 @@ class Opened:
             return f"contact-adapter apply {batch.id}{self._options}"
         return self.command("resume", batch)
 
+    def next_step(self, error: RequestError) -> str | None:
+        """Return the command line that follows on an error about a batch; None for others."""
+        from adapter.batches.refusals import FINISHED, BatchConflictError
+
+        if error.outcome.code is Code.BATCH_NOT_FOUND:
+            return f"the batches: contact-adapter batch list{self._options}"
+        if not isinstance(error, BatchConflictError):
+            return None
+        batch = error.batch
+        if batch.status not in FINISHED:
+            return f"go on with it: {self.go_on(batch)}"
+        if has_tries(batch):
+            return f"try again: {self.command('retry', batch)}"
+        return f"its rows: {self.command('items', batch)}"
+
     @property
     def _options(self) -> str:
         options = f" --config {self.config}" if self.config else ""
@@ -88,7 +111,9 @@ class Opened:
             print_line(json.dumps(result.envelope()))
             return
         print_failure(result)
-        remedy = describe_remedy(self.service, result, self.config, self.own_address)
+        remedy = self.next_step(error) or describe_remedy(
+            self.service, result, self.config, self.own_address
+        )
         if remedy is not None:
             click.echo(f"  {remedy}", err=True)
 
@@ -208,17 +233,39 @@ def _print_end(opened: Opened, batch: Batch) -> None:
         print_event("end", batch)
         return
     print_summary(batch)
+    print_codes(opened, batch)
     if exit_status(batch) == UNFINISHED:
         if batch.status == "planned":
             click.echo("  it is a plan that was not applied; nothing was sent", err=True)
         _print_go_on(opened, batch)
         return
     print_some_rejected(batch, read_rejected(opened, batch))
+    print_again(opened, batch)
+    if batch.counts.get("unknown"):
+        click.echo(_UNKNOWN, err=True)
+    if has_tries(batch):
+        click.echo(f"  try again: {opened.command('retry', batch)}", err=True)
+
+
+def has_tries(batch: Batch) -> bool:
+    """Whether the batch has rows that are sent again by a retry."""
+    return any(batch.counts.get(status) for status in _TRIED)
+
+
+def print_codes(opened: Opened, batch: Batch) -> None:
+    """Print the codes of the rows that failed or are unknown, each with its count."""
+    if has_tries(batch):
+        codes = opened.batches.count_codes(batch.id, ANONYMOUS)
+        for status in filter(codes.get, _TRIED):
+            counts = ", ".join(f"{amount} {code}" for code, amount in codes[status].items())
+            print_line(f"  {status}: {counts}")
+
+
+def print_again(opened: Opened, batch: Batch) -> None:
+    """Print the command for the CSV of rows that can be mended and fed in again."""
     if any(batch.counts.get(status) for status in _AGAIN):
         csv = f"{opened.command('items', batch)} --status {','.join(_AGAIN)} --csv"
         click.echo(f"  their rows as CSV: {csv}", err=True)
-    if batch.counts.get("failed") or batch.counts.get("unknown"):
-        click.echo(f"  try again: {opened.command('retry', batch)}", err=True)
 
 
 def read_rejected(opened: Opened, batch: Batch) -> list[Item]:

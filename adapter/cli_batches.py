@@ -17,12 +17,15 @@ from adapter.cli_batch_runs import (
     Opened,
     open_private,
     opened_batches,
+    print_again,
+    print_codes,
     print_some_rejected,
     read_rejected,
     run_batch,
     write_again,
 )
 from adapter.cli_options import (
+    IdType,
     PathType,
     account_option,
     config_option,
@@ -47,6 +50,7 @@ from adapter.history import MAX_LIMIT
 from adapter.privacy import escape_controls
 from adapter.settings.locations import find_config
 from adapter.web.batch_documents import build_batch
+from adapter.wording import count_of
 
 if TYPE_CHECKING:
     from adapter.batches import Batch, Created, Item
@@ -153,8 +157,13 @@ def _exit_checked(opened: Opened, created: Created) -> NoReturn:
         print_some_rejected(batch, items)
         left = batch.seconds_left
         pace = "the account has no pace" if left is None else f"about {describe_seconds(left)}"
-        print_line(f"  time: {pace}; {batch.counts.get('pending', 0)} rows would be sent")
-        print_line(f"nothing was sent; start it: {opened.go_on(batch)}")
+        pending = batch.counts.get("pending", 0)
+        if pending:
+            print_line(f"  time: {pace}; {count_of(pending, 'row')} would be sent")
+            print_line(f"nothing was sent; start it: {opened.go_on(batch)}")
+        else:
+            print_line("nothing was sent, and no row could be")
+        print_again(opened, batch)
     if batch.status != "ready":
         _exit_existing(opened, batch)
     sys.exit(3 if batch.counts.get("rejected") else 0)
@@ -163,7 +172,7 @@ def _exit_checked(opened: Opened, created: Created) -> NoReturn:
 def _exit_existing(opened: Opened, batch: Batch) -> NoReturn:
     """End the command, which sends nothing: an unfinished batch has the same rows."""
     if not opened.as_json:
-        rows = f"{count_ended(batch)} of {batch.rows} rows have ended"
+        rows = f"{count_ended(batch)} of {count_of(batch.rows, 'row')} ended"
         click.echo(
             f"batch {batch.id} has the same rows, and is {batch.status}: {rows}; this command has "
             "sent nothing",
@@ -176,7 +185,7 @@ def _exit_existing(opened: Opened, batch: Batch) -> NoReturn:
 # --- read and control
 
 
-_id_argument = click.argument("batch_id", type=click.IntRange(1, 2**62), metavar="ID")
+_id_argument = click.argument("batch_id", type=IdType(), metavar="ID")
 
 
 @batch.command("list")
@@ -224,6 +233,7 @@ def _print_batch(opened: Opened, batch: Batch) -> None:
         print_data({"batch": build_batch(batch)})
         return
     print_summary(batch)
+    print_codes(opened, batch)
     if batch.seconds_left:
         print_line(f"  time left: about {describe_seconds(batch.seconds_left)}")
 
@@ -267,12 +277,21 @@ def _control_command(name: str, text: str, after: Callable[[Opened, Batch], obje
         with opened_batches(config, own_address, as_json) as opened:
             if name == "resume":  # also of one that is ready, or that runs elsewhere
                 found = opened.batches.get(batch_id, ANONYMOUS)
+                _require_unfinished(found)
             else:
                 found = getattr(opened.batches, name)(batch_id, ANONYMOUS)
             after(opened, found)
 
     control.__doc__ = text
     batch.command(name)(control)
+
+
+def _require_unfinished(batch: Batch) -> None:
+    """Raise RequestError (`batch_conflict`) for a batch that has ended."""
+    from adapter.batches.refusals import FINISHED, BatchConflictError
+
+    if batch.status in FINISHED:
+        raise BatchConflictError(batch)
 
 
 _control_command("pause", "Begin no further rows of a batch, here or elsewhere.", _print_batch)

@@ -25,6 +25,7 @@ from adapter.history import MAX_LIMIT, CallEntry, Filters
 from adapter.pages import CODES, VIAS
 from adapter.result_data import build_call
 from adapter.settings.model import Settings
+from adapter.wording import count_of
 
 if TYPE_CHECKING:
     from adapter.ledger.ledger import Ledger
@@ -169,12 +170,12 @@ def erase_command(
         if not kept.contacts:
             print_line(f"the ledger has nothing about {target.masked}; nothing was erased")
             return
-        rest = f"{len(kept.calls)} call(s) and {len(kept.blocks)} block(s)"
+        rest = f"{count_of(len(kept.calls), 'call')} and {count_of(len(kept.blocks), 'block')}"
         if not yes:
             _confirm(target, rest)
         erased = ledger.erase(target)
         print_line(
-            f"erased the identifiers of {target.masked}: {erased} contact(s); "
+            f"erased the identifiers of {target.masked}: {count_of(erased, 'contact')}; "
             f"{rest} stay, without the person"
         )
 

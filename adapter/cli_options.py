@@ -55,6 +55,18 @@ class MomentType(click.ParamType):  # type: ignore[type-arg, unused-ignore]
             self.fail("must be a time in UTC such as 2026-11-25T12:30, or ago: 7d, 12h, 30m")
 
 
+class IdType(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+    """The id of a batch or a plan."""
+
+    name = "id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the id; end with a usage error for anything but a whole number from 1."""
+        if not re.fullmatch("(?!0+$)[0-9]{1,18}", str(value)):
+            self.fail("must be a number from 1, as `contact-adapter batch list` shows", param, ctx)
+        return int(value)
+
+
 account_option = click.option("--account", help="The account. Default: the default account.")
 config_option = click.option(
     "--config",

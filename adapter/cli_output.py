@@ -111,11 +111,10 @@ def is_known(result: Result) -> bool:
 
 def print_failure(result: Result) -> None:
     """Print the code, the advice and the fields of a failure to the error stream."""
-    code = result.code.value if result.code is not None else ""
+    failure, *fields = result.outcome.lines
     advice = f"(outcome: {result.applied}; retry: {result.retry})"
-    click.echo(f"{code}: {result.message} {advice}", err=True)
-    for name, messages in result.outcome.fields.items():
-        click.echo(f"  {name}: {'; '.join(messages)}", err=True)
+    for line in (f"{failure} {advice}", *fields):
+        click.echo(line, err=True)
 
 
 def print_change(result: Result) -> None:

@@ -9,12 +9,25 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import click
 
 from adapter.api_keys import ANONYMOUS
-from adapter.cli_batch_runs import Opened, opened_batches, run_batch
-from adapter.cli_options import config_option, json_option, own_address_option
+from adapter.cli_batch_runs import (
+    Opened,
+    open_private,
+    opened_batches,
+    run_batch,
+    write_again,
+)
+from adapter.cli_options import (
+    IdType,
+    PathType,
+    config_option,
+    json_option,
+    own_address_option,
+)
 from adapter.cli_output import print_data, print_line
 from adapter.history import MAX_LIMIT
 from adapter.privacy import escape_controls
 from adapter.web.plan_documents import OPS, build_plan_document
+from adapter.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +52,11 @@ _BASES: Final = {"provider": "its list", "ledger": "the ledger", "file": "the fi
 @click.option(
     "--file", type=click.File("rb"), help="A CSV, or one number per line; - for standard input."
 )
-@click.option("--mirror", is_flag=True, help="Also unblock what we have blocked, and only B has.")
+@click.option(
+    "--mirror",
+    is_flag=True,
+    help="Also unblock who is blocked by us at the target alone.",
+)
 @click.option(
     "--allow-unblocks",
     type=click.IntRange(0),
@@ -54,6 +71,12 @@ _BASES: Final = {"provider": "its list", "ledger": "the ledger", "file": "the fi
     "--try", "not_recent", is_flag=True, help="Block also where the provider needs a new message."
 )
 @click.option("--rows", is_flag=True, help="Print every contact, masked, with its symbol.")
+@click.option(
+    "--rejected",
+    type=PathType(),
+    metavar="FILE",
+    help="Write the rejected rows of --file to this CSV, which can be fed in again.",
+)
 @click.option("--exit-code", is_flag=True, help=f"Exit status {CHANGED} where there are changes.")
 @config_option
 @own_address_option
@@ -69,6 +92,7 @@ def plan(
     allow_shrunk: bool,
     not_recent: bool,
     rows: bool,
+    rejected: Path | None,
     exit_code: bool,
     config: Path | None,
     own_address: str,
@@ -81,9 +105,12 @@ def plan(
     """
     if [source, from_ledger, file].count(None) != 2:
         raise click.UsageError("give one of --from, --from-ledger and --file")
+    if rejected is not None and file is None:
+        raise click.UsageError("--rejected is about the rows of --file")
     given = {"empty": allow_empty, "shrunk": allow_shrunk, "not_recent": not_recent}
     with opened_batches(config, own_address, as_json) as opened:
         plans = _load(opened)
+        output = None if rejected is None or file is None else open_private(rejected, file)
         made = _create(
             opened,
             plans,
@@ -95,6 +122,7 @@ def plan(
             allow_unblocks=allow_unblocks,
             allow={guard for guard, is_allowed in given.items() if is_allowed},
         )
+        write_again(opened, made.batch, output)
         if as_json:
             print_data({"plan": build_plan_document(made)})
         else:
@@ -104,7 +132,7 @@ def plan(
 
 
 @click.command()
-@click.argument("plan_id", type=click.IntRange(1, 2**62), metavar="PLAN")
+@click.argument("plan_id", type=IdType(), metavar="PLAN")
 @click.option("--verify", is_flag=True, help="Compare the result with the provider's list.")
 @config_option
 @own_address_option
@@ -146,13 +174,16 @@ def _print(opened: Opened, plans: Plans, made: Plan, *, rows: bool) -> None:
         f"{made.target} ({_BASES[bases['target']]}: {sizes['target']})"
     )
     counts = [f"{made.ops[op]} {op}" for op in OPS if made.ops.get(op)]
-    print_line(f"  {sum(made.ops.values())} contacts: {', '.join(counts) or 'none'}")
-    rejected = sum(made.batch.counts.get(each, 0) for each in ("rejected", "duplicate"))
-    if rejected:
-        print_line(f"  {rejected} rows of the file are rejected or repeated")
+    contacts = count_of(sum(made.ops.values()), "contact")
+    print_line(f"  {contacts}: {', '.join(counts) or 'none'}")
+    ended = {each: made.batch.counts.get(each, 0) for each in ("rejected", "duplicate")}
+    found = [f"{amount} {each}" for each, amount in ended.items() if amount]
+    if found:
+        items = f"{opened.command('items', made.batch)} --status {','.join(ended)}"
+        print_line(f"  rows of the file: {', '.join(found)}; see them: {items}")
     wanted = OPS if rows else tuple(op for op in OPS if op != "keep")
-    found = _read(plans, made, wanted)
-    for item in found if rows else islice(found, SHOWN):
+    shown = _read(plans, made, wanted)
+    for item in shown if rows else islice(shown, SHOWN):
         print_line(_line(item))
     hidden = sum(made.ops.get(op, 0) for op in wanted) - SHOWN
     if not rows and hidden > 0:

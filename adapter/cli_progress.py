@@ -13,6 +13,7 @@ import click
 
 from adapter.cli_output import print_line
 from adapter.web.batch_documents import ITEM_STATUSES, build_batch
+from adapter.wording import count_of
 
 if TYPE_CHECKING:
     from adapter.batches import Batch
@@ -60,7 +61,7 @@ class _Lines:
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + LINE_EVERY
-        rows = f"{count_ended(batch)} of {batch.rows} rows"
+        rows = f"{count_ended(batch)} of {count_of(batch.rows, 'row')}"
         _echo(f"batch {batch.id}: {rows}; {self._rate.describe(batch)}")
 
     def close(self) -> None:
@@ -129,7 +130,7 @@ def describe_counts(batch: Batch) -> str:
     counts = [
         f"{batch.counts[status]} {status}" for status in ITEM_STATUSES if batch.counts.get(status)
     ]
-    return f"{batch.rows} rows: {', '.join(counts)}"
+    return f"{count_of(batch.rows, 'row')}: {', '.join(counts)}"
 
 
 def print_event(event: str, batch: Batch, **more: Any) -> None:
@@ -143,6 +144,9 @@ def print_summary(batch: Batch) -> None:
     action = batch.action or "changes"
     print_line(f"batch {batch.id} ({action} for {batch.account}): {state}")
     print_line(f"  {describe_counts(batch)}")
+    for wait in batch.waits:
+        moment = f"{wait.until:%Y-%m-%d %H:%M:%S} UTC"
+        print_line(f"  the account {wait.account} waits: {wait.code}; next try: {moment}")
 
 
 def print_rejected(rejected: Iterable[tuple[int, str, str]], amount: int) -> None:

@@ -129,8 +129,8 @@ def read_target(
     try:
         return read_contact(**names, default_region=settings.default_region)
     except RequestError as error:
-        lines = [f"{name}: {'; '.join(texts)}" for name, texts in error.outcome.fields.items()]
-        raise click.ClickException("\n  ".join([error.outcome.message, *lines])) from None
+        _, *fields = error.outcome.lines
+        raise click.ClickException("\n".join([error.outcome.message, *fields])) from None
 
 
 def or_exit(load: Callable[[], LoadedT]) -> LoadedT:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from adapter.results import Outcome
+from adapter.results import Outcome, describe_failure
+from adapter.wording import count_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +31,10 @@ class ConfigurationError(Exception):
 
     def __init__(self, problems: Iterable[ConfigurationProblem]) -> None:
         self.problems = tuple(problems)
-        count = len(self.problems)
         lines = "\n".join(f"  - {problem}" for problem in self.problems)
-        super().__init__(f"the configuration has {count} problem(s):\n{lines}")
+        super().__init__(
+            f"the configuration has {count_of(len(self.problems), 'problem')}:\n{lines}"
+        )
 
 
 class PluginError(Exception):
@@ -40,11 +42,17 @@ class PluginError(Exception):
 
 
 class RequestError(Exception):
-    """A request was refused before it became a command; `outcome` is its failure."""
+    """A request was refused before it became a command; `outcome` is its failure.
+
+    Its text has the code, the message and the fields at fault.
+    """
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome.code.value if outcome.code else "")
         self.outcome = outcome
+
+    def __str__(self) -> str:  # not made before it is read: most are never shown
+        return describe_failure(self.outcome)
 
 
 class LedgerUnavailable(Exception):  # noqa: N818 - as the code `ledger_unavailable`

@@ -11,6 +11,7 @@ from adapter.call_context import CallContext
 from adapter.codes import Action, Applied, Code, Confirmation, Retry
 from adapter.contacts import Contact
 from adapter.history import BlockEntry, CallEntry
+from adapter.privacy import mask_traceback
 from adapter.readings import (
     NOT_VERIFIED,
     BlockPage,
@@ -186,14 +187,26 @@ class Outcome:
             return Applied.APPLIED
         return Applied.NOT_APPLIED if self.verification.verified is False else self.code.applied
 
+    @property
+    def lines(self) -> list[str]:
+        """What failed, and in a line for each field what is wrong with it; empty for a success."""
+        if self.code is None:
+            return []
+        fields = [f"  {name}: {'; '.join(texts)}" for name, texts in self.fields.items()]
+        return [f"{self.code.value}: {self.message}", *fields]
+
 
 class OutcomeError(Exception):
     """A failed result as an exception, raised by `Result.raise_for_code`."""
 
     def __init__(self, result: Result) -> None:
-        code = result.code
-        super().__init__(f"{code.value}: {result.message}" if code is not None else "no failure")
+        super().__init__(describe_failure(result.outcome) or "no failure")
         self.result = result
+
+
+def describe_failure(outcome: Outcome) -> str:
+    """Return the lines of a failure as the text of an exception, with numbers masked."""
+    return mask_traceback("\n".join(outcome.lines))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,26 +15,28 @@ from adapter.api_keys import ANONYMOUS, Caller
 from adapter.batches import store
 from adapter.batches.comparing import require_verifiable
 from adapter.batches.model import Batch, Created, Item, ItemStatus, Status
-from adapter.batches.rows import Row
+from adapter.batches.refusals import BatchConflictError, not_found
+from adapter.batches.rows import Row, find_lost
 from adapter.batches.runner import Runner
 from adapter.batches.staging import Staging
-from adapter.codes import Action, Code
+from adapter.batches.summary import Progress, count_codes, seconds_at_pace
+from adapter.codes import Action
 from adapter.errors import LedgerUnavailable, RequestError
 from adapter.history import DEFAULT_LIMIT, Page
 from adapter.pages import check_limit, require_ledger
 from adapter.recording import unavailable
 from adapter.redaction import redact_request_id
 from adapter.request_fields import invalid_field
-from adapter.results import Outcome
 from adapter.service import Service
 
 T = TypeVar("T")
 
 _UNFINISHED: Final = (Status.PLANNED, Status.READY, Status.RUNNING, Status.PAUSED)
 
+_NO_ACTION: Final = "is required, as no row has its own; it is block or unblock"
+
 _WITHOUT_VERIFY: Final = (
-    "Batch {} has the same rows, without verify, and has not ended. Go on with it without verify, "
-    "or cancel it first."
+    "It has the same rows, without verify. Go on with it without verify, or cancel it first."
 )
 
 
@@ -67,9 +69,10 @@ class Batches:
     ) -> Created:
         """Store the rows as a batch, and start it unless `start` is False.
 
-        `account` and `action` are those of rows without their own. An unfinished batch of the same
-        caller with the same rows is returned in place of a new one; with `verify`, one that does
-        not verify is a `batch_conflict`. What the iterator raises goes on, and nothing is kept.
+        `account` and `action` are those of rows without their own; no action at all is a
+        `validation_error`. An unfinished batch of the same caller with the same rows is returned in
+        place of a new one; with `verify`, one that does not verify is a `batch_conflict`. What the
+        iterator raises goes on, and nothing is kept.
         """
 
         def find_account(name: str) -> str | None:
@@ -89,7 +92,7 @@ class Batches:
         }
         guard(lambda: staging.begin(columns))
         try:
-            staging.add(rows)
+            staging.add(rows if action is not None else _require_action(rows))
             if verify:
                 require_verifiable(self._service.accounts[name] for name in staging.accounts)
             existing = staging.finish(Status.RUNNING if start else Status.READY)
@@ -101,8 +104,7 @@ class Batches:
         if existing is not None:
             found = self.get(existing, caller)
             if verify and not found.verify:
-                message = _WITHOUT_VERIFY.format(found.id)
-                raise RequestError(Outcome.failure(Code.BATCH_CONFLICT, message=message))
+                raise BatchConflictError(found, _WITHOUT_VERIFY)
             return Created(found, existing=True)
         batch = self.get(staging.batch_id, caller)
         if start:
@@ -124,8 +126,14 @@ class Batches:
             lambda connection: store.read_batch(connection, tables, batch_id, caller.accounts)
         )
         if batch is None:
-            raise RequestError(Outcome.failure(Code.BATCH_NOT_FOUND))
+            raise not_found(batch_id)
         return batch
+
+    def count_codes(self, batch_id: int, caller: Caller) -> dict[str, dict[str, int]]:
+        """Return the rows that have a code, by status and code, the most frequent code first."""
+        self._require(batch_id, caller)
+        tables = self._ledger.tables
+        return self._ask(lambda connection: count_codes(connection, tables, batch_id))
 
     def list(
         self, caller: Caller, *, limit: int | None = None, cursor: str | None = None
@@ -181,18 +189,19 @@ class Batches:
         """Cancel the rows that have not begun; those in flight end."""
         self._require(batch_id, caller)
         now = datetime.now(UTC)
-        self._set(batch_id, _UNFINISHED, Status.CANCELLED, finished_at=now)
+        self._set(batch_id, caller, _UNFINISHED, Status.CANCELLED, finished_at=now)
         self._end_cancelled(batch_id)
         return self.get(batch_id, caller)
 
     def retry(self, batch_id: int, caller: Caller) -> Batch:
-        """Run the failed and unknown rows of a finished batch again, as a new wish."""
-        batch = self.get(batch_id, caller)
-        if batch.status not in store.FINISHED:
-            raise RequestError(Outcome.failure(Code.BATCH_CONFLICT))
+        """Run the failed and unknown rows of a finished batch again, as a new wish.
+
+        A cancelled batch is cancelled again at its end: its cancelled rows stay so.
+        """
+        self._require(batch_id, caller)
         tables = self._ledger.tables
         if not self._work(lambda connection: store.start_over(connection, tables, batch_id)):
-            raise RequestError(Outcome.failure(Code.BATCH_CONFLICT))
+            raise BatchConflictError(self.get(batch_id, caller))
         self._wake(batch_id)
         return self.get(batch_id, caller)
 
@@ -207,7 +216,7 @@ class Batches:
         Several processes may work on one batch. `progress` is called about every second. While the
         ledger is gone, it waits. Returns at once for a batch that is not running.
         """
-        shown = None if progress is None else _Shown(progress, self._estimate)
+        shown = None if progress is None else Progress(progress, self._estimate)
         guard(lambda: Runner(self._service, self._ledger, batch_id, stop, shown).run())
         return self.get(batch_id, ANONYMOUS)
 
@@ -217,13 +226,18 @@ class Batches:
         self, batch_id: int, caller: Caller, allowed: Collection[Status], status: Status
     ) -> Batch:
         self._require(batch_id, caller)
-        self._set(batch_id, allowed, status)
+        self._set(batch_id, caller, allowed, status)
         if status is Status.RUNNING:
             self._wake(batch_id)
         return self.get(batch_id, caller)
 
     def _set(
-        self, batch_id: int, allowed: Collection[Status], status: Status, **more: object
+        self,
+        batch_id: int,
+        caller: Caller,
+        allowed: Collection[Status],
+        status: Status,
+        **more: object,
     ) -> None:
         tables = self._ledger.tables
         if not self._work(
@@ -231,7 +245,7 @@ class Batches:
                 connection, tables, batch_id, allowed, status, **more
             )
         ):
-            raise RequestError(Outcome.failure(Code.BATCH_CONFLICT))
+            raise BatchConflictError(self.get(batch_id, caller))
 
     def _end_cancelled(self, batch_id: int) -> None:
         tables = self._ledger.tables
@@ -243,11 +257,11 @@ class Batches:
         tables = self._ledger.tables
         row = self._ask(lambda connection: store.find_row(connection, tables, batch_id))
         if row is None or not store.may_see(row, caller.accounts):
-            raise RequestError(Outcome.failure(Code.BATCH_NOT_FOUND))
+            raise not_found(batch_id)
 
     def _estimate(self, batch: Batch) -> Batch:
         account = self._service.settings.accounts.get(batch.account)
-        return replace(batch, seconds_left=store.seconds_left(batch, account))
+        return replace(batch, seconds_left=seconds_at_pace(batch, account))
 
     def _wake(self, batch_id: int) -> None:
         if self.wake is not None:
@@ -266,16 +280,14 @@ class Batches:
             raise invalid_field("cursor", str(error)) from None
 
 
-class _Shown:
-    """Reports the progress with an estimate of the time left."""
-
-    def __init__(
-        self, progress: Callable[[Batch], None], estimate: Callable[[Batch], Batch]
-    ) -> None:
-        self._progress, self._estimate = progress, estimate
-
-    def __call__(self, batch: Batch) -> None:
-        self._progress(self._estimate(batch))
+def _require_action(rows: Iterable[Row]) -> Iterator[Row]:
+    """Yield the rows; raises RequestError at their end if none of them names an action."""
+    row, has_action = None, False
+    for row in rows:
+        has_action = has_action or row.action is not None or "action" in find_lost(row.why or "")
+        yield row
+    if row is not None and not has_action:
+        raise invalid_field("action", _NO_ACTION)
 
 
 def guard(work: Callable[[], T]) -> T:

@@ -23,7 +23,8 @@ from adapter.contacts import Contact, as_sent, other_form
 from adapter.containment import contain
 from adapter.fallback import offered_actions
 from adapter.ledger.ledger import Ledger
-from adapter.ledger.schema import Tables
+from adapter.ledger.rows import clean
+from adapter.ledger.schema import MAX_WHY, Tables
 from adapter.readings import BlockState, Unverified
 from adapter.request_fields import invalid_field
 
@@ -173,8 +174,9 @@ def compare_rows(
 ) -> None:
     """Let the list decide about the rows that were sent. Raises LedgerUnavailable.
 
-    A row whose contact is not as wanted has failed, and an unknown one that is as wanted is done. A
-    done one is unknown where the list cannot be compared with its contact. With `only_unknown`, it
+    A row whose contact is not as wanted has failed, an unknown one with the code of its call, and
+    an unknown one that is as wanted is done. A done one is unknown where the list cannot be
+    compared with its contact. With `only_unknown`, it
     decides about nothing but unknown rows that are done: any other may still take effect.
     """
     statuses = (ItemStatus.UNKNOWN,) if only_unknown else _COMPARED
@@ -205,7 +207,8 @@ def may_still_change(ledger: Ledger, batch_id: int, account: Account, blocked: B
     )
 
 
-_WRONG: Final = Ending(ItemStatus.FAILED, Code.NOT_EFFECTIVE.value, Code.NOT_EFFECTIVE.message)
+_NO_LIST: Final = "It was done, and not verified, as the list could not be read: "
+_NOTHING_CHANGED: Final = "The list shows that nothing was changed."
 
 
 def _end_of(row: Any, state: BlockState) -> Ending | None:
@@ -213,9 +216,16 @@ def _end_of(row: Any, state: BlockState) -> Ending | None:
     if state.blocked is None:
         is_done = row.status == ItemStatus.DONE
         return not_verified(state.reason or Unverified.INCOMPLETE) if is_done else None
-    if state.blocked is not (row.action == Action.BLOCK):
-        return _WRONG
-    return DONE if row.status == ItemStatus.UNKNOWN else None
+    is_unknown = row.status == ItemStatus.UNKNOWN
+    if state.blocked is (row.action == Action.BLOCK):
+        return DONE if is_unknown else None
+    code = row.code if is_unknown else None
+    if code is None:
+        effect = Code.NOT_EFFECTIVE
+        return Ending(ItemStatus.FAILED, effect.value, effect.message)
+    # As of a call that was read back, the code is the one of the call: no success was reported.
+    why = clean(" ".join(filter(None, (_NOTHING_CHANGED, row.why))), MAX_WHY)
+    return Ending(ItemStatus.FAILED, code, why)
 
 
 def mark_unverified(ledger: Ledger, batch_id: int, account: str, reason: Code | Unverified) -> None:
@@ -226,7 +236,7 @@ def mark_unverified(ledger: Ledger, batch_id: int, account: str, reason: Code | 
     end = (
         not_verified(reason)
         if isinstance(reason, Unverified)
-        else Ending(ItemStatus.UNKNOWN, reason.value, reason.message)
+        else Ending(ItemStatus.UNKNOWN, reason.value, f"{_NO_LIST}{reason.message}")
     )
     for rows in _read_all(ledger, batch_id, account):
         done = [row.row for row in rows if row.status == ItemStatus.DONE]
@@ -282,7 +292,7 @@ def _read_rows(
     )
     query = (
         sa.select(
-            *(items.c.row, items.c.action, items.c.status),
+            *(items.c.row, items.c.action, items.c.status, items.c.code, items.c.why),
             *(contacts.c.number, contacts.c.lid, contacts.c.user_id),
         )
         .select_from(items.join(contacts, contacts.c.id == items.c.contact_id))

@@ -42,13 +42,26 @@ class ItemStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+OPEN: Final = (ItemStatus.PENDING.value, ItemStatus.LEASED.value)
+"""The statuses of a row that has not ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """An account whose rows wait: the code for which they do, and the time of the next try."""
+
+    account: str
+    code: str
+    until: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """A batch. `counts` has the rows by status, `rows` is their sum.
 
-    `pause_code` and `paused_until`: why its account's batches wait, and until when; a batch that a
-    person has paused has the status `paused`. `seconds_left` is an estimate, None where there is
-    none. Times are in UTC.
+    `waits`: the accounts that wait, of which `pause_code` and `paused_until` are the first; a batch
+    that a person has paused has the status `paused`. `seconds_left` is an estimate, None where
+    there is none. Times are in UTC.
     """
 
     id: int
@@ -67,6 +80,7 @@ class Batch:
     started_at: datetime | None
     finished_at: datetime | None
     seconds_left: float | None
+    waits: tuple[Wait, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,11 +105,11 @@ def _stale(more: Sequence[Sorted]) -> RequestError:
     return RequestError(Outcome.failure(Code.PLAN_STALE, message=message, fields=fields))
 
 
-def go_on(ledger: Ledger, batch_id: int, ends: dict[int, End], more: dict[str, Any]) -> None:
+def go_on(ledger: Ledger, batch_id: int, ends: dict[int, End], more: dict[str, Any]) -> bool:
     """Let the plan be a running batch, as a new wish; `more` are columns of its batch.
 
-    A process that is killed before the end leaves a plan that can be applied again. Raises
-    RequestError (`batch_conflict`) where another process has applied it.
+    A process that is killed before the end leaves a plan that can be applied again. Returns False
+    where another process has applied it.
     """
     tables = ledger.tables
     batches, items = tables.batches, tables.items
@@ -125,14 +125,15 @@ def go_on(ledger: Ledger, batch_id: int, ends: dict[int, End], more: dict[str, A
             update_rows(connection, items, batch_id, part, values)
             return 1
 
-        _require(ledger.work(write))
+        if not ledger.work(write):
+            return False
 
     def finish(connection: sa.Connection, _: object) -> int:
         (intent,) = next_numbers(connection, tables.calls, 1)
         values = {"status": Status.RUNNING.value, "intent": intent, **more}
         return connection.execute(sa.update(batches).where(planned).values(**values)).rowcount
 
-    _require(ledger.work(finish))
+    return ledger.work(finish) > 0
 
 
 def _group(ends: dict[int, End]) -> Iterator[tuple[End, list[int]]]:
@@ -143,8 +144,3 @@ def _group(ends: dict[int, End]) -> Iterator[tuple[End, list[int]]]:
     for end, numbers in groups.items():
         for start in range(0, len(numbers), CHUNK):
             yield end, numbers[start : start + CHUNK]
-
-
-def _require(changed: int) -> None:
-    if not changed:
-        raise RequestError(Outcome.failure(Code.BATCH_CONFLICT))

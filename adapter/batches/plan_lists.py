@@ -24,6 +24,7 @@ from adapter.ledger.schema import Tables
 from adapter.readings import Session
 from adapter.results import Command, Outcome
 from adapter.service import Service
+from adapter.wording import count_of
 
 MIN_GUARDED: Final = 10
 """The entries from which on a list is guarded against shrinking."""
@@ -113,7 +114,8 @@ def check_list(ledger: Ledger, read: ListRead, allow: Collection[Guard]) -> None
         if known:
             if Guard.EMPTY not in allow:
                 raise refuse(
-                    f"The list of {name} is empty, while the ledger has {known} blocked contacts. "
+                    f"The list of {name} is empty, while the ledger has "
+                    f"{count_of(known, 'blocked contact')}. "
                     f"If that is right, allow it for this plan: {FLAGS[Guard.EMPTY]}"
                 )
             return
@@ -122,8 +124,8 @@ def check_list(ledger: Ledger, read: ListRead, allow: Collection[Guard]) -> None
         return
     if size < before * (1 - MAX_SHRINK):
         raise refuse(
-            f"The list of {name} has {size} entries, and had {before} when it was last read: more "
-            f"than {MAX_SHRINK:.0%} are gone. If that is right, allow it for this plan: "
+            f"The list of {name} has {size} of the {before} entries that it had when it was last "
+            f"read: more than {MAX_SHRINK:.0%} are gone. If that is right, allow it for this plan: "
             f"{FLAGS[Guard.SHRUNK]}"
         )
 

@@ -32,16 +32,16 @@ from adapter.batches.plan_store import (
     publish,
     store_rows,
 )
+from adapter.batches.refusals import BatchConflictError, not_a_plan
 from adapter.batches.rows import Row
 from adapter.batches.staging import Staging
 from adapter.call_context import CallContext
 from adapter.codes import Action, Code
-from adapter.errors import RequestError
 from adapter.history import DEFAULT_LIMIT, Page
 from adapter.pages import check_limit, require_ledger
 from adapter.request_fields import invalid_field
-from adapter.results import Outcome
 from adapter.service import Service, new_request_id
+from adapter.wording import count_of
 
 ONE_SOURCE: Final = "name one source: an account, an account's ledger, or the rows of a file"
 _ITSELF: Final = "is the target itself; name another account, or the target's ledger"
@@ -163,13 +163,14 @@ class Plans:
         """
         plan = self.get(plan_id, caller)
         if plan.batch.status != Status.PLANNED:
-            raise RequestError(Outcome.failure(Code.BATCH_CONFLICT))
+            raise BatchConflictError(plan.batch)
         if plan.same:
-            raise RequestError(Outcome.failure(Code.BATCH_CONFLICT, message=_ONE_LIST))
+            raise BatchConflictError(plan.batch, _ONE_LIST)
         if verify:
             require_verifiable([self._service.accounts[plan.target]])
         context = CallContext("batch", caller.key_name, new_request_id())
-        guard(lambda: self._apply(plan, context, verify=verify))
+        if not guard(lambda: self._apply(plan, context, verify=verify)):
+            raise BatchConflictError(self.get(plan_id, caller).batch)
         if self.wake is not None:
             self.wake(plan_id)
         return self.get(plan_id, caller)
@@ -210,7 +211,7 @@ class Plans:
         unblocks = sum(each.op is Op.UNBLOCK for each in found)
         if unblocks > details["allow_unblocks"]:
             raise refuse(
-                f"The plan would unblock {unblocks} contacts, and at most "
+                f"The plan would unblock {count_of(unblocks, 'contact')}, and at most "
                 f"{details['allow_unblocks']} are allowed. If that is right, allow it for this "
                 f"plan: --allow-unblocks {unblocks}"
             )
@@ -269,10 +270,11 @@ class Plans:
 
         text, ops = self._ledger.ask(read)
         if text is None:
-            raise RequestError(Outcome.failure(Code.BATCH_NOT_FOUND))
+            raise not_a_plan(batch)
         return build_plan(batch, json.loads(text), ops)
 
-    def _apply(self, plan: Plan, context: CallContext, *, verify: bool) -> None:
+    def _apply(self, plan: Plan, context: CallContext, *, verify: bool) -> bool:
+        """Let the plan run; return False where another process has applied it."""
         tables = self._ledger.tables
         row = self._ledger.ask(lambda connection: store.find_row(connection, tables, plan.id))
         details = json.loads(row.details)
@@ -280,12 +282,13 @@ class Plans:
         rows = approved.wanted() if details["source"] is None else None
         now = self._sort(plan.target, details, rows, context)
         if details["same"]:
-            raise RequestError(Outcome.failure(Code.BATCH_CONFLICT, message=_ONE_LIST))
+            raise BatchConflictError(plan.batch, _ONE_LIST)
         ends = find_ends(approved, now)
         unblocks = sum(each.op is Op.UNBLOCK for each in now)
         if plan.target in details["listed"]:  # as it will be: what we unblock has not shrunk
             details["listed"][plan.target] -= unblocks
-        go_on(self._ledger, plan.id, ends, {"details": json.dumps(details), "verify": verify})
+        more = {"details": json.dumps(details), "verify": verify}
+        return go_on(self._ledger, plan.id, ends, more)
 
 
 MAX_LINE: Final = 2**31
@@ -317,6 +320,7 @@ def _check_rejected(ended: Iterable[Draft]) -> None:
     rejected = sum(each.status is ItemStatus.REJECTED for each in ended)
     if rejected:
         raise refuse(
-            f"{rejected} rows of the source are rejected, and a mirror would unblock the contacts "
-            "that they mean. Make the plan without the mirror to see these rows, and mend them."
+            f"The source has {count_of(rejected, 'rejected row')}, and a mirror would unblock the "
+            "contacts that are meant. Make the plan without the mirror to see such rows, and mend "
+            "them."
         )

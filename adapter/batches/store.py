@@ -9,20 +9,16 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from adapter.batches.model import UNRESOLVED, Batch, Item, ItemStatus, Status
+from adapter.batches.model import OPEN, UNRESOLVED, Batch, Item, ItemStatus, Status, Wait
+from adapter.batches.refusals import FINISHED
 from adapter.batches.sql import next_numbers, update_rows
 from adapter.codes import Code
 from adapter.contacts import Contact
 from adapter.history import Page, read_cursor, write_cursor
 from adapter.ledger.schema import Tables
-from adapter.settings.model import AccountSettings
 
 STEP: Final = 2000
 """Rows of one transaction that changes many."""
-
-FINISHED: Final = (Status.DONE, Status.CANCELLED)
-
-_OPEN: Final = (ItemStatus.PENDING.value, ItemStatus.LEASED.value)
 
 
 def read_batches(
@@ -133,14 +129,15 @@ def set_status(
 def start_over(connection: sa.Connection, tables: Tables, batch_id: int) -> bool:
     """Let a finished batch run its failed and unknown rows again, as a new wish.
 
-    Rows whose contacts have a newer, opposite wish are superseded. Returns False for a batch
-    that is not finished, has never begun, or has rows in flight.
+    Rows whose contacts have a newer, opposite wish are superseded. One that was cancelled is
+    `cancelled` again at its end, as its cancelled rows are. Returns False for a batch that is not
+    finished, has never begun, or has rows in flight.
     """
     batches, items = tables.batches, tables.items
     finished = batches.c.status.in_([each.value for each in FINISHED])
     own = sa.and_(batches.c.id == batch_id, finished, batches.c.started_at.is_not(None))
-    place = connection.execute(sa.select(batches.c.intent).where(own).with_for_update()).scalar()
-    if place is None:
+    row = connection.execute(sa.select(batches).where(own).with_for_update()).one_or_none()
+    if row is None:
         return False
     while end_cancelled(connection, tables, batch_id):
         pass
@@ -151,7 +148,7 @@ def start_over(connection: sa.Connection, tables: Tables, batch_id: int) -> bool
     superseded = {"status": ItemStatus.SUPERSEDED.value, "code": None, "why": None}
     connection.execute(
         sa.update(items)
-        .where(items.c.batch_id == batch_id, again, _has_newer_wish(tables, place))
+        .where(items.c.batch_id == batch_id, again, _has_newer_wish(tables, row.intent))
         .values(**superseded)
     )
     connection.execute(
@@ -166,6 +163,7 @@ def start_over(connection: sa.Connection, tables: Tables, batch_id: int) -> bool
         )
     )
     (intent,) = next_numbers(connection, tables.calls, 1)
+    details = details_of(row) | {"cancelled": row.status == Status.CANCELLED}
     return set_status(
         connection,
         tables,
@@ -175,6 +173,7 @@ def start_over(connection: sa.Connection, tables: Tables, batch_id: int) -> bool
         intent=intent,
         digest=None,
         finished_at=None,
+        details=json.dumps(details),
     )
 
 
@@ -289,7 +288,7 @@ def has_open_rows(connection: sa.Connection, tables: Tables, batch_id: int) -> b
             .where(items.c.batch_id == batch_id, items.c.status == status)
             .limit(1)
         ).first()
-        for status in _OPEN
+        for status in OPEN
     )
 
 
@@ -306,7 +305,7 @@ def finish(connection: sa.Connection, tables: Tables, batch_id: int) -> bool:
         tables,
         batch_id,
         [Status.RUNNING],
-        Status.DONE,
+        Status.CANCELLED if details.get("cancelled") else Status.DONE,
         finished_at=datetime.now(UTC),
         details=json.dumps(details),
     )
@@ -351,22 +350,24 @@ def _read_lanes(connection: sa.Connection, tables: Tables) -> dict[str, Any]:
 
 
 def _batch(row: Any, counts: dict[str, int], lanes: dict[str, Any]) -> Batch:
-    now = datetime.now(UTC)
-    code = until = None
+    waits: tuple[Wait, ...] = ()
     if row.status == Status.RUNNING:
-        for account in accounts_of(row):
-            lane = lanes.get(account)
-            if lane is not None and lane.paused_until is not None and lane.paused_until > now:
-                code, until = lane.pause_code, lane.paused_until
-                break
+        found = (lanes[name] for name in accounts_of(row) if name in lanes)
+        now = datetime.now(UTC)
+        waits = tuple(
+            Wait(lane.account, lane.pause_code, lane.paused_until)
+            for lane in found
+            if lane.paused_until is not None and lane.paused_until > now
+        )
+    first = waits[0] if waits else None
     return Batch(
         id=row.id,
         kind=row.kind,
         account=row.account,
         action=row.action,
         status=row.status,
-        pause_code=code,
-        paused_until=until,
+        pause_code=None if first is None else first.code,
+        paused_until=None if first is None else first.until,
         rows=sum(counts.values()),
         counts=counts,
         verify=row.verify,
@@ -376,22 +377,8 @@ def _batch(row: Any, counts: dict[str, int], lanes: dict[str, Any]) -> Batch:
         started_at=row.started_at,
         finished_at=row.finished_at,
         seconds_left=None,
+        waits=waits,
     )
-
-
-def seconds_left(batch: Batch, account: AccountSettings | None) -> float | None:
-    """Return an estimate of the time until the batch ends; None where there is none."""
-    left = sum(batch.counts.get(status, 0) for status in _OPEN)
-    if batch.status in FINISHED or not left:
-        return 0.0 if batch.status in FINISHED else None
-    estimates = []
-    if account is not None and account.pace.per_minute is not None:
-        estimates.append(left * 60 / account.pace.per_minute)
-    sent = sum(batch.counts.get(status, 0) for status in ("done", "failed", "unknown"))
-    if batch.status == Status.RUNNING and batch.started_at is not None and sent:
-        elapsed = (datetime.now(UTC) - batch.started_at).total_seconds()
-        estimates.append(left * elapsed / sent)
-    return max(estimates, default=None)
 
 
 def _item(row: Any) -> Item:

@@ -30,6 +30,10 @@ def build_batch(batch: Batch) -> dict[str, Any]:
         "status": batch.status,
         "pause_code": batch.pause_code,
         "paused_until": build_time(batch.paused_until),
+        "waits": [
+            {"account": each.account, "code": each.code, "until": build_time(each.until)}
+            for each in batch.waits
+        ],
         "rows": batch.rows,
         "counts": {status: batch.counts.get(status, 0) for status in ITEM_STATUSES},
         "verify": batch.verify,

@@ -30,7 +30,12 @@ _ACTIONS: Final = ["block", "unblock"]
 class BatchOptionsSchema(AccountSchema):
     """A batch without its rows: the query beside a CSV."""
 
-    action = text_field("Action of the rows without their own", "block", 16, enum=_ACTIONS)
+    action = text_field(
+        "Action of the rows without their own; required where no row has one",
+        "block",
+        16,
+        enum=_ACTIONS,
+    )
     verify = Flag(
         metadata={
             "description": "Whether the result is compared with the provider's list at the end, or "
@@ -108,6 +113,16 @@ CountsSchema = Schema.from_dict(
 """The rows of a batch by their status; their sum is `rows`."""
 
 
+class WaitSchema(Schema):
+    """An account whose rows wait."""
+
+    account = fields.String(required=True)
+    code = fields.String(required=True, metadata={"description": "why they wait"})
+    until = fields.String(
+        required=True, metadata={**_TIME, "description": "when the next row is tried"}
+    )
+
+
 class BatchSchema(Schema):
     """A batch."""
 
@@ -118,9 +133,14 @@ class BatchSchema(Schema):
     status = fields.String(required=True, validate=validate.OneOf(STATUSES))
     pause_code = fields.String(
         **_TEXT,
-        metadata={"description": "the code for which the account's rows wait; `null`: they do not"},
+        metadata={"description": "`code` of the first of `waits`; `null`: no account waits"},
     )
     paused_until = fields.String(**_TEXT, metadata=_TIME)
+    waits = fields.List(
+        fields.Nested(WaitSchema),
+        required=True,
+        metadata={"description": "the accounts whose rows wait; they go on by themselves"},
+    )
     rows = fields.Integer(required=True)
     counts = fields.Nested(CountsSchema, required=True)
     verify = fields.Boolean(required=True)
@@ -130,7 +150,8 @@ class BatchSchema(Schema):
     started_at = fields.String(**_TEXT, metadata=_TIME)
     finished_at = fields.String(**_TEXT, metadata=_TIME)
     seconds_left = fields.Float(
-        **_TEXT, metadata={"description": "an estimate; `null` where there is none"}
+        **_TEXT,
+        metadata={"description": "an estimate by the pace of the account; `null` without a pace"},
     )
 
 

@@ -137,8 +137,9 @@ class BatchViews:
             raise unsupported_body("Content-Type", _MEDIA)
         require_no_query(request, BODY_ALONE)
         document = dict(parse_object(request, context.read_body(MAX_JSON)))
-        items = read_items(document.pop("items", None))
-        options = load_document(_OPTIONS, document)
+        given = document.pop("items", None)
+        options = load_document(_OPTIONS, document, ["items"])
+        items = read_items(given)
         return options, lambda: build_rows(items, self._service.settings.default_region)
 
     # --- read
@@ -223,7 +224,8 @@ def read_id(context: RequestContext) -> int:
     """Return the id in the path; raises RequestError for anything but digits."""
     text = (context.request.view_args or {})[BATCH_VARIABLE]
     if not _ID.fullmatch(text):
-        raise RequestError(Outcome.failure(Code.BATCH_NOT_FOUND))
+        message = "The id of a batch or a plan is a number; the list of batches has the ids."
+        raise RequestError(Outcome.failure(Code.BATCH_NOT_FOUND, message=message))
     return int(text)
 
 

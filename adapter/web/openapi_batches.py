@@ -40,9 +40,10 @@ _CREATE: Final = (
     "In JSON, or as CSV of up to 25 MiB and 250,000 rows with the other fields in the query. A CSV "
     "has a header with `number`, `jid` or `user_id`, and optionally `action`, `account`, `reason` "
     "and `ref`, or one identifier per line. Where it cannot be read as a whole, the response is a "
-    "`validation_error`, whose `fields` have the line, and nothing is kept; an invalid row is "
-    "`rejected`. The same rows as those of an unfinished batch return that batch; with `verify`, "
-    "one that does not verify is a `batch_conflict`. The scope is `block`."
+    "`validation_error`, whose `fields` have the line, and nothing is kept; so it is where neither "
+    "`action` nor any row names the action. An invalid row is `rejected`. The same rows as those "
+    "of an unfinished batch return that batch; with `verify`, one that does not verify is a "
+    "`batch_conflict`. The scope is `block`."
 )
 _ITEMS: Final = (
     "With `Accept: text/csv`, the response is CSV that can be sent again as it is: of all rows, or "

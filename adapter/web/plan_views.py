@@ -61,11 +61,10 @@ class PlanViews:
         require_no_query(context.request, BODY_ALONE)
         plans = self._load()
         document: dict[str, Any] = dict(parse_object(context.request, context.read_body(MAX_JSON)))
-        rows = None
-        if "items" in document:
-            items = read_items(document.pop("items"))
-            rows = build_rows(items, self._service.settings.default_region)
-        options = load_document(_OPTIONS, document)
+        has_items, given, rows = "items" in document, document.pop("items", None), None
+        options = load_document(_OPTIONS, document, ["items"])
+        if has_items:
+            rows = build_rows(read_items(given), self._service.settings.default_region)
         target = options.pop("target", None)
         if target is None:
             raise invalid_field("target", "is required")

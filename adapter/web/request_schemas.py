@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from marshmallow import Schema, ValidationError, fields, validate
@@ -203,8 +203,10 @@ class LookupRequestSchema(AccountSchema):
     )
 
 
-def load_document(schema: RequestSchema, document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the validated document.
+def load_document(
+    schema: RequestSchema, document: Mapping[str, Any], others: Collection[str] = ()
+) -> dict[str, Any]:
+    """Return the validated document; `others` are fields of the request that it does not hold.
 
     Raises RequestError (`validation_error`), whose fields name every fault, but at most MAX_FAULTS
     unknown fields, and as many entries of a list.
@@ -215,7 +217,7 @@ def load_document(schema: RequestSchema, document: Mapping[str, Any]) -> dict[st
         return dict(schema.load(document))
     except ValidationError as error:
         messages = error.messages_dict
-    known = ", ".join(sorted(schema.fields))
+    known = ", ".join(sorted({*schema.fields, *others}))
     faults = {
         name: texts
         for field, found in messages.items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,11 +13,12 @@ from support import TIMEOUT
 from support.batch_fixtures import MakeClient
 from support.batches import ACCOUNT, create, items, many, number, row, run, statuses
 from support.block_list_server import BROKEN, REJECTED, BlockListServer
-from support.ledgers import rows
+from support.ledgers import execute, rows
 
 from adapter import Client, connect
 from adapter.api_keys import ANONYMOUS, Caller
 from adapter.batches import Batch, Batches
+from adapter.batches.summary import Progress
 from adapter.codes import Action, Code, Scope
 from adapter.contacts import Contact
 from adapter.errors import LedgerUnavailable, RequestError
@@ -153,6 +155,75 @@ def test_retry_sends_what_has_failed_but_overrules_no_newer_wish(
     assert number(1) not in provider.blocked, "it was unblocked after the batch"
 
 
+def test_a_cancelled_batch_is_cancelled_again_after_a_retry(
+    one_by_one: Batches, provider: BlockListServer, spawn: Spawn
+) -> None:
+    batches = one_by_one
+    provider.reply = lambda action, given: REJECTED
+    batch, running = hold_one(batches, provider, spawn)
+    batches.cancel(batch.id, ANONYMOUS)
+    provider.release()
+    failed = running.result(TIMEOUT).counts["failed"]
+    provider.reply = lambda action, given: None
+    assert batches.retry(batch.id, ANONYMOUS).status == "running"
+    again = run(batches, batch)
+    assert again.status == "cancelled"
+    assert again.counts == {"done": failed, "cancelled": 5 - failed}
+    assert again.finished_at is not None
+
+
+def test_a_batch_that_was_paused_has_no_time_left_but_that_of_its_pace(
+    make_client: MakeClient, client: Client, url: str
+) -> None:
+    batches = Batches(client.service)
+    batch = create(batches, many(10)).batch
+    execute(url, "UPDATE {p}batches SET started_at = :at", at="2020-01-01T00:00:00.000+00:00")
+    execute(url, "UPDATE {p}items SET status = 'done' WHERE \"row\" <= 4")
+    assert batches.get(batch.id, ANONYMOUS).seconds_left is None
+    paced = Batches(make_client(pace={"per_minute": 60}).service)
+    assert paced.get(batch.id, ANONYMOUS).seconds_left == 6
+
+
+def test_progress_estimates_by_the_rate_of_this_run() -> None:
+    seen: list[float | None] = []
+    progress = Progress(lambda batch: seen.append(batch.seconds_left), lambda batch: batch)
+    for pending in (100, 100, 99, 0):
+        progress(batch_with({"done": 900 - pending, "pending": pending}))
+    assert seen[:2] == [None, None]
+    assert seen[2] is not None
+    assert 0 < seen[2] < 60
+    assert seen[3] is None
+
+
+def batch_with(counts: dict[str, int]) -> Batch:
+    early = datetime(2020, 1, 1, tzinfo=UTC)
+    rest = (None, None, sum(counts.values()), counts, False, "api", None, early, early, None, None)
+    return Batch(1, "batch", "support", "block", "running", *rest)
+
+
+def test_every_account_that_waits_is_shown_with_its_reason(
+    make_client: MakeClient, url: str
+) -> None:
+    batches = Batches(make_client(others=["sales", "shop"]).service)
+    given = [row(index, account=name) for index, name in enumerate(("support", "sales", "shop"))]
+    batch = create(batches, given).batch
+    assert batch.waits == ()
+    for name, until in (("sales", "2999-01-01"), ("shop", "2020-01-01"), ("support", "2999-01-02")):
+        execute(
+            url,
+            "INSERT INTO {p}lanes (account, pauses, pause_code, paused_until) "
+            "VALUES (:name, 1, 'session_not_connected', :until)",
+            name=name,
+            until=f"{until}T00:00:00.000+00:00",
+        )
+    found = batches.get(batch.id, ANONYMOUS)
+    assert [(each.account, each.until.day) for each in found.waits] == [
+        ("sales", 1),
+        ("support", 2),
+    ]
+    assert (found.pause_code, found.paused_until) == ("session_not_connected", found.waits[0].until)
+
+
 def test_progress_is_reported_with_an_estimate(
     make_client: MakeClient, provider: BlockListServer
 ) -> None:
@@ -234,7 +305,7 @@ def test_verify_is_refused_where_the_unfinished_batch_of_the_same_rows_does_not_
         create(batches, many(3), verify=True)
     outcome = caught.value.outcome
     assert outcome.code is Code.BATCH_CONFLICT
-    assert f"Batch {first.id} has the same rows, without verify" in outcome.message
+    assert f"Batch {first.id} of the account support is ready. It has the" in outcome.message
     assert [each["status"] for each in rows(url, "batches")] == ["ready"], "it is as it was"
     batches.cancel(first.id, ANONYMOUS)
     second = create(batches, many(3), verify=True)

@@ -102,6 +102,20 @@ def test_an_unknown_row_that_the_list_cannot_be_compared_with_keeps_its_code(
     ]
 
 
+@pytest.mark.usefixtures("no_wait")
+def test_a_row_that_the_list_fails_has_what_the_provider_said_of_its_call(
+    batches: Batches, provider: BlockListServer
+) -> None:
+    replies = {number(0): BROKEN, number(1): Reply(200, {"success": True, "data": {}})}
+    provider.reply = lambda action, given: replies.get(given)
+    before = items(batches, run(batches, create(batches, many(2)).batch))
+    done = run(batches, create(batches, many(2), verify=True).batch)
+    for was, now in zip(before, items(batches, done), strict=True):
+        assert (was.status, now.status, now.code) == ("unknown", "failed", was.code)
+        assert now.why == f"The list shows that nothing was changed. {was.why}"
+    assert "failed to process" in str(before[0].why)
+
+
 def test_rows_of_a_provider_without_any_read_are_unknown_at_the_end(
     client: Client, batches: Batches, provider: BlockListServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -118,7 +118,7 @@ def test_a_mirror_of_a_file_with_a_rejected_row_is_refused(
     given = [row(3, line=2), rejected]
     outcome = refusal(lambda: plans.create("b", rows=given, mirror=True, allow_unblocks=9))
     assert outcome.code is Code.PLAN_REFUSED
-    assert "1 rows of the source are rejected" in outcome.message
+    assert "The source has 1 rejected row, and" in outcome.message
     assert "mend them" in outcome.message
     assert (rows(url, "batches"), lists.sent) == ([], [])
     assert plans.create("b", rows=given).batch.counts["rejected"] == 1

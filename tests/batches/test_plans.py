@@ -124,7 +124,7 @@ def test_a_mirror_unblocks_what_we_have_blocked_as_far_as_it_is_allowed(
     blocked_by_us(client, plans, lists)
     outcome = refusal(lambda: plans.create("b", source="a", mirror=True))
     assert outcome.code is Code.PLAN_REFUSED
-    assert "would unblock 1 contacts" in outcome.message
+    assert "would unblock 1 contact," in outcome.message
     assert "--allow-unblocks 1" in outcome.message
     plan = plans.create("b", source="a", mirror=True, allow_unblocks=1)
     assert ops_of(plans, plan)[number(4)] == "unblock"
@@ -192,7 +192,7 @@ def test_a_list_that_shrank_by_more_than_30_percent_is_refused_from_10_entries_o
         for _ in range(2):  # a refusal is no reading of the list
             outcome = refusal(lambda: plans.create("b", source="a", allow={"empty"}))
             assert outcome.code is Code.PLAN_REFUSED
-            assert f"has {after} entries, and had {before}" in outcome.message
+            assert f"has {after} of the {before} entries" in outcome.message
             assert "--allow-shrunk" in outcome.message
     plans.create("b", source="a", allow={"shrunk"})
     plans.create("b", source="a")

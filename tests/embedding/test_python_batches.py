@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,7 @@ def test_failed_rows_are_counted_and_raise_nothing(
         ({"source": [{"number": 5511}]}, "items[0].number"),
         ({"source": [{"phone": NUMBERS[0]}]}, "items[0]"),
         ({"account": 5}, "account"),
+        ({"action": None}, "action"),
     ],
     ids=str,
 )
@@ -154,6 +156,36 @@ def test_an_iterable_has_at_most_the_rows_of_a_file(
     assert caught.value.outcome.fields["source"] == ("has more than 20 rows; split it",)
     assert rows(url, "batches") == rows(url, "items") == rows(url, "contacts") == []
     assert client.batch(NUMBERS, action="block").counts == {"done": 20}
+
+
+@pytest.mark.parametrize(
+    ("make", "remedy"),
+    [
+        (lambda path: path.open(), 'open it with open(path, "rb"), or give its path'),
+        (lambda path: tempfile.NamedTemporaryFile("w+"), 'open it with open(path, "rb")'),  # noqa: SIM115
+        (lambda path: io.StringIO(path.read_text()), 'open it with open(path, "rb")'),
+        (lambda path: path.read_bytes(), "put them in io.BytesIO"),
+        (lambda path: {"number": NUMBERS[0]}, "is one contact; put it in a list"),
+        (lambda path: f"+{NUMBERS[0]}", "is one contact; put it in a list"),
+        (lambda path: 5, "must be a path, a file in binary mode, or an iterable"),
+        (lambda path: None, "must be a path, a file in binary mode, or an iterable"),
+    ],
+    ids=["text file", "temporary", "StringIO", "bytes", "mapping", "number", "int", "None"],
+)
+def test_a_source_without_rows_is_refused_with_what_to_give(
+    client: Client, url: str, tmp_path: Path, make: Callable[[Path], Any], remedy: str
+) -> None:
+    path = tmp_path / "people.csv"
+    path.write_text(f"number\n{NUMBERS[0]}\n")
+    source = make(path)
+    with pytest.raises(RequestError) as caught:
+        client.batch(source, action="block")
+    assert remedy in str(caught.value)
+    assert list(caught.value.outcome.fields) == ["source"]
+    assert NUMBERS[0] not in str(caught.value)
+    assert rows(url, "batches") == rows(url, "items") == []
+    if hasattr(source, "close"):
+        source.close()
 
 
 def test_a_file_that_cannot_be_read_raises_value_error_and_leaves_nothing(

@@ -122,7 +122,7 @@ def test_the_rejected_file_is_private_and_can_be_fed_in_again(
     assert first.exit_code == 3
     assert stat.S_IMODE(rejected.stat().st_mode) == 0o600
     again = run("batch", "block", str(rejected), "--config", config)
-    assert (again.exit_code, again.stdout.splitlines()[1]) == (3, "  1 rows: 1 rejected")
+    assert (again.exit_code, again.stdout.splitlines()[1]) == (3, "  1 row: 1 rejected")
     rejected.write_text(rejected.read_text().replace("\n12,", f"\n{NUMBERS[1]},"))
     assert run("batch", "block", str(rejected), "--config", config).exit_code == 0
     assert provider.states == dict.fromkeys(NUMBERS[:2], True)
@@ -181,7 +181,7 @@ def test_a_checked_file_is_started_by_the_same_command_without_check(
     assert "  line 12: invalid_target" in checked.stderr
     again = run("batch", "block", path, "--verify", "--config", config)
     assert again.exit_code == 1
-    assert "batch_conflict: Batch 1 has the same rows, without verify" in again.stderr
+    assert "batch_conflict: Batch 1 of the account support is ready. It has the " in again.stderr
     assert provider.requests == []
     assert run("batch", "block", path, "--config", config).exit_code == 3
     assert len(provider.states) == 10
@@ -207,7 +207,7 @@ def test_check_of_rows_whose_batch_was_started_prints_its_status(
     assert found.stdout == shown.stdout
     assert "10 rows: 7 pending, 3 done" in found.stdout
     assert "would be sent" not in found.stdout
-    assert "has the same rows, and is paused: 3 of 10 rows have ended" in found.stderr
+    assert "has the same rows, and is paused: 3 of 10 rows ended" in found.stderr
     assert f"go on with it: contact-adapter batch resume 1 --config {config}" in found.stderr
     assert provider.requests == []
 
@@ -288,7 +288,10 @@ def test_a_batch_that_another_person_pauses_ends_with_5(
     assert process.returncode == 5
     assert "go on with it: contact-adapter batch resume 1" in err
     assert run("batch", "cancel", "1", "--config", config).exit_code == 0
-    assert run("batch", "resume", "1", "--config", config).exit_code == 3
+    ended = run("batch", "resume", "1", "--config", config)
+    assert ended.exit_code == 1
+    assert "batch_conflict: Batch 1 of the account support is cancelled." in ended.stderr
+    assert f"its rows: contact-adapter batch items 1 --config {config}" in ended.stderr
 
 
 def test_batches_are_listed_shown_and_read(config: str, file: Callable[..., str]) -> None:
@@ -312,6 +315,55 @@ def test_batches_are_listed_shown_and_read(config: str, file: Callable[..., str]
     assert NUMBERS[0] in csv.stdout
     wrong = run("batch", "items", "1", "--status", "gone", "--config", config)
     assert (wrong.exit_code, "status: must be one of" in wrong.stderr) == (1, True)
+
+
+@pytest.mark.usefixtures("no_delays")
+def test_rows_that_are_not_as_wanted_are_counted_by_code_with_what_settles_them(
+    config: str, file: Callable[..., str], provider: BlockListServer
+) -> None:
+    replies = {NUMBERS[0]: REJECTED, NUMBERS[1]: REJECTED, NUMBERS[2]: BROKEN}
+    provider.reply = lambda action, number: replies.get(number)
+    result = run("batch", "block", file(), "--config", config)
+    assert result.exit_code == 4
+    summary = (
+        "batch 1 (block for support): done\n  10 rows: 7 done, 2 failed, 1 unknown\n"
+        "  failed: 2 target_rejected\n  unknown: 1 provider_error\n"
+    )
+    assert result.stdout == summary
+    assert run("batch", "show", "1", "--config", config).stdout == summary
+    assert "unknown rows may have taken effect; to settle them, send them again" in result.stderr
+    retry = f"contact-adapter batch retry 1 --config {config}"
+    assert f"try again: {retry}" in result.stderr
+    assert f"try again: {retry}" in run("batch", "resume", "1", "--config", config).stderr
+    provider.reply = lambda action, number: None
+    assert run(*retry.split()[1:]).exit_code == 0
+
+
+def test_a_check_without_a_valid_row_does_not_say_start(
+    config: str, file: Callable[..., str]
+) -> None:
+    result = run("batch", "block", file("12"), "--check", "--config", config)
+    assert result.exit_code == 3
+    assert "start it" not in result.stdout
+    assert "nothing was sent, and no row could be\n" in result.stdout
+    assert "their rows as CSV: contact-adapter batch items 1" in result.stderr
+
+
+def test_show_names_each_account_that_waits_with_the_time_of_the_next_try(
+    paused: str, config: str, url: str
+) -> None:
+    execute(url, "UPDATE {p}batches SET status = 'running'")
+    execute(
+        url,
+        "INSERT INTO {p}lanes (account, pauses, pause_code, paused_until) "
+        "VALUES ('support', 1, 'session_not_connected', '2999-01-02T03:04:05.000+00:00')",
+    )
+    shown = run("batch", "show", "1", "--config", config).stdout
+    waits = "the account support waits: session_not_connected; next try: 2999-01-02 03:04:05 UTC"
+    assert waits in shown
+    document = json.loads(run("batch", "show", "1", "--json", "--config", config).stdout)
+    (wait,) = document["data"]["batch"]["waits"]
+    assert (wait["account"], wait["code"]) == ("support", "session_not_connected")
 
 
 @pytest.mark.usefixtures("no_delays")

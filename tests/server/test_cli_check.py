@@ -80,7 +80,7 @@ def test_config_option_overrides_the_environment_which_overrides_the_sandbox(
 def test_check_reports_a_valid_configuration() -> None:
     result = run("check")
     assert result.exit_code == 0
-    assert "valid; 4 account(s)" in result.stdout
+    assert "valid; 4 accounts" in result.stdout
 
 
 @pytest.mark.parametrize("command", ["check", "serve", "blocked"])
@@ -266,7 +266,7 @@ def test_check_warns_about_a_short_api_key_by_its_name(
     Path(config).with_name("key").write_text(secret)
     result = run("check", "--config", config)
     assert result.exit_code == 0
-    assert "valid; 1 account(s)" in result.stdout
+    assert "valid; 1 account" in result.stdout
     warning = (
         "warning: keys.crm: the key has fewer than 16 characters and can be guessed; make a new "
         'one with: python -c "import secrets; print(secrets.token_urlsafe(32))"'

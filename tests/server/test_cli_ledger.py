@@ -277,8 +277,8 @@ def test_erase_removes_the_person_and_prints_what_stays(
     result = run("contact", "erase", NUMBER, "--yes", "--config", config)
     assert result.exit_code == 0
     assert result.stdout == (
-        f"erased the identifiers of {MASKED}: 1 contact(s); "
-        "1 call(s) and 1 block(s) stay, without the person\n"
+        f"erased the identifiers of {MASKED}: 1 contact; "
+        "1 call and 1 block stay, without the person\n"
     )
     kept = [(row["number"], row["lid"]) for row in rows(url, "contacts")]
     assert kept == [(None, None), (OTHER.number, None)]
@@ -313,7 +313,7 @@ def test_erase_asks_on_a_terminal(
     )
     os.close(ours)
     os.close(theirs)
-    assert f"Erase {MASKED} from 1 call(s) and 1 block(s)" in done.stdout
+    assert f"Erase {MASKED} from 1 call and 1 block" in done.stdout
     assert [row["number"] for row in rows(url, "contacts")] == [left]
     assert done.returncode == (1 if left else 0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -94,11 +95,48 @@ def test_a_plan_from_a_file_and_one_that_cannot_be_read(config: str, tmp_path: P
     path.write_text(f"number\n+{ONE.number}\n12\n+{ONE.number}\n")
     status, text = plan(config, "--file", str(path))
     assert status == 0
-    assert "1 contacts: 1 block" in text
-    assert "2 rows of the file are rejected or repeated" in text
+    assert "1 contact: 1 block" in text
+    items = f"batch items 1 --config {config} --status rejected,duplicate"
+    assert f"rows of the file: 1 rejected, 1 duplicate; see them: contact-adapter {items}" in text
+    assert len(run(*items.split()).stdout.splitlines()) == 2
+    applied = run("apply", "1", "--config", config)
+    assert applied.exit_code == 3
+    assert "line 3: invalid_target: " in applied.stderr
+    assert "their rows as CSV: contact-adapter batch items 1" in applied.stderr
     path.write_bytes(b"\x00\x01\x02")
     status, text = plan(config, "--file", str(path))
     assert (status, "nothing was stored" in text) == (1, True)
+
+
+def test_the_rejected_rows_of_a_plan_are_written_to_a_file(config: str, tmp_path: Path) -> None:
+    path, rejected = tmp_path / "list.csv", tmp_path / "rejected.csv"
+    path.write_text(f"number\n+{ONE.number}\n12\n")
+    assert plan(config, "--file", str(path), "--rejected", str(rejected))[0] == 0
+    header, line = rejected.read_text().splitlines()
+    assert header.startswith("number,")
+    assert line.startswith("12,")
+    assert stat.S_IMODE(rejected.stat().st_mode) == 0o600
+    status, text = plan(config, "--from-ledger", "a", "--rejected", str(rejected))
+    assert (status, "--rejected is about the rows of --file" in text) == (2, True)
+
+
+def test_an_id_that_is_no_number_is_a_usage_error(config: str) -> None:
+    for command in (("apply",), ("batch", "show")):
+        for given in ("abc", "0", "1" * 19):
+            found = run(*command, given, "--config", config)
+            assert found.exit_code == 2
+            assert "must be a number from 1, as `contact-adapter batch list` shows" in found.stderr
+
+
+def test_an_applied_plan_names_its_status_and_what_goes_on(config: str) -> None:
+    plan(config, "--from-ledger", "a")
+    run("apply", "1", "--config", config)
+    again = run("apply", "1", "--config", config).stderr
+    assert "batch_conflict: Plan 1 of the account b is done. Possible now: retry." in again
+    assert f"its rows: contact-adapter batch items 1 --config {config}" in again
+    unknown = run("apply", "9", "--config", config).stderr
+    assert "batch_not_found: There is no batch or plan 9 of the accounts" in unknown
+    assert f"the batches: contact-adapter batch list --config {config}" in unknown
 
 
 def test_a_plan_needs_one_source(config: str) -> None:

@@ -19,6 +19,7 @@ from adapter import Action, Applied, Code, Command, Contact, OutcomeError, Reque
 from adapter.api_keys import ANONYMOUS, Caller
 from adapter.client import Client, connect
 from adapter.codes import Scope
+from adapter.results import Outcome, Result
 from adapter.service import Service
 from adapter.settings.loader import load_settings
 
@@ -304,6 +305,33 @@ def test_connect_takes_a_mapping_or_a_file(tmp_path: Path) -> None:
         with connect(config) as contacts:
             contacts.block("11 99999-9999").raise_for_code()
             assert contacts.blocked().contacts == (ANA,)
+
+
+def test_the_text_of_an_exception_says_what_is_wrong_and_how_to_mend_it() -> None:
+    with connect({"accounts": {"a": {"provider": "memory"}}}) as contacts:
+        with pytest.raises(OutcomeError) as failed:
+            contacts.block("11 99999-9999").raise_for_code()
+        with pytest.raises(RequestError) as refused:
+            contacts.batch([])
+    first, number = str(failed.value).splitlines()
+    assert first == f"invalid_target: {Code.INVALID_TARGET.message}"
+    assert number.startswith("  number: ")
+    assert "start with + and the country code" in number
+    first, batch = str(refused.value).splitlines()
+    assert first == f"validation_error: {Code.VALIDATION_ERROR.message}"
+    assert batch.startswith("  batch: ")
+    assert "[ledger]" in batch
+
+
+def test_the_text_of_an_exception_has_no_whole_number() -> None:
+    outcome = Outcome.failure(
+        Code.INVALID_TARGET,
+        message="The number 5511999999999 is not valid.",
+        fields={"+55 11 99999-9999": ("is a number", "of +55 (11) 99999.9999")},
+    )
+    for error in (RequestError(outcome), OutcomeError(Result(outcome))):
+        assert "99999" not in str(error)
+        assert "551*******999 is not valid" in str(error)
 
 
 def test_raise_for_code_raises_a_failure() -> None:

@@ -134,6 +134,43 @@ def test_a_csv_is_checked_and_starts_later(client: FlaskClient) -> None:
     assert batch_of(client.get(f"{BATCHES}/{batch['id']}"))["counts"]["done"] == 10
 
 
+def test_a_batch_without_any_action_is_refused_with_the_remedy(
+    client: FlaskClient, url: str
+) -> None:
+    bodies: list[dict[str, Any]] = [
+        {"json": {"items": [{"number": each} for each in (*NUMBERS, "12")]}},
+        {"data": csv_of(*NUMBERS), "content_type": "text/csv"},
+        {"data": b"number\n" + NUMBERS[0].encode(), "content_type": "text/csv"},
+    ]
+    for body in bodies:
+        response = client.post(BATCHES, **body)
+        assert response.status_code == 422
+        code, fields = error_of(response)
+        assert (code, list(fields)) == ("validation_error", ["action"])
+        assert "block or unblock" in fields["action"][0]
+        check_nothing_is_kept(client, url)
+
+
+def test_a_row_without_an_action_is_rejected_where_another_has_one(client: FlaskClient) -> None:
+    items = [{"number": NUMBERS[0]}, {"number": NUMBERS[1], "action": "block"}]
+    batch = batch_of(client.post(BATCHES, json={"items": items, "start": False}), 201)
+    assert (batch["counts"]["rejected"], batch["counts"]["pending"]) == (1, 1)
+    wrong = {"items": [{"number": NUMBERS[0], "action": "ban"}], "start": False}
+    assert batch_of(client.post(BATCHES, json=wrong), 201)["counts"]["rejected"] == 1
+
+
+def test_an_unknown_field_is_refused_with_all_that_are_known(client: FlaskClient) -> None:
+    items = [{"number": NUMBERS[0]}]
+    known = {
+        BATCHES: "account, action, items, start, verify",
+        "/v1/plans": "allow, allow_unblocks, from_ledger, items, mirror, source, target",
+    }
+    for path, names in known.items():
+        for document in ({"rows": items}, {"rows": items, "items": items}):
+            response = client.post(path, json=document)
+            assert error_of(response)[1]["rows"] == [f"unknown field; known fields: {names}"]
+
+
 def test_the_same_rows_again_are_the_same_batch_until_it_has_ended(client: FlaskClient) -> None:
     first, second = post_csv(client), post_csv(client)
     assert batch_of(first, 201)["id"] == batch_of(second, 200)["id"]
@@ -148,7 +185,8 @@ def test_verify_of_the_same_rows_without_it_is_a_conflict(client: FlaskClient) -
     response = post_csv(client, verify="true")
     assert response.status_code == 409
     assert error_of(response)[0] == "batch_conflict"
-    assert f"Batch {first['id']} has the same rows" in response.get_json()["error"]["message"]
+    message = response.get_json()["error"]["message"]
+    assert message.startswith(f"Batch {first['id']} of the account support is ready. It has the ")
 
 
 def test_the_csv_of_a_batch_can_be_fed_in_again(client: FlaskClient) -> None:
@@ -211,6 +249,44 @@ def test_a_batch_is_paused_resumed_and_cancelled_and_nothing_after_that(
     for name in ("start", "pause", "resume", "cancel", "retry"):  # no row of it was ever sent
         response = client.post(f"{address}/{name}")
         assert (response.status_code, error_of(response)[0]) == (409, "batch_conflict")
+
+
+def message_of(response: TestResponse) -> str:
+    return str(response.get_json()["error"]["message"])
+
+
+def test_a_conflict_names_the_status_and_what_it_allows(client: FlaskClient) -> None:
+    address = f"{BATCHES}/{batch_of(post_csv(client), 201)['id']}"
+    assert "account support is ready. Possible now: start, cancel." in message_of(
+        client.post(f"{address}/pause")
+    )
+    for done, refused, status, allowed in (
+        ("start", "start", "running", "pause, cancel"),
+        ("pause", "retry", "paused", "resume, cancel"),
+        ("resume", "resume", "running", "pause, cancel"),
+    ):
+        client.post(f"{address}/{done}")
+        message = message_of(client.post(f"{address}/{refused}"))
+        assert message == (f"Batch 1 of the account support is {status}. Possible now: {allowed}.")
+    run_all(client)
+    assert "is done. Possible now: retry." in message_of(client.post(f"{address}/cancel"))
+
+
+def test_a_batch_that_was_cancelled_before_its_first_row_is_sent_anew(client: FlaskClient) -> None:
+    address = f"{BATCHES}/{batch_of(post_csv(client), 201)['id']}"
+    client.post(f"{address}/cancel")
+    assert "is cancelled. No row of it was sent" in message_of(client.post(f"{address}/retry"))
+
+
+def test_a_batch_or_plan_that_is_not_found_is_named(client: FlaskClient) -> None:
+    for path in (f"{BATCHES}/99", f"{BATCHES}/99/items", "/v1/plans/99"):
+        assert message_of(client.get(path)).startswith("There is no batch or plan 99 of the acc")
+    assert "551*******999" in message_of(client.get(f"{BATCHES}/5511999999999"))
+    assert "is a number" in message_of(client.get(f"{BATCHES}/x"))
+    post_csv(client)
+    assert message_of(client.get("/v1/plans/1")) == (
+        "Batch 1 of the account support is not a plan, and is ready."
+    )
 
 
 @pytest.mark.parametrize(
