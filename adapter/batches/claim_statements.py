@@ -31,7 +31,7 @@ class ClaimStatements:
         none: sa.ColumnElement[Any] = sa.null()
         self.end = Statement(
             self._changed(
-                *("status", "code", "why", "not_before", "attempts", "call_id"),
+                *("status", "code", "why", "unresolved", "not_before", "attempts", "call_id"),
                 owned=True,
                 lease_owner=none,
                 lease_until=none,
@@ -100,12 +100,12 @@ class ClaimStatements:
             items.c.not_before <= sa.bindparam("now", type_=UtcTime()),
         )
         names = (
-            *("row", "action", "account", "contact_id", "attempts", "code", "why"),
+            *("row", "action", "account", "contact_id", "attempts", "code", "unresolved"),
             *("reason", "ref", "op"),
         )
         batches = tables.batches
         own = batches.c.id == sa.bindparam("batch_id")
-        digest = sa.select(batches.c.digest).where(own).scalar_subquery()
+        again = sa.select(batches.c.retried).where(own).scalar_subquery()
         # The page first: the planner would join whole tables that were not analyzed yet.
         page = (
             sa.select(*(items.c[name] for name in names))
@@ -128,7 +128,7 @@ class ClaimStatements:
                 *(blocks.c.state, blocks.c.certainty),
                 *(blocks.c[name].label(label) for name, label in _OLD.items()),
                 sa.func.coalesce(blocks.c.wish, blocks.c.intent).label("place"),
-                digest.is_(None).label("again"),  # `store.start_over` removes it
+                again.label("again"),
             )
             .select_from(joined)
             .order_by(page.c.row)

@@ -20,7 +20,7 @@ from adapter.batches.endings import (
 )
 from adapter.batches.exchanges import Answer, Exchange, LeasedRow, OpenedRow
 from adapter.batches.lanes import Lane, lock_lane, save_lane
-from adapter.batches.model import UNRESOLVED, ItemStatus, Status
+from adapter.batches.model import LOST, ItemStatus, Status
 from adapter.batches.sql import among, update_rows
 from adapter.call_context import CallContext
 from adapter.codes import Action
@@ -145,8 +145,6 @@ class Claims:
         elif ending.delay:
             not_before = lane.now + timedelta(seconds=ending.delay)
         is_unresolved = ending.unresolved or leased.unresolved
-        if status is ItemStatus.PENDING:
-            code = UNRESOLVED if is_unresolved else code if code != UNRESOLVED else None
         if status is ItemStatus.FAILED and is_unresolved:
             status = ItemStatus.UNKNOWN  # a refusal proves nothing about the earlier try
         return {
@@ -155,6 +153,7 @@ class Claims:
             "status": status.value,
             "code": code,
             "why": ending.why,
+            "unresolved": is_unresolved,
             "not_before": not_before and utc_text(not_before),
             "attempts": leased.tries - (not ending.counts),
             "call_id": leased.opened.call_id,
@@ -214,12 +213,7 @@ class Claims:
         if numbers:
             items = self._tables.items
             pending = items.c.status == _PENDING
-            unresolved = items.c.code == UNRESOLVED
-            values = {
-                "status": store.cancelled_status(self._tables),
-                "code": sa.case((unresolved, UNRESOLVED)),
-                "why": sa.case((unresolved, items.c.why)),
-            }
+            values = store.cancelled_values(self._tables)
             update_rows(connection, items, self._batch_id, numbers, values, pending)
 
     def _recover(self, connection: sa.Connection, now: datetime) -> bool:
@@ -236,7 +230,7 @@ class Claims:
         )
         values: dict[str, Any] = {
             "status": _PENDING,
-            "code": UNRESOLVED,
+            "unresolved": True,
             "lease_owner": None,
             "lease_until": None,
         }
@@ -350,7 +344,7 @@ class Claims:
             "batch_id": self._batch_id,
             "row": row.row,
             "status": status.value,
-            "code": UNRESOLVED if status is ItemStatus.UNKNOWN else None,
+            "code": LOST if status is ItemStatus.UNKNOWN else None,
             "why": why,
         }
 
@@ -390,7 +384,7 @@ class Claims:
             event = CallEvent(command.action, contact, columns)
             event.contact_id = row.contact_id
             opened = OpenedRow(self._ledger, event)
-            unresolved, failed = row.code == UNRESOLVED, row.why is not None
+            failed = row.code is not None
             answer.leased.append(
                 LeasedRow(
                     row.row,
@@ -398,7 +392,7 @@ class Claims:
                     context,
                     opened,
                     row.attempts + 1,
-                    unresolved,
+                    row.unresolved,
                     self._statements.wish_of(row),
                     failed,
                     failed and may_be_the_cause(row.code, row.attempts),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from adapter.batches.lanes import Pause
-from adapter.batches.model import UNRESOLVED, ItemStatus
+from adapter.batches.model import ItemStatus
 from adapter.codes import Action, Applied, Code, Retry
 from adapter.contacts import Contact
 from adapter.ledger.rows import clean
@@ -116,8 +116,7 @@ def may_be_the_cause(code: str | None, tries: int) -> bool:
 
     The row is sent alone then. After a failure of the account, it is sent with others once more.
     """
-    is_account = code in ROW_CODES or code == UNRESOLVED  # which hides the code
-    return tries >= (TOGETHER_TRIES if is_account else 1)
+    return tries >= (TOGETHER_TRIES if code in ROW_CODES else 1)
 
 
 def after_other_rows(ending: Ending, tries: int, *, is_shared: bool) -> Ending:
@@ -150,7 +149,7 @@ def settled_status(row: Any, intent: int, *, has_list: bool = False) -> ItemStat
     `has_list`: the provider's list was read, and does not show the contact of a row that blocks.
     """
     if row.number is None and row.lid is None and row.user_id is None:
-        return ItemStatus.UNKNOWN if row.code == UNRESOLVED else ItemStatus.CANCELLED
+        return ItemStatus.UNKNOWN if row.unresolved else ItemStatus.CANCELLED
     wanted = "blocked" if row.action == Action.BLOCK else "unblocked"
     if row.wanted is None:
         return None

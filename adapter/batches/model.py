@@ -10,8 +10,8 @@ from typing import Final
 from adapter.codes import Code
 from adapter.contacts import Contact
 
-UNRESOLVED: Final = Code.INTERNAL_ERROR.value
-"""The code of a pending row whose last try may have taken effect: cancelled, it is unknown."""
+LOST: Final = Code.INTERNAL_ERROR.value
+"""The code of an unknown row whose last result was lost, with its process."""
 
 
 class Status(StrEnum):

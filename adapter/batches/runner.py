@@ -19,7 +19,7 @@ from adapter.batches.comparing import has_unknown_rows, mark_unchanged, note_lis
 from adapter.batches.lane_work import LaneWork
 from adapter.batches.list_check import ListCheck
 from adapter.batches.model import Batch, Status
-from adapter.codes import Action, Verify
+from adapter.codes import Action, Code, Verify
 from adapter.errors import LedgerUnavailable
 from adapter.fallback import offered_actions
 from adapter.ledger.database import is_disconnect, is_passing
@@ -83,7 +83,12 @@ class Runner:
             tables = self._ledger.tables
             self._ledger.work(
                 lambda connection, _: store.set_status(
-                    connection, tables, self._batch_id, [Status.RUNNING], Status.PAUSED
+                    connection,
+                    tables,
+                    self._batch_id,
+                    [Status.RUNNING],
+                    Status.PAUSED,
+                    pause_code=Code.INTERNAL_ERROR.value,
                 )
             )
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from adapter.batches.model import OPEN, UNRESOLVED, Batch, Item, ItemStatus, Status, Wait
+from adapter.batches.model import LOST, OPEN, Batch, Item, ItemStatus, Status, Wait
 from adapter.batches.refusals import FINISHED
 from adapter.batches.sql import next_numbers, update_rows
 from adapter.codes import Code
@@ -119,10 +119,15 @@ def set_status(
     status: Status,
     **more: Any,
 ) -> bool:
-    """Set the status of a batch where its own is one of `allowed`; return whether it was."""
+    """Set the status of a batch where its own is one of `allowed`; return whether it was.
+
+    Why the batch was paused before is forgotten.
+    """
     batches = tables.batches
     own = sa.and_(batches.c.id == batch_id, batches.c.status.in_([each.value for each in allowed]))
-    changed = sa.update(batches).where(own).values(status=status.value, **more)
+    changed = (
+        sa.update(batches).where(own).values({"status": status.value, "pause_code": None, **more})
+    )
     return connection.execute(changed).rowcount > 0
 
 
@@ -156,8 +161,9 @@ def start_over(connection: sa.Connection, tables: Tables, batch_id: int) -> bool
         .where(items.c.batch_id == batch_id, again)
         .values(
             status=ItemStatus.PENDING.value,
-            code=sa.case((was_unknown, UNRESOLVED)),
+            code=None,
             why=None,
+            unresolved=was_unknown,
             attempts=0,
             not_before=None,
         )
@@ -171,6 +177,7 @@ def start_over(connection: sa.Connection, tables: Tables, batch_id: int) -> bool
         FINISHED,
         Status.RUNNING,
         intent=intent,
+        retried=True,
         digest=None,
         finished_at=None,
         details=json.dumps(details),
@@ -191,20 +198,6 @@ def _has_newer_wish(tables: Tables, place: int) -> sa.ColumnElement[bool]:
         .limit(1)
     )
     return newer.correlate(items).scalar_subquery().is_not(None)
-
-
-def end_rows(
-    connection: sa.Connection,
-    tables: Tables,
-    batch_id: int,
-    before: Collection[ItemStatus],
-    after: ItemStatus | sa.ColumnElement[str],
-    **more: Any,
-) -> int:
-    """Give up to `STEP` rows with the statuses `before` the status `after`; return how many."""
-    values = {"status": after.value if isinstance(after, ItemStatus) else after, **more}
-    statuses = tables.items.c.status.in_([each.value for each in before])
-    return _change_some(connection, tables, batch_id, values, statuses)
 
 
 def _change_some(
@@ -244,13 +237,13 @@ def end_cancelled(connection: sa.Connection, tables: Tables, batch_id: int) -> i
     )
     values: dict[str, Any] = {
         "status": ItemStatus.UNKNOWN.value,
-        "code": UNRESOLVED,
+        "code": LOST,
         "lease_owner": None,
         "lease_until": None,
     }
     ended = connection.execute(sa.update(items).where(gone).values(**values)).rowcount
-    after = cancelled_status(tables)
-    return ended + end_rows(connection, tables, batch_id, (ItemStatus.PENDING,), after)
+    pending = items.c.status == ItemStatus.PENDING.value
+    return ended + _change_some(connection, tables, batch_id, cancelled_values(tables), pending)
 
 
 def end_removed(
@@ -260,7 +253,7 @@ def end_removed(
     items, now = tables.items, datetime.now(UTC)
     gone = sa.and_(items.c.status == ItemStatus.LEASED.value, items.c.lease_until < now)
     ended = sa.or_(items.c.status == ItemStatus.PENDING.value, gone)
-    sent = sa.or_(gone, items.c.code == UNRESOLVED)
+    sent = sa.or_(gone, items.c.unresolved)
     code = Code.ACCOUNT_NOT_FOUND
     values: dict[str, Any] = {
         "status": sa.case((sent, ItemStatus.UNKNOWN.value), else_=ItemStatus.FAILED.value),
@@ -273,10 +266,14 @@ def end_removed(
     return _change_some(connection, tables, batch_id, values, removed, ended)
 
 
-def cancelled_status(tables: Tables) -> sa.ColumnElement[str]:
-    """Return the status of a pending row that is cancelled."""
-    unresolved = tables.items.c.code == UNRESOLVED
-    return sa.case((unresolved, ItemStatus.UNKNOWN.value), else_=ItemStatus.CANCELLED.value)
+def cancelled_values(tables: Tables) -> dict[str, Any]:
+    """Return the columns of a pending row that is cancelled."""
+    unresolved = tables.items.c.unresolved
+    return {
+        "status": sa.case((unresolved, ItemStatus.UNKNOWN.value), else_=ItemStatus.CANCELLED.value),
+        "code": sa.case((unresolved, LOST)),
+        "why": sa.case((unresolved, tables.items.c.why)),
+    }
 
 
 def has_open_rows(connection: sa.Connection, tables: Tables, batch_id: int) -> bool:
@@ -360,13 +357,14 @@ def _batch(row: Any, counts: dict[str, int], lanes: dict[str, Any]) -> Batch:
             if lane.paused_until is not None and lane.paused_until > now
         )
     first = waits[0] if waits else None
+    is_paused = row.status == Status.PAUSED
     return Batch(
         id=row.id,
         kind=row.kind,
         account=row.account,
         action=row.action,
         status=row.status,
-        pause_code=None if first is None else first.code,
+        pause_code=row.pause_code if is_paused else None if first is None else first.code,
         paused_until=None if first is None else first.until,
         rows=sum(counts.values()),
         counts=counts,

@@ -187,6 +187,8 @@ class Tables:
             column("created_at", UtcTime, nullable=False),
             column("started_at", UtcTime),
             column("finished_at", UtcTime),
+            column("retried", sa.Boolean, nullable=False, server_default=sa.false()),
+            column("pause_code", text(64)),
             column("details", sa.Text),
             sqlite_autoincrement=True,
         )
@@ -213,6 +215,7 @@ class Tables:
             column("op", text(16)),
             column("code", text(64)),
             column("why", text(MAX_WHY)),
+            column("unresolved", sa.Boolean, nullable=False, server_default=sa.false()),
             column("reason", text(MAX_REASON)),
             column("ref", text(MAX_REF)),
             column("lease_owner", text(32)),

@@ -39,6 +39,8 @@ def upgrade() -> None:
         column("created_at", moment, nullable=False),
         column("started_at", moment),
         column("finished_at", moment),
+        column("retried", sa.Boolean(), nullable=False, server_default=sa.false()),
+        column("pause_code", text(64)),
         column("details", sa.Text()),
         sqlite_autoincrement=True,
     )
@@ -66,6 +68,7 @@ def upgrade() -> None:
         column("op", text(16)),
         column("code", text(64)),
         column("why", text(300)),
+        column("unresolved", sa.Boolean(), nullable=False, server_default=sa.false()),
         column("reason", text(64)),
         column("ref", text(128)),
         column("lease_owner", text(32)),
