@@ -196,7 +196,7 @@ class Batches:
     def retry(self, batch_id: int, caller: Caller) -> Batch:
         """Run the failed and unknown rows of a finished batch again, as a new wish.
 
-        A cancelled batch is cancelled again at its end: its cancelled rows stay so.
+        A batch with rows that were cancelled is cancelled again at its end: they stay so.
         """
         self._require(batch_id, caller)
         tables = self._ledger.tables

@@ -135,7 +135,7 @@ def start_over(connection: sa.Connection, tables: Tables, batch_id: int) -> bool
     """Let a finished batch run its failed and unknown rows again, as a new wish.
 
     Rows whose contacts have a newer, opposite wish are superseded. One that was cancelled is
-    `cancelled` again at its end, as its cancelled rows are. Returns False for a batch that is not
+    `cancelled` again at its end, where it has cancelled rows. Returns False for a batch that is not
     finished, has never begun, or has rows in flight.
     """
     batches, items = tables.batches, tables.items
@@ -296,13 +296,15 @@ def finish(connection: sa.Connection, tables: Tables, batch_id: int) -> bool:
     row = find_row(connection, tables, batch_id)
     if row is None:  # it was erased
         return True
-    details = details_of(row) | {"counts": _count(connection, tables, [batch_id]).get(batch_id, {})}
+    counts = _count(connection, tables, [batch_id]).get(batch_id, {})
+    details = details_of(row) | {"counts": counts}
+    is_cancelled = details.get("cancelled") and counts.get(ItemStatus.CANCELLED)
     set_status(
         connection,
         tables,
         batch_id,
         [Status.RUNNING],
-        Status.CANCELLED if details.get("cancelled") else Status.DONE,
+        Status.CANCELLED if is_cancelled else Status.DONE,
         finished_at=datetime.now(UTC),
         details=json.dumps(details),
     )
