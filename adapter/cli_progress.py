@@ -144,6 +144,8 @@ def print_summary(batch: Batch) -> None:
     action = batch.action or "changes"
     print_line(f"batch {batch.id} ({action} for {batch.account}): {state}")
     print_line(f"  {describe_counts(batch)}")
+    if batch.status == "paused" and batch.pause_code:
+        print_line("  errors of this program paused it: see batch_failed in its log")
     for wait in batch.waits:
         moment = f"{wait.until:%Y-%m-%d %H:%M:%S} UTC"
         print_line(f"  the account {wait.account} waits: {wait.code}; next try: {moment}")

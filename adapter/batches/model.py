@@ -59,9 +59,9 @@ class Wait:
 class Batch:
     """A batch. `counts` has the rows by status, `rows` is their sum.
 
-    `waits`: the accounts that wait, of which `pause_code` and `paused_until` are the first; a batch
-    that a person has paused has the status `paused`. `seconds_left` is an estimate, None where
-    there is none. Times are in UTC.
+    `waits`: the accounts that wait, of which `pause_code` and `paused_until` are the first. A batch
+    with the status `paused` was paused on request, or with a `pause_code` after errors of ours.
+    `seconds_left` is an estimate, None where there is none. Times are in UTC.
     """
 
     id: int

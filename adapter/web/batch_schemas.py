@@ -133,7 +133,10 @@ class BatchSchema(Schema):
     status = fields.String(required=True, validate=validate.OneOf(STATUSES))
     pause_code = fields.String(
         **_TEXT,
-        metadata={"description": "`code` of the first of `waits`; `null`: no account waits"},
+        metadata={
+            "description": "`code` of the first of `waits`; of a batch with the status `paused`: "
+            "`internal_error` after errors of this server, and `null` by request"
+        },
     )
     paused_until = fields.String(**_TEXT, metadata=_TIME)
     waits = fields.List(
