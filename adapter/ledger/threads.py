@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 T = TypeVar("T")
+
+PAUSE: Final = 0.002
+"""Seconds for other threads."""
+
+LONGEST_PAUSE: Final = 0.005
+"""Seconds for a loop that always has something to run."""
 
 
 class Runner(Protocol):
@@ -38,6 +45,20 @@ def new_runner() -> Runner:
 
     pool: Any = ThreadPool(1)
     return pool.apply  # type: ignore[no-any-return]
+
+
+def let_others_run() -> None:
+    """Wait for what the other threads do next: about 2 ms.
+
+    Under gevent, wait until the loop has nothing else to run: as long as it has, more events come,
+    and after that none does.
+    """
+    if not is_cooperative():
+        time.sleep(PAUSE)
+        return
+    import gevent
+
+    gevent.with_timeout(LONGEST_PAUSE, gevent.idle, timeout_value=None)
 
 
 def end_runner(runner: Runner | None) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 
 from adapter.ledger.database import LedgerUnavailable, is_disconnect, is_passing
 from adapter.ledger.events import Event
-from adapter.ledger.threads import Runner, end_runner
+from adapter.ledger.threads import Runner, end_runner, let_others_run
 from adapter.logs import log_event
 
 MAX_EVENTS: Final = 10_000
@@ -20,8 +20,8 @@ MAX_EVENTS: Final = 10_000
 MAX_GROUP: Final = 256
 """Events of one transaction."""
 
-LINGER, FEW = 0.002, 16
-"""Seconds that the writer waits for more events, where the last group had several, and so few wait.
+FEW: Final = 64
+"""The writer waits for more events where the last group had several, and fewer than these wait.
 
 A transaction costs as much processor time as about ten events.
 """
@@ -144,7 +144,7 @@ class Writer:
                 self._wake.wait(max(0.0, self._tend_at - self._clock()))
             if self._queue:
                 if last > 1 and len(self._queue) < FEW:
-                    time.sleep(LINGER)
+                    let_others_run()
                 last = self._record_next(run)
             if self._clock() >= self._tend_at and not self._stopping:
                 self._tend_once(run)

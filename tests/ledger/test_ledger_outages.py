@@ -291,6 +291,39 @@ def test_under_gevent_a_blocked_database_stops_no_other_greenlet(url: str) -> No
     assert output(child) == "done\n"
 
 
+NEVER_IDLE = """
+from gevent import monkey
+monkey.patch_all()
+import sys
+import gevent
+from support.ledgers import *
+
+ledger = Ledger(LedgerSettings(sys.argv[1], wait=WAIT))
+turns = [0]
+
+def spin():
+    while True:
+        turns[0] += 1
+        gevent.sleep(0)
+
+spinning = gevent.spawn(spin)
+for _ in range(5):
+    group = [gevent.spawn(call, ledger) for _ in range(20)]
+    gevent.joinall(group, raise_error=True)
+assert turns[0] > 0
+spinning.kill()
+ledger.close()
+print("done", flush=True)
+"""
+
+
+def test_under_gevent_a_loop_that_is_never_idle_holds_up_no_event(url: str) -> None:
+    assert output(python(NEVER_IDLE, url)) == "done\n"
+    calls = rows(url, "calls")
+    assert len(calls) == 100
+    assert all(row["code"] == "ok" for row in calls)
+
+
 def test_the_errors_of_reads_have_no_values(ledger: Ledger, url: str) -> None:
     call(ledger)
     execute(url, "ALTER TABLE {p}contacts RENAME TO {p}away")
