@@ -105,7 +105,7 @@ def listed_accounts(row: Any) -> list[str]:
 
 def note_list(connection: sa.Connection, tables: Tables, batch_id: int, account: str) -> None:
     """Note that the list of an account was read."""
-    row = store.find_row(connection, tables, batch_id)
+    row = store.find_row(connection, tables, batch_id, lock=True)
     if row is not None:
         details = store.details_of(row) | {"lists_read": [*listed_accounts(row), account]}
         own = tables.batches.c.id == batch_id
@@ -166,7 +166,7 @@ def has_unknown_rows(ledger: Ledger, batch_id: int, account: str) -> bool:
 
 def compare_rows(
     ledger: Ledger,
-    batch_id: int,
+    batch: Any,
     account: Account,
     blocked: BlockList,
     *,
@@ -174,20 +174,23 @@ def compare_rows(
 ) -> None:
     """Let the list decide about the rows that were sent. Raises LedgerUnavailable.
 
+    `batch` is its row, as it was when the run began: a list decides nothing about a batch that has
+    ended, or was retried, meanwhile.
+
     A row whose contact is not as wanted has failed, an unknown one with the code of its call, and
     an unknown one that is as wanted is done. A done one is unknown where the list cannot be
-    compared with its contact. With `only_unknown`, it
-    decides about nothing but unknown rows that are done: any other may still take effect.
+    compared with its contact. With `only_unknown`, the list decides about nothing but unknown rows
+    that are done: any other may still take effect.
     """
     statuses = (ItemStatus.UNKNOWN,) if only_unknown else _COMPARED
-    for rows in _read_all(ledger, batch_id, account.name, statuses):
+    for rows in _read_all(ledger, batch.id, account.name, statuses):
         ends: dict[Ending, list[int]] = {}
         for row, state in _find_states(rows, blocked):
             end = _end_of(row, state)
             if end is not None and (not only_unknown or end.status is ItemStatus.DONE):
                 ends.setdefault(end, []).append(row.row)
         for end, numbers in ends.items():
-            _end_rows(ledger, batch_id, numbers, end)
+            _end_rows(ledger, batch, numbers, end)
 
 
 def may_still_change(ledger: Ledger, batch_id: int, account: Account, blocked: BlockList) -> bool:
@@ -228,20 +231,20 @@ def _end_of(row: Any, state: BlockState) -> Ending | None:
     return Ending(ItemStatus.FAILED, code, why)
 
 
-def mark_unverified(ledger: Ledger, batch_id: int, account: str, reason: Code | Unverified) -> None:
+def mark_unverified(ledger: Ledger, batch: Any, account: str, reason: Code | Unverified) -> None:
     """Let the done rows be unknown, as no list could be read. Raises LedgerUnavailable.
 
-    `reason` is the code of the failure, or `no_read`.
+    `batch` is as for `compare_rows`; `reason` is the code of the failure, or `no_read`.
     """
     end = (
         not_verified(reason)
         if isinstance(reason, Unverified)
         else Ending(ItemStatus.UNKNOWN, reason.value, f"{_NO_LIST}{reason.message}")
     )
-    for rows in _read_all(ledger, batch_id, account):
+    for rows in _read_all(ledger, batch.id, account):
         done = [row.row for row in rows if row.status == ItemStatus.DONE]
         if done:
-            _end_rows(ledger, batch_id, done, end)
+            _end_rows(ledger, batch, done, end)
 
 
 def _find_states(rows: Iterable[Any], blocked: BlockList) -> Iterator[tuple[Any, BlockState]]:
@@ -268,10 +271,16 @@ def _read_all(
         after = rows[-1].row
 
 
-def _end_rows(ledger: Ledger, batch_id: int, numbers: list[int], end: Ending) -> None:
-    values = {"status": end.status.value, "code": end.code, "why": end.why}
+def _end_rows(ledger: Ledger, batch: Any, numbers: list[int], end: Ending) -> None:
     tables = ledger.tables
-    ledger.work(lambda connection, _: _set(connection, tables, batch_id, numbers, values))
+    values = {"status": end.status.value, "code": end.code, "why": end.why}
+    sent = tables.items.c.status.in_([each.value for each in _COMPARED])
+
+    def work(connection: sa.Connection, _: object) -> None:
+        if store.is_running(connection, tables, batch):
+            update_rows(connection, tables.items, batch.id, numbers, values, sent)
+
+    ledger.work(work)
 
 
 def _read_rows(
@@ -302,14 +311,3 @@ def _read_rows(
         .limit(CHUNK)
     )
     return connection.execute(query).all()
-
-
-def _set(
-    connection: sa.Connection,
-    tables: Tables,
-    batch_id: int,
-    numbers: list[int],
-    values: dict[str, Any],
-) -> None:
-    sent = tables.items.c.status.in_([each.value for each in _COMPARED])
-    update_rows(connection, tables.items, batch_id, numbers, values, sent)

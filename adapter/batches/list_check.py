@@ -99,9 +99,10 @@ class ListCheck:
                 if has_paused:
                     self._change_lane(name, Lane.record_success)
                 blocked = BlockList(result.contacts, account.identities)
-                given = (self._ledger, self._row.id, account, blocked)
                 is_last = is_last or only_unknown
-                if is_last or not self._insist(partial(may_still_change, *given)):
+                may_change = partial(may_still_change, self._ledger, self._row.id, account, blocked)
+                if is_last or not self._insist(may_change):
+                    given = (self._ledger, self._row, account, blocked)
                     self._insist(partial(compare_rows, *given, only_unknown=only_unknown))
                     return True
                 is_last = True
@@ -121,7 +122,7 @@ class ListCheck:
         return False
 
     def _mark_unverified(self, name: str, reason: Code | Unverified) -> None:
-        self._insist(partial(mark_unverified, self._ledger, self._row.id, name, reason))
+        self._insist(partial(mark_unverified, self._ledger, self._row, name, reason))
 
     def _change_lane(self, name: str, change: Callable[[Lane], None]) -> datetime | None:
         """Change the lane of an account; return until when it is paused."""

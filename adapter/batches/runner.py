@@ -93,14 +93,11 @@ class Runner:
             )
 
     def _work(self) -> None:
-        row = self._insist(self._begin)
-        if row is None:
-            return
-        names = self._names(row)
-        self._removed = [name for name in store.accounts_of(row) if name not in names]
-        while self._run_rows(names, row) and not self._finish(row):
-            if self._stop.wait(0.2):
-                break
+        while (row := self._insist(self._begin)) is not None:
+            names = self._names(row)
+            self._removed = [name for name in store.accounts_of(row) if name not in names]
+            if not self._run_rows(names, row) or self._finish(row) or self._stop.wait(0.2):
+                return
 
     def _run_rows(self, names: list[str], row: Any) -> bool:
         """Run rows until none is left; return False where the process is to stop before.
@@ -256,7 +253,7 @@ class Runner:
     # --- the end
 
     def _finish(self, row: Any) -> bool:
-        """End the batch; return whether it has ended."""
+        """End the batch; return False where it does not run any more, or has rows again."""
         check = self._list_check(row)
         for name in self._names(row):
             has_to = row.verify or self._has_to_settle(name)
@@ -266,7 +263,7 @@ class Runner:
         return bool(
             self._insist(
                 lambda: self._ledger.work(
-                    lambda connection, _: store.finish(connection, tables, self._batch_id)
+                    lambda connection, _: store.finish(connection, tables, row)
                 )
             )
         )

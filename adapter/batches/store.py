@@ -55,10 +55,19 @@ def read_batch(
     return _batch(row, counts.get(batch_id, {}), _read_lanes(connection, tables))
 
 
-def find_row(connection: sa.Connection, tables: Tables, batch_id: int) -> Any:
-    """Return the row of the batch; None where there is none."""
+def find_row(
+    connection: sa.Connection, tables: Tables, batch_id: int, *, lock: bool = False
+) -> Any:
+    """Return the row of the batch; None where there is none. `lock`: as it is until the commit."""
     batches = tables.batches
-    return connection.execute(sa.select(batches).where(batches.c.id == batch_id)).one_or_none()
+    query = sa.select(batches).where(batches.c.id == batch_id)
+    return connection.execute(query.with_for_update() if lock else query).one_or_none()
+
+
+def is_running(connection: sa.Connection, tables: Tables, batch: Any) -> bool:
+    """Whether the batch runs, and was not retried since its row was read. Locks it."""
+    row = find_row(connection, tables, batch.id, lock=True)
+    return row is not None and row.status == Status.RUNNING and row.intent == batch.intent
 
 
 def accounts_of(row: Any) -> list[str]:
@@ -289,20 +298,24 @@ def has_open_rows(connection: sa.Connection, tables: Tables, batch_id: int) -> b
     )
 
 
-def finish(connection: sa.Connection, tables: Tables, batch_id: int) -> bool:
-    """End a running batch all of whose rows have ended; return whether it has ended."""
-    if has_open_rows(connection, tables, batch_id):
-        return False
-    row = find_row(connection, tables, batch_id)
-    if row is None:  # it was erased
+def finish(connection: sa.Connection, tables: Tables, batch: Any) -> bool:
+    """End a running batch all of whose rows have ended; return False where it is not to end yet.
+
+    `batch` is its row, as it was when the run began: after a retry, the rows are to be run and
+    compared again. The row is locked before its items are read, so that no retry comes between.
+    """
+    row = find_row(connection, tables, batch.id, lock=True)
+    if row is None or row.status != Status.RUNNING:  # it was erased, or paused, or has ended
         return True
-    counts = _count(connection, tables, [batch_id]).get(batch_id, {})
+    if row.intent != batch.intent or has_open_rows(connection, tables, batch.id):
+        return False
+    counts = _count(connection, tables, [batch.id]).get(batch.id, {})
     details = details_of(row) | {"counts": counts}
     is_cancelled = details.get("cancelled") and counts.get(ItemStatus.CANCELLED)
     set_status(
         connection,
         tables,
-        batch_id,
+        batch.id,
         [Status.RUNNING],
         Status.CANCELLED if is_cancelled else Status.DONE,
         finished_at=datetime.now(UTC),
