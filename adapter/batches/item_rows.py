@@ -83,14 +83,15 @@ def note_size(ledger: Ledger, rows: int) -> None:
     """Tell PostgreSQL's planner of a batch with as many rows; nothing for a small one.
 
     Until its autovacuum does, it takes a batch for a few rows, and reads all of them to find one.
+    Not by the writer, for which calls wait: it may take seconds, and wait for such work of others.
     https://www.postgresql.org/docs/15/populate.html, section 14.4.8, 2026-11-26
     """
 
-    def analyze(connection: sa.Connection, _: object) -> None:
+    def analyze(connection: sa.Connection) -> None:
         if connection.dialect.name == "postgresql":
             name = connection.dialect.identifier_preparer.format_table(ledger.tables.items)
             connection.exec_driver_sql(f"ANALYZE {name}")
 
     if rows >= LARGE:
         with suppress(LedgerUnavailable):  # it changes no result
-            ledger.work(analyze)
+            ledger.ask(analyze)

@@ -19,6 +19,7 @@ from support.postgresql import Server
 from adapter import Client
 from adapter.api_keys import ANONYMOUS
 from adapter.batches import Batch, Batches, store
+from adapter.batches.item_rows import LARGE, note_size
 from adapter.codes import Action
 from adapter.ledger.ledger import Ledger
 from adapter.results import Command, Result
@@ -128,6 +129,19 @@ class TestPostgreSQL:
         engine.dispose()
         found = batches.get(batch.id, ANONYMOUS)
         assert (found.status, found.counts) == ("running", {"done": 1, "pending": 1})
+
+    def test_calls_are_recorded_while_the_size_of_a_batch_is_noted(
+        self, client: Client, provider: BlockListServer, url: str, spawn: Spawn
+    ) -> None:
+        ledger, engine = _ledger(client), sa.create_engine(url)
+        with engine.begin() as other:
+            name = ledger.tables.items.name
+            other.execute(sa.text(f"LOCK TABLE {name} IN SHARE UPDATE EXCLUSIVE MODE"))
+            noting = spawn(note_size, ledger, LARGE)
+            wait_until(lambda: _is_waiting(engine), "the lock of the table")
+            assert client.block(number(0)).recorded
+        noting.result(TIMEOUT)
+        engine.dispose()
 
 
 def _is_waiting(engine: sa.Engine) -> bool:
