@@ -187,8 +187,8 @@ class BatchWorker:
             for batch_id in due:
                 if batch_id not in self._running and not self._stop.is_set():
                     thread = self._new_thread(partial(self._run, batch_id), "run")
-                    self._running[batch_id] = thread
-                    thread.start()
+                    thread.start()  # raises where the process may have no more threads
+                    self._running[batch_id] = thread  # it waits for the lock before it ends
 
     def _use_queue_until_stopped(self) -> None:
         """Start the consumer as soon as the queue is there, and send messages.
