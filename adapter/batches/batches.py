@@ -19,7 +19,7 @@ from adapter.batches.refusals import BatchConflictError, not_found
 from adapter.batches.rows import Row, find_lost
 from adapter.batches.runner import Runner
 from adapter.batches.staging import Staging
-from adapter.batches.summary import Progress, count_codes, seconds_at_pace
+from adapter.batches.summary import Progress, count_codes, count_open, seconds_at_pace
 from adapter.codes import Action
 from adapter.errors import LedgerUnavailable, RequestError
 from adapter.history import DEFAULT_LIMIT, Page
@@ -112,9 +112,12 @@ class Batches:
         return Created(batch, existing=False)
 
     def get(self, batch_id: int, caller: Caller) -> Batch:
-        """Return the batch. Rows of a cancelled one whose process is gone end here."""
+        """Return the batch. Rows of a cancelled one that nobody runs any more end here.
+
+        Those are rows whose process is gone, and one that was returned just after the cancel.
+        """
         batch = self._read(batch_id, caller)
-        if batch.status == Status.CANCELLED and batch.counts.get(ItemStatus.LEASED):
+        if batch.status == Status.CANCELLED and count_open(batch):
             with suppress(RequestError):  # else the next reader ends them
                 self._end_cancelled(batch_id)
                 batch = self._read(batch_id, caller)

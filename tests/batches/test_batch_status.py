@@ -120,6 +120,15 @@ def test_a_cancelled_batch_ends_what_is_in_flight_and_cancels_the_rest(
     assert sum(cancelled.counts.values()) == 5
 
 
+def test_a_row_that_another_process_returns_just_after_the_cancel_is_cancelled(
+    batches: Batches, url: str
+) -> None:
+    batch = create(batches, many(3)).batch
+    batches.cancel(batch.id, ANONYMOUS)
+    execute(url, "UPDATE {p}items SET status = 'pending' WHERE \"row\" = 2")
+    assert batches.get(batch.id, ANONYMOUS).counts == {"cancelled": 3}
+
+
 def test_stop_ends_the_rows_in_flight_and_another_run_goes_on(
     one_by_one: Batches, provider: BlockListServer, spawn: Spawn, url: str
 ) -> None:
