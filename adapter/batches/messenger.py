@@ -28,6 +28,9 @@ MAX_WAITING: Final = 100
 TIMEOUT: Final = 3
 """Seconds until a queue that does not respond is taken as gone: a request may wait for it."""
 
+MAX_ID: Final = 2**63 - 1
+"""The largest id that a database takes."""
+
 _LOOK: Final = "look"
 
 
@@ -43,9 +46,9 @@ class _JsonSerializer(Serializer):  # type: ignore[misc]
         number, batch_id = "", 0
         try:
             match json.loads(data):
-                case [str(number), int(batch_id)]:
-                    pass
-        except ValueError:
+                case [str(given), int(found)] if 0 < found <= MAX_ID:
+                    number, batch_id = given, found
+        except (ValueError, RecursionError):
             pass
         return Message(number, f"{__name__}.{_LOOK}", args=(batch_id,), kwargs={}, retries=0)
 

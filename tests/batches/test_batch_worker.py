@@ -208,6 +208,15 @@ def test_a_message_is_the_id_of_a_batch_alone_and_no_other_is_run(queue: str) ->
     assert set(seen) <= {41, 42, 0}
 
 
+@pytest.mark.parametrize(
+    "message",
+    [f'["x", {2**63}]', '["x", -1]', '["x", "1"]', "[1, 1]", "[" * 100_000, "\0", '["x"]'],
+    ids=["too large", "negative", "text", "no id", "deep", "no JSON", "short"],
+)
+def test_a_message_that_is_not_ours_is_about_no_batch(message: str) -> None:
+    assert messenger._JsonSerializer().deserialize(message.encode()).args == (0,)
+
+
 def test_few_messages_wait(monkeypatch: pytest.MonkeyPatch, queue: str) -> None:
     monkeypatch.setattr(messenger, "MAX_WAITING", 3)
     sender = messenger.Messenger(QueueSettings(queue), "few", lambda _: None)
