@@ -56,7 +56,7 @@ class LaneWork:
         self._group = group
         self._alone_if_failed = service.accounts[account].fallback is not None
         self._actions = contain(service.accounts[account].provider.actions)
-        self._service, self._account, self._claims = service, account, claims
+        self._service, self.account, self._claims = service, account, claims
         self._owner, self.lease, self._call, self._wake = owner, lease, call, wake
         self._lock = threading.Lock()
         self._queue: deque[LeasedRow] = deque()
@@ -243,7 +243,7 @@ class LaneWork:
             return [self._run_alone(rows[0])]
         changes = [Change(each.command, each.context, each.opened) for each in rows]
         try:
-            results = self._service.perform_many(self._account, changes)
+            results = self._service.perform_many(self.account, changes)
         except BaseException as error:  # noqa: BLE001 - a bug
             self._log(error, None)
             results = [self._failed(each) for each in rows]
@@ -256,7 +256,7 @@ class LaneWork:
     def _run_alone(self, leased: LeasedRow) -> EndedRow:
         try:
             result = self._service.perform(
-                self._account,
+                self.account,
                 leased.command,
                 request_id=leased.context.request_id,
                 context=leased.context,
@@ -283,7 +283,7 @@ class LaneWork:
 
     def _failed(self, leased: LeasedRow) -> Result:
         """Return the result of a call that has none: it may have taken effect."""
-        account = self._service.accounts[self._account]
+        account = self._service.accounts[self.account]
         outcome = Outcome.failure(Code.INTERNAL_ERROR)
         return Result(outcome, leased.command, account.name, account.provider.name, attempts=1)
 

@@ -6,6 +6,7 @@ import logging
 import secrets
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -39,7 +40,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
 """Seconds until a ledger that is gone is tried again, which double each time."""
 
 MAX_FAILURES: Final = 3
-"""How often in a row a transaction may fail though the database is there; then it is a bug."""
+"""How often in a row one transaction may fail though the database is there; then it is a bug."""
 
 MOST_ROWS: Final = 1000
 """The most rows of one request: they are leased in one transaction."""
@@ -65,7 +66,7 @@ class Runner:
         self._owner = secrets.token_hex(8)
         self._wake = threading.Event()
         self._pause = FIRST_PAUSE
-        self._failures = 0
+        self._failures: Counter[str] = Counter()
         self._removed: list[str] = []
         self._progress_at = 0.0
 
@@ -217,9 +218,10 @@ class Runner:
         try:
             answer = lane.exchange()
         except LedgerUnavailable as error:
-            self._wait(error)
+            self._wait(error, lane.account)
             return None
-        self._pause, self._failures = FIRST_PAUSE, 0
+        self._pause = FIRST_PAUSE
+        del self._failures[lane.account]
         return answer
 
     def _close(self, lanes: list[LaneWork]) -> None:
@@ -290,10 +292,12 @@ class Runner:
                 if self._stop.is_set():
                     raise
             else:
-                self._pause, self._failures = FIRST_PAUSE, 0
+                self._pause = FIRST_PAUSE
+                del self._failures[""]
                 return result
 
-    def _wait(self, error: LedgerUnavailable) -> None:
+    def _wait(self, error: LedgerUnavailable, kind: str = "") -> None:
+        """Wait a while. `kind` is the account whose rows failed: others may go on meanwhile."""
         log_event(
             "batch", level=logging.WARNING, id=self._batch_id, state="waiting", error=str(error)
         )
@@ -304,8 +308,8 @@ class Runner:
             or is_disconnect(cause)
             or is_passing(cause)
         )
-        self._failures = 0 if is_outage else self._failures + 1
-        if self._failures >= MAX_FAILURES:
+        self._failures[kind] = 0 if is_outage else self._failures[kind] + 1
+        if self._failures[kind] >= MAX_FAILURES:
             raise _RepeatedFailure from cause
         if self._stop.is_set():
             time.sleep(self._pause)

@@ -15,6 +15,7 @@ from support import TIMEOUT, wait_until
 from support.batch_fixtures import MakeClient
 from support.batches import (
     ACCOUNT,
+    Limit,
     check_sums,
     create,
     expire_leases,
@@ -31,6 +32,7 @@ from support.ledgers import execute, rows
 from adapter import Client
 from adapter.api_keys import ANONYMOUS
 from adapter.batches import Batches, store
+from adapter.batches.claims import Claims
 from adapter.batches.endings import LANE_CODES, ending_of
 from adapter.batches.lanes import Lane, Pause
 from adapter.batches.worker import BatchWorker, sweep
@@ -217,6 +219,25 @@ def test_a_transaction_with_a_bug_pauses_the_batch_and_is_logged_once(
     monkeypatch.undo()
     batches.resume(batch.id, ANONYMOUS)
     assert batches.pause(batch.id, ANONYMOUS).pause_code is None, "it was paused on request"
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_transaction_with_a_bug_pauses_the_batch_where_another_account_goes_on(
+    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = Claims._end
+
+    def fail(claims: Claims, *args: Any) -> None:
+        if claims._account == "team":
+            raise KeyError("a bug")
+        end(claims, *args)
+
+    monkeypatch.setattr(Claims, "_end", fail)
+    monkeypatch.setattr("adapter.batches.lane_work.IDLE", 0)  # the other account looks each time
+    batches = Batches(make_client(others=["team"]).service)
+    batch = create(batches, [row(0), row(1, account="team")]).batch
+    paused = run(batches, batch, Limit(5))
+    assert (paused.status, paused.pause_code) == ("paused", "internal_error")
     batches.resume(batch.id, ANONYMOUS)
 
 
