@@ -175,7 +175,7 @@ class LaneWork:
             self._slots = answer.slots
             if answer.is_paused and self._queue:  # another process has paused the lane
                 self._paused = True
-            if self._closed or self._paused:
+            if self._closed or self._paused or self._is_stale(time.monotonic()):
                 return
             chosen = []
             while self._queue and self._requests < self._slots:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from support import TIMEOUT, wait_until
 from support.batch_fixtures import MakeClient
-from support.batches import ACCOUNT, check_sums, create, items, many, number, row, run
+from support.batches import ACCOUNT, check_sums, create, items, many, number, row, run, statuses
 from support.block_list_server import OFFLINE, BlockListServer, Reply, limited
 from support.ledgers import rows
 
 from adapter import Client
 from adapter.api_keys import ANONYMOUS
-from adapter.batches import Batches
+from adapter.batches import Batches, store
 from adapter.batches.endings import LANE_CODES, ending_of
 from adapter.batches.lanes import FIRST_PAUSE, LONGEST_PAUSE, Lane, Pause
 from adapter.batches.model import ItemStatus
+from adapter.batches.runner import Runner
 from adapter.codes import Action, Applied, Code, Confirmation
 from adapter.contacts import Contact
 from adapter.results import Command, Outcome, Result
@@ -219,3 +222,40 @@ def test_every_code_has_an_ending(code: Code) -> None:
 def test_a_success_is_done(client: Client) -> None:
     outcome = Outcome.success(Confirmation.ACCEPTED)
     assert ending_of(Result(outcome), 1).status is ItemStatus.DONE
+
+
+def test_a_row_whose_lease_took_long_to_be_recorded_is_not_begun_with_the_rest_of_it(
+    client: Client,
+    batches: Batches,
+    provider: BlockListServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another process takes it once the lease has expired."""
+    provider.hold = True
+    ledger, late = client.service.ledger, [0.0]
+    assert ledger is not None
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + sum(late), time=time.time)
+    monkeypatch.setattr("adapter.batches.lane_work.time", clock)
+    batch = create(batches, many(1)).batch
+    stored = ledger.ask(lambda connection: store.find_row(connection, ledger.tables, batch.id))
+    leases = Runner(client.service, ledger, batch.id, threading.Event())._new_lane(ACCOUNT, stored)
+    work = ledger.work
+
+    def commit_late(*args: Any, **rest: Any) -> Any:
+        result = work(*args, **rest)
+        late[0] = leases.lease
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger, "work", commit_late)
+        leases.exchange()
+    assert not leases._running
+    assert leases.is_due
+    provider.release()
+    leases.exchange()
+    provider.wait_for(1)
+    wait_until(lambda: leases.is_due, "the end of the row")
+    leases.close()
+    leases.exchange()
+    leases.end()
+    assert statuses(batches, batch) == ["done"]
