@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
 import stat
 import subprocess
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,53 +15,33 @@ import pytest
 from support import TIMEOUT, wait_until
 from support.block_list_server import BROKEN, REJECTED, BlockListServer
 from support.cli import COMMAND, run
-from support.cli_batches import NUMBERS, config_text, start, write_csv
+from support.cli_batches import NUMBERS, config_text, documents, start
 from support.ledgers import execute, rows
 
-pytest_plugins = ["support.cli_fixtures"]
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'ledger.db'}"
-
-
-@pytest.fixture
-def config(write: Callable[[str], str], url: str, provider: BlockListServer) -> str:
-    return write(config_text(url, provider))
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Callable[..., str]:
-    """Return a function that writes a CSV and returns its path."""
-    return partial(write_csv, tmp_path / "people.csv")
-
-
-def documents(text: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in text.splitlines()]
+pytest_plugins = ["support.cli_fixtures", "support.cli_batch_fixtures"]
 
 
 # --- exit status and summary
 
 
 def test_a_file_is_blocked_and_unblocked(
-    config: str, file: Callable[..., str], provider: BlockListServer
+    batch_config: str, batch_file: Callable[..., str], provider: BlockListServer
 ) -> None:
-    result = run("batch", "block", file(), "--config", config)
+    result = run("batch", "block", batch_file(), "--config", batch_config)
     assert (result.exit_code, result.stdout) == (
         0,
         "batch 1 (block for support): done\n  10 rows: 10 done\n",
     )
     assert provider.states == dict.fromkeys(NUMBERS, True)
-    again = run("batch", "block", file(), "--verify", "--config", config)
+    again = run("batch", "block", batch_file(), "--verify", "--config", batch_config)
     assert (again.exit_code, again.stdout.splitlines()[1]) == (0, "  10 rows: 10 unchanged")
-    assert run("batch", "unblock", file(), "--config", config).exit_code == 0
+    assert run("batch", "unblock", batch_file(), "--config", batch_config).exit_code == 0
     assert provider.states == dict.fromkeys(NUMBERS, False)
 
 
-def test_standard_input_is_read(config: str, provider: BlockListServer) -> None:
+def test_standard_input_is_read(batch_config: str, provider: BlockListServer) -> None:
     done = subprocess.run(
-        [COMMAND, "batch", "block", "-", "--config", config],
+        [COMMAND, "batch", "block", "-", "--config", batch_config],
         input="\n".join(NUMBERS).encode(),
         capture_output=True,
         timeout=TIMEOUT,
@@ -87,21 +65,21 @@ def test_the_exit_status_shows_rows_that_are_not_as_wanted(
     reply: Any,
     lines: tuple[str, ...],
     status: int,
-    config: str,
-    file: Callable[..., str],
+    batch_config: str,
+    batch_file: Callable[..., str],
     provider: BlockListServer,
 ) -> None:
     provider.reply = lambda action, number: reply if number == NUMBERS[0] else None
-    result = run("batch", "block", file(*lines), "--config", config)
+    result = run("batch", "block", batch_file(*lines), "--config", batch_config)
     assert result.exit_code == status, result.stderr
 
 
 def test_rejected_rows_are_listed_without_numbers_and_nothing_is_written_to_disk(
-    config: str, file: Callable[..., str], tmp_path: Path
+    batch_config: str, batch_file: Callable[..., str], tmp_path: Path
 ) -> None:
-    path = file(*(f"00098{index:02}" for index in range(25)), NUMBERS[0])
+    path = batch_file(*(f"00098{index:02}" for index in range(25)), NUMBERS[0])
     before = sorted(each.name for each in tmp_path.iterdir())
-    result = run("batch", "block", path, "--config", config)
+    result = run("batch", "block", path, "--config", batch_config)
     assert result.exit_code == 3
     listed = [line for line in result.stderr.splitlines() if line.startswith("  line ")]
     assert len(listed) == 20
@@ -114,53 +92,72 @@ def test_rejected_rows_are_listed_without_numbers_and_nothing_is_written_to_disk
 
 
 def test_the_rejected_file_is_private_and_can_be_fed_in_again(
-    config: str, file: Callable[..., str], tmp_path: Path, provider: BlockListServer
+    batch_config: str, batch_file: Callable[..., str], tmp_path: Path, provider: BlockListServer
 ) -> None:
     rejected = tmp_path / "rejected.csv"
-    path = file("12,spam", NUMBERS[0])
-    first = run("batch", "block", path, "--rejected", str(rejected), "--config", config)
+    path = batch_file("12,spam", NUMBERS[0])
+    first = run("batch", "block", path, "--rejected", str(rejected), "--config", batch_config)
     assert first.exit_code == 3
     assert stat.S_IMODE(rejected.stat().st_mode) == 0o600
-    again = run("batch", "block", str(rejected), "--config", config)
+    again = run("batch", "block", str(rejected), "--config", batch_config)
     assert (again.exit_code, again.stdout.splitlines()[1]) == (3, "  1 row: 1 rejected")
     rejected.write_text(rejected.read_text().replace("\n12,", f"\n{NUMBERS[1]},"))
-    assert run("batch", "block", str(rejected), "--config", config).exit_code == 0
+    assert run("batch", "block", str(rejected), "--config", batch_config).exit_code == 0
     assert provider.states == dict.fromkeys(NUMBERS[:2], True)
 
 
 def test_a_rejected_file_that_exists_becomes_private(
-    config: str, file: Callable[..., str], tmp_path: Path
+    batch_config: str, batch_file: Callable[..., str], tmp_path: Path
 ) -> None:
     rejected = tmp_path / "rejected.csv"
     rejected.write_text("of an earlier command\n" * 100)
     rejected.chmod(0o644)
-    path = file("12,spam", NUMBERS[0])
-    found = run("batch", "block", path, "--rejected", str(rejected), "--config", config)
+    path = batch_file("12,spam", NUMBERS[0])
+    found = run("batch", "block", path, "--rejected", str(rejected), "--config", batch_config)
     assert found.exit_code == 3
     assert stat.S_IMODE(rejected.stat().st_mode) == 0o600
     assert len(rejected.read_text().splitlines()) == 2
 
 
 def test_a_rejected_file_that_cannot_be_written_ends_the_command_before_anything_is_sent(
-    config: str, file: Callable[..., str], tmp_path: Path, provider: BlockListServer, url: str
+    batch_config: str,
+    batch_file: Callable[..., str],
+    tmp_path: Path,
+    provider: BlockListServer,
+    sqlite_url: str,
 ) -> None:
     path = str(tmp_path / "missing" / "rejected.csv")
-    result = run("batch", "block", file(), "--rejected", path, "--config", config)
+    result = run("batch", "block", batch_file(), "--rejected", path, "--config", batch_config)
     assert result.exit_code == 1
     assert "cannot write to --rejected" in result.stderr
     assert provider.requests == []
-    assert rows(url, "batches") == []
+    assert rows(sqlite_url, "batches") == []
+
+
+def test_the_file_of_the_rows_is_never_overwritten_by_rejected_ones(
+    batch_config: str, batch_file: Callable[..., str], provider: BlockListServer
+) -> None:
+    path = batch_file("12", NUMBERS[0])
+    before = Path(path).read_text()
+    result = run("batch", "block", path, "--rejected", path, "--config", batch_config)
+    assert result.exit_code == 1
+    assert "--rejected: is the file of the rows; name another one" in result.stderr
+    assert Path(path).read_text() == before
+    assert provider.requests == []
 
 
 # --- check
 
 
 def test_check_sends_nothing_and_names_the_command_that_starts(
-    write: Callable[[str], str], url: str, provider: BlockListServer, file: Callable[..., str]
+    write: Callable[[str], str],
+    sqlite_url: str,
+    provider: BlockListServer,
+    batch_file: Callable[..., str],
 ) -> None:
     pace = "[accounts.support.pace]\nper_minute = 60000\n"
-    config = write(config_text(url, provider, pace))
-    result = run("batch", "block", file(), "--check", "--config", config)
+    config = write(config_text(sqlite_url, provider, pace))
+    result = run("batch", "block", batch_file(), "--check", "--config", config)
     assert result.exit_code == 0
     assert "10 rows: 10 pending" in result.stdout
     assert "  time: about 0 s; 10 rows would be sent\n" in result.stdout
@@ -173,56 +170,60 @@ def test_check_sends_nothing_and_names_the_command_that_starts(
 
 
 def test_a_checked_file_is_started_by_the_same_command_without_check(
-    config: str, file: Callable[..., str], provider: BlockListServer, url: str
+    batch_config: str, batch_file: Callable[..., str], provider: BlockListServer, sqlite_url: str
 ) -> None:
-    path = file(*NUMBERS, "12")
-    checked = run("batch", "block", path, "--check", "--config", config)
+    path = batch_file(*NUMBERS, "12")
+    checked = run("batch", "block", path, "--check", "--config", batch_config)
     assert checked.exit_code == 3
     assert "  line 12: invalid_target" in checked.stderr
-    again = run("batch", "block", path, "--verify", "--config", config)
+    again = run("batch", "block", path, "--verify", "--config", batch_config)
     assert again.exit_code == 1
     assert "batch_conflict: Batch 1 of the account support is ready. It has the " in again.stderr
     assert provider.requests == []
-    assert run("batch", "block", path, "--config", config).exit_code == 3
+    assert run("batch", "block", path, "--config", batch_config).exit_code == 3
     assert len(provider.states) == 10
-    assert len(rows(url, "batches")) == 1
+    assert len(rows(sqlite_url, "batches")) == 1
 
 
 @pytest.fixture
-def paused(config: str, file: Callable[..., str], url: str) -> str:
+def paused(batch_config: str, batch_file: Callable[..., str], sqlite_url: str) -> str:
     """Return a file whose batch was started, and paused after three of its rows."""
-    path = file()
-    assert run("batch", "block", path, "--check", "--config", config).exit_code == 0
-    execute(url, "UPDATE {p}batches SET status = 'paused', started_at = created_at")
-    execute(url, "UPDATE {p}items SET status = 'done' WHERE \"row\" <= 3")
+    path = batch_file()
+    assert run("batch", "block", path, "--check", "--config", batch_config).exit_code == 0
+    execute(sqlite_url, "UPDATE {p}batches SET status = 'paused', started_at = created_at")
+    execute(sqlite_url, "UPDATE {p}items SET status = 'done' WHERE \"row\" <= 3")
     return path
 
 
 def test_check_of_rows_whose_batch_was_started_prints_its_status(
-    paused: str, config: str, provider: BlockListServer
+    paused: str, batch_config: str, provider: BlockListServer
 ) -> None:
-    found = run("batch", "block", paused, "--check", "--config", config)
+    found = run("batch", "block", paused, "--check", "--config", batch_config)
     assert found.exit_code == 5
-    shown = run("batch", "show", "1", "--config", config)
+    shown = run("batch", "show", "1", "--config", batch_config)
     assert found.stdout == shown.stdout
     assert "10 rows: 7 pending, 3 done" in found.stdout
     assert "would be sent" not in found.stdout
     assert "has the same rows, and is paused: 3 of 10 rows ended" in found.stderr
-    assert f"go on with it: contact-adapter batch resume 1 --config {config}" in found.stderr
+    assert f"go on with it: contact-adapter batch resume 1 --config {batch_config}" in found.stderr
     assert provider.requests == []
 
 
 def test_check_with_json_of_rows_whose_batch_was_started_has_its_status(
-    paused: str, config: str
+    paused: str, batch_config: str
 ) -> None:
-    found = run("batch", "block", paused, "--check", "--json", "--config", config)
+    found = run("batch", "block", paused, "--check", "--json", "--config", batch_config)
     assert found.exit_code == 5
     stored, checked = documents(found.stdout)
     assert (stored["existing"], checked["batch"]["status"]) == (True, "paused")
 
 
-def test_check_with_json_has_the_rejected_rows(config: str, file: Callable[..., str]) -> None:
-    result = run("batch", "block", file(*NUMBERS, "12"), "--check", "--json", "--config", config)
+def test_check_with_json_has_the_rejected_rows(
+    batch_config: str, batch_file: Callable[..., str]
+) -> None:
+    result = run(
+        "batch", "block", batch_file(*NUMBERS, "12"), "--check", "--json", "--config", batch_config
+    )
     stored, checked = documents(result.stdout)
     assert (stored["event"], stored["existing"]) == ("stored", False)
     assert (checked["event"], checked["batch"]["status"]) == ("checked", "ready")
@@ -247,30 +248,37 @@ def test_check_with_json_has_the_rejected_rows(config: str, file: Callable[..., 
     ids=["empty", "binary", "30 MiB", "long line", "300 columns", "NUL", "mixed encodings"],
 )
 def test_a_hostile_file_leaves_nothing_half_begun(
-    body: bytes, line: int, config: str, url: str, tmp_path: Path, provider: BlockListServer
+    body: bytes,
+    line: int,
+    batch_config: str,
+    sqlite_url: str,
+    tmp_path: Path,
+    provider: BlockListServer,
 ) -> None:
     path = tmp_path / "hostile.csv"
     path.write_bytes(body)
-    result = run("batch", "block", str(path), "--config", config)
+    result = run("batch", "block", str(path), "--config", batch_config)
     assert result.exit_code == 1
     assert re.search(r"line \d+: ", result.stderr)
     assert f"line {line}: " in result.stderr or line == 1
     assert "nothing was stored, and nothing sent" in result.stderr
     tables = ("batches", "items", "contacts", "calls")
-    assert [rows(url, table) for table in tables] == [[]] * 4
+    assert [rows(sqlite_url, table) for table in tables] == [[]] * 4
     assert provider.requests == []
 
 
-def test_formula_cells_are_rejected_rows(config: str, file: Callable[..., str]) -> None:
-    result = run("batch", "block", file('"=1+5511988880000"', "5.51E+12"), "--config", config)
+def test_formula_cells_are_rejected_rows(batch_config: str, batch_file: Callable[..., str]) -> None:
+    result = run(
+        "batch", "block", batch_file('"=1+5511988880000"', "5.51E+12"), "--config", batch_config
+    )
     assert result.exit_code == 3
     assert "line 2: invalid_target: number: is a formula" in result.stderr
     assert "2 rows: 2 rejected" in result.stdout
 
 
-def test_a_missing_file_is_a_usage_error(config: str) -> None:
-    assert run("batch", "block", "no-such-file.csv", "--config", config).exit_code == 2
-    assert run("batch", "show", "x", "--config", config).exit_code == 2
+def test_a_missing_file_is_a_usage_error(batch_config: str) -> None:
+    assert run("batch", "block", "no-such-file.csv", "--config", batch_config).exit_code == 2
+    assert run("batch", "show", "x", "--config", batch_config).exit_code == 2
     assert run("batch", "no-such-command").exit_code == 2
 
 
@@ -278,10 +286,13 @@ def test_a_missing_file_is_a_usage_error(config: str) -> None:
 
 
 def test_a_batch_that_another_person_pauses_ends_with_5(
-    write: Callable[[str], str], url: str, provider: BlockListServer, file: Callable[..., str]
+    write: Callable[[str], str],
+    sqlite_url: str,
+    provider: BlockListServer,
+    batch_file: Callable[..., str],
 ) -> None:
-    config = write(config_text(url, provider, "[accounts.support.pace]\nper_minute = 120\n"))
-    with start(config, file()) as process:
+    config = write(config_text(sqlite_url, provider, "[accounts.support.pace]\nper_minute = 120\n"))
+    with start(config, batch_file()) as process:
         wait_until(lambda: provider.requests, "the first change")
         assert run("batch", "pause", "1", "--config", config).exit_code == 0
         _, err = process.communicate(timeout=TIMEOUT)
@@ -294,55 +305,58 @@ def test_a_batch_that_another_person_pauses_ends_with_5(
     assert f"its rows: contact-adapter batch items 1 --config {config}" in ended.stderr
 
 
-def test_batches_are_listed_shown_and_read(config: str, file: Callable[..., str]) -> None:
-    run("batch", "block", file(*NUMBERS, "12"), "--config", config)
-    listed = run("batch", "list", "--config", config)
+def test_batches_are_listed_shown_and_read(
+    batch_config: str, batch_file: Callable[..., str]
+) -> None:
+    run("batch", "block", batch_file(*NUMBERS, "12"), "--config", batch_config)
+    listed = run("batch", "list", "--config", batch_config)
     assert listed.stdout.split("\t")[2:] == [
         "support",
         "block",
         "done",
         "11 rows: 10 done, 1 rejected\n",
     ]
-    shown = run("batch", "show", "1", "--config", config)
+    shown = run("batch", "show", "1", "--config", batch_config)
     assert shown.stdout == "batch 1 (block for support): done\n  11 rows: 10 done, 1 rejected\n"
-    document = json.loads(run("batch", "show", "1", "--json", "--config", config).stdout)
+    document = json.loads(run("batch", "show", "1", "--json", "--config", batch_config).stdout)
     assert sum(document["data"]["batch"]["counts"].values()) == 11
-    items = run("batch", "items", "1", "--config", config)
+    items = run("batch", "items", "1", "--config", batch_config)
     assert len(items.stdout.splitlines()) == 11
     assert NUMBERS[0] not in items.stdout
-    csv = run("batch", "items", "1", "--status", "done,rejected", "--csv", "--config", config)
+    csv = run("batch", "items", "1", "--status", "done,rejected", "--csv", "--config", batch_config)
     assert len(csv.stdout.splitlines()) == 12
     assert NUMBERS[0] in csv.stdout
-    wrong = run("batch", "items", "1", "--status", "gone", "--config", config)
+    wrong = run("batch", "items", "1", "--status", "gone", "--config", batch_config)
     assert (wrong.exit_code, "status: must be one of" in wrong.stderr) == (1, True)
 
 
 @pytest.mark.usefixtures("no_delays")
 def test_rows_that_are_not_as_wanted_are_counted_by_code_with_what_settles_them(
-    config: str, file: Callable[..., str], provider: BlockListServer
+    batch_config: str, batch_file: Callable[..., str], provider: BlockListServer
 ) -> None:
     replies = {NUMBERS[0]: REJECTED, NUMBERS[1]: REJECTED, NUMBERS[2]: BROKEN}
     provider.reply = lambda action, number: replies.get(number)
-    result = run("batch", "block", file(), "--config", config)
+    result = run("batch", "block", batch_file(), "--config", batch_config)
     assert result.exit_code == 4
     summary = (
         "batch 1 (block for support): done\n  10 rows: 7 done, 2 failed, 1 unknown\n"
         "  failed: 2 target_rejected\n  unknown: 1 provider_error\n"
     )
     assert result.stdout == summary
-    assert run("batch", "show", "1", "--config", config).stdout == summary
+    assert run("batch", "show", "1", "--config", batch_config).stdout == summary
     assert "unknown rows may have taken effect; to settle them, send them again" in result.stderr
-    retry = f"contact-adapter batch retry 1 --config {config}"
+    retry = f"contact-adapter batch retry 1 --config {batch_config}"
     assert f"try again: {retry}" in result.stderr
-    assert f"try again: {retry}" in run("batch", "resume", "1", "--config", config).stderr
+    assert f"try again: {retry}" in run("batch", "resume", "1", "--config", batch_config).stderr
     provider.reply = lambda action, number: None
     assert run(*retry.split()[1:]).exit_code == 0
+    assert provider.states == dict.fromkeys(NUMBERS, True)
 
 
 def test_a_check_without_a_valid_row_does_not_say_start(
-    config: str, file: Callable[..., str]
+    batch_config: str, batch_file: Callable[..., str]
 ) -> None:
-    result = run("batch", "block", file("12"), "--check", "--config", config)
+    result = run("batch", "block", batch_file("12"), "--check", "--config", batch_config)
     assert result.exit_code == 3
     assert "start it" not in result.stdout
     assert "nothing was sent, and no row could be\n" in result.stdout
@@ -350,123 +364,46 @@ def test_a_check_without_a_valid_row_does_not_say_start(
 
 
 def test_show_names_each_account_that_waits_with_the_time_of_the_next_try(
-    paused: str, config: str, url: str
+    paused: str, batch_config: str, sqlite_url: str
 ) -> None:
-    execute(url, "UPDATE {p}batches SET status = 'running'")
+    execute(sqlite_url, "UPDATE {p}batches SET status = 'running'")
     execute(
-        url,
+        sqlite_url,
         "INSERT INTO {p}lanes (account, pauses, pause_code, paused_until) "
         "VALUES ('support', 1, 'session_not_connected', '2999-01-02T03:04:05.000+00:00')",
     )
-    shown = run("batch", "show", "1", "--config", config).stdout
+    shown = run("batch", "show", "1", "--config", batch_config).stdout
     waits = "the account support waits: session_not_connected; next try: 2999-01-02 03:04:05 UTC"
     assert waits in shown
-    document = json.loads(run("batch", "show", "1", "--json", "--config", config).stdout)
+    document = json.loads(run("batch", "show", "1", "--json", "--config", batch_config).stdout)
     (wait,) = document["data"]["batch"]["waits"]
     assert (wait["account"], wait["code"]) == ("support", "session_not_connected")
 
 
-@pytest.mark.usefixtures("no_delays")
-def test_failed_rows_are_tried_again(
-    config: str, file: Callable[..., str], provider: BlockListServer
-) -> None:
-    provider.reply = lambda action, number: REJECTED if number == NUMBERS[0] else None
-    failed = run("batch", "block", file(), "--config", config)
-    assert failed.exit_code == 3
-    assert "try again: contact-adapter batch retry 1" in failed.stderr
-    provider.reply = lambda action, number: None
-    assert run("batch", "retry", "1", "--config", config).exit_code == 0
-    assert provider.states == dict.fromkeys(NUMBERS, True)
-
-
 @pytest.mark.parametrize("name", ["show", "items", "pause", "resume", "cancel", "retry"])
-def test_an_unknown_batch_ends_the_command(name: str, config: str) -> None:
-    result = run("batch", name, "99", "--config", config)
+def test_an_unknown_batch_ends_the_command(name: str, batch_config: str) -> None:
+    result = run("batch", name, "99", "--config", batch_config)
     assert result.exit_code == 1
     assert "batch_not_found" in result.stderr
     if name != "items":
-        envelope = json.loads(run("batch", name, "99", "--json", "--config", config).stdout)
+        envelope = json.loads(run("batch", name, "99", "--json", "--config", batch_config).stdout)
         assert envelope["error"]["code"] == "batch_not_found"
 
 
 def test_a_status_that_does_not_allow_it_is_a_conflict(
-    config: str, file: Callable[..., str]
+    batch_config: str, batch_file: Callable[..., str]
 ) -> None:
-    run("batch", "block", file(), "--config", config)
+    run("batch", "block", batch_file(), "--config", batch_config)
     for name in ("pause", "cancel"):
-        result = run("batch", name, "1", "--config", config)
+        result = run("batch", name, "1", "--config", batch_config)
         assert (result.exit_code, "batch_conflict" in result.stderr) == (1, True)
 
 
 def test_without_a_ledger_the_remedy_is_shown(
-    write: Callable[[str], str], file: Callable[..., str]
+    write: Callable[[str], str], batch_file: Callable[..., str]
 ) -> None:
     config = write('[accounts.support]\nprovider = "memory"\n')
-    for command in (("batch", "block", file()), ("batch", "list"), ("worker",)):
+    for command in (("batch", "block", batch_file()), ("batch", "list"), ("worker",)):
         result = run(*command, "--config", config)
         assert result.exit_code == 1
         assert "no ledger is configured" in result.stderr
-
-
-# --- progress
-
-
-def test_json_lines_show_the_progress(
-    write: Callable[[str], str], url: str, provider: BlockListServer, file: Callable[..., str]
-) -> None:
-    config = write(config_text(url, provider, "[accounts.support.pace]\nper_minute = 300\n"))
-    result = run("batch", "block", file(), "--json", "--config", config)
-    assert result.exit_code == 0
-    found = documents(result.stdout)
-    assert [found[0]["event"], found[-1]["event"]] == ["stored", "end"]
-    assert {each["event"] for each in found[1:-1]} == {"progress"}
-    ended = [each["batch"]["counts"]["done"] for each in found]
-    assert ended == sorted(ended)
-    assert all(sum(each["batch"]["counts"].values()) == 10 for each in found)
-
-
-def test_lines_show_the_progress_where_there_is_no_terminal(
-    write: Callable[[str], str],
-    url: str,
-    provider: BlockListServer,
-    file: Callable[..., str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("adapter.cli_progress.LINE_EVERY", 0.0)
-    config = write(config_text(url, provider, "[accounts.support.pace]\nper_minute = 300\n"))
-    result = run("batch", "block", file(), "--config", config)
-    assert result.exit_code == 0
-    assert re.search(r"^batch 1: \d+ of 10 rows; [\d.]+ rows/s, \d+ s left$", result.stderr, re.M)
-
-
-@pytest.mark.slow
-def test_a_bar_shows_the_progress_on_a_terminal(
-    write: Callable[[str], str], url: str, provider: BlockListServer, file: Callable[..., str]
-) -> None:
-    config = write(config_text(url, provider, "[accounts.support.pace]\nper_minute = 300\n"))
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [COMMAND, "batch", "block", file(), "--config", config],
-        stdout=subprocess.PIPE,
-        stderr=theirs,
-        text=True,
-    )
-    os.close(theirs)
-    out, _ = process.communicate(timeout=TIMEOUT)
-    shown = os.read(ours, 100_000).decode()
-    os.close(ours)
-    assert process.returncode == 0
-    assert "10 done" in out
-    assert re.search(r"batch 1 .*\[#+-*\] +\d+/10 +[\d.]+ rows/s", shown)
-
-
-def test_the_file_of_the_rows_is_never_overwritten_by_rejected_ones(
-    config: str, file: Callable[..., str], provider: BlockListServer
-) -> None:
-    path = file("12", NUMBERS[0])
-    before = Path(path).read_text()
-    result = run("batch", "block", path, "--rejected", path, "--config", config)
-    assert result.exit_code == 1
-    assert "--rejected: is the file of the rows; name another one" in result.stderr
-    assert Path(path).read_text() == before
-    assert provider.requests == []

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 import signal
 import subprocess
 from collections.abc import Callable
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,42 +13,26 @@ from support import TIMEOUT, wait_until
 from support.batches import FIRST
 from support.block_list_server import BlockListServer
 from support.cli import COMMAND, run
-from support.cli_batches import NUMBERS, config_text, start, write_csv
+from support.cli_batches import NUMBERS, config_text, documents, start
 from support.ledgers import rows
 
 from adapter.errors import LedgerUnavailable
 
-pytest_plugins = ["support.cli_fixtures"]
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'ledger.db'}"
-
-
-@pytest.fixture
-def config(write: Callable[[str], str], url: str, provider: BlockListServer) -> str:
-    return write(config_text(url, provider))
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Callable[..., str]:
-    """Return a function that writes a CSV and returns its path."""
-    return partial(write_csv, tmp_path / "people.csv")
+pytest_plugins = ["support.cli_fixtures", "support.cli_batch_fixtures"]
 
 
 PACE = "[accounts.support.pace]\nmax_in_flight = 1\n"
 
 
 @pytest.fixture
-def one_by_one(write: Callable[[str], str], url: str, provider: BlockListServer) -> str:
+def one_by_one(write: Callable[[str], str], sqlite_url: str, provider: BlockListServer) -> str:
     """Return a configuration by which one row runs at a time; the first one waits."""
     provider.hold = True
-    return write(config_text(url, provider, PACE))
+    return write(config_text(sqlite_url, provider, PACE))
 
 
-def is_paused(url: str) -> bool:
-    return [row["status"] for row in rows(url, "batches")] == ["paused"]
+def is_paused(sqlite_url: str) -> bool:
+    return [row["status"] for row in rows(sqlite_url, "batches")] == ["paused"]
 
 
 @pytest.mark.slow
@@ -62,12 +43,12 @@ def test_an_interrupted_batch_is_paused_and_goes_on_with_the_printed_command(
     number: signal.Signals,
     status: int,
     write: Callable[[str], str],
-    url: str,
+    sqlite_url: str,
     provider: BlockListServer,
-    file: Callable[..., str],
+    batch_file: Callable[..., str],
 ) -> None:
-    config = write(config_text(url, provider, "[accounts.support.pace]\nper_minute = 120\n"))
-    path = file()
+    config = write(config_text(sqlite_url, provider, "[accounts.support.pace]\nper_minute = 120\n"))
+    path = batch_file()
     with start(config, path) as process:
         wait_until(lambda: provider.requests, "the first change")
         process.send_signal(number)
@@ -76,7 +57,7 @@ def test_an_interrupted_batch_is_paused_and_goes_on_with_the_printed_command(
     assert "batch 1 (block for support): paused\n" in out
     command = re.search(r"go on with it: contact-adapter (batch resume 1 .*)\n", err)
     assert command is not None
-    assert [row["status"] for row in rows(url, "batches")] == ["paused"]
+    assert [row["status"] for row in rows(sqlite_url, "batches")] == ["paused"]
     sent = len(provider.requests)
     assert 0 < sent < 10
 
@@ -85,67 +66,72 @@ def test_an_interrupted_batch_is_paused_and_goes_on_with_the_printed_command(
     assert f"go on with it: contact-adapter {command[1]}\n" in same.stderr
     assert len(provider.requests) == sent
 
-    write(config_text(url, provider))
+    write(config_text(sqlite_url, provider))
     resumed = run("batch", "block", path, "--resume", "--config", config)
     assert resumed.exit_code == 0, resumed.stderr
     assert provider.states == dict.fromkeys(NUMBERS, True)
-    assert len(rows(url, "batches")) == 1
+    assert len(rows(sqlite_url, "batches")) == 1
 
 
 @pytest.mark.slow
 def test_an_interrupt_while_the_file_is_read_leaves_nothing(
-    config: str, url: str, provider: BlockListServer
+    batch_config: str, sqlite_url: str, provider: BlockListServer
 ) -> None:
-    command = [str(COMMAND), "batch", "block", "-", "--config", config]
+    command = [str(COMMAND), "batch", "block", "-", "--config", batch_config]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         assert process.stdin is not None
         process.stdin.write(b"number\n" + b"".join(b"%d\n" % (FIRST + i) for i in range(5000)))
         process.stdin.flush()
-        run("db", "upgrade", "--config", config)
-        wait_until(lambda: rows(url, "items"), "the first stored rows")
+        run("db", "upgrade", "--config", batch_config)
+        wait_until(lambda: rows(sqlite_url, "items"), "the first stored rows")
         process.send_signal(signal.SIGINT)
         err = process.stderr.read() if process.stderr is not None else b""
     assert process.returncode == 130, err
     assert b"interrupted while the file was read; nothing was sent" in err
-    assert rows(url, "batches") == rows(url, "items") == rows(url, "contacts") == []
+    assert (
+        rows(sqlite_url, "batches")
+        == rows(sqlite_url, "items")
+        == rows(sqlite_url, "contacts")
+        == []
+    )
     assert provider.requests == []
 
 
 @pytest.mark.slow
 def test_the_first_ctrl_c_pauses_the_batch_elsewhere_before_the_rows_in_flight_have_ended(
-    one_by_one: str, url: str, provider: BlockListServer, file: Callable[..., str]
+    one_by_one: str, sqlite_url: str, provider: BlockListServer, batch_file: Callable[..., str]
 ) -> None:
-    with start(one_by_one, file()) as process:
+    with start(one_by_one, batch_file()) as process:
         provider.wait_for(1)
         process.send_signal(signal.SIGINT)
-        wait_until(lambda: is_paused(url), "the pause")
+        wait_until(lambda: is_paused(sqlite_url), "the pause")
         assert provider.in_flight == 1
         provider.release()
         _, err = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 130, err
-    statuses = [row["status"] for row in rows(url, "items")]
+    statuses = [row["status"] for row in rows(sqlite_url, "items")]
     assert statuses.count("done") == len(provider.requests) < 10
     assert "leased" not in statuses
-    assert is_paused(url)
+    assert is_paused(sqlite_url)
 
 
 @pytest.mark.slow
 def test_a_second_ctrl_c_ends_the_process_at_once_and_leaves_the_batch_paused(
-    one_by_one: str, url: str, provider: BlockListServer, file: Callable[..., str]
+    one_by_one: str, sqlite_url: str, provider: BlockListServer, batch_file: Callable[..., str]
 ) -> None:
-    with start(one_by_one, file()) as process:
+    with start(one_by_one, batch_file()) as process:
         provider.wait_for(1)
         process.send_signal(signal.SIGINT)
-        wait_until(lambda: is_paused(url), "the pause")
+        wait_until(lambda: is_paused(sqlite_url), "the pause")
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=TIMEOUT)
         assert provider.in_flight == 1, "it was not waited for"
     assert process.returncode == 130, err
     assert "go on with it: contact-adapter batch resume 1" in err
     assert "Traceback" not in err
-    assert is_paused(url)
+    assert is_paused(sqlite_url)
 
 
 # --- a ledger that is gone
@@ -170,40 +156,40 @@ def lose_ledger(monkeypatch: pytest.MonkeyPatch, *numbers: signal.Signals) -> No
 def test_a_run_that_ends_while_the_ledger_is_gone_can_go_on(
     numbers: tuple[signal.Signals, ...],
     status: int,
-    config: str,
-    file: Callable[..., str],
+    batch_config: str,
+    batch_file: Callable[..., str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with monkeypatch.context() as patched:
         lose_ledger(patched, *numbers)
-        found = run("batch", "block", file(), "--config", config)
+        found = run("batch", "block", batch_file(), "--config", batch_config)
     assert found.exit_code == status
     assert "ledger_unavailable" in found.stderr
-    assert f"run: contact-adapter db check --config {config}" in found.stderr
-    command = f"contact-adapter batch resume 1 --config {config}"
+    assert f"run: contact-adapter db check --config {batch_config}" in found.stderr
+    command = f"contact-adapter batch resume 1 --config {batch_config}"
     assert f"go on with it: {command}\n" in found.stderr
     assert run(*command.split()[1:]).exit_code == 0
 
 
 def test_with_json_a_ledger_that_is_gone_is_the_last_line(
-    config: str, file: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+    batch_config: str, batch_file: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lose_ledger(monkeypatch, signal.SIGINT)
-    found = run("batch", "block", file(), "--json", "--config", config)
+    found = run("batch", "block", batch_file(), "--json", "--config", batch_config)
     assert found.exit_code == 130
-    *_, last = [json.loads(line) for line in found.stdout.splitlines()]
+    *_, last = documents(found.stdout)
     assert last["error"]["code"] == "ledger_unavailable"
 
 
 @pytest.mark.slow
 def test_two_signals_at_once_leave_the_batch_paused(
-    one_by_one: str, url: str, provider: BlockListServer, file: Callable[..., str]
+    one_by_one: str, sqlite_url: str, provider: BlockListServer, batch_file: Callable[..., str]
 ) -> None:
-    with start(one_by_one, file()) as process:
+    with start(one_by_one, batch_file()) as process:
         provider.wait_for(1)
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=TIMEOUT)
         assert provider.in_flight == 1, "it was not waited for"
     assert process.returncode == 130, err
-    assert is_paused(url)
+    assert is_paused(sqlite_url)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from support.batches import FIRST, TOKEN_VARIABLE
 from support.block_list_server import BlockListServer
@@ -24,6 +26,11 @@ def write_csv(path: Path, *lines: str) -> str:
     """Write a CSV of these lines, by default of all numbers; return its path."""
     path.write_text("\n".join(["number,reason", *(lines or NUMBERS)]) + "\n")
     return str(path)
+
+
+def documents(text: str) -> list[dict[str, Any]]:
+    """Return the documents of the lines."""
+    return [json.loads(line) for line in text.splitlines()]
 
 
 def start(config: str, path: str, *more: str) -> subprocess.Popen[str]:
