@@ -4,9 +4,9 @@ Needs the ledger, where the rows, their leases and results are; imported where i
 
 - `rows`: one row, valid or rejected; `columns`: the names of the columns; `lines`: the lines of a
   file, within bounds; `reading` and `writing`: rows from and to CSV.
-- `model`: a batch and its items, as they are shown; `summary`: its codes and the time left;
-  `refusals`: the errors of a batch; `staging` and `item_rows`: a new batch is
-  stored; `store`: it is read, and its status is changed.
+- `model`: a batch and its items, as they are shown; `details`: who may see it; `summary`: its codes
+  and the time left; `refusals`: the errors of a batch.
+- `staging` and `item_rows`: a new batch is stored; `store`: it is read, and its status is changed.
 - `claims`: rows are leased and ended in groups; `lanes`: the pace of an account.
 - `runner`: runs the rows in threads; `endings`: from a result to the status of its row;
   `comparing`: the provider's list against the rows.

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from adapter.api_keys import ANONYMOUS, Caller
 from adapter.batches import store
 from adapter.batches.comparing import require_verifiable
+from adapter.batches.details import may_see
 from adapter.batches.model import Batch, Created, Item, ItemStatus, Status
 from adapter.batches.refusals import BatchConflictError, not_found
 from adapter.batches.rows import Row, find_lost
@@ -259,7 +260,7 @@ class Batches:
         """Raise RequestError for a batch that the caller may not see."""
         tables = self._ledger.tables
         row = self._ask(lambda connection: store.find_row(connection, tables, batch_id))
-        if row is None or not store.may_see(row, caller.accounts):
+        if row is None or not may_see(row, caller.accounts):
             raise not_found(batch_id)
 
     def _estimate(self, batch: Batch) -> Batch:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from adapter.account import Account
 from adapter.batches import store
+from adapter.batches.details import details_of
 from adapter.batches.endings import DONE, Ending, not_verified
 from adapter.batches.model import ItemStatus
 from adapter.batches.sql import among, update_rows
@@ -100,14 +101,14 @@ def _mark(
 
 def listed_accounts(row: Any) -> list[str]:
     """Return the accounts whose lists were read when the batch began."""
-    return list(store.details_of(row).get("lists_read", ()))
+    return list(details_of(row).get("lists_read", ()))
 
 
 def note_list(connection: sa.Connection, tables: Tables, batch_id: int, account: str) -> None:
     """Note that the list of an account was read."""
     row = store.find_row(connection, tables, batch_id, lock=True)
     if row is not None:
-        details = store.details_of(row) | {"lists_read": [*listed_accounts(row), account]}
+        details = details_of(row) | {"lists_read": [*listed_accounts(row), account]}
         own = tables.batches.c.id == batch_id
         connection.execute(sa.update(tables.batches).where(own).values(details=json.dumps(details)))
 

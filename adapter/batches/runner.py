@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from adapter.batches import store
 from adapter.batches.claims import Claims
 from adapter.batches.comparing import has_unknown_rows, mark_unchanged, note_list
+from adapter.batches.details import accounts_of
 from adapter.batches.lane_work import LaneWork
 from adapter.batches.list_check import ListCheck
 from adapter.batches.model import Batch, Status
@@ -96,7 +97,7 @@ class Runner:
     def _work(self) -> None:
         while (row := self._insist(self._begin)) is not None:
             names = self._names(row)
-            self._removed = [name for name in store.accounts_of(row) if name not in names]
+            self._removed = [name for name in accounts_of(row) if name not in names]
             if not self._run_rows(names, row) or self._finish(row) or self._stop.wait(0.2):
                 return
 
@@ -115,7 +116,7 @@ class Runner:
 
     def _names(self, row: Any) -> list[str]:
         """Return the accounts of the batch's rows that are still in the configuration."""
-        return [name for name in store.accounts_of(row) if name in self._service.accounts]
+        return [name for name in accounts_of(row) if name in self._service.accounts]
 
     def _begin(self) -> Any:
         """Return the row of the batch; the first process to begin reads the lists."""

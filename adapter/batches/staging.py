@@ -49,6 +49,7 @@ class Staging:
         self._ledger, self._tables = ledger, ledger.tables
         self._account, self._action, self._find_account = account, action, find_account
         self._accounts: dict[str, str | None] = {account: account}
+        self._lanes: set[str] = set()
         self._rows = 0
         self._digest: hmac.HMAC | None = None
         self.batch_id = 0
@@ -108,6 +109,8 @@ class Staging:
         elif "account" in lost:
             account = None
         rejected = code is not None
+        if not rejected and account is not None:
+            self._lanes.add(account)
         columns = {
             "batch_id": self.batch_id,
             "row": self._rows,
@@ -209,7 +212,7 @@ class Staging:
         values = {
             "status": status.value,
             "digest": self.digest,
-            "details": json.dumps({"accounts": accounts}),
+            "details": json.dumps({"accounts": accounts, "lanes": sorted(self._lanes)}),
         }
         connection.execute(sa.update(batches).where(batches.c.id == self.batch_id).values(**values))
         return None

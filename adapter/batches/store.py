@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from adapter.batches.details import accounts_of, details_of, may_see
 from adapter.batches.model import LOST, OPEN, Batch, Item, ItemStatus, Status, Wait
 from adapter.batches.refusals import FINISHED
 from adapter.batches.sql import next_numbers, update_rows
@@ -68,22 +69,6 @@ def is_running(connection: sa.Connection, tables: Tables, batch: Any) -> bool:
     """Whether the batch runs, and was not retried since its row was read. Locks it."""
     row = find_row(connection, tables, batch.id, lock=True)
     return row is not None and row.status == Status.RUNNING and row.intent == batch.intent
-
-
-def accounts_of(row: Any) -> list[str]:
-    """Return the accounts of a batch's rows."""
-    return list(details_of(row).get("accounts") or [row.account])
-
-
-def may_see(row: Any, accounts: Collection[str] | None) -> bool:
-    """Whether all accounts of the batch's rows are among these; None means every account.
-
-    The rows of a plan also show the list of its source.
-    """
-    if accounts is None:
-        return True
-    source = details_of(row).get("source")
-    return {*accounts_of(row), *([source] if source else [])} <= set(accounts)
 
 
 def read_items(
@@ -322,11 +307,6 @@ def finish(connection: sa.Connection, tables: Tables, batch: Any) -> bool:
         details=json.dumps(details),
     )
     return True
-
-
-def details_of(row: Any) -> dict[str, Any]:
-    """Return the details of a batch's row."""
-    return json.loads(row.details) if row.details else {}
 
 
 def _read_counts(

@@ -13,6 +13,7 @@ import queue
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,7 @@ import sqlalchemy as sa
 
 from adapter.batches import store
 from adapter.batches.batches import Batches
+from adapter.batches.details import lanes_of
 from adapter.batches.model import ItemStatus, Status
 from adapter.codes import Code
 from adapter.errors import (
@@ -254,9 +256,9 @@ def run_worker(service: Service) -> None:
 def sweep(ledger: Ledger, asked: Collection[int] = ()) -> list[int]:
     """Return the batches that are to run in each process, and end the rows of cancelled ones.
 
-    Those are the oldest running ones of each account, up to `PER_ACCOUNT`. While a process prepares
-    a batch, no other joins it, except one that was asked to. Any number of processes may sweep at
-    the same time. Raises LedgerUnavailable.
+    Those are the oldest running ones with rows of each account, up to `PER_ACCOUNT`. While a
+    process prepares a batch, no other joins it, except one that was asked to. Any number of
+    processes may sweep at the same time. Raises LedgerUnavailable.
     """
     tables = ledger.tables
     due, cancelled = ledger.ask(lambda connection: _find(connection, tables, asked))
@@ -279,22 +281,28 @@ def _find(
         found = sa.select(items.c.row).where(items.c.batch_id == batch_id, *conditions).limit(1)
         return found.correlate_except(items).scalar_subquery().is_not(None)
 
-    place = sa.func.row_number().over(partition_by=batches.c.account, order_by=batches.c.id)
-    running = (
-        sa.select(batches.c.id, batches.c.started_at, place.label("place"))
-        .where(batches.c.status == Status.RUNNING.value, batches.c.finished_at.is_(None))
-        .subquery("running")
-    )
     is_prepared = sa.or_(
-        running.c.started_at.is_(None),
-        running.c.started_at < now - PREPARATION,
-        running.c.id.in_(asked),
-        has_row(running.c.id, items.c.lease_until > now),
+        batches.c.started_at.is_(None),
+        batches.c.started_at < now - PREPARATION,
+        batches.c.id.in_(asked),
+        has_row(batches.c.id, items.c.lease_until > now),
     )
-    query = sa.select(running.c.id).where(running.c.place <= PER_ACCOUNT, is_prepared)
-    due = connection.execute(query.order_by(running.c.id)).scalars().all()
+    running = (
+        sa.select(batches.c.id, batches.c.account, batches.c.details, is_prepared.label("prepared"))
+        .where(batches.c.status == Status.RUNNING.value, batches.c.finished_at.is_(None))
+        .order_by(batches.c.id)
+    )
+    due: list[int] = []
+    counts: Counter[str] = Counter()
+    for row in connection.execute(running):
+        lanes = lanes_of(row)
+        if lanes and all(counts[name] >= PER_ACCOUNT for name in lanes):
+            continue
+        counts.update(lanes)
+        if row.prepared:
+            due.append(row.id)
     pending = has_row(batches.c.id, items.c.status == ItemStatus.PENDING.value)
     expired = has_row(batches.c.id, items.c.lease_until < now)
     ended = batches.c.status == Status.CANCELLED.value
     query = sa.select(batches.c.id).where(ended, sa.or_(pending, expired)).limit(100)
-    return list(due), list(connection.execute(query).scalars())
+    return due, list(connection.execute(query).scalars())

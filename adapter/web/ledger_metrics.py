@@ -116,7 +116,7 @@ class _Series:
         self.paused_until = Gauge(
             "contact_adapter_batches_paused_until_timestamp_seconds",
             "When the batches of an account that wait for it go on, in seconds since 1970; 0 where "
-            "they never waited, or have gone on.",
+            "they do not wait.",
             ["account"],
             registry=registry,
             multiprocess_mode="livemostrecent",

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -304,6 +305,19 @@ def test_many_batches_of_an_account_that_waits_hold_up_no_other_account(
     assert sweep(ledger) == [*first[:PER_ACCOUNT], other]
     batches.cancel(first[0], ANONYMOUS)
     assert sweep(ledger) == [*first[1 : PER_ACCOUNT + 1], other]
+
+
+def test_batches_count_for_the_accounts_of_their_rows_and_not_for_their_default_account(
+    make_client: MakeClient, provider: BlockListServer
+) -> None:
+    client = make_client(others=["other"])
+    batches, ledger = Batches(client.service), client.service.ledger
+    assert ledger is not None
+    of_other = [replace(each, account="other") for each in many(PER_ACCOUNT + 1)]
+    waiting = [create(batches, [each]).batch.id for each in of_other]
+    mixed = create(batches, [of_other[0], *many(1, 50)]).batch.id
+    own = create(batches, many(1)).batch.id
+    assert sweep(ledger) == [*waiting[:PER_ACCOUNT], mixed, own]
 
 
 def test_a_batch_that_ran_just_now_is_due_again_where_it_is_asked_for(
