@@ -101,7 +101,7 @@ class ClaimStatements:
         )
         names = (
             *("row", "action", "account", "contact_id", "attempts", "code", "unresolved"),
-            *("reason", "ref", "op"),
+            *("reason", "ref", "op", "named_by"),
         )
         batches = tables.batches
         own = batches.c.id == sa.bindparam("batch_id")

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from adapter.batches import store
 from adapter.batches.claim_statements import ClaimStatements
 from adapter.batches.comparing import listed_accounts
+from adapter.batches.contacts import named_contact
 from adapter.batches.endings import (
     Ending,
     after_other_rows,
@@ -24,7 +25,6 @@ from adapter.batches.model import LOST, ItemStatus, Status
 from adapter.batches.sql import among, update_rows
 from adapter.call_context import CallContext
 from adapter.codes import Action
-from adapter.contacts import Contact
 from adapter.ledger.events import CallBook, CallEvent
 from adapter.ledger.ledger import Ledger
 from adapter.ledger.rows import call_row
@@ -373,7 +373,8 @@ class Claims:
         )
         now = time.time()
         for row in chosen:
-            contact = Contact(row.number, row.lid, row.user_id)
+            contact = named_contact(row)
+            assert contact is not None  # noqa: S101 - `settled_status` ends the row of an erased one
             command = Command(Action(row.action), contact, verify=self._verify)
             context = CallContext(
                 "batch", batch.key_name, new_request_id(), row.reason, row.ref, batch.intent

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from adapter.account import Account
 from adapter.batches import store
+from adapter.batches.contacts import known_contact
 from adapter.batches.details import details_of
 from adapter.batches.endings import DONE, Ending, not_verified
 from adapter.batches.model import ItemStatus
@@ -251,8 +252,9 @@ def mark_unverified(ledger: Ledger, batch: Any, account: str, reason: Code | Unv
 def _find_states(rows: Iterable[Any], blocked: BlockList) -> Iterator[tuple[Any, BlockState]]:
     """Yield the rows with what the list shows of them, but for erased contacts."""
     for row in rows:
-        if row.number is not None or row.lid is not None or row.user_id is not None:
-            yield row, blocked.find(Contact(row.number, row.lid, row.user_id))
+        contact = known_contact(row)
+        if contact is not None:
+            yield row, blocked.find(contact)
 
 
 def _read_all(
@@ -303,6 +305,7 @@ def _read_rows(
     query = (
         sa.select(
             *(items.c.row, items.c.action, items.c.status, items.c.code, items.c.why),
+            items.c.named_by,
             *(contacts.c.number, contacts.c.lid, contacts.c.user_id),
         )
         .select_from(items.join(contacts, contacts.c.id == items.c.contact_id))

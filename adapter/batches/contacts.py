@@ -17,6 +17,58 @@ from adapter.ledger.schema import MAX_GIVEN, Events, Tables, UtcTime
 
 _IDENTIFIERS: Final = ("number", "lid", "user_id")
 
+OTHER_FORM: Final = "other_form"
+"""The name of a number that is the other form of the stored one."""
+
+
+def name_contact(contact: Contact, stored: Any) -> str:
+    """Return the names of the identifiers by which a row names a stored contact.
+
+    With them, `named_contact` returns the contact as the row has it: no other form of its number is
+    sent, and no identifier that it does not have.
+    """
+    names = [
+        name
+        for name in _IDENTIFIERS
+        if getattr(contact, name) is not None and getattr(contact, name) == getattr(stored, name)
+    ]
+    number, kept = contact.number, stored.number
+    if number is not None and kept is not None and other_form(kept) == number:
+        names.append(OTHER_FORM)
+    return " ".join(names)
+
+
+def named_contact(row: Any) -> Contact | None:
+    """Return the contact of a row as it was given; None for one that was erased, or rejected.
+
+    `row` has the identifiers of the stored contact, and `named_by`.
+    """
+    names = (row.named_by or "").split()
+    number = row.number if "number" in names else None
+    if OTHER_FORM in names and row.number is not None:
+        number = other_form(row.number)
+    lid = row.lid if "lid" in names else None
+    user_id = row.user_id if "user_id" in names else None
+    if number is None and lid is None and user_id is None:
+        return None
+    return Contact(number, lid, user_id)
+
+
+def known_contact(row: Any) -> Contact | None:
+    """Return the same with all that is known of the contact, to find it in a list."""
+    named = named_contact(row)
+    if named is None:
+        return None
+    return Contact(named.number or row.number, row.lid, row.user_id)
+
+
+def read_contacts(connection: sa.Connection, tables: Tables, ids: Iterable[int]) -> dict[int, Any]:
+    """Return the stored contacts by their ids."""
+    table = tables.contacts
+    query = sa.select(table.c.id, *(table.c[name] for name in _IDENTIFIERS))
+    rows = connection.execute(query.where(among(connection, table.c.id, sorted(ids))))
+    return {row.id: row for row in rows}
+
 
 def find_ids(
     connection: sa.Connection, tables: Tables, contacts: Iterable[Contact]
@@ -44,8 +96,11 @@ def find_ids(
 def _find_by(
     connection: sa.Connection, tables: Tables, name: str, texts: Iterable[str]
 ) -> dict[str, int]:
-    """Return the ids by text, as `find_contacts` does: a number is found in both of its forms."""
-    forms = {text: _forms(name, text) for text in sorted(texts)}
+    """Return the ids by text, as `find_contacts` does: a number is found in both of its forms.
+
+    Of two forms that are new, the first one is stored.
+    """
+    forms = {text: _forms(name, text) for text in texts}
     column = tables.contacts.c[name]
     known = _read_ids(connection, column, forms.values())
     missing = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from adapter.batches.contacts import OTHER_FORM, named_contact
 from adapter.batches.lanes import Pause
 from adapter.batches.model import ItemStatus
 from adapter.codes import Action, Applied, Code, Retry
@@ -148,7 +149,7 @@ def settled_status(row: Any, intent: int, *, has_list: bool = False) -> ItemStat
 
     `has_list`: the provider's list was read, and does not show the contact of a row that blocks.
     """
-    if row.number is None and row.lid is None and row.user_id is None:
+    if named_contact(row) is None:
         return ItemStatus.UNKNOWN if row.unresolved else ItemStatus.CANCELLED
     wanted = "blocked" if row.action == Action.BLOCK else "unblocked"
     if row.wanted is None:
@@ -159,6 +160,8 @@ def settled_status(row: Any, intent: int, *, has_list: bool = False) -> ItemStat
     if row.op is not None or row.again:
         return None
     if has_list and row.action == Action.BLOCK:
+        return None
+    if OTHER_FORM in row.named_by:  # what is known may be of the number's stored form alone
         return None
     known = row.state == wanted and row.certainty != "none"
     return ItemStatus.UNCHANGED if known else None

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 import sqlalchemy as sa
 
-from adapter.batches.contacts import find_ids, keep_given
+from adapter.batches.contacts import find_ids, keep_given, name_contact, read_contacts
 from adapter.batches.endings import describe
 from adapter.contacts import Contact
 from adapter.errors import LedgerUnavailable
@@ -69,9 +69,11 @@ def insert_rows(
     given = keep_given(connection, tables, [each.given for each, _ in rejected])
     for (_, columns), number in zip(rejected, given, strict=True):
         columns["given_id"] = number
+    stored = read_contacts(connection, tables, set(ids.values()))
     for each, columns in rows:
         if each.contact is not None:
             columns["contact_id"] = ids[each.contact]
+            columns["named_by"] = name_contact(each.contact, stored[ids[each.contact]])
     table = tables.items
     events = Events(connection.dialect.name, **{name: table.c[name].type for name in names})
     selected = sa.select(*(events.c[name] for name in names)).select_from(events.table)

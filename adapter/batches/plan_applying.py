@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from adapter.batches.contacts import known_contact, named_contact
 from adapter.batches.model import ItemStatus, Status
 from adapter.batches.plan_model import CHANGES, Op, Reason, Wanted
 from adapter.batches.plan_sorting import Sorted, identifiers
@@ -32,9 +33,12 @@ class Approved:
 
     def __init__(self, ledger: Ledger, batch_id: int) -> None:
         self.rows = list(read_rows(ledger, batch_id))
-        self._by_id = {
-            text: row for row in self.rows for text in (row.number, row.lid, row.user_id) if text
-        }
+        self._by_id: dict[str, Any] = {}
+        for contact_of in (named_contact, known_contact):  # the row that names it first
+            for row in self.rows:
+                contact = contact_of(row)
+                for text in identifiers(contact) if contact is not None else ():
+                    self._by_id.setdefault(text, row)
 
     def find(self, contact: Contact) -> Any:
         """Return the row of the contact; None for one that the plan did not have."""
@@ -46,9 +50,9 @@ class Approved:
     def wanted(self) -> tuple[Wanted, ...]:
         """Return the contacts that a file had, of which the rows are all that is kept."""
         return tuple(
-            Wanted(Contact(row.number, row.lid, row.user_id), row.line, row.reason, row.ref)
+            Wanted(contact, row.line, row.reason, row.ref)
             for row in self.rows
-            if row.line and (row.number or row.lid or row.user_id)
+            if row.line and (contact := named_contact(row)) is not None
         )
 
 
@@ -77,7 +81,7 @@ def _end(row: Any, now: Sorted | None) -> End:
         return ItemStatus.REJECTED.value, row.code, row.why
     if row.op not in CHANGES:
         return ItemStatus.UNCHANGED.value, row.code, row.why
-    if not (row.number or row.lid or row.user_id):
+    if named_contact(row) is None:
         return ItemStatus.CANCELLED.value, None, "the contact was erased"
     if now is None:
         if row.op == Op.UNBLOCK:  # it is gone from the list

@@ -23,8 +23,8 @@ from adapter.ledger.ledger import Ledger
 from adapter.ledger.schema import Tables
 
 _COLUMNS: Final = (
-    *("batch_id", "row", "line", "account", "action", "contact_id", "given_id", "status"),
-    *("op", "code", "why", "reason", "ref", "attempts"),
+    *("batch_id", "row", "line", "account", "action", "contact_id", "given_id", "named_by"),
+    *("status", "op", "code", "why", "reason", "ref", "attempts"),
 )
 
 
@@ -146,7 +146,7 @@ def read_rows(ledger: Ledger, batch_id: int) -> Iterator[Any]:
     """Yield the rows of a plan that have an op, with the identifiers of their contacts."""
     tables = ledger.tables
     items, contacts = tables.items, tables.contacts
-    names = ("row", "line", "op", "code", "why", "reason", "ref", "contact_id")
+    names = ("row", "line", "op", "code", "why", "reason", "ref", "contact_id", "named_by")
     after = 0
     while True:
         # The page before its join, which PostgreSQL may plan over whole tables.

@@ -24,8 +24,8 @@ CHUNK: Final = 1000
 """Rows of one transaction."""
 
 _COLUMNS: Final = (
-    *("batch_id", "row", "line", "account", "action", "contact_id", "given_id", "status"),
-    *("code", "why", "reason", "ref", "attempts"),
+    *("batch_id", "row", "line", "account", "action", "contact_id", "given_id", "named_by"),
+    *("status", "code", "why", "reason", "ref", "attempts"),
 )
 
 _CONFLICT: Final = "the file has both block and unblock for this contact; keep one of them"

@@ -9,12 +9,12 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from adapter.batches.contacts import named_contact
 from adapter.batches.details import accounts_of, details_of, may_see
 from adapter.batches.model import LOST, OPEN, Batch, Item, ItemStatus, Status, Wait
 from adapter.batches.refusals import FINISHED
 from adapter.batches.sql import next_numbers, update_rows
 from adapter.codes import Code
-from adapter.contacts import Contact
 from adapter.history import Page, read_cursor, write_cursor
 from adapter.ledger.schema import Tables
 
@@ -375,8 +375,7 @@ def _batch(row: Any, counts: dict[str, int], lanes: dict[str, Any]) -> Batch:
 
 
 def _item(row: Any) -> Item:
-    known = (row.number, row.lid, row.user_id)
-    contact = Contact(*known) if any(known) else None
+    contact = named_contact(row)
     given = row.given
     if given is None and contact is not None:
         given = contact.number or contact.lid or contact.user_id

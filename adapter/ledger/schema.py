@@ -211,6 +211,7 @@ class Tables:
             column("action", text(16)),
             column("contact_id", BIG_ID),
             column("given_id", BIG_ID),
+            column("named_by", text(32)),
             column("status", text(16), nullable=False),
             column("op", text(16)),
             column("code", text(64)),

@@ -64,6 +64,7 @@ def upgrade() -> None:
         column("action", text(16)),
         column("contact_id", big),
         column("given_id", big),
+        column("named_by", text(32)),
         column("status", text(16), nullable=False),
         column("op", text(16)),
         column("code", text(64)),
