@@ -93,7 +93,7 @@ def current_command(config: Path | None, own_address: str) -> None:
 @config_option
 @own_address_option
 def check_command(config: Path | None, own_address: str) -> None:
-    """Check that a server could start with the ledger's database.
+    """Check that a server could start with the ledger's database, and write to it.
 
     Exit status 0 where it could; else 1, with the command to run.
     """

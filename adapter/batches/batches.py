@@ -16,7 +16,7 @@ from adapter.batches import store
 from adapter.batches.comparing import require_verifiable
 from adapter.batches.details import may_see
 from adapter.batches.model import Batch, Created, Item, ItemStatus, Status
-from adapter.batches.refusals import BatchConflictError, not_found
+from adapter.batches.refusals import BatchConflictError, not_found, require_id
 from adapter.batches.rows import Row, find_lost
 from adapter.batches.runner import Runner
 from adapter.batches.staging import Staging
@@ -125,6 +125,7 @@ class Batches:
         return self._estimate(batch)
 
     def _read(self, batch_id: int, caller: Caller) -> Batch:
+        require_id(batch_id)
         tables = self._ledger.tables
         batch = self._ask(
             lambda connection: store.read_batch(connection, tables, batch_id, caller.accounts)
@@ -258,6 +259,7 @@ class Batches:
 
     def _require(self, batch_id: int, caller: Caller) -> None:
         """Raise RequestError for a batch that the caller may not see."""
+        require_id(batch_id)
         tables = self._ledger.tables
         row = self._ask(lambda connection: store.find_row(connection, tables, batch_id))
         if row is None or not may_see(row, caller.accounts):

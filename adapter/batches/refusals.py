@@ -40,7 +40,13 @@ class BatchConflictError(RequestError):
         self.batch = batch
 
 
-def not_found(batch_id: int) -> RequestError:
+def require_id(batch_id: object) -> None:
+    """Raise the error of an unknown batch for an invalid id; no database is asked about it."""
+    if type(batch_id) is not int or not 0 < batch_id < 2**63:
+        raise not_found(batch_id)
+
+
+def not_found(batch_id: object) -> RequestError:
     """Return the error of an unknown batch, and of one that the caller may not see."""
     number = mask_digit_runs(str(batch_id))
     message = (

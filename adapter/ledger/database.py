@@ -116,7 +116,7 @@ class Database:
         try:
             return self._runner()(work)
         except (sa.exc.SQLAlchemyError, OSError) as error:
-            raise LedgerUnavailable(f"the database failed: {type(error).__name__}") from error
+            raise LedgerUnavailable(f"the database failed: {describe(error)}") from error
 
     def _runner(self) -> Runner:
         """Return what runs reads: SQLite would block gevent's loop, psycopg waits in it."""
@@ -197,3 +197,17 @@ def _set_up_postgresql(connection: Any, _: Any) -> None:
         "SET timezone = 'UTC'"
     )
     connection.commit()
+
+
+def describe(error: BaseException) -> str:
+    """Return the types of an error and of its cause, with the database's own name of the fault.
+
+    Such as `SQLITE_FULL`, or PostgreSQL's `53100`. Their texts may hold values.
+    """
+    cause = getattr(error, "orig", None) or error.__cause__
+    if isinstance(error, LedgerUnavailable) and error.args:
+        return str(error)
+    if cause is None:
+        return type(error).__name__
+    name = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None)
+    return f"{type(error).__name__} ({name or type(cause).__name__})"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
@@ -13,10 +12,10 @@ import sqlalchemy as sa
 from adapter.call_context import CallContext
 from adapter.contacts import Contact
 from adapter.ledger import idempotency, queries, retention
-from adapter.ledger.database import Database, LedgerUnavailable
+from adapter.ledger.database import Database, LedgerUnavailable, describe
 from adapter.ledger.events import CallBook, CallEvent, CloseEvent, Event, Task
 from adapter.ledger.opened import Opened
-from adapter.ledger.readiness import READY, Readiness, readiness_after
+from adapter.ledger.readiness import READY, Health, Readiness, readiness_after
 from adapter.ledger.rows import call_row, result_row, state_after
 from adapter.ledger.schema import Tables
 from adapter.ledger.session import Session
@@ -29,7 +28,7 @@ from adapter.ledger.upgrade import (
     require_schema,
     upgrade,
 )
-from adapter.ledger.writer import Writer, describe
+from adapter.ledger.writer import Writer
 from adapter.logs import log_event
 from adapter.results import Command, Result
 from adapter.settings.model import LedgerSettings
@@ -42,21 +41,6 @@ WAITS: Final = 6
 
 MAX_START, MAX_WORK = 3.0, 60.0
 """Seconds that a starting server, and work of a batch, wait for the writer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """The state of the ledger in this process, for metrics.
-
-    `waiting`: the events in the queue; `missed`: calls that were not recorded, in whole or in part;
-    `swept_at`: the end of the last clean-up, in seconds since 1970, and `sweep`: its rows.
-    """
-
-    available: bool
-    waiting: int
-    missed: int
-    swept_at: float | None
-    sweep: retention.Sweep
 
 
 class Ledger:
@@ -347,14 +331,19 @@ class Ledger:
         return self._database.is_sqlite
 
     def check(self) -> SchemaState:
-        """Return the version of the schema; raises LedgerUnavailable.
+        """Return the state of the schema. Raises LedgerUnavailable.
 
-        A missing file is an empty database, and is not created.
+        A missing file is an empty database, and is not created. Where the schema is current, it
+        raises for a database that cannot be written: on a full disk, or a read-only one.
         """
         tables = self._database.tables
         if self._database.is_sqlite and not self._database.path.exists():
             return SchemaState.EMPTY
-        return self._database.run(lambda connection: check_schema(connection, tables))
+        state = self._database.run(lambda connection: check_schema(connection, tables))
+        if state is SchemaState.CURRENT:
+            same = sa.update(tables.facts).values(erased_at=tables.facts.c.erased_at)
+            self._database.run(lambda connection: connection.execute(same), writes=True)
+        return state
 
     def version(self) -> str | None:
         """Return the version of the schema; None without tables. Raises LedgerUnavailable."""

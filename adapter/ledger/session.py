@@ -9,13 +9,12 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from adapter.ledger.database import Database
+from adapter.ledger.database import Database, describe
 from adapter.ledger.events import Event
 from adapter.ledger.records import Recorder
 from adapter.ledger.retention import Sweep, sweep_step
 from adapter.ledger.statements import PLAN_BY_INDEX, Statements
 from adapter.ledger.upgrade import require_schema
-from adapter.ledger.writer import describe
 from adapter.logs import log_event
 
 SWEEP_EVERY: Final = 60.0

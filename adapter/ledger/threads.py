@@ -35,16 +35,35 @@ def run_directly(function: Callable[[], T]) -> T:
 
 
 def new_runner() -> Runner:
-    """Return what runs a blocking function: one native thread under gevent, else this thread.
+    """Return what runs a blocking function: one native thread under gevent, else this thread."""
+    return _NativeThread() if is_cooperative() else run_directly
 
-    gevent's pool belongs to the loop of the thread that makes it.
-    """
-    if not is_cooperative():
-        return run_directly
-    from gevent.threadpool import ThreadPool
 
-    pool: Any = ThreadPool(1)
-    return pool.apply  # type: ignore[no-any-return]
+class _NativeThread:
+    """A runner in a native thread: gevent's pool of one. It belongs to the loop that makes it."""
+
+    def __init__(self) -> None:
+        from gevent.threadpool import ThreadPool
+
+        self._pool: Any = ThreadPool(1)
+
+    def __call__(self, function: Callable[[], T]) -> T:
+        value, error = self._pool.apply(_catch, (function,))
+        if error is not None:
+            raise error
+        return value  # type: ignore[no-any-return]
+
+    def end(self) -> None:
+        """End the thread."""
+        self._pool.kill()
+
+
+def _catch(function: Callable[[], T]) -> tuple[T | None, BaseException | None]:
+    """Return the result of a function, and what it has raised, which gevent's pool would print."""
+    try:
+        return function(), None
+    except BaseException as error:  # noqa: BLE001 - it is raised in the greenlet that waits
+        return None, error
 
 
 def let_others_run() -> None:
@@ -63,6 +82,5 @@ def let_others_run() -> None:
 
 def end_runner(runner: Runner | None) -> None:
     """End the native thread of a runner that has one: none may be left before a fork."""
-    pool = getattr(runner, "__self__", None)
-    if pool is not None:
-        pool.kill()
+    if isinstance(runner, _NativeThread):
+        runner.end()

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from adapter.ledger.database import LedgerUnavailable, is_disconnect, is_passing
+from adapter.ledger.database import LedgerUnavailable, describe, is_disconnect, is_passing
 from adapter.ledger.events import Event
 from adapter.ledger.threads import Runner, end_runner, let_others_run
 from adapter.logs import log_event
@@ -244,11 +244,3 @@ class Writer:
             self._come_up()
         self._busy_since = None
         self._tend_at = self._clock() + pause
-
-
-def describe(error: BaseException) -> str:
-    """Return the types of an error and of its cause; their texts may hold values."""
-    cause = getattr(error, "orig", None) or error.__cause__
-    if isinstance(error, LedgerUnavailable) and error.args:
-        return str(error)
-    return type(error).__name__ + (f" ({type(cause).__name__})" if cause is not None else "")

@@ -354,3 +354,12 @@ def test_the_rows_of_a_person_are_exported_before_they_are_sent(
     assert (exported.reason, exported.ref) == ("opt_out", "ticket 7")
     assert export_document(ledger.export(Contact(number(0))))["rows"][0]["action"] == "block"
     assert ledger.export(Contact(number(7))).rows == ()
+
+
+@pytest.mark.parametrize("number", [0, -1, 2**63, 2**70, "abc", "1", True, None, 1.0])
+def test_an_invalid_id_is_a_batch_that_does_not_exist(batches: Batches, number: Any) -> None:
+    create(batches, many(1), start=False)
+    for call in (batches.get, batches.items, batches.pause, batches.cancel, batches.retry):
+        with pytest.raises(RequestError) as caught:
+            call(number, ANONYMOUS)
+        assert caught.value.outcome.code is Code.BATCH_NOT_FOUND

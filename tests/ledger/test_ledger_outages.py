@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -324,6 +325,40 @@ def test_under_gevent_a_loop_that_is_never_idle_holds_up_no_event(url: str) -> N
     assert all(row["code"] == "ok" for row in calls)
 
 
+FAILING = """
+from gevent import monkey
+monkey.patch_all()
+import sys
+from adapter.ledger.threads import end_runner, new_runner
+
+def fail():
+    raise ValueError("5511999999999")
+
+run = new_runner()
+try:
+    run(fail)
+except ValueError:
+    print("done", flush=True)
+print(run(lambda: "and still runs"), flush=True)
+end_runner(run)
+"""
+
+
+def test_under_gevent_no_exception_of_the_database_is_printed() -> None:
+    assert output(python(FAILING, stderr=subprocess.STDOUT)) == "done\nand still runs\n"
+
+
+def test_an_error_has_the_databases_own_name_of_the_fault_and_no_value(
+    ledger: Ledger, url: str
+) -> None:
+    call(ledger)
+    execute(url, "ALTER TABLE {p}contacts RENAME TO {p}away")
+    with pytest.raises(LedgerUnavailable) as caught:
+        ledger.export(CONTACT)
+    name = "SQLITE_ERROR" if url.startswith("sqlite") else "42P01"
+    assert f"({name})" in str(caught.value)
+
+
 def test_the_errors_of_reads_have_no_values(ledger: Ledger, url: str) -> None:
     call(ledger)
     execute(url, "ALTER TABLE {p}contacts RENAME TO {p}away")
@@ -364,6 +399,6 @@ def test_a_clean_up_that_fails_stops_no_recording(make_ledger: MakeLedger, url: 
 
 
 def test_only_a_database_as_a_whole_is_gone() -> None:
-    assert writer.describe(LedgerUnavailable("the reason")) == "the reason"
-    assert writer.describe(ValueError("5511999999999")) == "ValueError"
+    assert describe(LedgerUnavailable("the reason")) == "the reason"
+    assert describe(ValueError("5511999999999")) == "ValueError"
     assert Database(LedgerSettings("sqlite:////a/b.db")).path == Path("/a/b.db")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -12,7 +13,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from support.ledgers import MakeLedger, begin, call, execute, output, python, rows
 
-from adapter.ledger.database import Database
+from adapter.ledger.database import Database, LedgerUnavailable
 from adapter.ledger.ledger import Ledger
 from adapter.ledger.upgrade import VERSION, SchemaError, SchemaState
 from adapter.settings.model import LedgerSettings
@@ -63,6 +64,21 @@ def test_the_migrations_make_the_tables_as_they_are_declared(url: str) -> None:
 
     assert database.run(differences) == []
     database.close()
+
+
+def test_a_database_that_cannot_be_written_fails_the_check(url: str) -> None:
+    ledger = Ledger(LedgerSettings(url, wait=30))
+    assert ledger.check() is SchemaState.CURRENT
+    ledger.close()
+    if url.startswith("sqlite"):
+        refuse = "BEGIN SELECT RAISE(ABORT, 'read-only'); END"
+        execute(url, f"CREATE TRIGGER refuse BEFORE UPDATE ON {{p}}facts {refuse}")
+    else:
+        name = urlsplit(url).path[1:]
+        execute(url, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    with pytest.raises(LedgerUnavailable, match="the database failed"):
+        ledger.check()
+    ledger.close()
 
 
 def test_an_empty_sqlite_file_is_made_by_the_first_call_and_postgresql_never_is(
