@@ -32,7 +32,7 @@ from support.postgresql import Server
 from adapter.call_context import CallContext
 from adapter.codes import Code
 from adapter.ledger import writer
-from adapter.ledger.database import Database, LedgerUnavailable
+from adapter.ledger.database import Database, LedgerUnavailable, describe
 from adapter.ledger.ledger import Ledger
 from adapter.ledger.queries import Filters
 from adapter.results import Outcome
