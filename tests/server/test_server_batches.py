@@ -32,7 +32,7 @@ pytest_plugins = ["support.cli_fixtures"]
 pytestmark = pytest.mark.slow
 
 BATCHES = "/v1/batches"
-KILLS, ROWS = 50, 500
+KILLS, ROWS = 50, 2000
 
 
 @pytest.fixture
