@@ -7,6 +7,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from adapter.batches.model import ItemStatus
+from adapter.batches.sql import without_index
 from adapter.ledger.schema import Events, Tables, UtcTime, utc_text
 from adapter.ledger.statements import Statement, by_index, newer_wishes
 
@@ -63,8 +64,7 @@ class ClaimStatements:
             .values({**{name: e[name] for name in names}, **more})
             .where(items.c.batch_id == e["batch_id"], items.c.row == e["row"])
             .where(by_index(self._dialect, items.c.batch_id), by_index(self._dialect, items.c.row))
-            # As a CASE, which no index serves: PostgreSQL would read every row with that status.
-            .where(sa.case((is_open, sa.true()), else_=sa.false()))
+            .where(without_index(is_open))
         )
         return update.where(items.c.lease_owner == e["lease_owner"]) if owned else update
 

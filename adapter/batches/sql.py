@@ -40,9 +40,16 @@ def update_rows(
     those = among(connection, items.c.row, numbers)
     update = sa.update(items).where(items.c.batch_id == batch_id, those).values(**values)
     if conditions:
-        # As a CASE, which no index serves: PostgreSQL would read every row with that status.
-        update = update.where(sa.case((sa.and_(*conditions), sa.true()), else_=sa.false()))
+        update = update.where(without_index(*conditions))
     connection.execute(update)
+
+
+def without_index(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """Return the conditions as a CASE, which no index serves.
+
+    With an index of the status, PostgreSQL would read every row with that status.
+    """
+    return sa.case((sa.and_(*conditions), sa.true()), else_=sa.false())
 
 
 def next_numbers(connection: sa.Connection, table: sa.Table, amount: int) -> Sequence[int]:

@@ -352,14 +352,13 @@ def _batch(row: Any, counts: dict[str, int], lanes: dict[str, Any]) -> Batch:
             if lane.paused_until is not None and lane.paused_until > now
         )
     first = waits[0] if waits else None
-    is_paused = row.status == Status.PAUSED
     return Batch(
         id=row.id,
         kind=row.kind,
         account=row.account,
         action=row.action,
         status=row.status,
-        pause_code=row.pause_code if is_paused else None if first is None else first.code,
+        pause_code=row.pause_code if first is None else first.code,
         paused_until=None if first is None else first.until,
         rows=sum(counts.values()),
         counts=counts,
