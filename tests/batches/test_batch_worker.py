@@ -34,6 +34,7 @@ from adapter.api_keys import ANONYMOUS
 from adapter.batches import Batch, Batches
 from adapter.batches.worker import PER_ACCOUNT, BatchWorker, sweep
 from adapter.errors import ConfigurationError
+from adapter.ledger.ledger import Ledger
 from adapter.settings.model import QueueSettings
 
 pytest.importorskip("huey")
@@ -294,12 +295,18 @@ def test_the_sweeper_finds_what_is_due_and_ends_what_was_cancelled(
     assert second.status == "cancelled"
 
 
+@pytest.fixture
+def of_two_accounts(make_client: MakeClient) -> tuple[Batches, Ledger]:
+    """Return the batches of a service with an account `other`, too, and its ledger."""
+    service = make_client(others=["other"]).service
+    assert service.ledger is not None
+    return Batches(service), service.ledger
+
+
 def test_many_batches_of_an_account_that_waits_hold_up_no_other_account(
-    make_client: MakeClient, provider: BlockListServer
+    of_two_accounts: tuple[Batches, Ledger],
 ) -> None:
-    client = make_client(others=["other"])
-    batches, ledger = Batches(client.service), client.service.ledger
-    assert ledger is not None
+    batches, ledger = of_two_accounts
     first = [create(batches, many(1, index)).batch.id for index in range(PER_ACCOUNT + 3)]
     other = create(batches, many(1), account="other").batch.id
     assert sweep(ledger) == [*first[:PER_ACCOUNT], other]
@@ -308,11 +315,9 @@ def test_many_batches_of_an_account_that_waits_hold_up_no_other_account(
 
 
 def test_batches_count_for_the_accounts_of_their_rows_and_not_for_their_default_account(
-    make_client: MakeClient, provider: BlockListServer
+    of_two_accounts: tuple[Batches, Ledger],
 ) -> None:
-    client = make_client(others=["other"])
-    batches, ledger = Batches(client.service), client.service.ledger
-    assert ledger is not None
+    batches, ledger = of_two_accounts
     of_other = [replace(each, account="other") for each in many(PER_ACCOUNT + 1)]
     waiting = [create(batches, [each]).batch.id for each in of_other]
     mixed = create(batches, [of_other[0], *many(1, 50)]).batch.id

@@ -8,9 +8,10 @@ import random
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sized
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -108,6 +109,29 @@ def queue(url: str, request: pytest.FixtureRequest) -> str | None:
     return server.url
 
 
+def kill_some(
+    workers: Workers,
+    chance: random.Random,
+    requests: Sized,
+    has_ended: Callable[[], bool],
+    most: int,
+    pause: float,
+) -> Iterator[None]:
+    """Kill one worker again and again until the batch ends; yield after each.
+
+    Each time fewer than `most` requests, and at most `pause` seconds, after the time before.
+    """
+
+    def has_sent(amount: int) -> bool:
+        return len(requests) >= amount or has_ended()
+
+    while not has_ended():
+        wait_until(partial(has_sent, len(requests) + chance.randrange(1, most)), "requests")
+        threading.Event().wait(chance.uniform(0, pause))
+        workers.kill(chance.randrange(2))
+        yield
+
+
 def test_killed_at_fifty_random_moments_every_row_ends_and_none_is_lost(
     provider: BlockListServer, url: str, queue: str | None
 ) -> None:
@@ -117,7 +141,6 @@ def test_killed_at_fifty_random_moments_every_row_ends_and_none_is_lost(
     given = [row(index, action=action) for index, action in enumerate(actions)]
     pace = {"max_in_flight": IN_FLIGHT}
     config = config_for(provider.address, url, pace=pace, queue=queue, deadline=1)
-    kills = 0
     with connect(config) as client:
         batches = Batches(client.service)
         batch = create(batches, given, None).batch
@@ -125,16 +148,9 @@ def test_killed_at_fifty_random_moments_every_row_ends_and_none_is_lost(
         def has_ended() -> bool:
             return batches.get(batch.id, ANONYMOUS).status == "done"
 
-        def has_sent(amount: int) -> bool:
-            return len(provider.requests) >= amount or has_ended()
-
         with two_workers(config) as workers:
-            while kills < KILLS and not has_ended():
-                sent = len(provider.requests) + chance.randrange(1, 30)
-                wait_until(partial(has_sent, sent), "rows")
-                threading.Event().wait(chance.uniform(0, 0.02))
-                workers.kill(chance.randrange(2))
-                kills += 1
+            killing = kill_some(workers, chance, provider.requests, has_ended, 30, 0.02)
+            kills = sum(1 for _ in islice(killing, KILLS))
             wait_until(has_ended, "the end of the batch")
         assert kills == KILLS
         counts = batches.get(batch.id, ANONYMOUS).counts
@@ -181,16 +197,10 @@ def test_killed_during_requests_for_many_contacts_newer_wishes_win(
         def has_ended() -> bool:
             return batches.get(batch.id, ANONYMOUS).status == "done"
 
-        def has_sent(amount: int) -> bool:
-            return len(provider.requests) >= amount or has_ended()
-
         kills = 0
         with two_workers(config, TOGETHER) as workers:
-            while kills < MANY_KILLS and not has_ended():
-                sent = len(provider.requests) + chance.randrange(1, 4)
-                wait_until(partial(has_sent, sent), "requests")
-                threading.Event().wait(chance.uniform(0, 0.04))
-                workers.kill(chance.randrange(2))
+            killing = kill_some(workers, chance, provider.requests, has_ended, 4, 0.04)
+            for _ in islice(killing, MANY_KILLS):
                 kills += 1
                 # What was sent has arrived, and what was lost is sent again after its lease.
                 _, users = provider.requests[-1]

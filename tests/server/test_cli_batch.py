@@ -286,23 +286,19 @@ def test_a_missing_file_is_a_usage_error(batch_config: str) -> None:
 
 
 def test_a_batch_that_another_person_pauses_ends_with_5(
-    write: Callable[[str], str],
-    sqlite_url: str,
-    provider: BlockListServer,
-    batch_file: Callable[..., str],
+    paced_config: str, provider: BlockListServer, batch_file: Callable[..., str]
 ) -> None:
-    config = write(config_text(sqlite_url, provider, "[accounts.support.pace]\nper_minute = 120\n"))
-    with start(config, batch_file()) as process:
+    with start(paced_config, batch_file()) as process:
         wait_until(lambda: provider.requests, "the first change")
-        assert run("batch", "pause", "1", "--config", config).exit_code == 0
+        assert run("batch", "pause", "1", "--config", paced_config).exit_code == 0
         _, err = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 5
     assert "go on with it: contact-adapter batch resume 1" in err
-    assert run("batch", "cancel", "1", "--config", config).exit_code == 0
-    ended = run("batch", "resume", "1", "--config", config)
+    assert run("batch", "cancel", "1", "--config", paced_config).exit_code == 0
+    ended = run("batch", "resume", "1", "--config", paced_config)
     assert ended.exit_code == 1
     assert "batch_conflict: Batch 1 of the account support is cancelled." in ended.stderr
-    assert f"its rows: contact-adapter batch items 1 --config {config}" in ended.stderr
+    assert f"its rows: contact-adapter batch items 1 --config {paced_config}" in ended.stderr
 
 
 def test_batches_are_listed_shown_and_read(

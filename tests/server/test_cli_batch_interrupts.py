@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -35,6 +36,18 @@ def is_paused(sqlite_url: str) -> bool:
     return [row["status"] for row in rows(sqlite_url, "batches")] == ["paused"]
 
 
+@contextmanager
+def interrupted(
+    config: str, path: str, sqlite_url: str, provider: BlockListServer
+) -> Iterator[subprocess.Popen[str]]:
+    """Yield a command that has paused its batch after a Ctrl-C, with its first row in flight."""
+    with start(config, path) as process:
+        provider.wait_for(1)
+        process.send_signal(signal.SIGINT)
+        wait_until(lambda: is_paused(sqlite_url), "the pause")
+        yield process
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 5)], ids=["SIGINT", "SIGTERM"]
@@ -43,13 +56,13 @@ def test_an_interrupted_batch_is_paused_and_goes_on_with_the_printed_command(
     number: signal.Signals,
     status: int,
     write: Callable[[str], str],
+    paced_config: str,
     sqlite_url: str,
     provider: BlockListServer,
     batch_file: Callable[..., str],
 ) -> None:
-    config = write(config_text(sqlite_url, provider, "[accounts.support.pace]\nper_minute = 120\n"))
     path = batch_file()
-    with start(config, path) as process:
+    with start(paced_config, path) as process:
         wait_until(lambda: provider.requests, "the first change")
         process.send_signal(number)
         out, err = process.communicate(timeout=TIMEOUT)
@@ -61,13 +74,13 @@ def test_an_interrupted_batch_is_paused_and_goes_on_with_the_printed_command(
     sent = len(provider.requests)
     assert 0 < sent < 10
 
-    same = run("batch", "block", path, "--config", config)
+    same = run("batch", "block", path, "--config", paced_config)
     assert same.exit_code == 5
     assert f"go on with it: contact-adapter {command[1]}\n" in same.stderr
     assert len(provider.requests) == sent
 
     write(config_text(sqlite_url, provider))
-    resumed = run("batch", "block", path, "--resume", "--config", config)
+    resumed = run("batch", "block", path, "--resume", "--config", paced_config)
     assert resumed.exit_code == 0, resumed.stderr
     assert provider.states == dict.fromkeys(NUMBERS, True)
     assert len(rows(sqlite_url, "batches")) == 1
@@ -103,10 +116,7 @@ def test_an_interrupt_while_the_file_is_read_leaves_nothing(
 def test_the_first_ctrl_c_pauses_the_batch_elsewhere_before_the_rows_in_flight_have_ended(
     one_by_one: str, sqlite_url: str, provider: BlockListServer, batch_file: Callable[..., str]
 ) -> None:
-    with start(one_by_one, batch_file()) as process:
-        provider.wait_for(1)
-        process.send_signal(signal.SIGINT)
-        wait_until(lambda: is_paused(sqlite_url), "the pause")
+    with interrupted(one_by_one, batch_file(), sqlite_url, provider) as process:
         assert provider.in_flight == 1
         provider.release()
         _, err = process.communicate(timeout=TIMEOUT)
@@ -121,10 +131,7 @@ def test_the_first_ctrl_c_pauses_the_batch_elsewhere_before_the_rows_in_flight_h
 def test_a_second_ctrl_c_ends_the_process_at_once_and_leaves_the_batch_paused(
     one_by_one: str, sqlite_url: str, provider: BlockListServer, batch_file: Callable[..., str]
 ) -> None:
-    with start(one_by_one, batch_file()) as process:
-        provider.wait_for(1)
-        process.send_signal(signal.SIGINT)
-        wait_until(lambda: is_paused(sqlite_url), "the pause")
+    with interrupted(one_by_one, batch_file(), sqlite_url, provider) as process:
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=TIMEOUT)
         assert provider.in_flight == 1, "it was not waited for"

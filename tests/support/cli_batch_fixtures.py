@@ -24,6 +24,13 @@ def batch_config(write: Callable[[str], str], sqlite_url: str, provider: BlockLi
 
 
 @pytest.fixture
+def paced_config(write: Callable[[str], str], sqlite_url: str, provider: BlockListServer) -> str:
+    """Return the same, with two rows a second."""
+    pace = "[accounts.support.pace]\nper_minute = 120\n"
+    return write(config_text(sqlite_url, provider, pace))
+
+
+@pytest.fixture
 def batch_file(tmp_path: Path) -> Callable[..., str]:
     """Return a function that writes a CSV and returns its path."""
     return partial(write_csv, tmp_path / "people.csv")
